@@ -1,0 +1,33 @@
+PYTHON ?= python3
+
+.PHONY: up down status test check proofs lock help
+
+up: .venv/installed  ## Start API, PostgreSQL, Prometheus, Locust and Grafana
+	.venv/bin/swarmscope up
+
+down: .venv/installed  ## Stop what `up` started; data stays
+	.venv/bin/swarmscope down
+
+status: .venv/installed  ## What runs, and where
+	.venv/bin/swarmscope status
+
+test: .venv/installed  ## Lint, types and every test that CI runs
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/pytest -m "not proof"
+
+check: .venv/installed  ## Lint and types only, in seconds
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+proofs: .venv/installed  ## Slow proofs and full-length faults, before a release
+	.venv/bin/pytest -m proof
+
+lock: .venv/installed  ## Write requirements.lock anew from pyproject.toml
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --all-extras --group dev --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+help:  ## This list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install -q --require-hashes -r requirements.lock
+	.venv/bin/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@

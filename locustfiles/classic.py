@@ -1,0 +1,23 @@
+"""The classic scenario: people who list the software testing types and sometimes add one."""
+
+from locust import FastHttpUser, between, task  # first: it patches sockets for gevent
+import locust_plugins  # noqa: F401  # its command line: --timescale, checks, run information
+
+
+class Tester(FastHttpUser):
+    """Reads the list ten times as often as it writes to it."""
+
+    wait_time = between(0.5, 1.5)
+
+    @task(10)
+    def list_tests(self) -> None:
+        """Fetch the list."""
+        self.client.get("/tests")
+
+    @task(1)
+    def add_test(self) -> None:
+        """Add a testing type, or replace its description when it is there already."""
+        self.client.post(
+            "/tests",
+            json={"name": "load testing", "description": "testing a system under load"},
+        )

@@ -1,0 +1,5 @@
+"""Run ``swarmscope`` as ``python -m swarmscope``."""
+
+from swarmscope.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The load generator's end: what a locustfile imports."""

@@ -1,0 +1,1 @@
+"""The runs database: schema, histogram, queries."""

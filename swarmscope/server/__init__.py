@@ -1,0 +1,1 @@
+"""The service's end: what a Flask app and its gunicorn import."""

@@ -1,0 +1,68 @@
+"""Fixtures that every part's tests share: real servers, a database of one's own per test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.waiting import free_port, poll_until
+
+from swarmscope.stack.postgres import SUPERUSER, Cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Run a real PostgreSQL for the whole session."""
+    directory = tmp_path_factory.mktemp("postgres")
+    for parent in (directory, *directory.parents[:2]):
+        os.chmod(parent, 0o755)  # as root the server runs as somebody else
+    cluster = Cluster(directory, free_port())
+    cluster.initialise()
+    server = cluster.start(directory / "log")
+    try:
+        poll_until(lambda: _accepts_connections(cluster), "PostgreSQL to answer")
+        yield cluster
+    finally:
+        server.send_signal(signal.SIGINT)  # fast shutdown
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _accepts_connections(cluster: Cluster) -> bool:
+    try:
+        psycopg.connect(superuser_dsn(cluster, "postgres")).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def superuser_dsn(cluster: Cluster, dbname: str) -> str:
+    """Return a connection string for the superuser; the password stays in its file."""
+    return (
+        f"host=127.0.0.1 port={cluster.port} user={SUPERUSER} dbname={dbname} "
+        f"passfile={cluster.passfile}"
+    )
+
+
+@pytest.fixture
+def empty_database(cluster: Cluster) -> Iterator[str]:
+    """Create a database for one test; yields its superuser's libpq connection string."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(superuser_dsn(cluster, "postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield superuser_dsn(cluster, name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the checkout's root."""
+    return Path(__file__).resolve().parent.parent
