@@ -1,4 +1,5 @@
 PYTHON ?= python3
+COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 
 .PHONY: up down status test check proofs lock help
 
@@ -20,8 +21,9 @@ check: .venv/installed  ## Lint and types only, in seconds
 proofs: .venv/installed  ## Slow proofs and full-length faults, before a release
 	.venv/bin/pytest -m proof
 
-lock: .venv/installed  ## Write requirements.lock anew from pyproject.toml
-	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --all-extras --group dev --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+lock: .venv/installed  ## Write the lock files anew from pyproject.toml
+	$(COMPILE) --all-extras --group dev -o requirements.lock pyproject.toml
+	$(COMPILE) --extra image --group build -c requirements.lock -o requirements.image.lock pyproject.toml
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
