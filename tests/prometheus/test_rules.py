@@ -39,7 +39,7 @@ def test_rules_compute_what_their_tests_say(root):
 
 
 def test_every_rule_has_a_case(root):
-    """No recording rule is there that the rule tests do not ask for, directly or through another."""
+    """The rule tests ask for every recording rule, or for one that is made from it."""
     rules = [
         rule
         for group in yaml.safe_load((root / "prometheus/rules.yml").read_text())["groups"]
