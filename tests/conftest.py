@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import os
+
+# Locust would patch sockets and threads of this whole process for gevent, long after their import.
+os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
+import locust  # noqa: F401
+
+del os.environ["LOCUST_SKIP_MONKEY_PATCH"]  # the Locust processes that tests start do patch
+
 import secrets
 import signal
 import subprocess

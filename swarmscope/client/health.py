@@ -1,0 +1,90 @@
+"""How well one generator process keeps up: CPU, event-loop lag, and when it started requests.
+
+A saturated generator adds its own waiting to every latency that it reports. These figures are taken
+in each Locust process that runs users and travel to the master with Locust's own reports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+HEARTBEAT_SECONDS = 0.02
+WINDOWS_PER_SECOND = 10  # requests started are counted per 100 ms
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a generator process reports of the time since its last report."""
+
+    cpu_ratio: float  # CPU seconds per second; 1.0 is one core, all a Locust process can use
+    loop_lag_seconds: float  # mean wait of an event that arrives at a random moment
+    starts: dict[int, int]  # requests started, by window (Unix time in units of 100 ms)
+
+    def as_message(self) -> dict[str, Any]:
+        """Return the form that travels in a Locust message."""
+        return {
+            "cpu_ratio": self.cpu_ratio,
+            "loop_lag_seconds": self.loop_lag_seconds,
+            "starts": list(self.starts.items()),
+        }
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> Health:
+        """Read what `as_message` wrote; raises KeyError, TypeError or ValueError otherwise."""
+        return cls(
+            cpu_ratio=float(message["cpu_ratio"]),
+            loop_lag_seconds=float(message["loop_lag_seconds"]),
+            starts={int(window): int(count) for window, count in message["starts"]},
+        )
+
+
+class HealthProbe:
+    """Watches the process and event loop that it runs in."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._starts: Counter[int] = Counter()
+        self._squared_stalls = 0.0
+        self._restart_clocks()
+        environment.events.request.add_listener(self._on_request)
+        gevent.spawn(self._beat)
+
+    def take(self) -> Health:
+        """Return the figures since the last call, and begin anew."""
+        elapsed = max(time.perf_counter() - self._since, 1e-9)
+        health = Health(
+            cpu_ratio=(time.process_time() - self._cpu_since) / elapsed,
+            loop_lag_seconds=self._squared_stalls / (2 * elapsed),
+            starts=dict(self._starts),
+        )
+        self._starts.clear()
+        self._squared_stalls = 0.0
+        self._restart_clocks()
+        return health
+
+    def _restart_clocks(self) -> None:
+        self._since = time.perf_counter()
+        self._cpu_since = time.process_time()
+
+    def _on_request(self, start_time: float | None = None, **_: object) -> None:
+        self._starts[int((start_time or time.time()) * WINDOWS_PER_SECOND)] += 1
+
+    def _beat(self) -> None:
+        """Add up the squares of the loop's stalls.
+
+        An event that arrives at a random moment falls into a stall of length L with a chance in
+        proportion to L and then waits L/2 on average, so the mean wait over T is ΣL²/2T (renewal
+        theory's inspection paradox). A plain mean of late timers would hide long stalls, because a
+        stall of a second delays one timer only.
+        """
+        while True:
+            before = time.perf_counter()
+            gevent.sleep(HEARTBEAT_SECONDS)
+            stall = time.perf_counter() - before - HEARTBEAT_SECONDS
+            if stall > 0:
+                self._squared_stalls += stall * stall

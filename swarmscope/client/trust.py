@@ -1,0 +1,156 @@
+"""Whether a run's latencies can be believed: was the generator saturated, did it fire in bursts?"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, median, pvariance
+
+from swarmscope.client.health import WINDOWS_PER_SECOND, Health
+
+ALL_WORKERS = "all"
+
+CPU_RATIO_LIMIT = 0.9  # where Locust itself begins to warn
+LOOP_LAG_LIMIT_SECONDS = 0.02
+SATURATED_SHARE_LIMIT = 0.1  # of a run's reports
+DISPERSION_LIMIT = 5.0  # 1 for Poisson arrivals
+
+DISPERSION_SPAN_SECONDS = 30  # longer than the usual pacing period
+SETTLING_SECONDS = 4  # a report's interval and a bit: younger windows are still filling
+
+
+def dispersion(starts: Mapping[int, int], first: int, last: int) -> float | None:
+    """Return variance ÷ mean of the requests started in the windows *first* to *last*, inclusive.
+
+    It is 1 for Poisson arrivals, 0 for perfectly even ones, and large for bursts (the index of
+    dispersion of counts, Cox and Lewis 1966). None when there is nothing to judge.
+    """
+    counts = [starts.get(window, 0) for window in range(first, last + 1)]
+    if len(counts) < WINDOWS_PER_SECOND or not any(counts):
+        return None
+    mean = fmean(counts)
+    return pvariance(counts, mean) / mean
+
+
+class Arrivals:
+    """Requests started per window in the last half minute, by worker and of all together."""
+
+    def __init__(self) -> None:
+        self._starts: dict[str, Counter[int]] = {}
+        self._begun = 0
+
+    def begin(self, now: float) -> None:
+        """Forget what was before *now* (Unix seconds): windows of a ramp say nothing of bursts."""
+        self._starts.clear()
+        self._begun = int(now * WINDOWS_PER_SECOND) + 1
+
+    def add(self, worker: str, starts: Mapping[int, int], now: float) -> None:
+        """Take in one report, and drop the windows that are too old to matter."""
+        oldest = int((now - DISPERSION_SPAN_SECONDS - SETTLING_SECONDS) * WINDOWS_PER_SECOND)
+        for key in (worker, ALL_WORKERS):
+            counts = self._starts.setdefault(key, Counter())
+            counts.update(starts)
+            for window in [window for window in counts if window < oldest]:
+                del counts[window]
+
+    def dispersion(self, worker: str, now: float) -> float | None:
+        """Return the dispersion ratio of a worker's (or `ALL_WORKERS`') settled windows."""
+        last = int((now - SETTLING_SECONDS) * WINDOWS_PER_SECOND)
+        first = max(self._begun, last - DISPERSION_SPAN_SECONDS * WINDOWS_PER_SECOND + 1)
+        return dispersion(self._starts.get(worker, {}), first, last)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a run's health reports amount to."""
+
+    reports: int
+    saturated_share: float  # of the reports, 0 to 1
+    worst_worker: str
+    cpu_ratio: float  # the highest reported
+    loop_lag_seconds: float  # the highest reported
+    dispersion: float | None  # the median over the run, of all workers together
+
+    @property
+    def saturated(self) -> bool:
+        """Whether CPU or lag was over its limit too often."""
+        return self.saturated_share > SATURATED_SHARE_LIMIT
+
+    @property
+    def bursty(self) -> bool:
+        """Whether arrivals were far burstier than random ones."""
+        return self.dispersion is not None and self.dispersion > DISPERSION_LIMIT
+
+    def warning(self) -> str | None:
+        """Return one line for people, or None when there is nothing to warn of."""
+        complaints = []
+        if self.saturated:
+            complaints.append(
+                f"the generator was saturated in {self.saturated_share:.0%} of its reports "
+                f"(worst {self.worst_worker}: CPU {self.cpu_ratio:.0%}, "
+                f"event-loop lag {self.loop_lag_seconds * 1000:.0f} ms)"
+            )
+        if self.bursty:
+            complaints.append(
+                f"requests came in bursts (dispersion {self.dispersion:.0f}; random arrivals: 1)"
+            )
+        if not complaints:
+            return None
+        return f"Do not trust this run's latencies: {' and '.join(complaints)}."
+
+
+class TrustKeeper:
+    """Gathers the workers' reports of one run; the master's part."""
+
+    def __init__(self) -> None:
+        self.latest: dict[str, Health] = {}
+        self.arrivals = Arrivals()
+        self.begin()
+
+    def begin(self, now: float | None = None) -> None:
+        """Start afresh at *now* (Unix seconds): when a run starts and when its ramp is complete."""
+        self._reports = self._saturated_reports = 0
+        self._worst = ("", Health(0.0, 0.0, {}))
+        self._dispersions: deque[float] = deque(maxlen=10_000)
+        self.arrivals.begin(time.time() if now is None else now)
+
+    def add(self, worker: str, health: Health, now: float | None = None) -> None:
+        """Take in one worker's report, received at *now* (Unix seconds)."""
+        now = time.time() if now is None else now
+        self.latest[worker] = health
+        self.arrivals.add(worker, health.starts, now)
+        self._reports += 1
+        self._saturated_reports += _saturated(health)
+        self._worst = max(self._worst, (worker, health), key=_badness)
+        ratio = self.arrivals.dispersion(ALL_WORKERS, now)
+        if ratio is not None:
+            self._dispersions.append(ratio)
+
+    def forget(self, worker: str) -> None:
+        """Drop a worker that is gone, so that its last figures do not live on."""
+        self.latest.pop(worker, None)
+
+    def verdict(self) -> Trust | None:
+        """Return what the reports since `begin` amount to; None without reports."""
+        if not self._reports:
+            return None
+        worst_worker, worst = self._worst
+        return Trust(
+            reports=self._reports,
+            saturated_share=self._saturated_reports / self._reports,
+            worst_worker=worst_worker,
+            cpu_ratio=worst.cpu_ratio,
+            loop_lag_seconds=worst.loop_lag_seconds,
+            dispersion=median(self._dispersions) if self._dispersions else None,
+        )
+
+
+def _saturated(health: Health) -> bool:
+    return health.cpu_ratio > CPU_RATIO_LIMIT or health.loop_lag_seconds > LOOP_LAG_LIMIT_SECONDS
+
+
+def _badness(report: tuple[str, Health]) -> float:
+    _, health = report
+    return max(health.cpu_ratio / CPU_RATIO_LIMIT, health.loop_lag_seconds / LOOP_LAG_LIMIT_SECONDS)

@@ -1,0 +1,127 @@
+"""Whether a run can be believed: the dispersion ratio and the verdict on the generator."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from swarmscope.client.health import WINDOWS_PER_SECOND, Health
+from swarmscope.client.trust import ALL_WORKERS, Arrivals, TrustKeeper, dispersion
+
+WELL = Health(cpu_ratio=0.3, loop_lag_seconds=0.0005, starts={})
+BUSY = Health(cpu_ratio=0.97, loop_lag_seconds=0.001, starts={})
+LAGGING = Health(cpu_ratio=0.5, loop_lag_seconds=0.08, starts={})
+
+
+def test_even_arrivals_have_no_dispersion():
+    """Five requests in each window: variance 0."""
+    assert dispersion(dict.fromkeys(range(100), 5), 0, 99) == 0
+
+
+def test_random_arrivals_have_a_dispersion_of_one():
+    """Poisson counts: variance equals mean."""
+    rng = random.Random(1)
+    counts = Counter(int(rng.uniform(0, 2000)) for _ in range(20_000))
+
+    assert dispersion(counts, 0, 1999) == pytest.approx(1, abs=0.15)
+
+
+def test_users_in_phase_have_a_large_dispersion():
+    """100 requests in one window of ten, none between: variance ÷ mean = 90."""
+    assert dispersion(dict.fromkeys(range(0, 100, 10), 100), 0, 99) == pytest.approx(90)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 5), (50, 99)])
+def test_too_little_is_no_judgement(first, last):
+    """Fewer windows than a second has, or no request at all: no ratio."""
+    assert dispersion({1: 4}, first, last) is None
+
+
+def test_bursts_of_workers_in_phase_add_up():
+    """Two workers that burst together are twice as bursty together as each alone."""
+    now = 1000.0
+    bursts = dict.fromkeys(range(9700, 9960, 10), 10)
+    arrivals = Arrivals()
+    arrivals.begin(960.0)
+    for worker in ("a", "b"):
+        arrivals.add(worker, bursts, now)
+
+    alone = arrivals.dispersion("a", now)
+    together = arrivals.dispersion(ALL_WORKERS, now)
+
+    assert alone == pytest.approx(9, rel=0.1)
+    assert together == pytest.approx(2 * alone)
+
+
+def test_the_ramp_is_not_judged():
+    """Windows from before `begin` do not count, or a rising rate would look like bursts."""
+    now = 1000.0
+    arrivals = Arrivals()
+    arrivals.begin(985.0)
+    rising = {window: window - 9700 for window in range(9700, 9851)}
+    steady = dict.fromkeys(range(9851, 10_000), 7)
+    arrivals.add("a", rising | steady, now)
+
+    assert arrivals.dispersion("a", now) == 0
+
+
+def test_old_windows_are_forgotten():
+    """Memory is bounded by half a minute of windows for each worker."""
+    arrivals = Arrivals()
+    arrivals.begin(0)
+    for second in range(1000, 2000):
+        arrivals.add("a", {second * WINDOWS_PER_SECOND: 1}, second)
+
+    assert len(arrivals._starts["a"]) <= 40
+
+
+@pytest.mark.parametrize(
+    ("reports", "saturated"),
+    [([WELL] * 20, False), ([WELL] * 19 + [BUSY], False), ([WELL] * 8 + [BUSY, LAGGING], True)],
+)
+def test_saturated_means_over_a_limit_for_a_tenth_of_the_reports(reports, saturated):
+    """One hiccup is not saturation; a share of the run is."""
+    keeper = TrustKeeper()
+    for health in reports:
+        keeper.add("worker-1", health)
+
+    verdict = keeper.verdict()
+
+    assert verdict is not None
+    assert verdict.saturated is saturated
+    assert bool(verdict.warning()) is saturated
+
+
+def test_the_warning_names_the_worst_worker_and_its_figures():
+    """People read who was slow and how slow."""
+    keeper = TrustKeeper()
+    keeper.add("fast", WELL)
+    keeper.add("slow", LAGGING)
+
+    warning = keeper.verdict().warning()
+
+    assert "50% of its reports" in warning
+    assert "worst slow: CPU 50%, event-loop lag 80 ms" in warning
+
+
+def test_bursts_are_warned_of():
+    """Users in phase make a capacity that the service does not have."""
+    keeper = TrustKeeper()
+    keeper.begin(970.0)
+    keeper.add("a", Health(0.1, 0.0, dict.fromkeys(range(9700, 9960, 10), 100)), now=1000.0)
+
+    verdict = keeper.verdict()
+
+    assert verdict.bursty
+    assert "bursts (dispersion 90" in verdict.warning()
+
+
+def test_a_new_run_starts_with_a_clean_sheet():
+    """Reports of the run before are not held against this one."""
+    keeper = TrustKeeper()
+    keeper.add("a", LAGGING)
+    keeper.begin()
+
+    assert keeper.verdict() is None
+    keeper.add("a", WELL)
+    assert not keeper.verdict().saturated
