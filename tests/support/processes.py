@@ -1,0 +1,51 @@
+"""Child processes of a test: a log file each, and no survivor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+OURS = ("API_", "GF_", "GRAFANA_", "LOCUST_", "PG", "SWARMSCOPE_")
+
+
+def clean_environment(**additions: str) -> dict[str, str]:
+    """Return the caller's environment without the settings of any part, plus *additions*."""
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(OURS)}
+    return {**inherited, **additions}
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path],
+    log: Path,
+    environment: Mapping[str, str],
+    directory: Path,
+    seconds: float = 20,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run *command* in a process group of its own until the block ends.
+
+    It then gets SIGTERM and *seconds* to end by itself; what is left of its group is killed.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

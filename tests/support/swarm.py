@@ -1,0 +1,186 @@
+"""A real small stack around a runs database: gunicorn, Locust master and workers, Prometheus."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+from psycopg.conninfo import conninfo_to_dict
+
+from support.gunicorn import ROOT, running_gunicorn
+from support.processes import clean_environment, running
+from support.waiting import free_port, poll_until, port_answers
+
+LOCUST = Path(sys.executable).parent / "locust"
+COUNTED = "flask_http_request_duration_seconds_count"
+TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the parts of a running stack are; `database` is its owner's connection string."""
+
+    api: str
+    api_metrics: str
+    locust: str
+    locust_metrics: str
+    prometheus: str
+    database: str
+
+    def start(self, users: int, spawn_rate: float) -> None:
+        """Start a swarm through the UI's HTTP interface and wait until all users are there."""
+        form = {"user_count": str(users), "spawn_rate": str(spawn_rate), "host": self.api}
+        answer = requests.post(f"{self.locust}/swarm", data=form, timeout=TIMEOUT_S).json()
+        assert answer["success"], answer
+        poll_until(lambda: self.requests()["user_count"] == users, f"{users} users")
+
+    def stop(self) -> None:
+        """Stop the swarm through the UI's HTTP interface and wait until it has stopped."""
+        requests.get(f"{self.locust}/stop", timeout=TIMEOUT_S).raise_for_status()
+        poll_until(lambda: self.requests()["state"] in ("stopped", "ready"), "the swarm to stop")
+
+    def requests(self) -> dict[str, object]:
+        """Return what the UI shows: `user_count`, `state`, `stats`, `workers` …"""
+        return requests.get(f"{self.locust}/stats/requests", timeout=TIMEOUT_S).json()
+
+    def sent(self) -> int:
+        """Return how many requests Locust finished in this swarm."""
+        (total,) = [row for row in self.requests()["stats"] if row["name"] == "Aggregated"]
+        return int(total["num_requests"])
+
+    def counted(self) -> int:
+        """Return how many requests the API has counted since it started."""
+        text = requests.get(f"{self.api_metrics}/metrics", timeout=TIMEOUT_S).text
+        samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+        return int(sum(sample.value for sample in samples if sample.name == COUNTED))
+
+    def scraped(self) -> int:
+        """Return the API's count as Prometheus last saw it, raw."""
+        result = self.query(f"sum({COUNTED})")
+        return int(float(result[0]["value"][1])) if result else 0
+
+    def stored(self) -> int:
+        """Return how many request rows the runs database has."""
+        with psycopg.connect(self.database) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM request").fetchone()
+        return count
+
+    def query(self, expression: str) -> list[dict[str, object]]:
+        """Return Prometheus's answer to an instant query."""
+        answer = requests.post(
+            f"{self.prometheus}/api/v1/query", data={"query": expression}, timeout=TIMEOUT_S
+        ).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]["result"]
+
+
+@contextlib.contextmanager
+def running_stack(
+    directory: Path,
+    database: str,
+    scenario: Path = ROOT / "locustfiles/classic.py",
+    workers: int = 2,
+    **api_settings: str,
+) -> Iterator[Stack]:
+    """Run API, Locust master and *workers*, and Prometheus until the block ends.
+
+    *database* is the connection string of a migrated runs database's owner; *api_settings* are
+    ``API_*`` variables. All files, among them a log per process, go to *directory*.
+    """
+    with contextlib.ExitStack() as parts:
+        metrics_port = free_port()
+        gunicorn = parts.enter_context(_running_api(directory, metrics_port, api_settings))
+        ports = {name: free_port() for name in ("web", "master", "metrics", "prometheus")}
+        parts.enter_context(_running_locust(directory, database, scenario, gunicorn.url, ports))
+        for number in range(workers):
+            parts.enter_context(_running_worker(directory, database, scenario, ports, number))
+        targets = {"api": metrics_port, "locust": ports["metrics"]}
+        parts.enter_context(_running_prometheus(directory, targets, ports["prometheus"]))
+        stack = Stack(
+            api=gunicorn.url,
+            api_metrics=f"http://127.0.0.1:{metrics_port}",
+            locust=f"http://127.0.0.1:{ports['web']}",
+            locust_metrics=f"http://127.0.0.1:{ports['metrics']}",
+            prometheus=f"http://127.0.0.1:{ports['prometheus']}",
+            database=database,
+        )
+        _wait_until_ready(stack, workers)
+        yield stack
+
+
+def _wait_until_ready(stack: Stack, workers: int) -> None:
+    port = int(stack.locust.rpartition(":")[2])
+    poll_until(lambda: port_answers(port), "the Locust UI", seconds=60)
+    poll_until(lambda: len(stack.requests()["workers"]) == workers, "workers", seconds=60)
+    port = int(stack.prometheus.rpartition(":")[2])
+    poll_until(lambda: port_answers(port), "Prometheus to listen", seconds=60)
+    poll_until(lambda: stack.query('up{job="api"} == 1'), "a scrape of the API", seconds=60)
+
+
+def _running_api(directory, metrics_port, settings):
+    environment = {
+        "API_WORKERS": "2",
+        "API_METRICS_PORT": str(metrics_port),
+        "API_DATABASE_URL": f"sqlite:///{directory}/api.sqlite3",
+        **settings,
+    }
+    arguments = ("--config", "api/gunicorn.conf.py", "api:create_app()")
+    return running_gunicorn(*arguments, log=directory / "api.log", environment=environment)
+
+
+def libpq_environment(database: str) -> dict[str, str]:
+    """Return the ``PG*`` variables that stand for a connection string."""
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "dbname": "PGDATABASE",
+        "passfile": "PGPASSFILE",
+        "password": "PGPASSWORD",
+    }
+    return {names[key]: str(value) for key, value in conninfo_to_dict(database).items()}
+
+
+def _locust_environment(directory: Path, database: str) -> dict[str, str]:
+    home = {"SWARMSCOPE_HOME": str(directory / "home")}
+    return clean_environment(**libpq_environment(database), **home)
+
+
+def _running_locust(directory, database, scenario, host, ports):
+    command = [LOCUST, "-f", scenario, "--master", "--timescale", "--host", host]
+    command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(ports["master"])]
+    command += ["--web-host", "127.0.0.1", "--web-port", str(ports["web"])]
+    command += ["--metrics-port", str(ports["metrics"]), "--stop-timeout", "10"]
+    environment = _locust_environment(directory, database)
+    return running(command, directory / "locust.log", environment, ROOT)
+
+
+def _running_worker(directory, database, scenario, ports, number):
+    command = [LOCUST, "-f", scenario, "--worker", "--timescale", "--stop-timeout", "10"]
+    command += ["--master-host", "127.0.0.1", "--master-port", str(ports["master"])]
+    environment = _locust_environment(directory, database)
+    return running(command, directory / f"locust-worker-{number}.log", environment, ROOT)
+
+
+def _running_prometheus(directory: Path, targets: dict[str, int], port: int):
+    """Run Prometheus on a copy of the shipped configuration with target files beside it."""
+    home = directory / "prometheus"
+    (home / "targets").mkdir(parents=True)
+    for name in ("prometheus.yml", "rules.yml"):
+        shutil.copy(ROOT / "prometheus" / name, home)
+    groups = [
+        {"targets": [f"127.0.0.1:{target}"], "labels": {"job": job}}
+        for job, target in targets.items()
+    ]
+    (home / "targets/stack.json").write_text(json.dumps(groups))
+    command = ["prometheus", f"--config.file={home}/prometheus.yml"]
+    command += [f"--storage.tsdb.path={home}/data", f"--web.listen-address=127.0.0.1:{port}"]
+    return running(command, directory / "prometheus.log", clean_environment(), ROOT)
