@@ -1,0 +1,37 @@
+"""The service under test: a list of software testing types, as a small JSON API."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from api.settings import Settings
+
+BODY_LIMIT_BYTES = 16 * 1024
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the API from *settings*, by default those of the environment.
+
+    Raises ValueError for a bad setting. A database that is away does not stop the start: requests
+    answer 503 until it is there.
+    """
+    # Here, because gunicorn.conf.py imports this package into the arbiter: a reload must find new
+    # code, and gevent must patch before the database's driver is imported.
+    from api import errors, health, openapi, testing_types
+    from api.storage import Storage
+
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT_BYTES
+    app.url_map.merge_slashes = False  # a redirect's body would be HTML
+    settings = settings or Settings.from_environment()
+    app.extensions["storage"] = storage = Storage(settings.database_url)
+    try:
+        storage.prepare()
+    except OperationalError as error:
+        app.logger.warning("starting without the database: %s", error.orig)
+    errors.init_app(app)
+    app.register_blueprint(testing_types.bp)
+    app.register_blueprint(health.bp)
+    app.register_blueprint(openapi.bp)
+    return app

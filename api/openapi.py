@@ -1,0 +1,137 @@
+"""The API's description, OpenAPI 3.1, at ``/openapi.json``; schemas come from the code itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response
+
+from api.errors import Error
+from api.storage import FIRST
+from api.testing_types import DEFAULT_LIMIT, MAX_AFTER, MAX_LIMIT, TestingType
+
+bp = Blueprint("openapi", __name__)
+
+
+@bp.get("/openapi.json")
+def show() -> Response:
+    """Return the description."""
+    return Response(_DOCUMENT, mimetype="application/json")
+
+
+def _reference(model: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _json(description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": schema}},
+        **more,
+    }
+
+
+def _errors(**reasons: str) -> dict[str, Any]:
+    """Return the responses for ``_404="why"`` and the like."""
+    return {status[1:]: _json(why, _reference(Error)) for status, why in reasons.items()}
+
+
+def _number_parameter(
+    name: str, description: str, default: int, least: int, most: int
+) -> dict[str, Any]:
+    schema = {"type": "integer", "default": default, "minimum": least, "maximum": most}
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+_AWAY = "the database is away"
+_LIST = {
+    "operationId": "listTests",
+    "summary": "List testing types in the order in which they were added",
+    "parameters": [
+        _number_parameter("limit", "How many at most", DEFAULT_LIMIT, 1, MAX_LIMIT),
+        _number_parameter("after", "Go on from here; take it from Link", 0, 0, MAX_AFTER),
+    ],
+    "responses": {
+        "200": _json(
+            "A page",
+            {"type": "array", "items": _reference(TestingType), "maxItems": MAX_LIMIT},
+            headers={
+                "X-Total-Count": {
+                    "description": "How many there are on all pages",
+                    "required": True,
+                    "schema": {"type": "integer", "minimum": 1},
+                },
+                "Link": {
+                    "description": 'The next page, rel="next"; absent on the last one',
+                    "schema": {"type": "string"},
+                },
+            },
+        ),
+        **_errors(_422="limit or after is not a number in its range", _503=_AWAY),
+    },
+}
+_ADD = {
+    "operationId": "addTest",
+    "summary": "Add a testing type at the end, or replace the description of the one so named",
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": _reference(TestingType),
+                "example": {"name": "load testing", "description": "testing a system under load"},
+            }
+        },
+    },
+    "responses": {
+        "204": {"description": "It is stored"},
+        **_errors(
+            _400="the body is not JSON in UTF-8",
+            _413="the body is over 16 KiB",
+            _415="the body is not application/json",
+            _422="the JSON is not a testing type",
+            _503=_AWAY,
+        ),
+    },
+}
+
+
+def _status(word: str) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "properties": {"status": {"const": word}},
+        "required": ["status"],
+    }
+    return _json("It is", schema)
+
+
+def _document() -> dict[str, Any]:
+    _, schemas = msgspec.json.schema_components(
+        [TestingType, Error], ref_template="#/components/schemas/{name}"
+    )
+    schemas["TestingType"]["examples"] = [FIRST]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Software testing types", "version": "1.0.0"},
+        "paths": {
+            "/tests": {"get": _LIST, "post": _ADD},
+            "/health": {
+                "get": {
+                    "operationId": "alive",
+                    "summary": "Is the process alive?",
+                    "responses": {"200": _status("alive")},
+                }
+            },
+            "/health/ready": {
+                "get": {
+                    "operationId": "ready",
+                    "summary": "Can it serve?",
+                    "responses": {"200": _status("ready"), **_errors(_503=_AWAY)},
+                }
+            },
+        },
+        "components": {"schemas": schemas},
+    }
+
+
+_DOCUMENT = msgspec.json.encode(_document())

@@ -1,0 +1,84 @@
+"""The resource ``/tests``: software testing types, in the order in which they were added."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, cast
+
+import msgspec
+from flask import Blueprint, Response, abort, current_app, request
+
+from api.storage import Storage
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+MAX_AFTER = 2**63 - 1
+# Written with \u escapes, in 12 bytes a character at worst, the longest still fit the body limit.
+MAX_NAME_CHARACTERS = 100
+MAX_DESCRIPTION_CHARACTERS = 1000
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL cannot store it
+
+NUMBER = re.compile(r"[0-9]{1,19}")
+
+bp = Blueprint("tests", __name__)
+
+
+class TestingType(msgspec.Struct, forbid_unknown_fields=True):
+    """A kind of software testing."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=NO_NUL)]
+    description: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=MAX_DESCRIPTION_CHARACTERS, pattern=NO_NUL)
+    ]
+
+
+_decoder = msgspec.json.Decoder(TestingType)
+_encode = msgspec.json.Encoder().encode
+
+
+@bp.get("/tests")
+def index() -> Response:
+    """Return a page of testing types, with a link to the next one."""
+    limit = _number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+    page = _storage().page(limit, _number("after", 0, least=0, most=MAX_AFTER))
+    body = _encode([TestingType(name, description) for name, description in page.rows])
+    response = Response(body, mimetype="application/json")
+    response.headers["X-Total-Count"] = str(page.total)
+    if page.next_after is not None:
+        address = f"{request.path}?limit={limit}&after={page.next_after}"
+        response.headers["Link"] = f'<{address}>; rel="next"'
+    return response
+
+
+@bp.post("/tests")
+def add() -> tuple[str, int]:
+    """Add a testing type, or replace the description of the one that has its name."""
+    if request.mimetype != "application/json":
+        abort(415, "the body must be JSON, and the header Content-Type: application/json")
+    given = _decoded(request.get_data(cache=False))
+    _storage().put(given.name, given.description)
+    return "", 204
+
+
+def _decoded(body: bytes) -> TestingType:
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        abort(422, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        abort(400, f"the body is not JSON in UTF-8: {error}")
+
+
+def _number(name: str, default: int, least: int, most: int) -> int:
+    """Return the whole number that the query has for *name*; answer 422 to anything else."""
+    texts = request.args.getlist(name)
+    if not texts:
+        return default
+    text = texts[0]
+    if len(texts) > 1 or not NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        abort(422, f"{name} must be one whole number from {least} to {most}")
+    return int(text)
+
+
+def _storage() -> Storage:
+    return cast(Storage, current_app.extensions["storage"])
