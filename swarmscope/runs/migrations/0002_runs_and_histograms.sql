@@ -18,6 +18,8 @@ ALTER TABLE testrun
     ADD COLUMN target_users integer,
     ADD COLUMN peak_users integer,
     ADD COLUMN host text,
+    ADD COLUMN scenario text,  -- user classes, and the shape if there is one
+    ADD COLUMN journal_id uuid,  -- the journal of the process that led the run
     ADD COLUMN ramp_complete timestamptz,
     ADD COLUMN versions jsonb;
 UPDATE testrun SET status = CASE WHEN end_time IS NULL THEN 'aborted' ELSE 'finished' END;
