@@ -1,1 +1,23 @@
-"""The service's end: what a Flask app and its gunicorn import."""
+"""The service's end: what a Flask app and its gunicorn import.
+
+``instrument`` is loaded on first use, because gunicorn's arbiter imports this package for
+`swarmscope.server.gunicorn` and should not load Flask before its workers do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swarmscope.server.instrumentation import BUCKETS as BUCKETS
+    from swarmscope.server.instrumentation import instrument as instrument
+
+__all__ = ["BUCKETS", "instrument"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from swarmscope.server import instrumentation
+
+    return getattr(instrumentation, name)

@@ -1,0 +1,111 @@
+"""What gunicorn's arbiter knows of its workers, as metrics."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+PROC = Path("/proc")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Slots:
+    """Which worker holds which slot, and what the workers before it used up."""
+
+    started: int = 0
+    most_wanted: int = 0
+    restarts: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    finished_cpu_s: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    _children_cpu_s: float = 0.0
+
+    def take(self, server: Any, worker: Any) -> int:
+        """Give *worker* the smallest slot that no live worker holds; count restarts.
+
+        A restart is a worker beyond the most that were wanted at once.
+        """
+        held = {other.slot for other in server.WORKERS.values()}
+        slot = next(number for number in range(len(held) + 1) if number not in held)
+        worker.slot = slot
+        self.most_wanted = max(self.most_wanted, server.num_workers)
+        self.restarts[slot] += self.started >= self.most_wanted
+        self.started += 1
+        return slot
+
+    def free(self, slot: int) -> None:
+        """Keep the CPU time of the worker that just ended, by what ended children used in all."""
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        total = usage.ru_utime + usage.ru_stime
+        self.finished_cpu_s[slot] += total - self._children_cpu_s
+        self._children_cpu_s = total
+
+
+class ArbiterCollector(Collector):
+    """The ``gunicorn_*`` metrics of one arbiter, read when they are asked for."""
+
+    def __init__(self, server: Any, slots: Slots) -> None:
+        self._server = server
+        self._slots = slots
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics; those that only Linux can tell are left out elsewhere."""
+        workers = list(self._server.WORKERS.values())
+        yield GaugeMetricFamily("gunicorn_workers", "Live workers", len(workers))
+        yield self._restarts()
+        if PROC.exists():
+            yield self._cpu(workers)
+            yield self._memory(workers)
+        backlogs = [listener.get_backlog() for listener in self._server.LISTENERS]
+        if known := [backlog for backlog in backlogs if backlog is not None and backlog >= 0]:
+            text = "Connections that the kernel has accepted and no worker has taken (TCP)"
+            yield GaugeMetricFamily("gunicorn_backlog_connections", text, sum(known))
+
+    def _restarts(self) -> Metric:
+        text = "Workers started beyond the most that were wanted at once"
+        family = CounterMetricFamily("gunicorn_worker_restarts", text, labels=["slot"])
+        for slot, restarts in sorted(self._slots.restarts.items()):
+            family.add_metric([str(slot)], restarts)
+        return family
+
+    def _cpu(self, workers: list[Any]) -> Metric:
+        text = "CPU time, user and system, of a slot's worker and of those before it"
+        family = CounterMetricFamily("gunicorn_worker_cpu_seconds", text, labels=["slot"])
+        used = self._slots.finished_cpu_s.copy()
+        for worker in workers:
+            used[worker.slot] += cpu_seconds(worker.pid)
+        for slot, seconds in sorted(used.items()):
+            family.add_metric([str(slot)], seconds)
+        return family
+
+    def _memory(self, workers: list[Any]) -> Metric:
+        text = "Resident memory of a slot's worker"
+        family = GaugeMetricFamily("gunicorn_worker_resident_memory_bytes", text, labels=["slot"])
+        for worker in workers:
+            family.add_metric([str(worker.slot)], resident_bytes(worker.pid))
+        return family
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the user and system time of a process, 0 once it is gone (proc(5), fields 14, 15)."""
+    try:
+        after_name = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(after_name[11]) + int(after_name[12])) / TICKS_PER_S
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process, 0 once it is gone (proc(5), statm)."""
+    try:
+        pages = int((PROC / str(pid) / "statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return pages * resource.getpagesize()

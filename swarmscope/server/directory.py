@@ -1,0 +1,74 @@
+"""The directory of a gunicorn's metrics files: made at its start, gone with its end.
+
+It is held by ``flock`` for as long as the arbiter or one of its workers lives, so that the next
+start can tell a directory in use from one that a killed arbiter left behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+PREFIX = "swarmscope-"
+SHARED_MEMORY = Path("/dev/shm")
+GRACE_S = 10.0  # a directory this young may not be locked yet
+PERSISTENT_GAUGES = ("gauge_mostrecent",)  # a fact that was set, not a process's state
+
+
+def make_directory(base: Path | None, uid: int, gid: int) -> Path:
+    """Make an empty directory under *base* for workers of *uid* and *gid*; remove it at exit."""
+    base = base or default_base()
+    base.mkdir(parents=True, exist_ok=True)
+    sweep(base)
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    if not os.geteuid():
+        os.chown(directory, uid, gid)
+    _lock(directory)
+    atexit.register(_remove, directory, os.getpid())
+    return directory
+
+
+def _remove(directory: Path, owner: int) -> None:
+    if os.getpid() == owner:  # workers inherit the arbiter's exit handlers
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def default_base() -> Path:
+    """Return where temporary files live, in memory where the system has a place for that."""
+    usable = os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
+    return SHARED_MEMORY if usable else Path(tempfile.gettempdir())
+
+
+def sweep(base: Path) -> None:
+    """Remove the directories under *base* whose arbiter and workers are all gone."""
+    for directory in base.glob(PREFIX + "*"):
+        try:
+            young = time.time() - directory.stat().st_mtime < GRACE_S
+            if not young and (held := _lock(directory)) is not None:
+                shutil.rmtree(directory, ignore_errors=True)
+                os.close(held)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue  # another's, or just removed by another
+
+
+def _lock(directory: Path) -> int | None:
+    """Return a descriptor that holds *directory*, None where another process does."""
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        return None
+    return held
+
+
+def forget_worker(directory: Path, slot: str) -> None:
+    """Remove the gauges of a worker that is gone; its counters stay for its successor."""
+    for path in directory.glob(f"gauge_*_{slot}.db"):
+        if not path.name.startswith(PERSISTENT_GAUGES):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,167 @@
+"""A small HTTP server for ``/metrics`` that a forking process can run in a thread.
+
+It holds a lock whenever it does anything but wait, and forks wait for that lock: a child never
+inherits a half-done state. Connections are few, have a deadline, and never block one another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+CONNECTIONS = 64
+REQUEST_BYTES = 8192
+DEADLINE_S = 10.0
+
+Render = Callable[[str], tuple[bytes, str]]  # Accept header to (body, content type)
+
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """A client: what it has sent so far, what it has yet to be sent."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.received = b""
+        self.to_send = memoryview(b"")
+        self.deadline = time.monotonic() + DEADLINE_S
+
+    def complete(self) -> bool:
+        """Tell whether the whole head of a request is there, or more than one may be long."""
+        return b"\r\n\r\n" in self.received or len(self.received) > REQUEST_BYTES
+
+
+class MetricsPort:
+    """Serves what *render* returns under ``/metrics`` and nothing else, until the process ends."""
+
+    def __init__(self, host: str, port: int, render: Render) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+        self._listener.setblocking(False)
+        self._render = render
+        self._connections: dict[socket.socket, Connection] = {}
+        self._selector = selectors.PollSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._turn, self._busy = threading.Lock(), threading.Lock()
+        self._closed = False
+        os.register_at_fork(
+            before=self._before_fork,
+            after_in_parent=self._after_fork,
+            after_in_child=self._after_fork_in_child,
+        )
+        threading.Thread(target=self._run, name="metrics-port", daemon=True).start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens: host and port."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        with self._turn, self._busy:
+            self._closed = True
+            self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        for client in [*self._connections, self._listener]:
+            client.close()
+        self._connections.clear()
+
+    def _before_fork(self) -> None:
+        self._turn.acquire()  # first in the queue, however busy scrapers keep the thread
+        self._busy.acquire()
+
+    def _after_fork(self) -> None:
+        self._busy.release()
+        self._turn.release()
+
+    def _after_fork_in_child(self) -> None:
+        self._close_sockets()
+        self._after_fork()
+
+    def _run(self) -> None:
+        while not self._closed:
+            ready = self._selector.select(timeout=1.0)
+            with self._turn:
+                self._busy.acquire()
+            try:
+                if not self._closed:
+                    self._serve([key.fileobj for key, _ in ready])
+            finally:
+                self._busy.release()
+
+    def _serve(self, ready: list[object]) -> None:
+        if self._listener in ready:
+            self._accept()
+        for connection in [self._connections[s] for s in ready if s in self._connections]:
+            try:
+                self._advance(connection)
+            except OSError:  # reset by the client
+                self._drop(connection)
+        for connection in list(self._connections.values()):
+            if time.monotonic() > connection.deadline:
+                self._drop(connection)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # gone again before it was taken
+            return
+        client.setblocking(False)
+        if len(self._connections) == CONNECTIONS:
+            self._drop(next(iter(self._connections.values())))
+        self._connections[client] = Connection(client)
+        self._selector.register(client, selectors.EVENT_READ)
+
+    def _advance(self, connection: Connection) -> None:
+        if not connection.to_send:
+            chunk = connection.client.recv(REQUEST_BYTES)
+            connection.received += chunk
+            if not chunk:
+                return self._drop(connection)
+            if not connection.complete():
+                return None
+            connection.to_send = memoryview(self._answer(connection.received))
+            self._selector.modify(connection.client, selectors.EVENT_WRITE)
+        connection.to_send = connection.to_send[connection.client.send(connection.to_send) :]
+        if not connection.to_send:
+            self._drop(connection)
+        return None
+
+    def _drop(self, connection: Connection) -> None:
+        self._selector.unregister(connection.client)
+        del self._connections[connection.client]
+        connection.client.close()
+
+    def _answer(self, request: bytes) -> bytes:
+        head = request.decode("latin-1").split("\r\n")
+        words = head[0].split(" ")
+        if len(words) != 3 or len(request) > REQUEST_BYTES:
+            return _response("400 Bad Request", b"")
+        method, target, _ = words
+        if target.partition("?")[0] != "/metrics":
+            return _response("404 Not Found", b"only /metrics is here\n")
+        if method not in ("GET", "HEAD"):
+            return _response("405 Method Not Allowed", b"", allow="GET, HEAD")
+        headers = dict(line.lower().partition(": ")[::2] for line in head[1:])
+        body, content_type = self._render(headers.get("accept", ""))
+        return _response("200 OK", body, content_type, head_only=method == "HEAD")
+
+
+def _response(
+    status: str,
+    body: bytes,
+    content_type: str = "text/plain",
+    allow: str = "",
+    head_only: bool = False,
+) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+    head += f"Allow: {allow}\r\n" * bool(allow) + "Connection: close\r\n\r\n"
+    return head.encode() + (b"" if head_only else body)

@@ -1,0 +1,141 @@
+"""Metric values in memory-mapped files that belong to worker slots, added to in place.
+
+prometheus_client names a process's files after its pid, so every restarted worker leaves new files
+behind. Here a file belongs to a *slot*, the place that a worker takes and its successor takes over:
+there are as many files as slots, and a successor goes on counting where its predecessor stopped.
+
+The files are those of prometheus_client (`prometheus_client.mmap_dict`), whose values are doubles
+at addresses that eight divides. They are added to through a ``memoryview`` of doubles, which costs
+a fraction of packing them anew and loses nothing when the process is killed.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from prometheus_client import values as prometheus_values
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+BYTES_PER_CELL = 8
+
+if TYPE_CHECKING:
+    Cells = memoryview[float] | array[float]
+
+
+class SlotFile:
+    """One file of values, by kind of metric, of one slot."""
+
+    def __init__(self, path: Path) -> None:
+        self._entries = MmapedDict(str(path))
+        self._view = memoryview(self._entries._m).cast("d")
+
+    def cell(self, key: str) -> tuple[Cells, int]:
+        """Return where *key*'s value stands, made as 0 where there is none; its time follows it."""
+        mapped_before = self._entries._m
+        self._entries.read_value(key)
+        if self._entries._m is not mapped_before:  # it grew; older views map the same file
+            self._view = memoryview(self._entries._m).cast("d")
+        return self._view, self._entries._positions[key] // BYTES_PER_CELL
+
+
+class SlotFiles:
+    """The files that this process writes to: none until it is given a slot."""
+
+    def __init__(self) -> None:
+        self._directory: Path | None = None
+        self._slot = ""
+        self._files: dict[str, SlotFile] = {}
+        self._values: WeakSet[SlotValue] = WeakSet()
+        self._lock = threading.Lock()
+
+    def attach(self, directory: Path, slot: str) -> None:
+        """Write to the files of *slot* in *directory* from now on, with all values that exist."""
+        self._move(directory, slot)
+
+    def detach(self) -> None:
+        """Keep values in this process's own memory from now on, unseen by others."""
+        self._lock = threading.Lock()  # a fork may have copied it locked
+        self._move(None, "")
+
+    def add(self, value: SlotValue) -> None:
+        """Give a new value its place."""
+        with self._lock:
+            self._values.add(value)
+            value.bind(*self._cell(value))
+
+    def _move(self, directory: Path | None, slot: str) -> None:
+        with self._lock:
+            self._directory, self._slot = directory, slot
+            self._files = {}
+            for value in self._values:
+                value.bind(*self._cell(value))
+
+    def _cell(self, value: SlotValue) -> tuple[Cells, int]:
+        if self._directory is None:
+            return array("d", (0.0, 0.0)), 0
+        if value.kind not in self._files:
+            path = self._directory / f"{value.kind}_{self._slot}.db"
+            self._files[value.kind] = SlotFile(path)
+        return self._files[value.kind].cell(value.key)
+
+
+FILES = SlotFiles()
+
+
+class SlotValue:
+    """A double in the slot's file: what prometheus_client calls a value class.
+
+    ``inc`` needs no lock under the GIL: between reading and writing the cell the interpreter runs
+    no other thread (it switches at calls and at backward jumps only).
+    """
+
+    __slots__ = ("__weakref__", "cells", "index", "key", "kind")
+    _multiprocess = True
+
+    def __init__(
+        self,
+        typ: str,
+        metric_name: str,
+        name: str,
+        labelnames: Sequence[str],
+        labelvalues: Sequence[str],
+        help_text: str,
+        multiprocess_mode: str = "",
+        **_: object,
+    ) -> None:
+        self.kind = f"gauge_{multiprocess_mode}" if typ == "gauge" else typ
+        self.key = mmap_key(metric_name, name, list(labelnames), list(labelvalues), help_text)
+        FILES.add(self)
+
+    def bind(self, cells: Cells, index: int) -> None:
+        """Stand at *index* of *cells*, the time of setting one further."""
+        self.cells, self.index = cells, index
+
+    def inc(self, amount: float) -> None:
+        """Add *amount* in place."""
+        self.cells[self.index] += amount
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        """Replace the value; *timestamp* (Unix seconds) orders values of ``mostrecent`` gauges."""
+        self.cells[self.index] = value
+        self.cells[self.index + 1] = timestamp or 0.0
+
+    def get(self) -> float:
+        """Return the slot's value."""
+        return float(self.cells[self.index])
+
+    def set_exemplar(self, _: object) -> None:
+        """Ignore it: there are no exemplars across processes."""
+
+    def get_exemplar(self) -> None:
+        """Return none: there are no exemplars across processes."""
+
+
+def use_slots() -> None:
+    """Make every metric that is constructed from now on keep its values in slots."""
+    prometheus_values.ValueClass = SlotValue
