@@ -1,0 +1,28 @@
+# One image for the API, Locust's master and its workers; what runs in it is the command's matter.
+
+FROM python:3.13-slim AS build
+ARG PIP_INDEX_URL
+RUN python -m venv /opt/swarmscope
+COPY requirements.image.lock /build/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/swarmscope/bin/pip install --require-hashes --only-binary :all: -r /build/requirements.image.lock
+COPY pyproject.toml README.md LICENSE /build/
+COPY swarmscope /build/swarmscope
+RUN /opt/swarmscope/bin/pip install --no-deps --no-build-isolation /build
+
+FROM python:3.13-slim
+# A fixed uid: what one start writes on a volume the next one reads. Empty volumes inherit the owner
+# of the directory that they are mounted on, so no service needs root to prepare them.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent swarmscope \
+    && install -d -o swarmscope -g swarmscope \
+        /secrets/app /secrets/database /secrets/grafana \
+        /var/lib/swarmscope/api /var/lib/swarmscope/journals
+COPY --from=build /opt/swarmscope /opt/swarmscope
+WORKDIR /app
+COPY api api
+COPY locustfiles locustfiles
+ENV PATH=/opt/swarmscope/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    SWARMSCOPE_HOME=/var/lib/swarmscope
+USER swarmscope
