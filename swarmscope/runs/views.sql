@@ -1,0 +1,408 @@
+-- Everything that readers of the runs database call. Applied whenever it differs from what is there.
+--
+-- Arguments that come back everywhere: `run` is a run's id; `since` and `until` bound the time axis;
+-- `width_s` is the time that one point stands for (Grafana: $__interval_ms / 1000.0). Points come at
+-- multiples of `width_s`, or of a second, 10 s or a minute where that is coarser than asked: what a
+-- query costs depends on how many points it draws, not on how many requests were sent. `names` are
+-- request names; '' stands for all endpoints together and is the default; NULL gives every endpoint
+-- and all. A panel with a line for each endpoint asks for fewer points (Grafana: maxDataPoints 200).
+--
+--   latency(run, since, until, width_s, part = 'total', names = '{""}')
+--       -> time, name, request_type, requests, failures, requests_per_s, failures_per_s, fail_ratio,
+--          mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms      part: total, queue, app or outside
+--   latency_parts(run, since, until, width_s, names = '{""}')
+--       -> time, name, request_type, queue_ms, app_ms, outside_ms (means, which may be stacked),
+--          covered (share of the requests that came with their parts, 0 to 1)
+--   users_over_time(run, since, until, width_s) -> time, users
+--   summary(run, whole = false)
+--       -> name, request_type, part, requests, failures, fail_ratio, requests_per_s, mean_ms, p50_ms,
+--          p90_ms, p95_ms, p99_ms, max_ms, since, until
+--       since ramp complete (of the whole run, when its ramp never completed), or of the whole run
+--   run_summary: a view, summary() of every run: run_id, whole, and summary's columns
+--   run: a view for lists, a row per run: run_id, run (its id as text, for links), testplan,
+--       profile_name, description, env, host, username, status, complete, started, ramp_complete,
+--       ended, duration_s, target_users, peak_users, requests, failures, fail_ratio, requests_per_s,
+--       mean_ms, p50_ms, p95_ms, p99_ms, max_ms (since ramp complete), objective_met, workers,
+--       unfinished_workers, lost_workers, dropped, implausible
+--   merged(run, since, until, width_s, parts = '{total}', names = '{""}')
+--       -> time, name, request_type, part, requests, failures, sum_ms, max_ms, buckets, cumulative:
+--       the histograms themselves, summed over workers and windows; without width_s one for all of
+--       [since, until), exact to the second
+--   percentile(quantile, buckets, cumulative, max_ms) -> ms, of a row of merged()
+--   setting_of(name) -> value of a row of `setting`: objective_quantile, objective_ms, …
+--
+-- For writers: refresh_summary(run) fills locust-plugins' summary columns of `testrun` anew, after any
+-- batch that may come late; close_run(run, …) ends a run once; compact(run) joins the histogram rows
+-- of all journals, so that reading costs the same with 4 workers and with 400.
+
+-- Re-applied in one piece: views first (they use the functions), never what others built on them.
+DROP VIEW IF EXISTS run, run_summary, histogram;
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace
+            AND proname IN (
+                'bucket_of', 'bucket_ms', 'percentile', 'resolution_for', 'slot_s', 'tiles', 'merged',
+                'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of', 'run_text',
+                'refresh_summary', 'close_run', 'compact'
+            )
+    LOOP
+        EXECUTE format('DROP ROUTINE %s', routine);
+    END LOOP;
+END
+$$;
+
+CREATE VIEW histogram AS
+    SELECT * FROM histogram_closed
+    UNION ALL
+    SELECT * FROM histogram_open;
+COMMENT ON VIEW histogram IS 'Windows that are closed and those that still fill: exact at every moment';
+
+-- The bucket of a value in ms, as swarmscope.runs.histogram has it.
+CREATE FUNCTION bucket_of(ms double precision) RETURNS smallint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT ceil(ln(least(greatest(ms, 0.001), 3600000.0)) / ln(1.025::float8 / 0.975))::smallint
+$$;
+
+-- The milliseconds that stand for a bucket, within 2.5 % of every value in it.
+CREATE FUNCTION bucket_ms(bucket integer) RETURNS double precision
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT 2 * power(1.025::float8 / 0.975, bucket) / (1.025::float8 / 0.975 + 1)
+$$;
+
+-- The one way in which a percentile is read: the bucket of the value with rank ceil(quantile × n).
+CREATE FUNCTION percentile(
+    quantile double precision, buckets smallint[], cumulative double precision[],
+    max_ms double precision
+) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT least(max_ms, bucket_ms(buckets[1 + width_bucket(
+        greatest(ceil(quantile * cumulative[cardinality(cumulative)]), 1) - 0.5, cumulative
+    )]))
+$$;
+
+-- The stored resolution (1, 10 or 60 s) from which points of *width_s* are made.
+CREATE FUNCTION resolution_for(width_s double precision) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN width_s < 3 THEN 1 WHEN width_s < 25 THEN 10 ELSE 60 END
+$$;
+
+-- The true width of a point: *width_s* rounded to whole windows.
+CREATE FUNCTION slot_s(width_s double precision) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT greatest(1, round(width_s / resolution_for(width_s))) * resolution_for(width_s)
+$$;
+
+-- Windows that cover the whole seconds of [since, until) exactly: coarse inside, fine at the edges.
+CREATE FUNCTION tiles(since timestamptz, until timestamptz)
+RETURNS TABLE (resolution integer, starts timestamptz, ends timestamptz)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    WITH edge AS (
+        SELECT
+            date_bin('1 s', since + interval '999999 us', 'epoch') AS s1,
+            date_bin('10 s', since + interval '9999999 us', 'epoch') AS s10,
+            date_bin('60 s', since + interval '59999999 us', 'epoch') AS s60,
+            date_bin('1 s', until, 'epoch') AS u1,
+            date_bin('10 s', until, 'epoch') AS u10,
+            date_bin('60 s', until, 'epoch') AS u60
+    )
+    SELECT 1, s1, least(s10, u1) FROM edge
+    UNION ALL SELECT 10, s10, least(s60, u10) FROM edge WHERE s10 <= u10
+    UNION ALL SELECT 60, s60, u60 FROM edge WHERE s60 <= u60
+    UNION ALL SELECT 10, u60, u10 FROM edge WHERE s60 <= u60
+    UNION ALL SELECT 1, u10, u1 FROM edge WHERE s10 <= u10
+$$;
+
+CREATE FUNCTION merged(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision,
+    parts text[] DEFAULT '{total}', names text[] DEFAULT '{""}'
+) RETURNS TABLE (
+    "time" timestamptz, name text, request_type text, part text, requests bigint, failures bigint,
+    sum_ms double precision, max_ms double precision, buckets smallint[],
+    cumulative double precision[]
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH tile AS (
+        SELECT t.resolution, t.starts, t.ends
+        FROM tiles(merged.since, merged.until) t WHERE width_s IS NULL
+        UNION ALL
+        SELECT resolution_for(width_s),
+            date_bin(make_interval(secs => slot_s(width_s)), merged.since, 'epoch'),
+            merged.until
+        WHERE width_s IS NOT NULL
+    ), found AS (
+        SELECT h.*,
+            CASE WHEN width_s IS NULL THEN merged.since
+                ELSE date_bin(make_interval(secs => slot_s(width_s)), h.time, 'epoch')
+            END AS slot
+        FROM tile JOIN histogram h
+            ON h.run_id = run AND h.resolution = tile.resolution
+                AND h.time >= tile.starts AND h.time < tile.ends
+        WHERE h.part = ANY (parts) AND (merged.names IS NULL OR h.name = ANY (merged.names))
+    ), numbered AS (  -- one integer is cheaper to group by than four columns
+        SELECT found.*, dense_rank() OVER (
+            ORDER BY slot, found.name COLLATE "C", found.request_type COLLATE "C", found.part
+        ) AS number
+        FROM found
+    ), bar AS (
+        SELECT number, bucket, sum(bucket_count)::double precision AS bucket_count
+        FROM (
+            SELECT number, unnest(n.buckets) AS bucket, unnest(counts) AS bucket_count
+            FROM numbered n
+        ) _
+        GROUP BY number, bucket
+    ), curve AS (
+        SELECT number, array_agg(bucket ORDER BY bucket) AS buckets,
+            array_agg(so_far ORDER BY bucket) AS cumulative
+        FROM (
+            SELECT number, bucket, sum(bucket_count) OVER (
+                PARTITION BY number ORDER BY bucket ROWS UNBOUNDED PRECEDING
+            ) AS so_far
+            FROM bar
+        ) _
+        GROUP BY number
+    ), total AS (
+        SELECT number, min(slot) AS slot, min(n.name) AS name, min(n.request_type) AS request_type,
+            min(n.part) AS part, sum(count) AS requests, sum(n.failures) AS failures,
+            sum(n.sum_ms) AS sum_ms, max(n.max_ms) AS max_ms
+        FROM numbered n
+        GROUP BY number
+    )
+    SELECT t.slot, t.name, t.request_type, t.part, t.requests, t.failures, t.sum_ms, t.max_ms,
+        c.buckets, c.cumulative
+    FROM total t JOIN curve c USING (number)
+    ORDER BY number
+$$;
+
+-- A slot in which nothing finished has 0 requests and no latencies: a stall is seen, not bridged.
+CREATE FUNCTION latency(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision,
+    part text DEFAULT 'total', names text[] DEFAULT '{""}'
+) RETURNS TABLE (
+    "time" timestamptz, name text, request_type text, requests bigint, failures bigint,
+    requests_per_s double precision, failures_per_s double precision, fail_ratio double precision,
+    mean_ms double precision, p50_ms double precision, p90_ms double precision,
+    p95_ms double precision, p99_ms double precision, max_ms double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH asked AS (
+        SELECT make_interval(secs => slot_s(width_s)) AS slot, id AS started,
+            -- what finishes after the end belongs to its slot; what just finished may be on its way
+            greatest(id, coalesce(end_time, now() - interval '5 s')) AS ended
+        FROM testrun WHERE id = run
+    ), point AS MATERIALIZED (
+        SELECT m.time AS slot_start, m.name, m.request_type, m.requests, m.failures, m.sum_ms,
+            m.max_ms, m.buckets, m.cumulative
+        FROM merged(
+            run, latency.since, latency.until, width_s, ARRAY[latency.part], latency.names
+        ) m
+    ), axis AS (
+        SELECT slot_start, endpoint.name, endpoint.request_type
+        FROM asked
+        CROSS JOIN generate_series(
+            date_bin(slot, greatest(latency.since, started), 'epoch'),
+            least(latency.until - interval '1 us', ended), slot
+        ) AS slot_start
+        CROSS JOIN (SELECT DISTINCT p.name, p.request_type FROM point p) AS endpoint
+    ), filled AS (
+        SELECT slot_start, name, request_type, coalesce(p.requests, 0) AS requests,
+            coalesce(p.failures, 0) AS failures, p.sum_ms, p.max_ms, p.buckets, p.cumulative,
+            greatest(1, extract(epoch FROM
+                least(slot_start + slot, CASE WHEN ended > slot_start THEN ended END)
+                    - greatest(slot_start, started)
+            ))::double precision AS seconds
+        FROM point p FULL JOIN axis USING (slot_start, name, request_type)
+        CROSS JOIN asked
+    )
+    SELECT slot_start, f.name, f.request_type, f.requests, f.failures,
+        f.requests / seconds, f.failures / seconds,
+        f.failures::double precision / nullif(f.requests, 0), f.sum_ms / f.requests,
+        percentile(0.5, buckets, cumulative, f.max_ms),
+        percentile(0.9, buckets, cumulative, f.max_ms),
+        percentile(0.95, buckets, cumulative, f.max_ms),
+        percentile(0.99, buckets, cumulative, f.max_ms), f.max_ms
+    FROM filled f
+    ORDER BY slot_start, f.name, f.request_type
+$$;
+
+-- Means, because percentiles of parts do not add up to that of the total.
+CREATE FUNCTION latency_parts(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision,
+    names text[] DEFAULT '{""}'
+) RETURNS TABLE (
+    "time" timestamptz, name text, request_type text, queue_ms double precision,
+    app_ms double precision, outside_ms double precision, covered double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT slot, h.name, h.request_type,
+        sum(sum_ms) FILTER (WHERE part = 'queue') / sum(count) FILTER (WHERE part = 'queue'),
+        sum(sum_ms) FILTER (WHERE part = 'app') / sum(count) FILTER (WHERE part = 'app'),
+        sum(sum_ms) FILTER (WHERE part = 'outside') / sum(count) FILTER (WHERE part = 'outside'),
+        coalesce(sum(count) FILTER (WHERE part = 'outside'), 0)::double precision
+            / sum(count) FILTER (WHERE part = 'total')
+    FROM histogram h
+    CROSS JOIN LATERAL date_bin(make_interval(secs => slot_s(width_s)), h.time, 'epoch') AS slot
+    WHERE h.run_id = run AND h.resolution = resolution_for(width_s)
+        AND h.time >= date_bin(make_interval(secs => slot_s(width_s)), latency_parts.since, 'epoch')
+        AND h.time < latency_parts.until
+        AND (latency_parts.names IS NULL OR h.name = ANY (latency_parts.names))
+    GROUP BY slot, h.name, h.request_type
+    ORDER BY slot, h.name, h.request_type
+$$;
+
+CREATE FUNCTION users_over_time(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision
+) RETURNS TABLE ("time" timestamptz, users integer)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT slot, max(user_count)
+    FROM user_count u
+    CROSS JOIN LATERAL date_bin(make_interval(secs => greatest(1, width_s)), u.time, 'epoch') AS slot
+    WHERE u.run_id = run
+        AND u.time >= date_bin(
+            make_interval(secs => greatest(1, width_s)), users_over_time.since, 'epoch'
+        )
+        AND u.time < users_over_time.until
+    GROUP BY slot
+    ORDER BY slot
+$$;
+
+CREATE FUNCTION setting_of(name text) RETURNS double precision
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT value FROM setting s WHERE s.name = setting_of.name
+$$;
+
+-- Rates are over the seconds in which something finished, first to last, as locust-plugins has it.
+CREATE FUNCTION summary(
+    run timestamptz, whole boolean DEFAULT false,
+    parts text[] DEFAULT '{total,queue,app,outside}', names text[] DEFAULT NULL
+) RETURNS TABLE (
+    name text, request_type text, part text, requests bigint, failures bigint,
+    fail_ratio double precision, requests_per_s double precision, mean_ms double precision,
+    p50_ms double precision, p90_ms double precision, p95_ms double precision,
+    p99_ms double precision, max_ms double precision, since timestamptz, until timestamptz,
+    objective_met boolean
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH finished AS (
+        SELECT min(h.time) AS first, max(h.time) + interval '1 s' AS last
+        FROM histogram h
+        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
+            AND h.name = '' AND h.request_type = ''
+    ), span AS (
+        SELECT last AS until, CASE WHEN whole OR ramp_complete IS NULL THEN first
+            ELSE date_bin('1 s', ramp_complete + interval '999999 us', 'epoch') END AS since
+        FROM finished CROSS JOIN testrun WHERE id = run
+    )
+    SELECT m.name, m.request_type, m.part, m.requests, m.failures,
+        m.failures::double precision / m.requests,
+        m.requests / extract(epoch FROM span.until - span.since)::double precision,
+        m.sum_ms / m.requests,
+        percentile(0.5, buckets, cumulative, m.max_ms),
+        percentile(0.9, buckets, cumulative, m.max_ms),
+        percentile(0.95, buckets, cumulative, m.max_ms),
+        percentile(0.99, buckets, cumulative, m.max_ms), m.max_ms, span.since, span.until,
+        m.failures <= setting_of('objective_fail_ratio') * m.requests
+            AND percentile(setting_of('objective_quantile'), buckets, cumulative, m.max_ms)
+                <= setting_of('objective_ms')
+    FROM span
+    CROSS JOIN merged(run, span.since, span.until, NULL, summary.parts, summary.names) m
+    ORDER BY m.name, m.request_type, m.part
+$$;
+
+CREATE VIEW run_summary AS
+    SELECT id AS run_id, whole, s.*
+    FROM testrun CROSS JOIN (VALUES (false), (true)) AS scope (whole)
+    CROSS JOIN LATERAL summary(id, whole) AS s;
+
+-- A run's id as text, the same everywhere: label, link, file name.
+CREATE FUNCTION run_text(run timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT to_char(run AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+
+CREATE VIEW run AS
+    SELECT r.id AS run_id, run_text(r.id) AS run, r.testplan, r.scenario, r.profile_name,
+        r.description, r.env, r.host, r.username, r.status,
+        r.status <> 'running' AND unfinished_workers = 0 AS complete,
+        r.id AS started, r.ramp_complete, r.end_time AS ended,
+        extract(epoch FROM coalesce(r.end_time, s.until) - r.id)::double precision AS duration_s,
+        r.target_users, r.peak_users, s.requests, s.failures, s.fail_ratio, s.requests_per_s,
+        s.mean_ms, s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms, s.objective_met,
+        w.workers, w.unfinished_workers, w.lost_workers, w.dropped, w.implausible
+    FROM testrun r
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS workers,
+            count(*) FILTER (WHERE stopped IS NULL) AS unfinished_workers,
+            count(*) FILTER (WHERE outcome = 'lost') AS lost_workers,
+            coalesce(sum(dropped), 0)::bigint AS dropped,
+            coalesce(sum(implausible), 0)::bigint AS implausible
+        FROM run_worker WHERE run_id = r.id
+    ) w
+    LEFT JOIN LATERAL summary(r.id, false, '{total}', '{""}') s ON true;
+
+-- Fills locust-plugins' summary columns from the histograms; harmless when repeated.
+CREATE FUNCTION refresh_summary(run timestamptz) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE testrun SET requests = s.requests, resp_time_avg = s.mean_ms,
+        rps_avg = s.requests_per_s, fail_ratio = s.fail_ratio
+    FROM summary(refresh_summary.run, true, '{total}', '{""}') s
+    WHERE id = refresh_summary.run
+$$;
+
+-- Replaces rows of several journals for one window by their sum. Any number of writers may go on
+-- meanwhile: a row is taken by one statement only, and what it does not see stays for the next call.
+CREATE FUNCTION compact(run timestamptz, resolutions integer[] DEFAULT '{10,60}') RETURNS bigint
+LANGUAGE sql AS $$
+    WITH crowded AS (
+        SELECT resolution, time, name, request_type, part
+        FROM histogram_closed
+        WHERE run_id = run AND resolution = ANY (resolutions)
+        GROUP BY resolution, time, name, request_type, part
+        HAVING count(*) > 1
+    ), taken AS (
+        DELETE FROM histogram_closed h USING crowded c
+        WHERE h.run_id = run AND h.resolution = c.resolution AND h.time = c.time
+            AND h.name = c.name AND h.request_type = c.request_type AND h.part = c.part
+        RETURNING h.*
+    ), bar AS (
+        SELECT resolution, time, name, request_type, part, bucket, sum(n)::integer AS n
+        FROM (
+            SELECT resolution, time, name, request_type, part, unnest(buckets) AS bucket,
+                unnest(counts) AS n
+            FROM taken
+        ) _
+        GROUP BY resolution, time, name, request_type, part, bucket
+    ), bars AS (
+        SELECT resolution, time, name, request_type, part,
+            array_agg(bucket ORDER BY bucket) AS buckets, array_agg(n ORDER BY bucket) AS counts
+        FROM bar
+        GROUP BY resolution, time, name, request_type, part
+    ), total AS (
+        SELECT resolution, time, name, request_type, part, sum(sum_ms) AS sum_ms,
+            max(max_ms) AS max_ms, sum(count)::integer AS count, sum(failures)::integer AS failures
+        FROM taken
+        GROUP BY resolution, time, name, request_type, part
+    ), joined AS (
+        INSERT INTO histogram_closed (
+            run_id, time, sum_ms, max_ms, count, failures, resolution, name, request_type, part,
+            buckets, counts
+        )
+        SELECT run, time, sum_ms, max_ms, count, failures, resolution, name, request_type, part,
+            buckets, counts
+        FROM total JOIN bars USING (resolution, time, name, request_type, part)
+        RETURNING 1
+    )
+    SELECT count(*) FROM joined
+$$;
+
+-- Ends a run that still runs, and brings its summary up to date in any case.
+CREATE FUNCTION close_run(run timestamptz, ended timestamptz, outcome text DEFAULT 'finished')
+RETURNS void
+LANGUAGE sql AS $$
+    UPDATE testrun SET end_time = ended, status = outcome
+    WHERE id = run AND status = 'running';
+    SELECT refresh_summary(run);
+$$;
