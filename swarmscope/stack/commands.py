@@ -1,0 +1,96 @@
+"""The verbs `up`, `status`, `logs` and `down`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+from rich.console import Console
+
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.follow import print_logs
+from swarmscope.stack.home import Home
+from swarmscope.stack.settings import home_directory, merged_environment, read_settings
+from swarmscope.stack.status import describe, table
+from swarmscope.stack.terminal import Progress
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what one line can explain into that line and exit status 1."""
+    try:
+        yield
+    except StackError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'swarmscope'}: {error.strerror}") from error
+
+
+def _home() -> Home:
+    directory = Path.cwd()
+    return Home(home_directory(directory, merged_environment(directory, os.environ)))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return when everything answers; `down` stops it.")
+def up(detach: bool) -> None:
+    """Start the API, PostgreSQL, Prometheus, Locust and Grafana."""
+    from swarmscope.stack.foreground import run
+
+    for number in ENDING_SIGNALS:
+        signal.signal(number, _interrupt)
+    with explained():
+        settings = read_settings(Path.cwd(), os.environ)
+        sys.exit(run(settings, Home(settings.home), Console(highlight=False), detach))
+
+
+@click.command()
+def down() -> None:
+    """Stop what `up` started; data stays."""
+    from swarmscope.stack.lifecycle import stop
+
+    with explained():
+        home = _home()
+        console = Console(highlight=False)
+        if not (home / "up.json").exists():
+            console.print(f"swarmscope is not up ({home.path}).", soft_wrap=True)
+            return
+        with home.locked(), Progress(console) as progress:
+            ran = stop(home, progress.set)
+        console.print("swarmscope is down." if ran else "It had crashed; its remains are gone.")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def status(as_json: bool) -> None:
+    """Show what runs, and where."""
+    with explained():
+        found = describe(_home())
+        if as_json:
+            click.echo(json.dumps(found, indent=2))
+        else:
+            Console(highlight=False).print(table(found))
+
+
+@click.command()
+@click.argument("service", required=False)
+@click.option("-n", "--lines", default=50, show_default=True, help="How many of the last lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+def logs(service: str | None, lines: int, follow: bool) -> None:
+    """Show what services wrote: SERVICE, or all of them."""
+    with explained():
+        print_logs(_home(), service, lines, follow)

@@ -1,0 +1,87 @@
+"""Where things are in the native home, and how it is made; docs/architecture.md has the map."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.postgres import write_private
+from swarmscope.stack.secrets import OWNER, READABLE_BY_OWNER, password, write_once
+
+DATABASE = "swarmscope"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The directory in which everything that `up` makes lives."""
+
+    path: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def pgpass(self) -> Path:
+        """The libpq password file of the role that owns the runs database."""
+        return self.path / "pgpass"
+
+    def log(self, service: str) -> Path:
+        """Return the file that *service* writes to."""
+        return self.path / "logs" / f"{service}.log"
+
+    def make(self) -> None:
+        """Make the directories; raises `StackError` where that cannot be."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in ("api", "grafana", "journals", "logs", "postgres", "prometheus/targets"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+            (self.path / "secrets").mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StackError(
+                f"{error.filename}: {error.strerror}; SWARMSCOPE_HOME names another place"
+            ) from error
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise StackError(f"{self.path} is not writable; SWARMSCOPE_HOME names another place")
+
+    def secret(self, name: str) -> str:
+        """Return a generated password; the first call makes it up and keeps it."""
+        path = self.path / "secrets" / name
+        write_once(path, READABLE_BY_OWNER, password)
+        return path.read_text()
+
+    def write_pgpass(self, port: int) -> None:
+        """Write the password file and the URL of the runs database, which has no password in it."""
+        write_private(self.pgpass, f"127.0.0.1:{port}:*:{OWNER}:{self.secret('owner_password')}\n")
+        write_private(self.path / "database.url", self.database_url(port) + "\n")
+
+    def database_url(self, port: int) -> str:
+        """Return a URL that libpq accepts; the password comes from the file that it names."""
+        return (
+            f"postgresql://{OWNER}@127.0.0.1:{port}/{DATABASE}?passfile={quote(str(self.pgpass))}"
+        )
+
+    @contextmanager
+    def locked(self, wait: bool = False) -> Iterator[None]:
+        """Keep every other `up` and `down` of this home out; the lock dies with the process.
+
+        Raises `StackError` when another has it, unless told to *wait*.
+        """
+        with (self.path / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                lock.seek(0)
+                raise StackError(
+                    f"{self.path} is being started or stopped by another swarmscope"
+                    f" (pid {lock.read().strip() or 'unknown'})"
+                ) from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield

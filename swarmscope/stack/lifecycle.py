@@ -1,0 +1,222 @@
+"""Starts the stack in the order of its dependencies, and stops it in the reverse."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from swarmscope.stack import services as stack
+from swarmscope.stack.database import prepare
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.home import Home
+from swarmscope.stack.ports import check_ports
+from swarmscope.stack.postgres import Cluster
+from swarmscope.stack.probes import passes
+from swarmscope.stack.record import Record, read_record, remove_record, write_record
+from swarmscope.stack.services import DATABASE_READY, NEEDED_FILES, Service
+from swarmscope.stack.settings import PORTS, Settings
+from swarmscope.stack.supervision import (
+    ServiceState,
+    Supervisor,
+    end_marked,
+    socket_path,
+    start_supervisor,
+    write_configuration,
+)
+from swarmscope.stack.tools import GET_GRAFANA, GET_PROMETHEUS, find_grafana, find_prometheus
+
+START_S = 90.0  # a first start of Grafana on a slow machine takes half of that
+STOP_S = 180.0  # more than all services may take one after the other
+POLL_S = 0.05
+LOG_LINES = 15
+
+Show = Callable[[str, str, str], None]  # service, state, detail
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to run: services in the order of their priority, and why others are absent."""
+
+    cluster: Cluster
+    services: Sequence[Service]
+    absent: dict[str, str]
+
+
+def running(home: Home) -> Record | None:
+    """Return the record of the stack that runs from *home*, or None."""
+    record = read_record(home)
+    return record if record and record.is_alive() else None
+
+
+def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]:
+    """Start everything and return supervisord when all of it answers.
+
+    The caller holds the lock. Whatever goes wrong, by `StackError` or an interrupt, nothing is left
+    running.
+    """
+    clean_up(home)
+    plan = make_plan(settings, home, show)
+    mark = uuid.uuid4().hex
+    socket = socket_path(home, mark)
+    configuration = write_configuration(home, socket, plan.services)
+    if socket.parent != home.path:
+        socket.parent.mkdir(mode=0o700)
+    process = start_supervisor(configuration, settings.checkout, settings.environment, mark)
+    try:
+        write_record(home, _record(mark, process.pid, socket, plan))
+        _bring_up(_await_supervisor(process, socket, home), plan, home, show)
+    except BaseException:
+        stop(home, show)
+        raise
+    return process
+
+
+def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
+    """Check all that can be checked, find the programs, make the files; start nothing."""
+    for name in NEEDED_FILES:
+        if not (settings.checkout / name).exists():
+            raise StackError(f"{settings.checkout / name} is missing: run this in a checkout")
+    dashboards = find_grafana(settings.environment, settings.grafana_home)
+    check_ports(settings.ports, (name for name in PORTS if dashboards or name != "GRAFANA_PORT"))
+    cluster = Cluster(home / "postgres", settings.ports["POSTGRES_PORT"])
+    show("postgres", "waiting", "" if cluster.data.exists() else "making its files")
+    cluster.initialise()
+    cluster.forget_dead_server()
+    home.write_pgpass(cluster.port)
+    metrics = find_prometheus(settings.environment, home / "tools/prometheus")
+    found, absent = [stack.postgres(cluster, home)], {}
+    if metrics:
+        found.append(stack.prometheus(metrics, settings, home))
+    else:
+        absent["prometheus"] = GET_PROMETHEUS
+    if dashboards:
+        found.append(stack.grafana(dashboards, settings, home))
+    else:
+        absent["grafana"] = GET_GRAFANA
+    found += [stack.api(settings), *stack.locust_workers(settings, home)]
+    return Plan(cluster, [*found, stack.locust_master(settings, home)], absent)
+
+
+def _record(mark: str, pid: int, socket: Path, plan: Plan) -> Record:
+    return Record(
+        mark=mark,
+        pid=pid,
+        socket=str(socket),
+        database=next(s.url for s in plan.services if s.name == "postgres") or "",
+        urls={service.name: service.url for service in plan.services},
+        checks={service.name: service.check for service in plan.services},
+        absent=plan.absent,
+    )
+
+
+def _await_supervisor(process: subprocess.Popen[bytes], socket: Path, home: Home) -> Supervisor:
+    deadline = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            supervisor = Supervisor(socket)
+            supervisor.states()
+            return supervisor
+        except OSError:
+            time.sleep(POLL_S)
+    raise StackError(_with_log("supervisord did not start", home / "logs/supervisord.out"))
+
+
+def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> None:
+    """Start each service as soon as what it needs is ready; return when all are."""
+    pids: dict[str, int] = {}
+    ready: set[str] = set()
+    deadline = time.monotonic() + START_S
+    for name, reason in plan.absent.items():
+        show(name, "absent", reason)
+    while waiting := [service for service in plan.services if service.name not in ready]:
+        for service in waiting:
+            if service.name not in pids and ready.issuperset(service.after):
+                supervisor.start(service.name)
+                pids[service.name] = 0
+                show(service.name, "starting", "")
+        states = supervisor.states()
+        for name in pids:
+            pids[name] = _living_pid(states[name], pids[name], home)
+        for service in waiting:
+            if pids.get(service.name) and passes(service.check, pids[service.name]):
+                if service.name == "postgres":
+                    prepare(plan.cluster, home)
+                    ready.add(DATABASE_READY)
+                ready.add(service.name)
+                show(service.name, "ready", "")
+        if time.monotonic() > deadline:
+            _give_up(waiting[0], home)
+        time.sleep(POLL_S)
+
+
+def _living_pid(state: ServiceState, known: int, home: Home) -> int:
+    """Return the service's process id; a service that has died once does not get up by retrying."""
+    died = state.state in ("BACKOFF", "EXITED", "FATAL") or (known and state.pid != known)
+    if died:
+        raise StackError(_with_log(f"{state.name} died at its start", home.log(state.name)))
+    return state.pid
+
+
+def _give_up(service: Service, home: Home) -> None:
+    line = f"{service.name} did not answer within {START_S:.0f} s"
+    raise StackError(_with_log(line, home.log(service.name)))
+
+
+def _with_log(line: str, log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+    return "\n".join([f"{line}; the end of {log}:", *(f"    {text}" for text in lines)])
+
+
+def stop(home: Home, show: Show) -> bool:
+    """Stop everything in order, then whatever is left; tell whether anything ran.
+
+    The caller holds the lock. An interrupt in the middle ends everything at once.
+    """
+    record = read_record(home)
+    if record is None:
+        return False
+    ran = record.is_alive()
+    try:
+        if ran:
+            _shut_down(record, show)
+    except BaseException:
+        end_marked(record.mark, patience_s=0)
+        raise
+    finally:
+        clean_up(home)
+    return ran
+
+
+def _shut_down(record: Record, show: Show) -> None:
+    supervisor = Supervisor(Path(record.socket))
+    try:
+        supervisor.shut_down()
+    except OSError:  # the socket is gone
+        psutil.Process(record.pid).terminate()
+    deadline = time.monotonic() + STOP_S
+    while record.is_alive() and time.monotonic() < deadline:
+        try:
+            for name, state in supervisor.states().items():
+                show(name, "stopped" if not state.pid else state.state.lower(), "")
+        except OSError:
+            pass  # it has closed its socket: nearly there
+        time.sleep(POLL_S)
+
+
+def clean_up(home: Home) -> int:
+    """End what a crash left behind and forget its start; return how many processes there were."""
+    record = read_record(home)
+    if record is None:
+        return 0
+    ended = end_marked(record.mark)
+    if Path(record.socket).parent != home.path:
+        shutil.rmtree(Path(record.socket).parent, ignore_errors=True)
+    remove_record(home)
+    return ended

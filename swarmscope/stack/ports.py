@@ -1,0 +1,55 @@
+"""Whether the stack's ports can be had, asked before anything starts."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable, Mapping
+
+import psutil
+
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.settings import PORTS
+
+
+def check_ports(ports: Mapping[str, int], wanted: Iterable[str]) -> None:
+    """Raise `StackError` that names every port of the settings *wanted* that cannot be had."""
+    complaints = [line for name in wanted if (line := _complaint(name, ports[name]))]
+    if complaints:
+        raise StackError("\n".join(complaints))
+
+
+def _complaint(setting: str, port: int) -> str | None:
+    _, who = PORTS[setting]
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no trouble
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            trouble = f"is taken{_holder(port)}"
+        else:
+            trouble = f"cannot be had ({error.strerror})"
+        return f"port {port}, wanted by {who}, {trouble}; move it with {setting}=PORT"
+    return None
+
+
+def _holder(port: int) -> str:
+    """Return " by NAME (pid N)" where the system tells us; other users' processes stay unknown."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:  # macOS tells root only
+        return ""
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,):
+            return _name(connection.pid)
+    return ""
+
+
+def _name(pid: int | None) -> str:
+    if pid is None:
+        return ""
+    try:
+        return f" by {psutil.Process(pid).name()} (pid {pid})"
+    except psutil.Error:
+        return f" by pid {pid}"

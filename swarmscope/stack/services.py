@@ -1,0 +1,212 @@
+"""The services of the native stack: what each runs, needs, and answers when it is ready."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from swarmscope.stack.home import DATABASE, Home
+from swarmscope.stack.postgres import Cluster
+from swarmscope.stack.secrets import OWNER
+from swarmscope.stack.settings import Settings
+from swarmscope.stack.tools import Grafana
+
+STOP_TIMEOUT_S = "10"  # so that requests in flight at a stop are recorded
+DATABASE_READY = "database"  # what services wait for that need the schema, not only a server
+NEEDED_FILES = (
+    "api/gunicorn.conf.py",
+    "grafana/grafana.env",
+    "grafana/provisioning",
+    "locustfiles",
+    "prometheus/prometheus.yml",
+    "prometheus/rules.yml",
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program under supervision.
+
+    *check* is what it passes when it is ready (see `probes`), *ports* are settings, *after* what
+    must be ready first; *secrets* reach it by its environment and show in no list of processes.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    check: str
+    url: str | None = None
+    ports: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
+    stop_s: int = 20
+    user: str | None = None
+
+
+def postgres(cluster: Cluster, home: Home) -> Service:
+    """Return the runs database. SIGINT is its fast shutdown: it waits for no client."""
+    return Service(
+        name="postgres",
+        command=tuple(cluster.command()),
+        check=f"postgres:{cluster.port}",
+        url=home.database_url(cluster.port),
+        ports=("POSTGRES_PORT",),
+        stop_signal="INT",
+        stop_s=60,
+        user=cluster.identity()[0],
+    )
+
+
+def api(settings: Settings) -> Service:
+    """Return the service under test; its database is its own, never the runs database."""
+    port = settings.ports["API_PORT"]
+    return Service(
+        name="api",
+        command=(*_python("gunicorn"), "-c", "api/gunicorn.conf.py", "api:create_app()"),
+        check=f"http:{port}/health/ready",
+        url=settings.url("API_PORT"),
+        ports=("API_PORT", "API_METRICS_PORT"),
+        environment={
+            "API_PORT": str(port),
+            "API_METRICS_PORT": str(settings.ports["API_METRICS_PORT"]),
+        },
+    )
+
+
+def prometheus(program: Path, settings: Settings, home: Home) -> Service:
+    """Return Prometheus on a copy of its configuration, beside which its targets are written."""
+    directory = home / "prometheus"
+    for name in ("prometheus.yml", "rules.yml"):
+        shutil.copyfile(settings.checkout / "prometheus" / name, directory / name)
+    targets = [
+        _target(settings.ports["API_METRICS_PORT"], "api"),
+        _target(settings.ports["LOCUST_METRICS_PORT"], "locust"),
+    ]
+    (directory / "targets/swarmscope.json").write_text(json.dumps(targets, indent=2) + "\n")
+    port = settings.ports["PROMETHEUS_PORT"]
+    return Service(
+        name="prometheus",
+        command=(
+            str(program),
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ),
+        check=f"http:{port}/-/ready",
+        url=settings.url("PROMETHEUS_PORT"),
+        ports=("PROMETHEUS_PORT",),
+    )
+
+
+def _target(port: int, job: str) -> dict[str, object]:
+    return {"targets": [f"127.0.0.1:{port}"], "labels": {"job": job}}
+
+
+def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
+    """Return Grafana, provisioned from the checkout, viewable by everybody on this machine."""
+    port, data = settings.ports["GRAFANA_PORT"], home / "grafana"
+    (data / "grafana.ini").touch()  # else it would read what its installation was given
+    common = dotenv_values(settings.checkout / "grafana/grafana.env", interpolate=False)
+    for name in ("admin_password", "secret_key"):
+        home.secret(name)
+    return Service(
+        name="grafana",
+        command=(
+            *program.command,
+            "--homepath",
+            str(program.home),
+            "--config",
+            str(data / "grafana.ini"),
+        ),
+        check=f"http:{port}/api/health",
+        url=settings.url("GRAFANA_PORT"),
+        ports=("GRAFANA_PORT",),
+        environment={name: value for name, value in common.items() if value}
+        | {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(settings.ports["POSTGRES_PORT"]),
+            "PGDATABASE": DATABASE,
+            "GF_LOG_MODE": "console",
+            "GF_PATHS_DATA": str(data),
+            "GF_PATHS_LOGS": str(data / "log"),
+            "GF_PATHS_PLUGINS": str(data / "plugins"),
+            "GF_PATHS_PROVISIONING": str(settings.checkout / "grafana/provisioning"),
+            "GF_SECURITY_ADMIN_PASSWORD": f"$__file{{{home / 'secrets/admin_password'}}}",
+            "GF_SECURITY_SECRET_KEY": f"$__file{{{home / 'secrets/secret_key'}}}",
+            "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+            "GF_SERVER_HTTP_PORT": str(port),
+            "PROMETHEUS_URL": settings.url("PROMETHEUS_PORT"),
+        },
+        secrets={"GF_READER_PASSWORD": home.secret("reader_password")},
+    )
+
+
+def locust_master(settings: Settings, home: Home) -> Service:
+    """Return Locust's master, which serves the UI.
+
+    With the class picker a load shape in the directory drives no swarm that did not choose it.
+    """
+    master, web = settings.ports["LOCUST_MASTER_BIND_PORT"], settings.ports["LOCUST_WEB_PORT"]
+    given = settings.environment
+    return Service(
+        name="locust",
+        command=(
+            *_locust(),
+            *("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(master)),
+            *("--web-host", "127.0.0.1", "--web-port", str(web), "--class-picker"),
+        ),
+        check=f"http:{web}/",
+        url=settings.url("LOCUST_WEB_PORT"),
+        ports=("LOCUST_WEB_PORT", "LOCUST_MASTER_BIND_PORT", "LOCUST_METRICS_PORT"),
+        after=(DATABASE_READY,),
+        environment=_runs_database(settings, home)
+        | {
+            "LOCUST_HOST": given.get("LOCUST_HOST") or settings.url("API_PORT"),
+            "LOCUST_STOP_TIMEOUT": given.get("LOCUST_STOP_TIMEOUT") or STOP_TIMEOUT_S,
+            "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
+        },
+        stop_s=40,
+    )
+
+
+def locust_workers(settings: Settings, home: Home) -> list[Service]:
+    """Return Locust's workers, numbered from 1; they wait for their master by themselves."""
+    master = settings.ports["LOCUST_MASTER_BIND_PORT"]
+    arguments = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(master))
+    return [
+        Service(
+            name=f"locust-worker-{number}",
+            command=(*_locust(), *arguments),
+            check=f"connected:{master}",
+            after=(DATABASE_READY,),
+            environment=_runs_database(settings, home),
+            stop_s=40,
+        )
+        for number in range(1, settings.locust_workers + 1)
+    ]
+
+
+def _locust() -> tuple[str, ...]:
+    return (*_python("locust"), "-f", "locustfiles", "--timescale")
+
+
+def _runs_database(settings: Settings, home: Home) -> dict[str, str]:
+    return {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(settings.ports["POSTGRES_PORT"]),
+        "PGDATABASE": DATABASE,
+        "PGUSER": OWNER,
+        "PGPASSFILE": str(home.pgpass),
+    }
+
+
+def _python(program: str) -> tuple[str, ...]:
+    """Return the command of a Python *program* in this environment, whatever PATH says."""
+    return (sys.executable, "-m", program)

@@ -1,0 +1,102 @@
+"""The launcher's settings: the environment first, then ``.env``, then defaults; read once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from swarmscope.stack.errors import StackError
+
+HOME = ".swarmscope"
+PORTS = {  # setting: (default, who listens there)
+    "API_PORT": (5000, "the API"),
+    "API_METRICS_PORT": (9102, "the API's metrics"),
+    "LOCUST_WEB_PORT": (8089, "the Locust UI"),
+    "LOCUST_MASTER_BIND_PORT": (5557, "Locust's master, for its workers"),
+    "GRAFANA_PORT": (3000, "Grafana"),
+    "LOCUST_METRICS_PORT": (9646, "Locust's metrics"),
+    "PROMETHEUS_PORT": (9090, "Prometheus"),
+    "POSTGRES_PORT": (54329, "PostgreSQL"),
+}
+LARGEST_PORT = 65535
+MOST_WORKERS = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `up` was asked for. `environment` is the merged one that services start from."""
+
+    checkout: Path
+    home: Path
+    grafana_home: Path | None
+    locust_workers: int
+    ports: Mapping[str, int]
+    environment: Mapping[str, str]
+
+    def url(self, port: str, path: str = "") -> str:
+        """Return the address of what listens at the port of that setting."""
+        return f"http://127.0.0.1:{self.ports[port]}{path}"
+
+
+def read_settings(directory: Path, environ: Mapping[str, str]) -> Settings:
+    """Return the settings that hold in *directory*; a bad one raises `StackError` by its name."""
+    environment = merged_environment(directory, environ)
+    grafana_home = environment.get("GRAFANA_HOME")
+    return Settings(
+        checkout=directory,
+        home=home_directory(directory, environment),
+        grafana_home=_path(directory, grafana_home) if grafana_home else None,
+        locust_workers=_number(environment, "LOCUST_WORKERS", _cores(), MOST_WORKERS),
+        ports=_ports(environment),
+        environment=environment,
+    )
+
+
+def merged_environment(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return *environ* on top of ``.env``; as in Compose, an empty value there is no value."""
+    file = directory / ".env"
+    try:
+        values = dotenv_values(file) if file.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise StackError(f"{file} cannot be read: {error}") from error
+    return {name: value for name, value in values.items() if value} | dict(environ)
+
+
+def home_directory(directory: Path, environment: Mapping[str, str]) -> Path:
+    """Return where everything that `up` makes lives."""
+    home = _path(directory, environment.get("SWARMSCOPE_HOME") or HOME)
+    if any(character in str(home) for character in "\n\r"):
+        raise StackError("SWARMSCOPE_HOME: a path with a line break cannot be used")
+    return home
+
+
+def _path(directory: Path, value: str) -> Path:
+    return Path(os.path.abspath(directory / Path(value).expanduser()))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, largest: int) -> int:
+    value = environment.get(name) or str(default)
+    if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= largest:
+        raise StackError(f"{name}={value}: a whole number from 1 to {largest} is expected")
+    return int(value)
+
+
+def _ports(environment: Mapping[str, str]) -> dict[str, int]:
+    ports: dict[str, int] = {}
+    for name, (default, _) in PORTS.items():
+        port = _number(environment, name, default, LARGEST_PORT)
+        for other, taken in ports.items():
+            if port == taken:
+                raise StackError(f"{name} and {other} are both {port}: give one another port")
+        ports[name] = port
+    return ports

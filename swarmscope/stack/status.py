@@ -1,0 +1,79 @@
+"""What runs, as a table for people and one object for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+from rich.table import Table
+from rich.text import Text
+
+from swarmscope.stack.home import Home
+from swarmscope.stack.probes import passes
+from swarmscope.stack.record import Record, read_record
+from swarmscope.stack.supervision import ServiceState, Supervisor
+from swarmscope.stack.terminal import STYLES
+
+
+class ServiceStatus(TypedDict):
+    """One service. *state*: running, starting, restarting, stopping, stopped, failed or absent."""
+
+    name: str
+    state: str
+    pid: int | None
+    url: str | None
+
+
+class Status(TypedDict):
+    """The stack. *state*: up, down, or crashed; *database* is a URL that libpq accepts."""
+
+    state: str
+    services: list[ServiceStatus]
+    database: str | None
+
+
+STATES = {"BACKOFF": "restarting", "EXITED": "restarting", "FATAL": "failed"}
+
+
+def describe(home: Home) -> Status:
+    """Ask supervisord, and each service that it says is running."""
+    record = read_record(home)
+    if record is None:
+        return {"state": "down", "services": [], "database": None}
+    try:
+        states = Supervisor(Path(record.socket)).states() if record.is_alive() else {}
+    except OSError:  # it is just starting or stopping
+        states = {}
+    services = [_describe_service(name, record, states.get(name)) for name in record.urls]
+    services += [
+        {"name": name, "state": "absent", "pid": None, "url": None} for name in record.absent
+    ]
+    state = "up" if record.is_alive() else "crashed"
+    return {"state": state, "services": services, "database": record.database}
+
+
+def _describe_service(name: str, record: Record, state: ServiceState | None) -> ServiceStatus:
+    pid = state.pid if state else 0
+    return {
+        "name": name,
+        "state": _state(record.checks[name], state) if state else "stopped",
+        "pid": pid or None,
+        "url": record.urls[name],
+    }
+
+
+def _state(check: str, state: ServiceState) -> str:
+    if state.state in ("RUNNING", "STARTING"):
+        return "running" if passes(check, state.pid) else "starting"
+    return STATES.get(state.state, state.state.lower())
+
+
+def table(status: Status) -> Table | Text:
+    """Return *status* for a terminal."""
+    if status["state"] == "down":
+        return Text("swarmscope is down; `swarmscope up` starts it.")
+    rows = Table("service", "state", "pid", "where", box=None, pad_edge=False)
+    for service in status["services"]:
+        state = Text(service["state"], STYLES.get(service["state"], "red"))
+        rows.add_row(service["name"], state, str(service["pid"] or ""), service["url"] or "")
+    return rows

@@ -1,0 +1,206 @@
+"""supervisord: its configuration, its life, and what it says about the services.
+
+It is started in a session of its own, so that Ctrl-C reaches `up` alone and services are stopped in
+order. Every process that descends from it carries `MARK` in its environment, with a value of this
+one start. So what a crash left behind is found by that mark: a process id may have become somebody
+else's, a start time moves with the clock, and a name proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.home import Home
+from swarmscope.stack.services import Service
+
+MARK = "SWARMSCOPE_STARTED_BY"
+SOCKET_PATH_LIMIT = (
+    90  # of 104 bytes on macOS, 108 on Linux: supervisord appends its pid for a moment
+)
+LOG_BYTES = "10MB"
+RETRIES = 20
+KILL_AFTER_S = 10
+
+
+def socket_path(home: Home, mark: str) -> Path:
+    """Return where supervisord listens: in the home, or, where that path is too long, in /tmp."""
+    path = home / "supervisord.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    return Path(tempfile.gettempdir()) / f"swarmscope-{mark}" / "supervisord.sock"
+
+
+def write_configuration(home: Home, socket: Path, services: Iterable[Service]) -> Path:
+    """Write supervisord's configuration; the last of *services* is the first to be stopped."""
+    sections = {
+        "supervisord": {
+            "nodaemon": "true",
+            "logfile": "%(here)s/logs/supervisord.log",
+            "logfile_maxbytes": LOG_BYTES,
+            "logfile_backups": "1",
+            "pidfile": "%(here)s/supervisord.pid",
+            "childlogdir": "%(here)s/logs",
+            "umask": "077",
+        },
+        "unix_http_server": {"file": str(socket).replace("%", "%%"), "chmod": "0700"},
+        "rpcinterface:supervisor": {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        },
+    }
+    if not os.geteuid():
+        sections["supervisord"]["user"] = "root"
+    for priority, service in enumerate(services):
+        sections[f"program:{service.name}"] = _program(service, priority)
+    text = "\n".join(f"[{name}]\n{_lines(values)}" for name, values in sections.items())
+    path = home / "supervisord.conf"
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return path
+
+
+def _lines(values: Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _program(service: Service, priority: int) -> dict[str, str]:
+    values = {
+        "command": _command(service),
+        "priority": str(priority),
+        "autostart": "false",
+        "autorestart": "true",
+        "startsecs": "1",
+        "startretries": str(RETRIES),
+        "stopsignal": service.stop_signal,
+        "stopwaitsecs": str(service.stop_s),
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": f"%(here)s/logs/{service.name}.log",
+        "stdout_logfile_maxbytes": LOG_BYTES,
+        "stdout_logfile_backups": "1",
+    }
+    if service.user:
+        values["user"] = service.user
+    if service.secrets:  # generated: letters, digits, - and _ only
+        values["environment"] = ",".join(f'{name}="{v}"' for name, v in service.secrets.items())
+    return values
+
+
+def _command(service: Service) -> str:
+    """Return the command line, with the environment by env(1): supervisord's own form cannot quote.
+
+    A path may hold anything. `%` would be an expansion, and ` ;` or ` #` a comment; both stand
+    inside single quotes here, which may be closed and opened again between the two characters.
+    """
+    assignments = [f"{name}={value}" for name, value in service.environment.items()]
+    command = shlex.join(["/usr/bin/env", *assignments, *service.command])
+    return command.replace("%", "%%").replace(" ;", " '';").replace(" #", " ''#")
+
+
+def start_supervisor(
+    configuration: Path, directory: Path, environment: Mapping[str, str], mark: str
+) -> subprocess.Popen[bytes]:
+    """Start supervisord in *directory*; what it says before its log is open goes to a file."""
+    inherited = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("PG", "SUPERVISOR_"))  # ours go to those who need them
+    }
+    with (configuration.parent / "logs/supervisord.out").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+            cwd=directory,
+            env=inherited
+            | {MARK: mark, "PYTHONUNBUFFERED": "1", "SWARMSCOPE_HOME": str(configuration.parent)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """What supervisord knows of a service. *pid* is 0 while it does not run."""
+
+    name: str
+    state: str  # supervisord's: RUNNING, STARTING, BACKOFF, FATAL, EXITED, STOPPED, STOPPING
+    pid: int
+    since: int  # Unix time, s
+
+
+class Supervisor:
+    """A running supervisord, spoken to over its socket."""
+
+    def __init__(self, socket: Path) -> None:
+        transport = SupervisorTransport(None, None, f"unix://{socket}")
+        self._remote = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+
+    def states(self) -> dict[str, ServiceState]:
+        """Return the state of each service by name; raises OSError where nobody listens."""
+        rows = self._remote.supervisor.getAllProcessInfo()
+        assert isinstance(rows, list)
+        return {
+            row["name"]: ServiceState(row["name"], row["statename"], row["pid"], row["start"])
+            for row in rows
+        }
+
+    def start(self, service: str) -> None:
+        """Start a service without waiting for it."""
+        try:
+            self._remote.supervisor.startProcess(service, False)
+        except xmlrpc.client.Fault as fault:
+            raise StackError(f"{service} cannot be started: {fault.faultString}") from fault
+
+    def shut_down(self) -> None:
+        """Ask for the end of everything, in order; returns at once."""
+        self._remote.supervisor.shutdown()
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Return every living process that the start with this *mark* brought about."""
+    return [process for process in psutil.process_iter() if _has_mark(process, mark)]
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):  # gone, or somebody else's
+        return False
+
+
+def end_marked(mark: str, patience_s: float = KILL_AFTER_S) -> int:
+    """End what is left of a start: politely, then not. Return how many processes there were.
+
+    SIGINT is a quick and clean end to all of ours, and the only one that PostgreSQL obeys while
+    clients are connected.
+    """
+    left = marked(mark)
+    _signal(left, signal.SIGINT)
+    deadline = time.monotonic() + patience_s
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _signal(marked(mark), signal.SIGKILL)
+    return len(left)
+
+
+def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue

@@ -1,0 +1,94 @@
+"""Finds the two programs that no Python wheel brings: Prometheus and Grafana."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmscope.stack.errors import StackError
+
+DOWNLOAD_S = 120
+GRAFANA_PACKAGE = Path("/usr/share/grafana")  # where the vendor's packages put conf/ and public/
+GET_PROMETHEUS = "put prometheus on PATH (https://prometheus.io/download), then start again"
+GET_GRAFANA = "unpack it from https://grafana.com/grafana/download and set GRAFANA_HOME to that"
+
+
+@dataclass(frozen=True)
+class Grafana:
+    """An installation: the command that starts it, and the directory with conf/ and public/."""
+
+    command: tuple[str, ...]
+    home: Path
+
+
+def find_prometheus(environment: Mapping[str, str], unpacked: Path) -> Path | None:
+    """Return Prometheus from PATH, or from the distribution's package in *unpacked*, or None.
+
+    The package is downloaded by apt and unpacked there, which takes no root, when it is first asked
+    for.
+    """
+    on_path = shutil.which("prometheus", path=environment.get("PATH"))
+    if on_path:
+        return Path(on_path)
+    program = unpacked / "usr/bin/prometheus"
+    if not program.exists():
+        _unpack_package("prometheus", unpacked)
+    return program if program.exists() else None
+
+
+def _unpack_package(package: str, directory: Path) -> None:
+    """Unpack a Debian package into *directory*; leave nothing where apt, dpkg or a mirror lacks."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".new-") as scratch:
+        os.chmod(scratch, 0o755)  # as root, apt downloads as a user of its own
+        for command in (["apt-get", "-q", "download", package], ["dpkg", "-x"]):
+            archives = [path.name for path in Path(scratch).glob("*.deb")]
+            arguments = [*archives, "root"] if command[0] == "dpkg" else []
+            if not _succeeds([*command, *arguments], Path(scratch)):
+                return
+        os.rename(Path(scratch) / "root", directory)
+
+
+def _succeeds(command: list[str], directory: Path) -> bool:
+    try:
+        done = subprocess.run(command, cwd=directory, capture_output=True, timeout=DOWNLOAD_S)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def find_grafana(environment: Mapping[str, str], grafana_home: Path | None) -> Grafana | None:
+    """Return the Grafana of GRAFANA_HOME, else of PATH, else None.
+
+    Raises `StackError` when GRAFANA_HOME is set and holds none.
+    """
+    if grafana_home:
+        return _grafana_of(grafana_home)
+    path = environment.get("PATH")
+    on_path = shutil.which("grafana", path=path) or shutil.which("grafana-server", path=path)
+    if on_path is None:
+        return None
+    around = Path(on_path).resolve().parent.parent
+    home = next(
+        (at for at in (around, GRAFANA_PACKAGE) if (at / "conf/defaults.ini").exists()), None
+    )
+    return Grafana(_grafana_command(Path(on_path)), home) if home else None
+
+
+def _grafana_of(home: Path) -> Grafana:
+    programs = [home / "bin" / name for name in ("grafana", "grafana-server")]
+    program = next((path for path in programs if os.access(path, os.X_OK)), None)
+    for needed in (program, home / "conf/defaults.ini", home / "public"):
+        if needed is None or not needed.exists():
+            raise StackError(f"GRAFANA_HOME={home}: {needed or programs[0]} is missing")
+    assert program is not None
+    return Grafana(_grafana_command(program), home)
+
+
+def _grafana_command(program: Path) -> tuple[str, ...]:
+    return (str(program), "server") if program.name == "grafana" else (str(program),)
