@@ -36,12 +36,12 @@ def write_once(path: Path, mode: int, text: Callable[[], str]) -> bool:
     """
     if path.exists():
         return False
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".new-", delete=False) as new:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".new-") as new:
         new.write(text())
         new.flush()
         os.fchmod(new.fileno(), mode)
         os.fsync(new.fileno())
-    os.rename(new.name, path)
+        os.link(new.name, path)
     return True
 
 

@@ -1,0 +1,83 @@
+"""The stack in containers: a Compose project of the test's own, on ports of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from support.gunicorn import ROOT
+from support.processes import clean_environment
+
+LONGEST_COMMAND_S = 300
+
+
+def need_compose() -> None:
+    """Skip the test where there is no `docker compose`."""
+    if not shutil.which("docker") or _docker("compose", "version").returncode:
+        pytest.skip("docker compose is missing")
+
+
+def need_engine(images: list[str]) -> None:
+    """Skip the test where no Docker engine answers or an image can neither be found nor pulled."""
+    need_compose()
+    if _docker("info").returncode:
+        pytest.skip("no Docker engine answers")
+    for image in images:
+        if _docker("image", "inspect", image).returncode and _docker("pull", image).returncode:
+            pytest.skip(f"the Docker image {image} cannot be had")
+
+
+def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=LONGEST_COMMAND_S
+    )
+
+
+@dataclass(frozen=True)
+class Project:
+    """docker-compose.yml under a project name of its own; `settings` are what .env may hold."""
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def compose(self, *arguments: str) -> str:
+        """Run `docker compose ARGUMENTS`, without any .env; fails the test if it fails."""
+        command = ["docker", "compose", "--project-name", self.name, "--env-file", "/dev/null"]
+        done = subprocess.run(
+            [*command, *arguments],
+            cwd=ROOT,
+            env=clean_environment(**self.settings),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_COMMAND_S,
+        )
+        assert done.returncode == 0, f"docker compose {' '.join(arguments)}\n{done.stderr}"
+        return done.stdout
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the file as Compose understands it."""
+        return json.loads(self.compose("config", "--format", "json"))
+
+    def containers(self, service: str) -> list[str]:
+        """Return the ids of a service's containers, also of those that have ended."""
+        return self.compose("ps", "--all", "--quiet", service).split()
+
+    def inspect(self, service: str) -> list[dict[str, Any]]:
+        """Return what the engine knows of each container of *service*."""
+        return json.loads(_docker("inspect", *self.containers(service)).stdout)
+
+    def run_in(self, service: str, *command: str) -> str:
+        """Run *command* in a running container of *service* and return what it wrote."""
+        return self.compose("exec", "-T", service, *command)
+
+    def remove(self) -> None:
+        """Stop everything and delete volumes, network and image."""
+        self.compose("down", "--volumes", "--timeout", "20")
+        _docker("image", "rm", f"{self.name}-app")
