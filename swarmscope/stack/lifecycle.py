@@ -195,18 +195,18 @@ def stop(home: Home, show: Show) -> bool:
 
 
 def _shut_down(record: Record, show: Show) -> None:
+    """Ask supervisord for the end and wait for it; it answers no more questions meanwhile."""
     supervisor = Supervisor(Path(record.socket))
+    pids: dict[str, int] = {}
     try:
+        pids = {name: state.pid for name, state in supervisor.states().items() if state.pid}
         supervisor.shut_down()
     except OSError:  # the socket is gone
         psutil.Process(record.pid).terminate()
     deadline = time.monotonic() + STOP_S
     while record.is_alive() and time.monotonic() < deadline:
-        try:
-            for name, state in supervisor.states().items():
-                show(name, "stopped" if not state.pid else state.state.lower(), "")
-        except OSError:
-            pass  # it has closed its socket: nearly there
+        for name, pid in pids.items():
+            show(name, "stopping" if psutil.pid_exists(pid) else "stopped", "")
         time.sleep(POLL_S)
 
 
