@@ -1,0 +1,108 @@
+"""The dashboards' queries, as Grafana would send them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from support.gunicorn import ROOT
+
+DASHBOARDS = sorted((ROOT / "grafana/dashboards").glob("*.json"))
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query of a dashboard: where it stands, whom it asks, and what."""
+
+    dashboard: str
+    place: str  # "panel Users, A"; "variable run"; "annotation Run"
+    datasource: str  # uid
+    text: str
+    target: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.dashboard}: {self.place}"
+
+
+@dataclass(frozen=True)
+class View:
+    """What a viewer has chosen: a time range in Unix seconds, variables, the width of a point."""
+
+    start: float
+    end: float
+    variables: Mapping[str, str]
+    interval_s: int = 5
+
+    def milliseconds(self) -> tuple[int, int]:
+        """Return the range as Grafana's links have it."""
+        return int(self.start * 1000), int(self.end * 1000)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return a dashboard's JSON."""
+    return json.loads(path.read_text())
+
+
+def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield all panels, also those inside collapsed rows, but not the rows themselves."""
+    for panel in dashboard["panels"]:
+        yield from panel.get("panels", ())
+        if panel["type"] != "row":
+            yield panel
+
+
+def queries(path: Path) -> Iterator[Query]:
+    """Yield every query of a dashboard: its variables', its annotations', its panels'."""
+    dashboard = load(path)
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield _query(path, f"variable {variable['name']}", variable["datasource"], variable)
+    for annotation in dashboard["annotations"]["list"]:
+        target = annotation["target"]
+        yield _query(path, f"annotation {annotation['name']}", annotation["datasource"], target)
+    for panel in panels(dashboard):
+        for target in panel.get("targets", ()):
+            place = f"panel {panel['title']}, {target['refId']}"
+            yield _query(path, place, target["datasource"], target)
+
+
+def _query(path: Path, place: str, datasource: Mapping[str, str], target: Mapping[str, Any]):
+    text = target.get("rawSql") or target.get("expr") or target["query"]
+    return Query(path.stem, place, datasource["uid"], text, target)
+
+
+def interpolated(text: str, view: View) -> str:
+    """Replace variables as Grafana does in the browser, before a query is sent."""
+    start, end = view.milliseconds()
+    builtin = {"__from": str(start), "__to": str(end), "__interval_ms": str(view.interval_s * 1000)}
+
+    def replace(match: re.Match[str]) -> str:
+        name, _, style = match[1].partition(":")
+        value = {**view.variables, **builtin}[name]
+        return "'" + value.replace("'", "''") + "'" if style == "sqlstring" else value
+
+    return re.sub(r"\$\{([^}]+)\}", replace, text)
+
+
+def sql(text: str, view: View) -> str:
+    """Return the statement that reaches PostgreSQL: variables, then the data source's macros."""
+    start, end = (
+        f"'{datetime.fromtimestamp(moment, UTC).isoformat()}'" for moment in (view.start, view.end)
+    )
+    text = interpolated(text, view)
+    text = re.sub(r"\$__timeFilter\(([^)]+)\)", rf"\1 BETWEEN {start} AND {end}", text)
+    text = text.replace("$__timeFrom()", start).replace("$__timeTo()", end)
+    return text.replace("$__interval_ms", str(view.interval_s * 1000))
+
+
+def promql(text: str, view: View) -> str:
+    """Return the expression that reaches Prometheus."""
+    text = interpolated(text, view)
+    rate_s = max(view.interval_s + 2, 4 * 2)
+    text = text.replace("$__rate_interval", f"{rate_s}s")
+    return text.replace("$__interval", f"{view.interval_s}s")
