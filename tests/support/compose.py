@@ -47,7 +47,14 @@ class Project:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def compose(self, *arguments: str) -> str:
-        """Run `docker compose ARGUMENTS`, without any .env; fails the test if it fails."""
+        """Run `docker compose ARGUMENTS` without any .env, and return what it wrote."""
+        return self._run(arguments).stdout
+
+    def complaints(self, *arguments: str) -> str:
+        """Return what `docker compose ARGUMENTS` wrote to its standard error."""
+        return self._run(arguments).stderr
+
+    def _run(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         command = ["docker", "compose", "--project-name", self.name, "--env-file", "/dev/null"]
         done = subprocess.run(
             [*command, *arguments],
@@ -59,7 +66,7 @@ class Project:
             timeout=LONGEST_COMMAND_S,
         )
         assert done.returncode == 0, f"docker compose {' '.join(arguments)}\n{done.stderr}"
-        return done.stdout
+        return done
 
     def configuration(self) -> dict[str, Any]:
         """Return the file as Compose understands it."""
