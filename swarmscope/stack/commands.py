@@ -52,7 +52,8 @@ def up(detach: bool) -> None:
     from swarmscope.stack.foreground import run
 
     for number in ENDING_SIGNALS:
-        signal.signal(number, _interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     with explained():
         settings = read_settings(Path.cwd(), os.environ)
         sys.exit(run(settings, Home(settings.home), Console(highlight=False), detach))
@@ -83,7 +84,7 @@ def status(as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(found, indent=2))
         else:
-            Console(highlight=False).print(table(found))
+            Console(highlight=False).print(table(found), soft_wrap=True)
 
 
 @click.command()

@@ -17,7 +17,7 @@ from swarmscope.stack.secrets import OWNER
 from swarmscope.stack.settings import Settings
 from swarmscope.stack.tools import Grafana
 
-STOP_TIMEOUT_S = "10"  # so that requests in flight at a stop are recorded
+LOCUST_STOP_S = 60  # its users finish what they do, its journals go to the database
 DATABASE_READY = "database"  # what services wait for that need the schema, not only a server
 NEEDED_FILES = (
     "api/gunicorn.conf.py",
@@ -169,10 +169,11 @@ def locust_master(settings: Settings, home: Home) -> Service:
         environment=_runs_database(settings, home)
         | {
             "LOCUST_HOST": given.get("LOCUST_HOST") or settings.url("API_PORT"),
-            "LOCUST_STOP_TIMEOUT": given.get("LOCUST_STOP_TIMEOUT") or STOP_TIMEOUT_S,
+            "LOCUST_GRAFANA_URL": given.get("LOCUST_GRAFANA_URL")
+            or settings.url("GRAFANA_PORT", "/d/swarm"),
             "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
         },
-        stop_s=40,
+        stop_s=LOCUST_STOP_S,
     )
 
 
@@ -187,7 +188,7 @@ def locust_workers(settings: Settings, home: Home) -> list[Service]:
             check=f"connected:{master}",
             after=(DATABASE_READY,),
             environment=_runs_database(settings, home),
-            stop_s=40,
+            stop_s=LOCUST_STOP_S,
         )
         for number in range(1, settings.locust_workers + 1)
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypedDict
 
-from rich.table import Table
 from rich.text import Text
 
 from swarmscope.stack.home import Home
@@ -68,12 +67,20 @@ def _state(check: str, state: ServiceState) -> str:
     return STATES.get(state.state, state.state.lower())
 
 
-def table(status: Status) -> Table | Text:
-    """Return *status* for a terminal."""
+def table(status: Status) -> Text:
+    """Return *status* for a terminal, one service a line; a long address is never cut."""
     if status["state"] == "down":
         return Text("swarmscope is down; `swarmscope up` starts it.")
-    rows = Table("service", "state", "pid", "where", box=None, pad_edge=False)
+    lines = [Text(f"{'service':<18}{'state':<12}{'pid':<9}where", "bold")]
     for service in status["services"]:
-        state = Text(service["state"], STYLES.get(service["state"], "red"))
-        rows.add_row(service["name"], state, str(service["pid"] or ""), service["url"] or "")
-    return rows
+        state = service["state"]
+        lines.append(
+            Text.assemble(
+                f"{service['name']:<18}",
+                (f"{state:<12}", STYLES.get(state, "red")),
+                f"{service['pid'] or '':<9}{service['url'] or ''}",
+            )
+        )
+    if status["state"] == "crashed":
+        lines.append(Text("The supervisor died; `swarmscope down` or `up` cleans up.", "red"))
+    return Text("\n").join(lines)

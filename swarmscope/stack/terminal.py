@@ -39,8 +39,8 @@ class Progress:
         if state == "ready":
             detail = f"{self.seconds:.1f} s"
         self._rows[name] = (state, detail)
-        if not self._console.is_terminal and state in ("ready", "absent"):
-            self._console.print(f"{name}: {state} {detail}".rstrip(), highlight=False)
+        if state == "ready" and not self._console.is_terminal:
+            self._console.print(f"{name} is ready ({detail})", soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
