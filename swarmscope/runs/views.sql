@@ -28,6 +28,9 @@
 --       -> time, name, request_type, part, requests, failures, sum_ms, max_ms, buckets, cumulative:
 --       the histograms themselves, summed over workers and windows; without width_s one for all of
 --       [since, until), exact to the second
+--   run_of(run) -> the id of a run that is named by text: its id, or 'latest'; NULL for anything else
+--   run_range(run) -> since, until: the time range of a link to a run, as Grafana's URLs have it
+--   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
 --   percentile(quantile, buckets, cumulative, max_ms) -> ms, of a row of merged()
 --   setting_of(name) -> value of a row of `setting`: objective_quantile, objective_ms, …
 --
@@ -36,7 +39,7 @@
 -- of all journals, so that reading costs the same with 4 workers and with 400.
 
 -- Re-applied in one piece: views first (they use the functions), never what others built on them.
-DROP VIEW IF EXISTS run, run_summary, histogram;
+DROP VIEW IF EXISTS run, run_choice, run_summary, histogram;
 DO $$
 DECLARE
     routine regprocedure;
@@ -47,6 +50,7 @@ BEGIN
             AND proname IN (
                 'bucket_of', 'bucket_ms', 'percentile', 'resolution_for', 'slot_s', 'tiles', 'merged',
                 'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of', 'run_text',
+                'run_of', 'run_range',
                 'refresh_summary', 'close_run', 'compact'
             )
     LOOP
@@ -322,6 +326,31 @@ CREATE FUNCTION run_text(run timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT to_char(run AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
+
+-- Compares text, so that whatever stands in a link is a run or none, and never an error.
+CREATE FUNCTION run_of(run text) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT max(id) FROM testrun WHERE run_of.run IN ('latest', run_text(id))
+$$;
+
+-- Unix milliseconds, a moment wider than the run; a run that is on goes to 'now'.
+CREATE FUNCTION run_range(run text) RETURNS TABLE (since text, until text)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT (extract(epoch FROM id) * 1000 - 2000)::bigint::text,
+        CASE WHEN end_time IS NULL THEN 'now'
+            ELSE (extract(epoch FROM end_time) * 1000 + 3000)::bigint::text END
+    FROM testrun WHERE id = run_of(run_range.run)
+$$;
+
+CREATE VIEW run_choice AS
+    SELECT 'Latest run' AS label, 'latest' AS run
+    UNION ALL (
+        SELECT concat_ws(
+                ' · ', testplan, coalesce(target_users, num_clients) || ' users',
+                to_char(id AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
+            ), run_text(id)
+        FROM testrun ORDER BY id DESC LIMIT 500
+    );
 
 CREATE VIEW run AS
     SELECT r.id AS run_id, run_text(r.id) AS run, r.testplan, r.scenario, r.profile_name,
