@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from flask import Flask
-from sqlalchemy.exc import OperationalError
 
 from api.settings import Settings
 
@@ -19,19 +20,19 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Here, because gunicorn.conf.py imports this package into the arbiter: a reload must find new
     # code, and gevent must patch before the database's driver is imported.
     from api import errors, health, openapi, testing_types
-    from api.storage import Storage
+    from api.storage import Storage, Unavailable
+    from swarmscope.server import instrument
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT_BYTES
     app.url_map.merge_slashes = False  # a redirect's body would be HTML
     settings = settings or Settings.from_environment()
     app.extensions["storage"] = storage = Storage(settings.database_url)
-    try:
+    with contextlib.suppress(Unavailable):  # it is in the log
         storage.prepare()
-    except OperationalError as error:
-        app.logger.warning("starting without the database: %s", error.orig)
     errors.init_app(app)
     app.register_blueprint(testing_types.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(openapi.bp)
+    instrument(app, exclude=("/health", "/health/ready"))
     return app

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from flask import Flask, Response
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-log = logging.getLogger(__name__)
+from api.storage import Unavailable
 
 
 class Error(msgspec.Struct):
@@ -22,8 +19,7 @@ class Error(msgspec.Struct):
 def init_app(app: Flask) -> None:
     """Answer every error of *app* as JSON, those that werkzeug raises too."""
     app.register_error_handler(HTTPException, answer)
-    for kind in (InterfaceError, OperationalError, TimeoutError):
-        app.register_error_handler(kind, answer_without_database)
+    app.register_error_handler(Unavailable, answer_without_database)
 
 
 def answer(error: HTTPException) -> Response:
@@ -38,7 +34,6 @@ def answer(error: HTTPException) -> Response:
     return response
 
 
-def answer_without_database(error: SQLAlchemyError) -> Response:
-    """Return 503: the client may try again, and the log says what the database said."""
-    log.error("the database is away: %s", getattr(error, "orig", error))
-    return answer(ServiceUnavailable("the database is away; try again"))
+def answer_without_database(error: Unavailable) -> Response:
+    """Return 503: the client may try again."""
+    return answer(ServiceUnavailable(str(error)))

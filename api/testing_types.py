@@ -39,8 +39,11 @@ _encode = msgspec.json.Encoder().encode
 @bp.get("/tests")
 def index() -> Response:
     """Return a page of testing types, with a link to the next one."""
-    limit = _number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
-    page = _storage().page(limit, _number("after", 0, least=0, most=MAX_AFTER))
+    limit, after = DEFAULT_LIMIT, 0
+    if request.query_string:
+        limit = _number("limit", limit, least=1, most=MAX_LIMIT)
+        after = _number("after", after, least=0, most=MAX_AFTER)
+    page = _storage().page(limit, after)
     body = _encode([TestingType(name, description) for name, description in page.rows])
     response = Response(body, mimetype="application/json")
     response.headers["X-Total-Count"] = str(page.total)
