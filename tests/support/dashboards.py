@@ -68,7 +68,8 @@ def queries(path: Path) -> Iterator[Query]:
     for panel in panels(dashboard):
         for target in panel.get("targets", ()):
             place = f"panel {panel['title']}, {target['refId']}"
-            yield _query(path, place, target["datasource"], target)
+            source = target.get("datasource", panel["datasource"])
+            yield _query(path, place, source, target)
 
 
 def _query(path: Path, place: str, datasource: Mapping[str, str], target: Mapping[str, Any]):

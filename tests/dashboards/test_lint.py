@@ -1,0 +1,158 @@
+"""The dashboards' and Grafana's files: reviewable, and true to each other."""
+
+import itertools
+import json
+import re
+
+import pytest
+import yaml
+from support.dashboards import DASHBOARDS, load, panels, queries
+
+BY_STEM = {"ids": lambda path: path.stem}
+DRAWN = {"stat", "timeseries", "heatmap", "gauge", "bargauge", "table", "barchart"}
+COLOURS = {  # one meaning each, on every dashboard
+    "client": "#5794F2",
+    "server": "#56A64B",
+    "queue": "#FF9830",
+    "outside": "#B877D9",
+    "failures": "#F2495C",
+}
+
+
+@pytest.fixture(scope="module")
+def datasources(root):
+    """Return {uid: the provisioned data source}."""
+    file = root / "grafana/provisioning/datasources/swarmscope.yaml"
+    return {source["uid"]: source for source in yaml.safe_load(file.read_text())["datasources"]}
+
+
+def test_there_are_dashboards():
+    assert "swarm" in {path.stem for path in DASHBOARDS}
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_dashboard_is_reviewable(path):
+    """A dashboard has its file's name as uid and none of what an export leaves behind."""
+    text = path.read_text()
+    dashboard = json.loads(text)
+
+    assert dashboard["uid"] == path.stem
+    assert dashboard["schemaVersion"] == 42
+    assert dashboard["editable"] is False
+    assert dashboard["description"]
+    assert dashboard.keys().isdisjoint({"id", "version", "__inputs", "__requires", "iteration"})
+    assert "${DS_" not in text
+    assert "pluginVersion" not in text
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_panels_say_what_they_show(path):
+    """Every panel has a title, a unit, one line that says how to read it, and words for no data."""
+    found = list(panels(load(path)))
+
+    assert len({panel["id"] for panel in found}) == len(found)
+    for panel in found:
+        assert panel["type"] in DRAWN, panel["title"]
+        assert panel["title"]
+        assert panel["description"]
+        assert "\n" not in panel["description"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_panels_tile_the_grid(path):
+    """No panel overlaps another or leaves the 24 columns."""
+    places = [panel["gridPos"] for panel in load(path)["panels"]]
+
+    for place in places:
+        assert place["x"] + place["w"] <= 24
+    for a, b in itertools.combinations(places, 2):
+        apart = (
+            a["x"] + a["w"] <= b["x"]
+            or b["x"] + b["w"] <= a["x"]
+            or a["y"] + a["h"] <= b["y"]
+            or b["y"] + b["h"] <= a["y"]
+        )
+        assert apart, (a, b)
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_queries_ask_provisioned_data_sources(path, datasources):
+    """Each query names a data source by its uid and in its language."""
+    for query in queries(path):
+        assert query.datasource in datasources, str(query)
+        kind = datasources[query.datasource]["type"]
+        if query.place.startswith("panel"):
+            language = "rawSql" if kind == "grafana-postgresql-datasource" else "expr"
+            assert language in query.target, str(query)
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_variables_reach_sql_quoted(path):
+    """A variable inside SQL is always a quoted literal: what a link carries stays a value."""
+    for query in queries(path):
+        if query.datasource == "timescale":
+            used = re.findall(r"\$\{([^}]+)\}|\$(?!__)(\w+)", query.text)
+            assert all(braced.endswith(":sqlstring") for braced, _ in used), str(query)
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_colours_mean_the_same_everywhere(path):
+    """Client, server, queue, outside and failures have one colour each."""
+    for panel in panels(load(path)):
+        for override in panel["fieldConfig"]["overrides"]:
+            name = override["matcher"]["options"]
+            for setting in override["properties"]:
+                if setting["id"] == "color" and name in COLOURS:
+                    colour = setting["value"].get("fixedColor")
+                    assert colour == COLOURS[name], (panel["title"], name)
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_links_open_dashboards_that_exist(path):
+    stems = {path.stem for path in DASHBOARDS}
+
+    for link in load(path)["links"]:
+        match = re.match(r"/d/([a-z]+)\?", link["url"])
+        assert match, link
+        assert match[1] in stems, link
+
+
+def test_data_sources_have_the_uids_that_are_contracts(datasources):
+    assert set(datasources) == {"prometheus", "timescale"}
+    assert not any(source["editable"] for source in datasources.values())
+
+
+def test_postgres_is_named_where_grafana_looks(datasources):
+    """Grafana from 12.2 on reads the database's name from jsonData only."""
+    source = datasources["timescale"]
+
+    assert source["type"] == "grafana-postgresql-datasource"
+    assert source["jsonData"]["database"] == "$PGDATABASE"
+    assert "database" not in source
+    assert source["user"] == "swarmscope_reader"
+
+
+def test_scrape_interval_stands_in_both_files(root, datasources):
+    """Grafana derives rate windows from the interval that Prometheus scrapes at."""
+    configuration = yaml.safe_load((root / "prometheus/prometheus.yml").read_text())
+
+    interval = configuration["global"]["scrape_interval"]
+
+    assert datasources["prometheus"]["jsonData"]["timeInterval"] == interval
+
+
+def test_no_secret_stands_in_the_provisioning(datasources):
+    """The reader's password comes from the environment."""
+    secrets = datasources["timescale"]["secureJsonData"]
+
+    assert secrets == {"password": "$GF_READER_PASSWORD"}
+
+
+def test_dashboards_come_from_files_only(root):
+    file = root / "grafana/provisioning/dashboards/swarmscope.yaml"
+    (provider,) = yaml.safe_load(file.read_text())["providers"]
+
+    assert provider["allowUiUpdates"] is False
+    assert provider["options"]["path"].endswith("/dashboards")
