@@ -1,8 +1,9 @@
-"""The log-bucketed histogram of latencies: which bucket a value falls in, and what a bucket stands for.
+"""The log-bucketed histogram of latencies: the bucket of a value, the value of a bucket.
 
-Bucket ``i`` holds the values in (γ^(i−1), γ^i] milliseconds. With γ = (1 + α) / (1 − α) the estimate
-2γ^i / (γ + 1) is within the relative error α of every value in it (DDSketch: Masson, Rim and Lee,
-"DDSketch: a fast and fully-mergeable quantile sketch with relative-error guarantees", VLDB 2019).
+Bucket ``i`` holds the values in (γ^(i−1), γ^i] milliseconds. With γ = (1 + α) / (1 − α) the
+estimate 2γ^i / (γ + 1) is within the relative error α of every value in it (DDSketch: Masson, Rim
+and Lee, "DDSketch: a fast and fully-mergeable quantile sketch with relative-error guarantees",
+VLDB 2019).
 ``views.sql`` has the same estimate; a test holds the two together.
 """
 

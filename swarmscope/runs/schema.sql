@@ -1,6 +1,6 @@
 -- Version 1: the tables of locust-plugins' Timescale listener, column for column, so that a database
--- made for it is adopted as it is and dashboards made for it keep working. Run on either, it changes
--- nothing that is there.
+-- made for it is adopted as it is and dashboards made for it keep working; it changes nothing that is
+-- there. Beside them, the table that says which versions have been applied.
 
 CREATE TABLE IF NOT EXISTS testrun (
     id timestamptz NOT NULL CONSTRAINT testrun_pkey PRIMARY KEY,
@@ -55,3 +55,8 @@ CREATE INDEX IF NOT EXISTS request_time_idx ON request (time DESC);
 CREATE INDEX IF NOT EXISTS run_id_idx ON request (run_id);
 CREATE INDEX IF NOT EXISTS testrun_id_idx ON testrun (id DESC);
 CREATE INDEX IF NOT EXISTS user_count_time_idx ON user_count (time DESC);
+
+CREATE TABLE IF NOT EXISTS schema_version (
+    version integer PRIMARY KEY,
+    applied timestamptz NOT NULL DEFAULT now()
+);

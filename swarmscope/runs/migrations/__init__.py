@@ -13,16 +13,23 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-Connection = psycopg.Connection[Any]
+from swarmscope.runs import timescale
+from swarmscope.runs.locking import one_at_a_time
+from swarmscope.runs.roles import READER
 
-LOCK = 0x5357524D  # "SWRM": the advisory lock that makes concurrent starts take turns
-READER = "swarmscope_reader"
+Connection = psycopg.Connection[Any]
 
 logger = logging.getLogger(__name__)
 
 
 class NewerSchema(Exception):
-    """The database was made by a newer swarmscope; its text is the line for the user."""
+    """The database was made by a newer swarmscope; the text is the line for the user."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"the runs database has schema version {version}, this swarmscope knows up to"
+            f" {NEWEST}: upgrade swarmscope"
+        )
 
 
 def _scripts() -> dict[int, str]:
@@ -48,29 +55,16 @@ def migrate(connection: Connection) -> list[int]:
     """
     if not connection.autocommit:
         raise ValueError("migrate() needs a connection in autocommit mode")
-    with _only_one(connection):
-        applied = []
-        for version in range(_version(connection) + 1, NEWEST + 1):
-            with _transaction(connection):
-                connection.execute(SCRIPTS[version])
-                connection.execute("INSERT INTO schema_version VALUES (%s)", [version])
-            logger.info("runs database: version %s applied", version)
-            applied.append(version)
-        _use_timescale(connection)
+    with one_at_a_time(connection):
+        applied = _apply_versions(connection)
+        with _transaction(connection):
+            timescale.install(connection)
+        with _transaction(connection):
+            timescale.use(connection)
         with _transaction(connection):
             _apply_views(connection)
             _grant_reader(connection)
         return applied
-
-
-@contextmanager
-def _only_one(connection: Connection) -> Iterator[None]:
-    connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-    try:
-        yield
-    finally:
-        if not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 @contextmanager
@@ -81,42 +75,25 @@ def _transaction(connection: Connection) -> Iterator[None]:
         yield
 
 
-def _version(connection: Connection) -> int:
-    with _transaction(connection):
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version"
-            " (version integer PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now())"
-        )
-        row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
-    assert row
-    version = int(row[0])
-    if version > NEWEST:
-        raise NewerSchema(
-            f"the runs database has schema version {version}, this swarmscope knows up to"
-            f" {NEWEST}: upgrade swarmscope"
-        )
-    return version
+def version(connection: Connection) -> int:
+    """Return the schema version of a database; 0 where swarmscope has never been."""
+    if connection.execute("SELECT to_regclass('public.schema_version')").fetchone() == (None,):
+        return 0
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM public.schema_version")
+    return int(row.fetchall()[0][0])
 
 
-def _use_timescale(connection: Connection) -> None:
-    """Make `request` a hypertable where TimescaleDB is loaded, compressed where its licence allows.
-
-    The histograms stay plain: every read of them names a run, which an index finds, and chunks
-    would only add to the planning of each panel's query.
-    """
-    loaded = connection.execute(
-        "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
-        " AND current_setting('shared_preload_libraries') LIKE '%timescaledb%'"
-    ).fetchone()
-    if not loaded:
-        return
-    with _transaction(connection):
-        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public")
-    with _transaction(connection):
-        connection.execute(
-            "SELECT create_hypertable('request', 'time', chunk_time_interval => interval '1 day',"
-            " if_not_exists => true, migrate_data => true)"
-        )
+def _apply_versions(connection: Connection) -> list[int]:
+    known = version(connection)
+    if known > NEWEST:
+        raise NewerSchema(known)
+    missing = [number for number in SCRIPTS if number > known]
+    for number in missing:
+        with _transaction(connection):
+            connection.execute(SCRIPTS[number])
+            connection.execute("INSERT INTO schema_version VALUES (%s)", [number])
+        logger.info("runs database: schema version %s applied", number)
+    return missing
 
 
 def _apply_views(connection: Connection) -> None:

@@ -1,0 +1,109 @@
+"""What readers ask the runs database: its runs, and one run's summary."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+Connection = psycopg.Connection[Any]
+
+
+class NoSuchRun(LookupError):
+    """No run answers to what was asked for; the text is the line for the user."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of the view `run`: latencies in ms since ramp complete, None where nothing finished."""
+
+    run_id: datetime
+    run: str
+    testplan: str
+    scenario: str | None
+    profile_name: str | None
+    description: str | None
+    env: str
+    host: str | None
+    username: str | None
+    status: str
+    complete: bool
+    started: datetime
+    ramp_complete: datetime | None
+    ended: datetime | None
+    duration_s: float | None
+    target_users: int | None
+    peak_users: int | None
+    requests: int | None
+    failures: int | None
+    fail_ratio: float | None
+    requests_per_s: float | None
+    mean_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    objective_met: bool | None
+    workers: int
+    unfinished_workers: int
+    lost_workers: int
+    dropped: int
+    implausible: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One part of one endpoint's latency; name and request_type are '' for all endpoints."""
+
+    name: str
+    request_type: str
+    part: str
+    requests: int
+    failures: int
+    fail_ratio: float
+    requests_per_s: float
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    since: datetime
+    until: datetime
+    objective_met: bool
+
+
+def runs(connection: Connection, limit: int) -> list[Run]:
+    """Return the latest *limit* runs, latest first."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        query = "SELECT * FROM run ORDER BY run_id DESC LIMIT %s"
+        return cursor.execute(query, [limit]).fetchall()
+
+
+def find(connection: Connection, wanted: str) -> Run:
+    """Return the run that *wanted* names: ``latest``, ``latest~N``, an id, or an id's beginning.
+
+    Raises `NoSuchRun` when none or several answer to it.
+    """
+    if match := re.fullmatch(r"latest(?:~(\d{1,9}))?", wanted):
+        back = int(match[1] or 0)
+        query = "SELECT id FROM testrun ORDER BY id DESC OFFSET %s LIMIT 1"
+        found = connection.execute(query, [back]).fetchall()
+    else:
+        query = "SELECT id FROM testrun WHERE starts_with(run_text(id), %s) LIMIT 2"
+        found = connection.execute(query, [wanted.replace("\0", "")]).fetchall()
+    if len(found) != 1:
+        many = "several runs begin with" if found else "no run is called"
+        raise NoSuchRun(f"{many} {wanted!r}; `swarmscope runs` lists them")
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute("SELECT * FROM run WHERE run_id = %s", found[0]).fetchall()[0]
+
+
+def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:
+    """Return all parts of all endpoints of a run, since ramp complete or of the *whole* run."""
+    with connection.cursor(row_factory=class_row(Summary)) as cursor:
+        return cursor.execute("SELECT * FROM summary(%s, %s)", [run_id, whole]).fetchall()

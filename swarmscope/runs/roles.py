@@ -1,0 +1,167 @@
+"""Who may do what in a server that is ours: an owner that writes, a reader that can only read.
+
+Grafana lets anonymous people view, and a viewer can send SQL of their own, so the reader's rights
+are all that stands between them and the data. What PostgreSQL lets every role do, and nobody can
+take from it: read the catalogs, change its own password and its own defaults (both are set anew at
+each start), NOTIFY, and keep a processor busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, sql
+
+from swarmscope.runs import timescale
+from swarmscope.runs.locking import one_at_a_time
+
+Connection = psycopg.Connection[Any]
+
+OWNER = "swarmscope"
+READER = "swarmscope_reader"
+DATABASE = "swarmscope"
+
+READER_CONNECTIONS = 20
+READER_SETTINGS = {
+    "default_transaction_read_only": "on",  # a session may undo it; rights do not depend on it
+    "idle_in_transaction_session_timeout": "60s",
+    "jit": "off",  # compiling takes longer than any of our queries
+    "lock_timeout": "5s",
+    "statement_timeout": "30s",
+    "temp_file_limit": "1GB",  # only a superuser can undo this one
+    "work_mem": "16MB",
+}
+
+# Built-in functions that everybody may call and that write, block others, or end their sessions.
+NOT_FOR_READERS = (
+    r"^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*|pg_notify|pg_logical_emit_message"
+    r"|pg_export_snapshot|pg_cancel_backend|pg_terminate_backend|pg_current_xact_id|txid_current)$"
+)
+
+
+def prepare(admin: Connection, passwords: Mapping[str, str], database: str = DATABASE) -> None:
+    """Make roles, database and rights what they have to be.
+
+    *admin* is a superuser's connection in autocommit mode, to any database of a server that is
+    swarmscope's own: nobody else keeps a right to connect that was not granted by name. *passwords*
+    has one for `OWNER` and one for `READER`; they are set anew each time and travel as SCRAM
+    verifiers, so that no log of the server can hold them. Harmless when repeated.
+    """
+    with one_at_a_time(admin):
+        for role in (OWNER, READER):
+            _ensure_role(admin, role, passwords[role])
+        _ensure_database(admin, database)
+        _close_databases(admin, database)
+        _limit_reader(admin, database)
+        with _connect(admin, dbname=database) as inside:
+            timescale.install(inside)
+            _own_schema(inside)
+            _take_functions(inside)
+
+
+def connect_as_owner(admin: Connection, password: str, database: str = DATABASE) -> Connection:
+    """Connect to the server of *admin* as the role that owns the runs database."""
+    return _connect(admin, dbname=database, user=OWNER, password=password)
+
+
+def _connect(connection: Connection, **changes: str) -> Connection:
+    """Connect as *connection* does but for *changes*."""
+    parameters = {"password": connection.info.password, **changes}
+    where = conninfo.make_conninfo(connection.info.dsn, **parameters)
+    return psycopg.connect(where, autocommit=True)
+
+
+def _ensure_role(admin: Connection, role: str, password: str) -> None:
+    exists = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    if not exists:
+        admin.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+    verifier = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+    admin.execute(
+        sql.SQL(
+            "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+            " PASSWORD {}"
+        ).format(sql.Identifier(role), sql.Literal(verifier.decode()))
+    )
+
+
+def _ensure_database(admin: Connection, database: str) -> None:
+    names = {"database": sql.Identifier(database), "owner": sql.Identifier(OWNER)}
+    exists = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
+    verb = (
+        "ALTER DATABASE {database} OWNER TO {owner}"
+        if exists
+        else ("CREATE DATABASE {database} OWNER {owner} ENCODING 'UTF8'")
+    )
+    admin.execute(sql.SQL(verb).format(**names))
+
+
+def _close_databases(admin: Connection, database: str) -> None:
+    for (name,) in admin.execute("SELECT datname FROM pg_database").fetchall():
+        admin.execute(
+            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}").format(
+                sql.Identifier(name), sql.Identifier(READER)
+            )
+        )
+    admin.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
+            sql.Identifier(database), sql.Identifier(READER)
+        )
+    )
+
+
+def _limit_reader(admin: Connection, database: str) -> None:
+    reader = sql.Identifier(READER)
+    admin.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(reader))
+    admin.execute(
+        sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(reader, sql.Identifier(database))
+    )
+    admin.execute(
+        sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(reader, sql.Literal(READER_CONNECTIONS))
+    )
+    for name, value in READER_SETTINGS.items():
+        admin.execute(
+            sql.SQL("ALTER ROLE {} SET {} TO {}").format(
+                reader, sql.Identifier(name), sql.Literal(value)
+            )
+        )
+    admin.execute(sql.SQL("ALTER ROLE {} SET jit TO off").format(sql.Identifier(OWNER)))
+
+
+def _own_schema(inside: Connection) -> None:
+    """Give the owner the schema, and the tables that a superuser made there before."""
+    owner = sql.Identifier(OWNER)
+    inside.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    inside.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(owner))
+    foreign = inside.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner <> %s"
+        " AND tablename IN ('testrun', 'request', 'user_count', 'events')",
+        [OWNER],
+    )
+    for (table,) in foreign.fetchall():
+        inside.execute(
+            sql.SQL("ALTER TABLE public.{} OWNER TO {}").format(sql.Identifier(table), owner)
+        )
+
+
+def _take_functions(inside: Connection) -> None:
+    """Leave to the owner what can do more than read: functions, procedures, anonymous blocks."""
+    routines = inside.execute(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.prokind IN ('f', 'p') AND ("
+        "    p.pronamespace = 'pg_catalog'::regnamespace AND p.proname ~ %s"
+        "    OR p.provolatile = 'v' AND EXISTS (SELECT 1 FROM pg_depend d JOIN pg_extension e"
+        "        ON d.refobjid = e.oid AND d.refclassid = 'pg_extension'::regclass"
+        "        WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass"
+        "        AND e.extname <> 'plpgsql'))",
+        [NOT_FOR_READERS],
+    ).fetchall()
+    with inside.transaction():
+        for (routine,) in routines:
+            _leave_to_owner(inside, f"EXECUTE ON ROUTINE {routine}")
+        _leave_to_owner(inside, "USAGE ON LANGUAGE plpgsql")
+
+
+def _leave_to_owner(inside: Connection, right: str) -> None:
+    inside.execute(sql.SQL("REVOKE " + right + " FROM PUBLIC"))
+    inside.execute(sql.SQL("GRANT " + right + " TO {}").format(sql.Identifier(OWNER)))

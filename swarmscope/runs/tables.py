@@ -1,0 +1,177 @@
+"""Runs and summaries as tables for people, at whatever width the terminal has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from swarmscope.runs.histogram import PARTS
+from swarmscope.runs.queries import Run, Summary
+
+NARROW = 100  # columns; below that, the least telling columns stay away
+
+
+def harmless(text: str) -> Text:
+    """Return *text* as it may be printed: no markup, and control characters spelt out."""
+    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a latency with three significant digits and no unit."""
+    if value is None:
+        return "–"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def rate(value: float | None) -> str:
+    """Return a number per second with about three significant digits."""
+    return milliseconds(value)
+
+
+def percent(ratio: float | None) -> str:
+    """Return a share in percent; what is not zero never looks like zero."""
+    if ratio is None:
+        return "–"
+    if 0 < ratio < 0.0001:
+        return "<0.01%"
+    return f"{ratio:.2%}" if ratio < 0.1 else f"{ratio:.1%}"
+
+
+def count(value: int | None) -> str:
+    """Return a whole number with its thousands apart."""
+    return "–" if value is None else f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span as ``1:02:03`` or ``2:03``."""
+    if seconds is None:
+        return "–"
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+
+
+def state(run: Run) -> str:
+    """Return a run's status, with what is missing of it."""
+    return run.status if run.complete or run.status == "running" else f"{run.status}, incomplete"
+
+
+def _table(texts: Sequence[str], numbers: Sequence[str], after: Sequence[str] = ()) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for heading in texts:
+        table.add_column(heading, overflow="fold", min_width=8)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in after:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def runs_table(runs: Iterable[Run], width: int) -> Table:
+    """Return a row per run; ids are cut to the second, which `show` understands, when narrow."""
+    narrow = width < NARROW
+    wide_only = () if narrow else ("time", "requests")
+    table = _table(("run", "plan"), ("users", *wide_only, "req/s", "p95 ms", "failed"), ("state",))
+    table.columns[0].no_wrap = True
+    for run in runs:
+        extra = () if narrow else (duration(run.duration_s), count(run.requests))
+        table.add_row(
+            run.run[:19] if narrow else run.run,
+            harmless(run.testplan),
+            count(run.peak_users),
+            *extra,
+            rate(run.requests_per_s),
+            milliseconds(run.p95_ms),
+            percent(run.fail_ratio),
+            state(run),
+        )
+    return table
+
+
+def _endpoint(summary: Summary) -> Text:
+    if summary.part != "total":
+        return Text(f"  {summary.part}", style="dim")
+    both = f"{summary.request_type} {summary.name}".strip()
+    return harmless(both) if both else Text("all endpoints", style="bold")
+
+
+def summary_table(summaries: Iterable[Summary], width: int) -> Table:
+    """Return a row per endpoint, all together first, and below it a row for each part."""
+    narrow = width < NARROW
+    wide_only = () if narrow else ("p90",)
+    numbers = ("requests", "failed", "req/s", "mean", "p50", *wide_only, "p95", "p99", "max")
+    table = _table(("endpoint, ms",), numbers)
+    order = {part: number for number, part in enumerate(PARTS)}
+    for row in sorted(summaries, key=lambda s: (s.name, s.request_type, order[s.part])):
+        failed, per_s = percent(row.fail_ratio), rate(row.requests_per_s)
+        p90 = () if narrow else (row.p90_ms,)
+        latencies = (row.mean_ms, row.p50_ms, *p90, row.p95_ms, row.p99_ms, row.max_ms)
+        table.add_row(
+            _endpoint(row),
+            count(row.requests),
+            *((failed, per_s) if row.part == "total" else ("", "")),
+            *map(milliseconds, latencies),
+        )
+    return table
+
+
+def facts_table(run: Run) -> Table:
+    """Return what is known of a run besides its latencies, one fact a row."""
+    facts = {
+        "run": run.run,
+        "plan": run.testplan,
+        "scenario": run.scenario,
+        "profile": run.profile_name,
+        "description": run.description,
+        "environment": run.env,
+        "host": run.host,
+        "started by": run.username,
+        "state": state(run),
+        "lasted": duration(run.duration_s),
+        "users": _users(run),
+        "workers": _workers(run),
+        "missing": _missing(run),
+        "objective": {None: None, True: "met", False: "missed"}[run.objective_met],
+    }
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, harmless(value))
+    return table
+
+
+def _users(run: Run) -> str:
+    asked = f" of {count(run.target_users)} asked for" if run.target_users else ""
+    return f"{count(run.peak_users)}{asked}"
+
+
+def _workers(run: Run) -> str:
+    lost = f", {run.lost_workers} lost" if run.lost_workers else ""
+    waiting = f", {run.unfinished_workers} not delivered yet" if run.unfinished_workers else ""
+    return f"{run.workers}{lost}{waiting}" if run.workers else ""
+
+
+def _missing(run: Run) -> str:
+    dropped = f"{count(run.dropped)} samples dropped" if run.dropped else ""
+    clocks = f"{count(run.implausible)} samples without parts: clocks differ"
+    return "; ".join(filter(None, (dropped, clocks if run.implausible else "")))
+
+
+def since(run: Run, whole: bool) -> str:
+    """Return the sentence that says which part of a run the figures are of."""
+    if whole:
+        return "Of the whole run."
+    if run.ramp_complete is None:
+        return "Of the whole run: its ramp never completed."
+    return f"Since the ramp was complete, {duration(_ramp_s(run))} after the start."
+
+
+def _ramp_s(run: Run) -> float:
+    assert run.ramp_complete
+    return (run.ramp_complete - run.started).total_seconds()

@@ -1,0 +1,74 @@
+"""What TimescaleDB adds where it is found; everything works without it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[Any]
+
+CHUNK = timedelta(days=1)  # what is pruned is dropped by the day
+COMPRESS_AFTER = timedelta(days=2)
+
+
+def install(connection: Connection) -> None:
+    """Create the extension in this database if the server has it loaded."""
+    loaded = connection.execute(
+        "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
+        " AND 'timescaledb' = ANY (string_to_array("
+        "     replace(current_setting('shared_preload_libraries'), ' ', ''), ','))"
+    ).fetchone()
+    if loaded and not installed(connection):
+        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public")
+
+
+def installed(connection: Connection) -> bool:
+    """Tell whether this database has the extension."""
+    query = "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"
+    return connection.execute(query).fetchone() is not None
+
+
+def licensed(connection: Connection) -> bool:
+    """Tell whether this is the edition under TimescaleDB's own licence, which can compress."""
+    row = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
+    return row == ("timescale",)
+
+
+def use(connection: Connection) -> None:
+    """Keep `request` in chunks of a day, compressed after two where the licence allows.
+
+    The histograms stay a plain table: every read of them names a run, which an index finds, and
+    chunks would only add to the planning of each panel's query.
+    """
+    if not installed(connection):
+        return
+    connection.execute(
+        "SELECT public.create_hypertable('public.request', 'time', chunk_time_interval => %s,"
+        " if_not_exists => true, migrate_data => true)",
+        [CHUNK],
+    )
+    if licensed(connection):
+        _compress(connection)
+
+
+def _compress(connection: Connection) -> None:
+    on = connection.execute(
+        "SELECT compression_enabled FROM timescaledb_information.hypertables"
+        " WHERE hypertable_schema = 'public' AND hypertable_name = 'request'"
+    ).fetchone()
+    if on != (True,):
+        connection.execute(
+            "ALTER TABLE public.request SET (timescaledb.compress,"
+            " timescaledb.compress_segmentby = 'run_id', timescaledb.compress_orderby = 'time')"
+        )
+    connection.execute(
+        "SELECT public.add_compression_policy('public.request', %s, if_not_exists => true)",
+        [COMPRESS_AFTER],
+    )
+
+
+def drop_chunks(connection: Connection, before: datetime) -> None:
+    """Drop the chunks of `request` that are older than *before* as a whole."""
+    connection.execute("SELECT public.drop_chunks('public.request', older_than => %s)", [before])

@@ -1,0 +1,120 @@
+"""Runs put straight into a database, so that a test knows every request of them."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from swarmscope.runs import histogram
+
+START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A request that finished *at_s* seconds after its run's start."""
+
+    at_s: float
+    ms: float
+    name: str = "/tests"
+    method: str = "GET"
+    failed: bool = False
+    worker: str = "worker-1"
+    parts: dict[str, float] = field(default_factory=dict)  # queue, app, outside
+
+
+def store_run(
+    connection: psycopg.Connection[Any],
+    samples: Sequence[Sample],
+    start: datetime = START,
+    ramp_s: float | None = None,
+    lasted_s: float | None = 60,
+    testplan: str = "classic.py",
+) -> datetime:
+    """Store a run, its rows and its histograms as shippers do; return its id."""
+    ended = None if lasted_s is None else start + timedelta(seconds=lasted_s)
+    connection.execute(
+        "INSERT INTO testrun (id, testplan, num_clients, env, status, end_time, ramp_complete,"
+        " target_users, peak_users) VALUES (%s, %s, 10, 'test', %s, %s, %s, 10, 10)",
+        [
+            start,
+            testplan,
+            "finished" if ended else "running",
+            ended,
+            None if ramp_s is None else start + timedelta(seconds=ramp_s),
+        ],
+    )
+    journals = {worker: uuid.uuid4() for worker in sorted({s.worker for s in samples})}
+    for worker, journal in journals.items():
+        connection.execute(
+            "INSERT INTO run_worker (run_id, worker, journal_id, started, stopped, outcome)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [start, worker, journal, start, ended, "stopped" if ended else None],
+        )
+        _store_requests(connection, start, testplan, [s for s in samples if s.worker == worker])
+        _store_windows(connection, start, journal, [s for s in samples if s.worker == worker])
+    return start
+
+
+def _store_requests(
+    connection: psycopg.Connection[Any], run: datetime, testplan: str, samples: Sequence[Sample]
+) -> None:
+    with connection.cursor().copy(
+        "COPY request (time, run_id, greenlet_id, loadgen, name, request_type, response_time,"
+        " success, testplan) FROM STDIN"
+    ) as copy:
+        for s in samples:
+            started = run + timedelta(seconds=s.at_s, milliseconds=-s.ms)
+            copy.write_row(
+                [started, run, 1, s.worker, s.name, s.method, s.ms, int(not s.failed), testplan]
+            )
+
+
+def _store_windows(
+    connection: psycopg.Connection[Any],
+    run: datetime,
+    journal: uuid.UUID,
+    samples: Sequence[Sample],
+) -> None:
+    windows: dict[tuple[Any, ...], list[Sample]] = defaultdict(list)
+    for s in samples:
+        second = math.floor((run + timedelta(seconds=s.at_s)).timestamp())
+        for part in {"total": s.ms} | s.parts:
+            for resolution in histogram.RESOLUTIONS_S:
+                at = datetime.fromtimestamp(second - second % resolution, UTC)
+                windows[resolution, at, s.name, s.method, part].append(s)
+                windows[resolution, at, "", "", part].append(s)
+    last = max(at for resolution, at, *_ in windows if resolution == 1)
+    for (resolution, at, name, method, part), inside in windows.items():
+        values = [s.ms if part == "total" else s.parts[part] for s in inside]
+        counts: dict[int, int] = defaultdict(int)
+        for value in values:
+            counts[histogram.bucket(value)] += 1
+        still_open = at + timedelta(seconds=resolution) > last
+        connection.execute(
+            f"INSERT INTO histogram_{'open' if still_open else 'closed'} (run_id, resolution, time,"
+            " name, request_type, part, count, failures, sum_ms, max_ms, buckets, counts,"
+            " journal_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                run,
+                resolution,
+                at,
+                name,
+                method,
+                part,
+                len(values),
+                sum(s.failed for s in inside),
+                sum(values),
+                max(values),
+                sorted(counts),
+                [counts[bucket] for bucket in sorted(counts)],
+                journal,
+            ],
+        )
