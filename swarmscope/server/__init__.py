@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swarmscope.server.instrumentation import BUCKETS as BUCKETS
+    from swarmscope.server.instrumentation import current_trace_id as current_trace_id
     from swarmscope.server.instrumentation import instrument as instrument
 
-__all__ = ["BUCKETS", "instrument"]
+__all__ = ["BUCKETS", "current_trace_id", "instrument"]
 
 
 def __getattr__(name: str) -> object:

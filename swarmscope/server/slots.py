@@ -53,6 +53,11 @@ class SlotFiles:
         self._values: WeakSet[SlotValue] = WeakSet()
         self._lock = threading.Lock()
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the values."""
+        return self._directory is not None
+
     def attach(self, directory: Path, slot: str) -> None:
         """Write to the files of *slot* in *directory* from now on, with all values that exist."""
         self._move(directory, slot)
