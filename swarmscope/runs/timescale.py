@@ -14,11 +14,16 @@ COMPRESS_AFTER = timedelta(days=2)
 
 
 def install(connection: Connection) -> None:
-    """Create the extension in this database if the server has it loaded."""
+    """Create the extension in this database if the server has it loaded.
+
+    An ordinary role is not told what is loaded (pg_settings lacks the row); a superuser has been
+    here before it, where the server is ours.
+    """
     loaded = connection.execute(
-        "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
-        " AND 'timescaledb' = ANY (string_to_array("
-        "     replace(current_setting('shared_preload_libraries'), ' ', ''), ','))"
+        "SELECT 1 FROM pg_available_extensions, pg_settings s"
+        " WHERE pg_available_extensions.name = 'timescaledb'"
+        " AND s.name = 'shared_preload_libraries'"
+        " AND 'timescaledb' = ANY (string_to_array(replace(s.setting, ' ', ''), ','))"
     ).fetchone()
     if loaded and not installed(connection):
         connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public")
