@@ -1,50 +1,46 @@
-"""Makes the runs database of the native stack ready for its two users: swarm and dashboards."""
+"""Makes the runs database of the native stack ready for its users: the swarm and the dashboards."""
 
 from __future__ import annotations
 
 import psycopg
-from psycopg import sql
 
-from swarmscope.stack.home import DATABASE, Home
+from swarmscope.runs import migrations, pruning, roles
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.home import Home
 from swarmscope.stack.postgres import SUPERUSER, Cluster
-from swarmscope.stack.secrets import OWNER
 
-READER = "swarmscope_reader"
-
-
-def superuser_dsn(cluster: Cluster, dbname: str = "postgres") -> str:
-    """Return the superuser's connection string; the password stays in its file."""
-    return psycopg.conninfo.make_conninfo(
-        host="127.0.0.1",
-        port=cluster.port,
-        user=SUPERUSER,
-        dbname=dbname,
-        passfile=str(cluster.passfile),
-        connect_timeout=2,
-    )
+CONNECT_TIMEOUT_S = 10
 
 
 def prepare(cluster: Cluster, home: Home) -> None:
-    """Bring roles, database and schema to what this version needs; harmless when repeated."""
-    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as connection:
-        for role, secret in ((OWNER, "owner_password"), (READER, "reader_password")):
-            _ensure_role(connection, role, home.secret(secret))
-        query = "SELECT 1 FROM pg_database WHERE datname = %s"
-        if not connection.execute(query, [DATABASE]).fetchone():
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                    sql.Identifier(DATABASE), sql.Identifier(OWNER)
-                )
-            )
+    """Bring roles, database and schema to what this version needs; forget what is too old.
+
+    Harmless when repeated. Raises `StackError` where the server refuses, or is newer than we are.
+    """
+    passwords = {
+        roles.OWNER: home.secret("owner_password"),
+        roles.READER: home.secret("reader_password"),
+    }
+    try:
+        with _superuser(cluster) as admin:
+            roles.prepare(admin, passwords)
+            with roles.connect_as_owner(admin, passwords[roles.OWNER]) as owner:
+                migrations.migrate(owner)
+                pruning.prune(owner, pruning.default_age(owner))
+    except migrations.NewerSchema as error:
+        raise StackError(str(error)) from error
+    except psycopg.Error as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StackError(f"the runs database cannot be made ready: {reason}") from error
 
 
-def _ensure_role(
-    connection: psycopg.Connection[tuple[object, ...]], role: str, password: str
-) -> None:
-    known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-    verb = "ALTER" if known else "CREATE"
-    connection.execute(
-        sql.SQL(verb + " ROLE {} LOGIN PASSWORD {}").format(
-            sql.Identifier(role), sql.Literal(password)
-        )
+def _superuser(cluster: Cluster) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host="127.0.0.1",
+        port=cluster.port,
+        user=SUPERUSER,
+        dbname="postgres",
+        passfile=str(cluster.passfile),
+        connect_timeout=CONNECT_TIMEOUT_S,
+        autocommit=True,
     )

@@ -69,8 +69,8 @@ def merged_environment(directory: Path, environ: Mapping[str, str]) -> dict[str,
 def home_directory(directory: Path, environment: Mapping[str, str]) -> Path:
     """Return where everything that `up` makes lives."""
     home = _path(directory, environment.get("SWARMSCOPE_HOME") or HOME)
-    if any(character in str(home) for character in "\n\r"):
-        raise StackError("SWARMSCOPE_HOME: a path with a line break cannot be used")
+    if any(character in str(home) for character in "\n\r%"):  # supervisord expands a % again
+        raise StackError(f"SWARMSCOPE_HOME={home}: choose a path without % and line breaks")
     return home
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from swarmscope.stack.errors import StackError
 
 DOWNLOAD_S = 120
+CONNECT_S = 5
 GRAFANA_PACKAGE = Path("/usr/share/grafana")  # where the vendor's packages put conf/ and public/
 GET_PROMETHEUS = "put prometheus on PATH (https://prometheus.io/download), then start again"
 GET_GRAFANA = "unpack it from https://grafana.com/grafana/download and set GRAFANA_HOME to that"
@@ -42,16 +43,28 @@ def find_prometheus(environment: Mapping[str, str], unpacked: Path) -> Path | No
 
 
 def _unpack_package(package: str, directory: Path) -> None:
-    """Unpack a Debian package into *directory*; leave nothing where apt, dpkg or a mirror lacks."""
+    """Unpack a Debian package into *directory*; leave nothing where apt, dpkg or a mirror lacks.
+
+    A slim container image has no package lists, so that apt gets lists of its own for one use.
+    """
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".new-") as scratch:
-        os.chmod(scratch, 0o755)  # as root, apt downloads as a user of its own
-        for command in (["apt-get", "-q", "download", package], ["dpkg", "-x"]):
-            archives = [path.name for path in Path(scratch).glob("*.deb")]
-            arguments = [*archives, "root"] if command[0] == "dpkg" else []
-            if not _succeeds([*command, *arguments], Path(scratch)):
-                return
-        os.rename(Path(scratch) / "root", directory)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".new-") as name:
+        scratch = Path(name)
+        scratch.chmod(0o755)  # as root, apt downloads as a user of its own
+        (scratch / "lists/partial").mkdir(parents=True)
+        own_lists = [f"-oDir::State::Lists={scratch / 'lists'}", f"-oDir::Cache={scratch}"]
+        got = _apt(["download", package], scratch) or (
+            _apt([*own_lists, "update"], scratch)
+            and _apt([*own_lists, "download", package], scratch)
+        )
+        archives = [path.name for path in scratch.glob("*.deb")]
+        if got and _succeeds(["dpkg", "-x", *archives, "root"], scratch):
+            os.rename(scratch / "root", directory)
+
+
+def _apt(arguments: list[str], directory: Path) -> bool:
+    patience = [f"-oAcquire::http::Timeout={CONNECT_S}", "-oAcquire::Retries=0"]
+    return _succeeds(["apt-get", "-q", *patience, *arguments], directory)
 
 
 def _succeeds(command: list[str], directory: Path) -> bool:
