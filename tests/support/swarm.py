@@ -40,11 +40,12 @@ class Stack:
         form = {"user_count": str(users), "spawn_rate": str(spawn_rate), "host": self.api}
         answer = requests.post(f"{self.locust}/swarm", data=form, timeout=TIMEOUT_S).json()
         assert answer["success"], answer
-        poll_until(lambda: self.requests()["user_count"] == users, f"{users} users")
+        ramp_s = users / spawn_rate
+        poll_until(lambda: self.requests()["user_count"] == users, "all users", 20 + ramp_s)
 
     def stop(self) -> None:
         """Stop the swarm through the UI's HTTP interface and wait until it has stopped."""
-        requests.get(f"{self.locust}/stop", timeout=TIMEOUT_S).raise_for_status()
+        requests.post(f"{self.locust}/stop", timeout=TIMEOUT_S).raise_for_status()
         poll_until(lambda: self.requests()["state"] in ("stopped", "ready"), "the swarm to stop")
 
     def requests(self) -> dict[str, object]:
