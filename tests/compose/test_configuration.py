@@ -202,3 +202,16 @@ def test_workers_are_two_unless_told_otherwise(services):
 
     assert services["locust-worker"]["deploy"]["replicas"] == 2
     assert told["locust-worker"]["deploy"]["replicas"] == 3
+
+
+def test_every_setting_is_in_the_example_with_the_same_default(root):
+    """An empty one in the example has no default, or one that its comment explains."""
+    example = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (root / ".env.example").read_text(), re.M))
+    text = (root / "docker-compose.yml").read_text()
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
+    passed_on = set(re.findall(r"^ +([A-Z_]+):(?: #.*)?$", text, re.M))
+    passed_on |= set(re.findall(r"args: \[(\w+)\]", text))
+
+    assert defaults.keys() | passed_on <= example.keys()
+    for name, default in defaults.items():
+        assert example[name] in ("", default) or name == "LOCUST_HOST", name

@@ -19,24 +19,30 @@ LONGEST_COMMAND_S = 300
 
 def need_compose() -> None:
     """Skip the test where there is no `docker compose`."""
-    if not shutil.which("docker") or _docker("compose", "version").returncode:
+    if not shutil.which("docker") or not _succeeds("compose", "version"):
         pytest.skip("docker compose is missing")
 
 
 def need_engine(images: list[str]) -> None:
     """Skip the test where no Docker engine answers or an image can neither be found nor pulled."""
     need_compose()
-    if _docker("info").returncode:
+    if not _succeeds("info"):
         pytest.skip("no Docker engine answers")
     for image in images:
-        if _docker("image", "inspect", image).returncode and _docker("pull", image).returncode:
+        if not _succeeds("image", "inspect", image) and not _succeeds("pull", image):
             pytest.skip(f"the Docker image {image} cannot be had")
 
 
-def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, timeout=LONGEST_COMMAND_S
-    )
+def _succeeds(*arguments: str) -> bool:
+    command = ["docker", *arguments]
+    return not subprocess.run(command, capture_output=True, timeout=LONGEST_COMMAND_S).returncode
+
+
+def _docker(*arguments: str) -> str:
+    command = ["docker", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_COMMAND_S)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
+    return done.stdout
 
 
 @dataclass(frozen=True)
@@ -72,17 +78,35 @@ class Project:
         """Return the file as Compose understands it."""
         return json.loads(self.compose("config", "--format", "json"))
 
+    def foreign_images(self) -> list[str]:
+        """Return the images that others make."""
+        services = self.configuration()["services"].values()
+        return sorted({s["image"] for s in services if s["image"] != f"{self.name}-app"})
+
+    def up(self, *arguments: str) -> None:
+        """Start the stack and wait until it is healthy; its logs are the message if it is not."""
+        try:
+            self.compose("up", "--detach", "--wait", *arguments)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.compose('logs', '--tail', '15')}") from None
+
     def containers(self, service: str) -> list[str]:
         """Return the ids of a service's containers, also of those that have ended."""
         return self.compose("ps", "--all", "--quiet", service).split()
 
     def inspect(self, service: str) -> list[dict[str, Any]]:
         """Return what the engine knows of each container of *service*."""
-        return json.loads(_docker("inspect", *self.containers(service)).stdout)
+        return json.loads(_docker("inspect", *self.containers(service)))
 
     def run_in(self, service: str, *command: str) -> str:
         """Run *command* in a running container of *service* and return what it wrote."""
         return self.compose("exec", "-T", service, *command)
+
+    def leftovers(self) -> list[str]:
+        """Return the names of this project's volumes and networks that still exist."""
+        mine = ("--filter", f"label=com.docker.compose.project={self.name}")
+        command = ("ls", "--format", "{{.Name}}", *mine)
+        return [name for kind in ("volume", "network") for name in _docker(kind, *command).split()]
 
     def remove(self) -> None:
         """Stop everything and delete volumes, network and image."""

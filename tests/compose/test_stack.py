@@ -1,0 +1,222 @@
+"""The stack in real containers: brought up by Compose, driven through its published ports."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+import psycopg
+import pytest
+import requests
+from support.compose import Project, need_engine
+from support.swarm import COUNTED, TIMEOUT_S, Stack
+from support.waiting import free_port, poll_until
+
+PORTS = ("API_PORT", "GRAFANA_PORT", "LOCUST_WEB_PORT", "POSTGRES_PORT", "PROMETHEUS_PORT")
+LONG_LIVED = ("api", "grafana", "locust", "locust-worker", "prometheus", "timescale")
+SECRETS = {  # of whom, as the service sees it: (service, path), (mode, uid)
+    ("timescale", "/run/secrets-database/superuser_password"): "444 10001",
+    ("locust", "/run/secrets-app/pgpass"): "400 10001",
+    ("locust-worker", "/run/secrets-app/pgpass"): "400 10001",
+    ("grafana", "/run/secrets-grafana/admin_password"): "444 10001",
+    ("grafana", "/run/secrets-grafana/reader_password"): "444 10001",
+    ("grafana", "/run/secrets-grafana/secret_key"): "444 10001",
+}
+USERS = 20
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def project():
+    """The stack, up and healthy, on ports and under a name of its own; nothing of it stays."""
+    name = f"swarmscope-test-{secrets.token_hex(4)}"
+    project = Project(name, {port: str(free_port()) for port in PORTS})
+    need_engine(["python:3.13-slim", *project.foreign_images()])
+    try:
+        project.up("--build")
+        yield project
+    finally:
+        project.remove()
+    assert project.leftovers() == []
+
+
+@pytest.fixture(scope="module")
+def stack(project):
+    """The published ends of the stack; the API goes by the name that it has for Locust."""
+    port = project.settings
+    return Stack(
+        api="http://api:5000",
+        api_metrics="",  # not published: `counted` asks from inside
+        locust=f"http://127.0.0.1:{port['LOCUST_WEB_PORT']}",
+        locust_metrics="",
+        prometheus=f"http://127.0.0.1:{port['PROMETHEUS_PORT']}",
+        database=database(project, "swarmscope", owner_password(project)),
+    )
+
+
+def database(project, role, password):
+    """Return a connection string through the published port."""
+    port = project.settings["POSTGRES_PORT"]
+    return psycopg.conninfo.make_conninfo(
+        host="127.0.0.1", port=port, user=role, dbname="swarmscope", password=password
+    )
+
+
+def owner_password(project):
+    return project.run_in("locust", "cat", "/run/secrets-app/pgpass").strip().split(":")[4]
+
+
+def reader_password(project):
+    return project.run_in("grafana", "cat", "/run/secrets-grafana/reader_password")
+
+
+def counted(project):
+    """Return how many requests the API has counted, as Prometheus would read it."""
+    metrics = project.run_in("prometheus", "wget", "-q", "-O", "-", "http://api:9102/metrics")
+    lines = [line for line in metrics.splitlines() if line.startswith(COUNTED)]
+    return int(sum(float(line.rpartition(" ")[2]) for line in lines))
+
+
+def api(project):
+    return f"http://127.0.0.1:{project.settings['API_PORT']}"
+
+
+def test_every_service_is_healthy(project):
+    containers = [container for name in LONG_LIVED for container in project.inspect(name)]
+
+    assert len(containers) == len(LONG_LIVED) + 1  # two workers
+    assert {container["State"]["Health"]["Status"] for container in containers} == {"healthy"}
+
+
+def test_one_shots_have_ended_well(project):
+    for name in ("secrets", "migrate"):
+        (container,) = project.inspect(name)
+        assert (container["State"]["Status"], container["State"]["ExitCode"]) == ("exited", 0)
+
+
+def test_nothing_runs_as_root(project):
+    """Nor may it write anywhere but to its volumes and tmpfs."""
+    uids = {name: int(project.run_in(name, "id", "-u")) for name in LONG_LIVED}
+
+    assert 0 not in uids.values()
+    assert {uids["api"], uids["locust"], uids["locust-worker"]} == {10001}
+    for name in LONG_LIVED:
+        status = project.run_in(name, "cat", "/proc/1/status").splitlines()
+        assert "CapEff:\t0000000000000000" in status, name
+        assert "NoNewPrivs:\t1" in status, name
+        mounts = [line.split() for line in project.run_in(name, "cat", "/proc/mounts").splitlines()]
+        (root_options,) = [mount[3].split(",") for mount in mounts if mount[1] == "/"]
+        assert "ro" in root_options, name
+
+
+@pytest.mark.parametrize(("service", "path"), SECRETS)
+def test_a_secret_has_its_mode_and_owner(project, service, path):
+    status = project.run_in(service, "stat", "-c", "%a %u", path)
+
+    assert status.strip() == SECRETS[service, path]
+
+
+def test_a_service_sees_no_secret_but_its_own(project):
+    expected = {"api": set(), "prometheus": set()}
+    for service, path in SECRETS:
+        expected.setdefault(service, set()).add(path.split("/")[2])
+
+    seen = {name: set(project.run_in(name, "ls", "/run").split()) for name in LONG_LIVED}
+
+    assert {name: {d for d in dirs if d.startswith("secrets")} for name, dirs in seen.items()} == (
+        expected
+    )
+
+
+def test_no_secret_is_in_what_a_container_was_started_with(project):
+    """`docker inspect` shows environment and command to whoever may call it."""
+    values = [project.run_in(service, "cat", path).strip() for service, path in SECRETS]
+    values = [value.rpartition(":")[2] for value in values]
+    for name in (*LONG_LIVED, "secrets", "migrate"):
+        shown = json.dumps(project.inspect(name))
+        assert not [value for value in values if value in shown], name
+
+
+def test_the_database_lets_nobody_in_without_a_password(project):
+    for role in ("postgres", "swarmscope", "swarmscope_reader"):
+        with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+            psycopg.connect(database(project, role, ""))
+
+
+def test_the_reader_reads_and_cannot_write(project, stack):
+    with psycopg.connect(
+        database(project, "swarmscope_reader", reader_password(project)), autocommit=True
+    ) as connection:
+        assert connection.execute("SELECT count(*) >= 0 FROM request").fetchone() == (True,)
+        connection.execute("SET default_transaction_read_only TO off")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DELETE FROM request")
+
+
+def test_what_a_swarm_sends_is_what_is_counted_and_stored(project, stack):
+    """Locust's own figure, the API's counters, Prometheus's last scrape, the rows: all equal."""
+    before = counted(project)
+    stack.start(USERS, spawn_rate=USERS)
+    poll_until(lambda: stack.sent() >= 10 * USERS, "requests of the swarm", seconds=60)
+    stack.stop()
+    sent = stack.sent()
+
+    assert counted(project) - before == sent
+    poll_until(lambda: stack.stored() == sent, f"{sent} rows, have {stack.stored()}", seconds=40)
+    poll_until(lambda: stack.scraped() - before == sent, "Prometheus's scrape")
+
+
+def test_both_workers_took_part(stack):
+    assert [worker["state"] for worker in stack.requests()["workers"]] == ["ready"] * 2
+    with psycopg.connect(stack.database) as connection:
+        workers = connection.execute("SELECT count(DISTINCT worker) FROM run_worker").fetchone()
+
+    assert workers == (2,)
+
+
+def test_grafana_reads_both_ends(project):
+    """Through its own data sources, as anybody who opens a dashboard."""
+    grafana = f"http://127.0.0.1:{project.settings['GRAFANA_PORT']}"
+    health = requests.get(f"{grafana}/api/health", timeout=TIMEOUT_S).json()
+    if health.get("placeholder"):
+        pytest.skip("the Grafana image holds no Grafana")
+    sql = {"rawSql": "SELECT count(*) FROM request", "format": "table"}
+    both = [
+        {"refId": "A", "datasource": {"uid": "timescale"}, **sql},
+        {"refId": "B", "datasource": {"uid": "prometheus"}, "expr": f"sum({COUNTED})"},
+    ]
+
+    answer = requests.post(
+        f"{grafana}/api/ds/query",
+        json={"queries": both, "from": "now-1h", "to": "now"},
+        timeout=TIMEOUT_S,
+    ).json()["results"]
+
+    assert answer["A"]["frames"][0]["data"]["values"][0][0] > 0
+    assert answer["B"]["frames"][0]["data"]["values"][1][-1] > 0
+
+
+def test_scaling_adds_workers(project, stack):
+    project.up("--no-recreate", "--scale", "locust-worker=3")
+
+    poll_until(lambda: len(stack.requests()["workers"]) == 3, "a third worker", seconds=30)
+
+
+def test_data_and_secrets_survive_down_and_up(project, stack):
+    """Also the API's: it answers with what was posted before."""
+    new = {"name": "container testing", "description": "what this test does"}
+    assert requests.post(f"{api(project)}/tests", json=new, timeout=TIMEOUT_S).status_code == 204
+    rows, before = stack.stored(), [project.run_in(*where) for where in _cat_secrets()]
+    assert rows > 0
+
+    project.compose("down", "--timeout", "20")
+    project.up()
+
+    assert [project.run_in(*where) for where in _cat_secrets()] == before
+    assert stack.stored() == rows
+    assert new in requests.get(f"{api(project)}/tests", timeout=TIMEOUT_S).json()
+
+
+def _cat_secrets():
+    return [(service, "cat", path) for service, path in SECRETS]
