@@ -18,6 +18,7 @@ from rich.console import Console
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.follow import print_logs
 from swarmscope.stack.home import Home
+from swarmscope.stack.record import read_record
 from swarmscope.stack.settings import home_directory, merged_environment, read_settings
 from swarmscope.stack.status import describe, table
 from swarmscope.stack.terminal import Progress
@@ -41,6 +42,10 @@ def _home() -> Home:
     return Home(home_directory(directory, merged_environment(directory, os.environ)))
 
 
+def _console() -> Console:
+    return Console(highlight=False, markup=False)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt(number)
 
@@ -56,7 +61,7 @@ def up(detach: bool) -> None:
             signal.signal(number, _interrupt)
     with explained():
         settings = read_settings(Path.cwd(), os.environ)
-        sys.exit(run(settings, Home(settings.home), Console(highlight=False), detach))
+        sys.exit(run(settings, Home(settings.home), _console(), detach))
 
 
 @click.command()
@@ -66,9 +71,9 @@ def down() -> None:
 
     with explained():
         home = _home()
-        console = Console(highlight=False)
-        if not (home / "up.json").exists():
-            console.print(f"swarmscope is not up ({home.path}).", soft_wrap=True)
+        console = _console()
+        if read_record(home) is None:
+            console.print(f"swarmscope is not up (nothing runs from {home.path}).", soft_wrap=True)
             return
         with home.locked(), Progress(console) as progress:
             ran = stop(home, progress.set)
@@ -84,7 +89,7 @@ def status(as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(found, indent=2))
         else:
-            Console(highlight=False).print(table(found), soft_wrap=True)
+            _console().print(table(found), soft_wrap=True)
 
 
 @click.command()

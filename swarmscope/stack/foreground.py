@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from swarmscope.stack.home import Home
-from swarmscope.stack.lifecycle import clean_up, running, start, stop
+from swarmscope.stack.lifecycle import check_checkout, clean_up, running, start, stop
 from swarmscope.stack.record import Record, read_record
 from swarmscope.stack.settings import Settings
+from swarmscope.stack.supervision import Supervisor
 from swarmscope.stack.terminal import Progress
 
-WATCH_S = 1.0
+WATCH_S = 2.0
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def run(settings: Settings, home: Home, console: Console, detach: bool) -> int:
     """Start the stack and, unless *detach*, stay until an interrupt; return the exit status."""
+    check_checkout(settings.checkout)
     home.make()
     try:
         with home.locked():
@@ -29,12 +35,12 @@ def run(settings: Settings, home: Home, console: Console, detach: bool) -> int:
             with Progress(console) as progress:
                 process = start(settings, home, progress.set)
             console.print(f"\nswarmscope is up ({progress.seconds:.1f} s).")
-        record = running(home)
-        assert record is not None
-        _say_where(record, console)
+            record = running(home)
+            assert record is not None
     except KeyboardInterrupt:
         console.print("Interrupted; nothing is left running.")
         return INTERRUPTED
+    _say_where(record, console)
     if detach:
         console.print("`swarmscope down` stops it; data stays.")
         return 0
@@ -44,25 +50,29 @@ def run(settings: Settings, home: Home, console: Console, detach: bool) -> int:
 
 def _say_where(record: Record, console: Console) -> None:
     urls = record.urls
-    rows = [("Locust", urls["locust"], "start a swarm here")]
-    if urls.get("grafana"):
-        rows.append(("Grafana", f"{urls['grafana']}/d/swarm", "watch both ends of it"))
-    if urls.get("prometheus"):
-        rows.append(("Prometheus", urls["prometheus"], ""))
-    rows.append(("API", f"{urls['api']}/tests", "what the swarm drives"))
-    rows.append(("Database", f"psql '{record.database}'", ""))
+    grafana = f"{urls['grafana']}/d/swarm" if urls.get("grafana") else None
+    rows = [
+        ("Locust", urls["locust"], "start a swarm here"),
+        ("Grafana", grafana, "watch both ends of it"),
+        ("Prometheus", urls.get("prometheus"), ""),
+        ("API", f"{urls['api']}/tests", "what the swarm drives"),
+        ("Database", f"psql '{record.database}'", ""),
+    ]
     console.print()
     for name, where, what in rows:
-        console.print(f"  {name:<11} {where}  [dim]{what}[/dim]", soft_wrap=True)
+        if where:
+            console.print(Text.assemble(f"  {name:<12}{where}  ", (what, "dim")), soft_wrap=True)
     for name, how in record.absent.items():
-        console.print(f"  [yellow]no {name}[/yellow]: {how}", soft_wrap=True)
+        console.print(Text(f"  No {name}: {how}.", "yellow"), soft_wrap=True)
     console.print(f"\nNext: open {urls['locust']}, set the number of users, press Start.")
 
 
 def _stay(process: subprocess.Popen[bytes], record: Record, home: Home, console: Console) -> int:
     """Wait for an interrupt, for `down`, or for the end of supervisord."""
+    pids: dict[str, int] = {}
     try:
         while process.poll() is None:
+            pids |= _report_restarts(record, pids, console)
             time.sleep(WATCH_S)
     except KeyboardInterrupt:
         return _stop(home, console)
@@ -76,8 +86,27 @@ def _stay(process: subprocess.Popen[bytes], record: Record, home: Home, console:
     return 1
 
 
+def _report_restarts(record: Record, known: dict[str, int], console: Console) -> dict[str, int]:
+    """Say which service has another process than before; return the processes there are."""
+    try:
+        states = Supervisor(Path(record.socket)).states()
+    except OSError:  # it is about to end
+        return {}
+    pids = {name: state.pid for name, state in states.items() if state.pid}
+    for name in pids.keys() & known.keys():
+        if pids[name] != known[name]:
+            console.print(f"{name} died and was restarted; see `swarmscope logs {name}`.")
+    return pids
+
+
 def _stop(home: Home, console: Console) -> int:
-    console.print("\nStopping; a second Ctrl-C kills.")
+    """Stop in order. A closing terminal may hang up twice: only Ctrl-C means haste."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        console.print("\nStopping; a second Ctrl-C kills.")
+    except OSError:  # the terminal is gone
+        console.file = io.StringIO()
     try:
         with home.locked(wait=True), Progress(console) as progress:
             stop(home, progress.set)

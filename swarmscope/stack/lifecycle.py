@@ -55,6 +55,13 @@ def running(home: Home) -> Record | None:
     return record if record and record.is_alive() else None
 
 
+def check_checkout(directory: Path) -> None:
+    """Raise `StackError` unless *directory* has what the services read."""
+    for name in NEEDED_FILES:
+        if not (directory / name).exists():
+            raise StackError(f"{directory / name} is missing: run this in a checkout of swarmscope")
+
+
 def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]:
     """Start everything and return supervisord when all of it answers.
 
@@ -68,21 +75,21 @@ def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]
     configuration = write_configuration(home, socket, plan.services)
     if socket.parent != home.path:
         socket.parent.mkdir(mode=0o700)
-    process = start_supervisor(configuration, settings.checkout, settings.environment, mark)
     try:
+        process = start_supervisor(configuration, settings.checkout, settings.environment, mark)
         write_record(home, _record(mark, process.pid, socket, plan))
         _bring_up(_await_supervisor(process, socket, home), plan, home, show)
     except BaseException:
-        stop(home, show)
+        try:
+            stop(home, show)
+        finally:
+            end_marked(mark, patience_s=0)  # were it interrupted before the record was written
         raise
     return process
 
 
 def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
     """Check all that can be checked, find the programs, make the files; start nothing."""
-    for name in NEEDED_FILES:
-        if not (settings.checkout / name).exists():
-            raise StackError(f"{settings.checkout / name} is missing: run this in a checkout")
     dashboards = find_grafana(settings.environment, settings.grafana_home)
     check_ports(settings.ports, (name for name in PORTS if dashboards or name != "GRAFANA_PORT"))
     cluster = Cluster(home / "postgres", settings.ports["POSTGRES_PORT"])
