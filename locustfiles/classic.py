@@ -1,7 +1,7 @@
 """The classic scenario: people who list the software testing types and sometimes add one."""
 
-from locust import FastHttpUser, between, task  # first: it patches sockets for gevent
-import locust_plugins  # noqa: F401  # its command line: --timescale, checks, run information
+from locust import between, task  # first: it patches sockets for gevent
+from swarmscope.client import FastHttpUser
 
 
 class Tester(FastHttpUser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -39,7 +40,19 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     )
 
 
-def watch(environment: Environment) -> None:
+def _no_run() -> RunInfo | None:
+    return None
+
+
+def _no_shipping() -> dict[str, Shipping]:
+    return {}
+
+
+def watch(
+    environment: Environment,
+    run_info: Callable[[], RunInfo | None] = _no_run,
+    shipping: Callable[[], dict[str, Shipping]] = _no_shipping,
+) -> None:
     """Measure in processes that run users, gather and serve in the one that leads them."""
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
@@ -53,16 +66,8 @@ def watch(environment: Environment) -> None:
     _judge(environment, keeper)
     options = environment.parsed_options
     if options is not None and options.metrics_port:
-        collector = LocustCollector(environment, keeper, _no_run, _no_shipping, time.time)
+        collector = LocustCollector(environment, keeper, run_info, shipping, time.time)
         serve(collector, options.metrics_host, options.metrics_port)
-
-
-def _no_run() -> RunInfo | None:
-    return None
-
-
-def _no_shipping() -> dict[str, Shipping]:
-    return {}
 
 
 def _report(environment: Environment, probe: HealthProbe) -> None:

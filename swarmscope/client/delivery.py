@@ -1,0 +1,270 @@
+"""Delivers one journal: what stands in it, once each, whatever happens in between.
+
+Every transaction moves the journal's position in the database together with the rows up to it, so a
+shipper that takes over, after a crash or beside another one, goes on exactly there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from swarmscope.client import rows
+from swarmscope.client.batch import Batch, Course
+from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
+from swarmscope.client.records import End, RunStopped, WorkerStopped
+from swarmscope.client.statements import apply, bury, moment
+from swarmscope.client.windows import Key, Window, Windows
+
+logger = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+MOST_ROWS = 25_000  # a transaction
+NEWBORN_SECONDS = 10.0  # a segment without a header after that will never get one
+CHUNK_ROWS = 1_000
+
+
+class Overtaken(Exception):
+    """Another shipper delivered a part of this journal in the meantime."""
+
+
+@dataclass
+class Delivery:
+    """The state of one journal's delivery. `position` is None until the database was asked."""
+
+    directory: Path
+    journal: str
+    header: Header
+    position: int | None = None
+    finished: bool = False
+    alive: bool = True
+    size: int = 0  # bytes there are
+    caught_up: float = field(default_factory=time.time)  # when all that there was had been shipped
+    _courses: dict[str, Course] = field(default_factory=dict)
+    _windows: Windows = field(default_factory=Windows)
+
+    @property
+    def id(self) -> UUID:
+        """The journal's id."""
+        return UUID(hex=self.journal)
+
+    def ship(self, connection: Connection) -> bool:
+        """Deliver one batch; tell whether more is there already.
+
+        Raises psycopg.Error when that failed; nothing of the batch is in the database then, or all
+        of it, and the next call finds out which.
+        """
+        try:
+            if self.position is None:
+                self._claim(connection)
+            if self.finished:
+                self._delete()
+                return False
+            return self._ship_batch(connection)
+        except BaseException:
+            self.position = None
+            raise
+
+    def _claim(self, connection: Connection) -> None:
+        """Learn how far the journal was delivered, and which windows still fill."""
+        with connection.transaction():
+            connection.execute(
+                "INSERT INTO journal (id, worker, host, pid) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
+                (self.id, self.header.worker, self.header.host, self.header.pid),
+            )
+            found = connection.execute(
+                "SELECT position, finished FROM journal WHERE id = %s FOR UPDATE", (self.id,)
+            ).fetchone()
+            assert found
+            self._windows = Windows(_open_windows(connection, self.id))
+            self._courses = _courses(connection, self.id)
+        self.position, self.finished = found
+
+    def _ship_batch(self, connection: Connection) -> bool:
+        assert self.position is not None
+        batch = Batch(self.header.host, self.header.pid, self._courses)
+        passage = self._read(batch, self.position)
+        if passage.position > self.position or passage.over:
+            self._write(connection, batch, passage)
+            self.position = passage.position
+            for segment in passage.passed:
+                segment.path.unlink(missing_ok=True)
+        if not passage.more:
+            self.caught_up = time.time()
+        if passage.over:
+            self.finished = True
+            self._delete()
+        return passage.more
+
+    def _read(self, batch: Batch, position: int) -> Passage:
+        """Fill *batch* with what follows *position*."""
+        passage = Passage(position)
+        files = segments(self.directory).get(self.journal, [])
+        for segment, following in pairwise([*files, None]):
+            assert segment
+            if not self._read_segment(batch, passage, segment, is_last=following is None):
+                return passage
+            passage.passed.append(segment)
+        passage.over = passage.died or passage.ended
+        return passage
+
+    def _read_segment(
+        self, batch: Batch, passage: Passage, segment: Segment, is_last: bool
+    ) -> bool:
+        """Read on in *segment*; tell whether nothing more will ever come from it."""
+        self.alive = is_locked(segment.path)  # before reading, so that nothing comes in between
+        try:
+            reader = Reader(segment.path)
+        except EOFError:
+            born = segment.path.stat().st_mtime
+            passage.died = not self.alive and time.time() > born + NEWBORN_SECONDS
+            return passage.died
+        with reader:
+            self.size = reader.header.base + reader.size()
+            self._read_frames(batch, passage, reader)
+        if passage.more or passage.ended:
+            return passage.ended
+        if not self.alive:  # a torn tail, if there is one, stays torn
+            passage.position = self.size
+            passage.died = is_last
+            return True
+        return not is_last and passage.position >= self.size
+
+    def _read_frames(self, batch: Batch, passage: Passage, reader: Reader) -> None:
+        """Take frames until the batch is full or the segment has no more."""
+        base = reader.header.base
+        record = None
+        try:
+            for frame in reader.frames(max(passage.position - base, reader.header_end)):
+                record = batch.take(frame.payload)
+                passage.position = base + frame.end
+                if batch.size >= MOST_ROWS:
+                    passage.more = True
+                    return
+        except (JournalError, msgspec.DecodeError) as error:
+            logger.error("%s is damaged, the rest of it is lost: %s", reader.path, error)
+            passage.position, self.alive = self.size, False
+        passage.ended = isinstance(record, End)
+
+    def _write(self, connection: Connection, batch: Batch, passage: Passage) -> None:
+        with connection.transaction():
+            held = connection.execute(
+                "SELECT position FROM journal WHERE id = %s FOR UPDATE", (self.id,)
+            ).fetchone()
+            if held != (self.position,):
+                raise Overtaken
+            _copy(connection, "request", rows.REQUEST_COLUMNS, batch.requests)
+            for record in batch.others:
+                apply(record, connection, self.id)
+            self._write_tallies(connection, batch)
+            self._write_windows(connection, batch, passage)
+            touched = {r.run for r in batch.others if isinstance(r, RunStopped | WorkerStopped)}
+            if passage.died:
+                touched.update(bury(connection, self.id, self.header.worker, self._last_seen()))
+            for run in touched:
+                connection.execute(
+                    "SELECT refresh_summary(id) FROM testrun WHERE id = %s AND status <> 'running'",
+                    (run,),
+                )
+            connection.execute(
+                "UPDATE journal SET position = %s, finished = %s, updated = now() WHERE id = %s",
+                (passage.position, passage.over, self.id),
+            )
+
+    def _write_tallies(self, connection: Connection, batch: Batch) -> None:
+        for run, tally in batch.tallies.items():
+            connection.execute(
+                "INSERT INTO run_worker (run_id, worker, journal_id, samples, implausible)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (run_id, worker) DO UPDATE SET"
+                " journal_id = excluded.journal_id,"
+                " samples = run_worker.samples + excluded.samples,"
+                " implausible = run_worker.implausible + excluded.implausible",
+                (run, self.header.worker, self.id, tally.samples, tally.implausible),
+            )
+
+    def _write_windows(self, connection: Connection, batch: Batch, passage: Passage) -> None:
+        latest = 0
+        for key, window in batch.windows():
+            self._windows.add(key, window)
+            latest = max(latest, key.time)
+        now = float("inf") if passage.over else latest
+        closed = list(self._windows.close(now))
+        if not latest and not closed:
+            return
+        connection.execute("DELETE FROM histogram_open WHERE journal_id = %s", (self.id,))
+        self._copy_windows(connection, "histogram_closed", closed)
+        self._copy_windows(connection, "histogram_open", self._windows.open.items())
+
+    def _copy_windows(
+        self, connection: Connection, table: str, windows: Iterable[tuple[Key, Window]]
+    ) -> None:
+        content = [rows.window_row(self.id, key, window) for key, window in windows]
+        _copy(connection, table, rows.WINDOW_COLUMNS, content)
+
+    def _last_seen(self) -> datetime:
+        """Return when the journal was last written to, by this machine's clock."""
+        files = segments(self.directory).get(self.journal, [])
+        return moment(max(file.path.stat().st_mtime for file in files))
+
+    def _delete(self) -> None:
+        for segment in segments(self.directory).get(self.journal, []):
+            segment.path.unlink(missing_ok=True)
+
+
+@dataclass
+class Passage:
+    """How far a batch goes in the journal, and what was found there."""
+
+    position: int
+    more: bool = False  # the batch is full, the journal goes on
+    over: bool = False  # the journal has ended
+    ended: bool = False  # in order
+    died: bool = False  # it ended without saying so
+    passed: list[Segment] = field(default_factory=list)  # read to their ends
+
+
+def _copy(connection: Connection, table: str, columns: str, content: list[bytes]) -> None:
+    if not content:
+        return
+    statement = f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
+    with connection.cursor().copy(statement) as copy:
+        copy.write(rows.BEGIN)
+        for start in range(0, len(content), CHUNK_ROWS):
+            copy.write(b"".join(content[start : start + CHUNK_ROWS]))
+        copy.write(rows.END)
+
+
+def _open_windows(connection: Connection, journal: UUID) -> list[tuple[Key, Window]]:
+    found = connection.execute(
+        "SELECT run_text(run_id), resolution, extract(epoch FROM time)::bigint, name,"
+        " request_type, part, count, failures, sum_ms, max_ms, buckets, counts"
+        " FROM histogram_open WHERE journal_id = %s",
+        (journal,),
+    )
+    return [(Key(*row[:6]), Window.of(*row[6:])) for row in found]
+
+
+def _courses(connection: Connection, journal: UUID) -> dict[str, Course]:
+    """Return, for runs that may go on, the endpoints that have histograms of their own."""
+    found = connection.execute(
+        "SELECT DISTINCT run_text(h.run_id), name, request_type FROM histogram h"
+        " JOIN run_worker w ON w.run_id = h.run_id AND w.journal_id = %s AND w.stopped IS NULL"
+        " WHERE h.journal_id = %s AND resolution = 60 AND part = 'total' AND name <> ''",
+        (journal, journal),
+    )
+    courses: dict[str, Course] = {}
+    for run, name, method in found:
+        courses.setdefault(run, Course()).endpoints.add((name, method))
+    return courses

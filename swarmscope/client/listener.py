@@ -1,0 +1,287 @@
+"""Turns what Locust reports into records of the journal, which is all that its loop waits for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+import msgspec
+from gevent import getcurrent
+from geventhttpclient.header import Headers
+from locust.exception import CatchResponseError
+
+from swarmscope.client import clock
+from swarmscope.client.journal import Header, Writer
+from swarmscope.client.options import Options
+from swarmscope.client.records import (
+    SAMPLES_TAG,
+    ClockOffset,
+    Continued,
+    Dropped,
+    End,
+    Record,
+    WorkerStarted,
+    WorkerStopped,
+)
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.05  # twice as often as promised, since a busy loop is late
+MOST_PENDING = 5_000  # samples; more are flushed at once
+MOST_WAITING_RECORDS = 10_000
+REPORT_DROPPED_SECONDS = 5.0
+LIMIT_CHECK_SECONDS = 1.0
+LONGEST_TEXT = 4_000  # characters of an exception or a context
+SECONDS_OF_CLOCK_CHANGE = 0.001
+
+_encode = msgspec.msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qualname__}>").encode
+_raw_header = dict.get
+
+
+class Listener:
+    """Journals the requests of this process, and whatever else `record` is given."""
+
+    def __init__(self, options: Options, header: Header) -> None:
+        self.worker = header.worker
+        self.dropped = 0
+        self._options = options
+        self._header = header
+        self._run = ""
+        self._plan = ""
+        self._works = False
+        self._rows: list[tuple[Any, ...]] = []
+        self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING_RECORDS)
+        self._writer: Writer | None = None
+        self._unreported = 0
+        self._reason = self._trouble = ""
+        self._complained = False
+        self._reported_at = self._checked_at = 0.0
+        self._full = False
+        self._offset_s = 0.0
+        self._flusher = gevent.spawn(self._flush_forever)
+
+    @property
+    def journal(self) -> str:
+        """The id of this process's journal."""
+        return self._header.journal
+
+    @property
+    def run(self) -> str:
+        """The run that samples belong to; empty before the first."""
+        return self._run
+
+    @property
+    def position(self) -> int:
+        """The journal's length in bytes."""
+        return self._writer.position if self._writer else 0
+
+    def begin(self, run: str, plan: str, works: bool) -> None:
+        """Let what follows belong to *run*; *works* if this process sends requests."""
+        self.flush()
+        self._run, self._plan = run, plan
+        self._works = works
+        if works:
+            self.record(WorkerStarted(run, self.worker, self.now()))
+            self._record_clock()
+
+    def finish(self) -> None:
+        """Write the stop record of the current run, once."""
+        self.flush()
+        self._report_dropped()
+        if self._works:
+            self._works = False
+            self.record(WorkerStopped(self._run, self.worker, self.now()))
+
+    def now(self) -> float:
+        """Return the master's time, in Unix seconds."""
+        return time.time() + clock.offset_s
+
+    def on_request(
+        self,
+        request_type: str,
+        name: str,
+        response_time: float | None = None,
+        response_length: int | None = None,
+        exception: BaseException | None = None,
+        context: Any = None,
+        response: Any = None,
+        start_time: float | None = None,
+        url: str | None = None,
+        **_: object,
+    ) -> None:
+        """Take one sample. This is the hot path: no more than is needed to lose nothing."""
+        headers = getattr(response, "headers", None)
+        if type(headers) is Headers:
+            timing: Any = _raw_header(headers, "server-timing")  # (name, value), or a list of those
+            if type(timing) is tuple:
+                timing = timing[1]
+        else:
+            timing = headers.get("server-timing") if isinstance(headers, Mapping) else None
+        rows = self._rows
+        rows.append(
+            (
+                start_time or time.time() - (response_time or 0) / 1000,
+                response_time,
+                name,
+                request_type,
+                url,
+                response_length,
+                getattr(getcurrent(), "minimal_ident", 0),
+                None if exception is None else _describe(exception),
+                _as_json(context) if context else None,
+                timing,
+                getattr(response, "trace_id", None),
+            )
+        )
+        if len(rows) >= MOST_PENDING:
+            self.flush()
+
+    def record(self, record: Record) -> None:
+        """Append *record* after all samples so far."""
+        self._flush_samples()
+        self._waiting.append(_encoded(record))
+        self._flush_records()
+
+    def flush(self) -> None:
+        """Hand all that is pending to the operating system."""
+        self._flush_records()
+        self._flush_samples()
+
+    def close(self) -> None:
+        """Write what is left, and the journal's end."""
+        self._flusher.kill()
+        self.flush()
+        self._report_dropped()
+        self.record(End())
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def _flush_forever(self) -> None:
+        while True:
+            gevent.sleep(FLUSH_SECONDS)
+            if self._works and abs(clock.offset_s - self._offset_s) > SECONDS_OF_CLOCK_CHANGE:
+                self._record_clock()
+            self.flush()
+            if self._unreported and time.monotonic() > self._reported_at + REPORT_DROPPED_SECONDS:
+                self._report_dropped()
+
+    def _record_clock(self) -> None:
+        self._offset_s = clock.offset_s
+        self.record(ClockOffset(self._run, self.worker, clock.offset_s))
+
+    def _flush_samples(self) -> None:
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        if not self._run:  # no run has begun: there is nothing that these could belong to
+            return
+        if self._waiting or self._is_full():
+            self._drop(len(rows), self._trouble or "the journal occupies what it may")
+            return
+        try:
+            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows))
+        except (TypeError, ValueError, OverflowError):
+            rows = [_encodable(row) for row in rows]
+            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows))
+        if self._append(payload):
+            self._complained = False
+        else:
+            self._drop(len(rows), self._trouble)
+
+    def _flush_records(self) -> None:
+        while self._waiting and self._append(self._waiting[0]):
+            self._waiting.popleft()
+
+    def _append(self, payload: bytes) -> bool:
+        """Append to the journal; tell whether it is there."""
+        try:
+            if self._writer is None:
+                self._writer = Writer(self._options.journal_directory, self._header)
+            self._writer.append(payload)
+        except OSError as error:
+            self._trouble = error.strerror or str(error)
+            return False
+        self._trouble = ""
+        try:
+            self._writer.roll(_encode(Continued()))
+        except OSError as error:  # the segment grows beyond its usual length instead
+            logger.debug("No new journal segment: %s", error)
+        return True
+
+    def _is_full(self) -> bool:
+        """Tell whether the journal occupies what it may, looking at the disk once a second."""
+        if self._writer and time.monotonic() > self._checked_at + LIMIT_CHECK_SECONDS:
+            self._checked_at = time.monotonic()
+            self._full = self._writer.bytes_on_disk() >= self._options.journal_limit_bytes
+        return self._full
+
+    def _drop(self, count: int, reason: str) -> None:
+        """Count samples that found no room; say so once, until there is room again."""
+        if not self._complained:
+            self._complained = True
+            logger.error(
+                "Samples are dropped, they cannot be journalled in %s: %s",
+                self._options.journal_directory,
+                reason,
+            )
+        self.dropped += count
+        self._unreported += count
+        self._reason = reason
+
+    def _report_dropped(self) -> None:
+        if not self._unreported:
+            return
+        self._reported_at = time.monotonic()
+        count, self._unreported = self._unreported, 0
+        self.record(Dropped(self._run, self.worker, self.now(), count, self._reason))
+
+
+def _describe(exception: BaseException) -> str:
+    """Return the text that is stored for a failure; any object, however odd, has one."""
+    try:
+        text = str(exception) if isinstance(exception, CatchResponseError) else repr(exception)
+    except Exception:  # whatever a user's __repr__ may raise
+        text = f"<{type(exception).__qualname__} without a string form>"
+    return text[:LONGEST_TEXT]
+
+
+def _as_json(context: Any) -> str:
+    try:
+        text = _encode_json(context).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return '{"error": "this context cannot be written as JSON"}'
+    return text if len(text) <= LONGEST_TEXT else '{"error": "this context is too long"}'
+
+
+def _encoded(record: Record) -> bytes:
+    try:
+        return _encode(record)
+    except (TypeError, ValueError, OverflowError):
+        fields = map(_plain, msgspec.structs.astuple(record))
+        return _encode((type(record).__name__.lower(), *fields))
+
+
+def _encodable(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return *row* with what MessagePack cannot hold replaced by its text."""
+    return tuple(_plain(value) for value in row)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        _encode(value)
+    except (TypeError, ValueError, OverflowError):
+        return _describe_value(value)
+    return value
+
+
+def _describe_value(value: Any) -> str:
+    try:
+        return str(value).encode("utf-8", "replace").decode()
+    except Exception:  # whatever a user's __str__ may raise
+        return f"<{type(value).__qualname__}>"

@@ -1,0 +1,151 @@
+"""The listener's options: locust-plugins' own and ours, frozen when Locust has parsed them.
+
+Locust's web UI may overwrite any parsed option later on. What is read here is read once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from locust.argument_parser import LocustArgumentParser
+
+GRAFANA_URL = "http://localhost:3000/d/swarm"
+JOURNAL_LIMIT_BYTES = 2 << 30
+DRAIN_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 10.0
+HOME = ".swarmscope"
+
+_CONNECTION = {
+    "pghost": "PGHOST",
+    "pgport": "PGPORT",
+    "pguser": "PGUSER",
+    "pgpassword": "PGPASSWORD",
+    "pgdatabase": "PGDATABASE",
+}
+_HOST_BY_DEFAULT = "localhost"  # locust-plugins' default of --pghost
+_NOT_IN_UI = {
+    "timescale",
+    "grafana_url",
+    "test_env",
+    "test_version",
+    "description",
+    "override_plan_name",
+    "iterations",
+    "console_stats_interval",
+    "ips",
+    "check_rps",
+    "check_fail_ratio",
+    "check_avg_response_time",
+    *_CONNECTION,
+}
+
+
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """Add our options, and take those that the web UI must not change out of it.
+
+    Locust would print the password into the page.
+    """
+    group = parser.add_argument_group("swarmscope - Journal")
+    group.add_argument(
+        "--journal-dir",
+        env_var="LOCUST_JOURNAL_DIR",
+        default="",
+        help="Where samples wait for the database; default: $SWARMSCOPE_HOME/journals",
+    )
+    group.add_argument(
+        "--journal-limit",
+        type=int,
+        env_var="LOCUST_JOURNAL_LIMIT",
+        default=JOURNAL_LIMIT_BYTES,
+        help="Bytes that one process's journal may occupy; past it samples are dropped and counted",
+    )
+    group.add_argument(
+        "--drain-time",
+        type=float,
+        env_var="LOCUST_DRAIN_TIME",
+        default=DRAIN_SECONDS,
+        help="Seconds to wait at the end until all samples are in the database",
+    )
+    group.add_argument(
+        "--web-allowed-hosts",
+        env_var="LOCUST_WEB_ALLOWED_HOSTS",
+        default="",
+        help="Comma-separated host names under which the web UI may be used, beside this machine's",
+    )
+    parser.set_defaults(grafana_url=GRAFANA_URL)
+    ours = {action.dest for action in group._group_actions}
+    for action in parser._actions:
+        if action.dest in _NOT_IN_UI | ours:
+            action.include_in_web_ui = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the listener goes by, whatever happens to Locust's parsed options."""
+
+    plan: str
+    grafana_url: str
+    test_env: str
+    test_version: str
+    description: str
+    iterations_per_second: float
+    connection: Mapping[str, str]  # libpq's variables, for the shipper's environment
+    journal_directory: Path
+    journal_limit_bytes: int
+    drain_seconds: float
+    allowed_hosts: frozenset[str]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown anywhere."""
+        return tuple(filter(None, (self.connection.get("PGPASSWORD"),)))
+
+
+def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
+    """Return the options that hold for the life of this process.
+
+    The password is taken out of *parsed*, which Locust sends to every worker.
+    """
+    connection = _connection(parsed, environ)
+    parsed.pgpassword = ""
+    home = Path(environ.get("SWARMSCOPE_HOME") or HOME)
+    hosts = {host.strip().lower() for host in parsed.web_allowed_hosts.split(",")} - {""}
+    return Options(
+        plan=parsed.override_plan_name or parsed.locustfile,
+        grafana_url=parsed.grafana_url,
+        test_env=parsed.test_env,
+        test_version=parsed.test_version,
+        description=parsed.description,
+        iterations_per_second=parsed.ips or 0.0,
+        connection=connection,
+        journal_directory=Path(parsed.journal_dir or home / "journals").expanduser().absolute(),
+        journal_limit_bytes=parsed.journal_limit,
+        drain_seconds=parsed.drain_time,
+        allowed_hosts=frozenset(hosts),
+    )
+
+
+def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the libpq variables that the ``--pg*`` flags stand for.
+
+    A flag left at locust-plugins' default must not hide what PGSERVICE or PGHOSTADDR say.
+    """
+    given = {
+        variable: str(value)
+        for option, variable in _CONNECTION.items()
+        if (value := getattr(parsed, option))
+    }
+    named_elsewhere = any(name in environ for name in ("PGSERVICE", "PGHOSTADDR"))
+    if given.get("PGHOST") == _HOST_BY_DEFAULT and "PGHOST" not in environ and named_elsewhere:
+        del given["PGHOST"]
+    return MappingProxyType(given)
+
+
+def shipper_environment(options: Options) -> dict[str, str]:
+    """Return the environment in which libpq finds the database."""
+    return {**os.environ, **options.connection}

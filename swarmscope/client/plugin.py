@@ -1,0 +1,120 @@
+"""Makes swarmscope take part in a Locust process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import astuple
+from typing import Any
+from uuid import uuid4
+
+import locust_plugins
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from swarmscope.client import clock, generator, guard, options
+from swarmscope.client.journal import Header
+from swarmscope.client.listener import Listener
+from swarmscope.client.metrics import Shipping as Backlog
+from swarmscope.client.options import STOP_TIMEOUT_SECONDS, Options
+from swarmscope.client.run import Follower, Leader
+from swarmscope.client.shipping import Shipping
+
+REPORT_KEY = "swarmscope_journal"
+
+
+def register() -> None:
+    """Add our options, and take the place of locust-plugins' Timescale listener."""
+    events.init_command_line_parser.add_listener(options.add_arguments)
+    events.init_command_line_parser.add_listener(generator.add_arguments)
+    events.init.remove_listener(locust_plugins.on_locust_init)
+    # before others' listeners: one that waits would let samples pass unseen
+    events.init._handlers.insert(0, on_init)
+
+
+def on_init(environment: Environment, **_: object) -> None:
+    """Start what the options ask for; without ``--timescale``, no listener."""
+    parsed: Any = environment.parsed_options
+    if parsed is None:
+        return
+    if parsed.timescale:
+        attach(environment, options.freeze(parsed, os.environ))
+    elif parsed.metrics_port:
+        generator.watch(environment)
+
+
+def attach(environment: Environment, frozen: Options) -> None:
+    """Record what this Locust process does, and deliver it."""
+    runner = environment.runner
+    if runner is None:
+        return
+    leads = not isinstance(runner, WorkerRunner)
+    host = socket.gethostname()
+    worker = getattr(runner, "client_id", f"{host}_master_{uuid4().hex}")
+    header = Header(uuid4().hex, 0, 0, worker, host, os.getpid(), leads)
+    listener = Listener(frozen, header)
+    if not isinstance(runner, MasterRunner):
+        environment.events.request.add_listener(listener.on_request)
+    shipping = Shipping(frozen, listener)
+    if leads:
+        _lead(environment, frozen, listener, shipping)
+    else:
+        _follow(environment, listener, shipping)
+
+
+def _lead(
+    environment: Environment, frozen: Options, listener: Listener, shipping: Shipping
+) -> None:
+    leader = Leader(environment, frozen, listener)
+    workers = _Workers()
+    if not environment.stop_timeout:  # requests in flight at a stop are to be recorded
+        environment.stop_timeout = STOP_TIMEOUT_SECONDS
+    if environment.web_ui:
+        guard.protect(environment.web_ui, frozen.allowed_hosts)
+    if isinstance(environment.runner, MasterRunner):
+        clock.answer(environment)
+        environment.events.worker_report.add_listener(workers.on_worker_report)
+
+    def backlogs() -> dict[str, Backlog]:
+        return {listener.worker: shipping.backlog(), **workers.backlogs}
+
+    def on_quit(exit_code: int | None, **_: object) -> None:
+        leader.quit(exit_code)
+        listener.close()
+        shipping.wait(workers.journals, shows=True)
+
+    environment.events.quit.add_listener(on_quit)
+    generator.watch(environment, leader.info, backlogs)
+
+
+class _Workers:
+    """What workers say of their journals in their reports."""
+
+    def __init__(self) -> None:
+        self.journals: set[str] = set()
+        self.backlogs: dict[str, Backlog] = {}
+
+    def on_worker_report(self, client_id: str, data: dict[str, Any], **_: object) -> None:
+        if REPORT_KEY in data:
+            journal, *backlog = data[REPORT_KEY]
+            self.journals.add(journal)
+            self.backlogs[client_id] = Backlog(*backlog)
+
+
+def _follow(environment: Environment, listener: Listener, shipping: Shipping) -> None:
+    clock.Asking(environment)
+    Follower(environment, listener)
+
+    def on_report_to_master(data: dict[str, Any], **_: object) -> None:
+        backlog = shipping.backlog()
+        data[REPORT_KEY] = (listener.journal, *astuple(backlog))
+
+    def on_quit(**_: object) -> None:
+        listener.finish()
+        listener.close()
+        shipping.wait(set(), shows=False)
+
+    environment.events.report_to_master.add_listener(on_report_to_master)
+    environment.events.quit.add_listener(on_quit)
+    generator.watch(environment)

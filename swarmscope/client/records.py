@@ -1,0 +1,213 @@
+"""What a journal holds: one MessagePack array per record, its first element naming the kind.
+
+Times are Unix seconds by the master's clock unless a field says otherwise. A run is named by its id
+(`run_id`), so that every record can be understood without those before it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import msgspec
+
+# start by the worker's own clock, milliseconds, name, method, URL, bytes, greenlet,
+# exception's text, context as JSON, Server-Timing as received, trace id
+Sample = tuple[
+    float,
+    float | None,
+    str,
+    str,
+    str | None,
+    int | None,
+    int,
+    str | None,
+    str | None,
+    Any,
+    str | None,
+]
+
+
+class Record(msgspec.Struct, array_like=True, tag=str.lower):
+    """Base of all records; the tag is the class's name in lower case."""
+
+
+class Samples(Record):
+    """Requests that finished in one process within one flush."""
+
+    run: str
+    testplan: str
+    offset_s: float  # to be added to the worker's clock
+    rows: list[Sample]
+
+
+class RunStarted(Record):
+    """A run began; written by the process that leads it."""
+
+    run: str
+    testplan: str
+    scenario: str
+    profile: str | None
+    users: int
+    iterations_per_second: float
+    description: str
+    environment: str
+    version: str
+    username: str
+    repository: str | None
+    arguments: str
+    host: str | None
+    versions: dict[str, str]
+
+
+class Participant(Record):
+    """A worker that takes part, named by the leader: its own journal may never arrive."""
+
+    run: str
+    worker: str
+
+
+class UserCount(Record):
+    """Users at a moment; the targets and peaks of a run follow from them."""
+
+    run: str
+    testplan: str
+    time: float
+    users: int
+    target: int
+
+
+class RampComplete(Record):
+    """All users asked for are there."""
+
+    run: str
+    testplan: str
+    time: float
+    users: int
+
+
+class Event(Record):
+    """Something that happened, in words."""
+
+    run: str
+    kind: str
+    time: float
+    text: str
+
+
+class RunStopped(Record):
+    """The end of a run, as its leader saw it."""
+
+    run: str
+    testplan: str
+    time: float
+
+
+class RunExit(Record):
+    """The exit status of the process whose end ended the run."""
+
+    run: str
+    exit_code: int
+
+
+class WorkerStarted(Record):
+    """This journal's process begins its part in a run."""
+
+    run: str
+    worker: str
+    time: float
+
+
+class ClockOffset(Record):
+    """A new estimate of how far the worker's clock is behind the master's, in seconds."""
+
+    run: str
+    worker: str
+    offset_s: float
+
+
+class Dropped(Record):
+    """Samples that found no room."""
+
+    run: str
+    worker: str
+    time: float
+    count: int
+    reason: str
+
+
+class WorkerStopped(Record):
+    """The stop record: all that this process has to say about a run stands before it."""
+
+    run: str
+    worker: str
+    time: float
+
+
+class Continued(Record):
+    """The journal goes on in its next segment."""
+
+
+class End(Record):
+    """The process closed its journal in order."""
+
+
+AnyRecord = (
+    Samples
+    | RunStarted
+    | Participant
+    | UserCount
+    | RampComplete
+    | Event
+    | RunStopped
+    | RunExit
+    | WorkerStarted
+    | ClockOffset
+    | Dropped
+    | WorkerStopped
+    | Continued
+    | End
+)
+
+SAMPLES_TAG = "samples"
+
+
+def run_id(moment: float) -> str:
+    """Return the id of a run that starts at *moment* (Unix seconds): ISO 8601 with microseconds."""
+    start = datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
+    return start.isoformat(timespec="microseconds") + "Z"
+
+
+def start_of(run: str) -> float:
+    """Return the moment (Unix seconds) of a run's id; raises ValueError for what is none."""
+    return datetime.fromisoformat(run).timestamp()
+
+
+def repaired(payload: bytes) -> Record:
+    """Decode a record in which something has a wrong type, such as a name that is no string.
+
+    Raises msgspec.DecodeError for what is no record at all.
+    """
+    tag, *fields = msgspec.msgpack.decode(payload)
+    if tag == "samples" and len(fields) == 4 and isinstance(fields[3], list):
+        fields[3] = [_repaired_sample(row) for row in fields[3]]
+    record: Record = msgspec.convert([tag, *fields], AnyRecord)
+    return record
+
+
+_SAMPLE_TYPES = get_args(Sample)
+_INSTEAD = (0.0, None, "", "", None, None, 0, None, None, None, None)
+
+
+def _repaired_sample(row: list[Any]) -> list[Any]:
+    """Return *row* with each value that has a wrong type as its text, or as nothing."""
+    return [_repaired_value(*field) for field in zip(row, _SAMPLE_TYPES, _INSTEAD, strict=True)]
+
+
+def _repaired_value(value: Any, wanted: Any, instead: Any) -> Any:
+    for candidate in (value, str(value)):
+        try:
+            return msgspec.convert(candidate, wanted)
+        except msgspec.ValidationError:
+            continue
+    return instead

@@ -1,0 +1,267 @@
+"""A run's life: the leader (master or single process) writes it down, workers follow."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import gevent
+import locust
+from locust.env import Environment
+from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
+
+import swarmscope
+from swarmscope.client.listener import Listener
+from swarmscope.client.metrics import RunInfo
+from swarmscope.client.options import Options
+from swarmscope.client.records import (
+    Event,
+    Participant,
+    RampComplete,
+    RunExit,
+    RunStarted,
+    RunStopped,
+    UserCount,
+    run_id,
+    start_of,
+)
+from swarmscope.client.scrub import scrub_arguments, scrub_url
+
+logger = logging.getLogger(__name__)
+
+RUN_OPTION = "swarmscope_run"  # travels to workers with the parsed options of each spawn message
+PLAN_OPTION = "swarmscope_plan"
+COUNT_SECONDS = 1.0
+FOLLOW_SECONDS = 0.5
+
+
+class Leader:
+    """Writes down the runs that this process leads."""
+
+    def __init__(self, environment: Environment, options: Options, listener: Listener) -> None:
+        assert environment.runner is not None
+        self.run = ""  # the run that is on; empty between runs
+        self._environment = environment
+        self._runner: Runner = environment.runner
+        self._options = options
+        self._listener = listener
+        self._latest = ""
+        self._workers: dict[str, str] = {}  # who takes part: last known state
+        self._counter: gevent.Greenlet | None = None
+        events = environment.events
+        events.test_start.add_listener(self._on_start)
+        events.spawning_complete.add_listener(self._on_ramp_complete)
+        events.test_stop.add_listener(self._on_stop)
+
+    def _on_start(self, **_: object) -> None:
+        self.run = self._latest = run_id(self._new_start())
+        parsed = vars(self._environment.parsed_options)
+        parsed[RUN_OPTION], parsed[PLAN_OPTION] = self.run, self._options.plan
+        works = not isinstance(self._runner, MasterRunner)
+        self._listener.begin(self.run, self._options.plan, works=works)
+        self._listener.record(self._started())
+        self._workers = {}
+        self._count()
+        self._counter = gevent.spawn(self._count_forever)
+        logger.info("Follow this run: %s", self.link())
+
+    def _new_start(self) -> float:
+        """Return the time, later than the last run's by a microsecond at least."""
+        now = time.time()
+        return max(now, start_of(self._latest) + 2e-6) if self._latest else now
+
+    def _started(self) -> RunStarted:
+        environment, options = self._environment, self._options
+        return RunStarted(
+            run=self.run,
+            testplan=options.plan,
+            scenario=_scenario(environment),
+            profile=environment.profile,
+            users=self._runner.target_user_count,
+            iterations_per_second=options.iterations_per_second,
+            description=options.description,
+            environment=options.test_env,
+            version=options.test_version,
+            username=_username(),
+            repository=_repository(Path.cwd()),
+            arguments=scrub_arguments(sys.argv[1:], options.secrets),
+            host=_host(environment),
+            versions=_versions(),
+        )
+
+    def _on_ramp_complete(self, user_count: int, **_: object) -> None:
+        if self.run:
+            record = RampComplete(self.run, self._options.plan, time.time(), user_count)
+            self._listener.record(record)
+
+    def _on_stop(self, **_: object) -> None:
+        if not self.run:
+            return
+        if self._counter:
+            self._counter.kill()
+        self._count()
+        self._listener.finish()
+        ended = time.time()
+        self._listener.record(RunStopped(self.run, self._options.plan, ended))
+        logger.info("Report of this run: %s", self.link(ended))
+        self.run = ""
+
+    def quit(self, exit_code: int | None) -> None:
+        """Note the exit status of the process with the run that its end, or Ctrl-C, ended."""
+        self._on_stop()
+        headless = getattr(self._environment.parsed_options, "headless", False)
+        if self._latest and headless and exit_code is not None:
+            self._listener.record(RunExit(self._latest, exit_code))
+
+    def info(self) -> RunInfo | None:
+        """Return what is on, for the metrics."""
+        return RunInfo(self.run, self._options.plan) if self.run else None
+
+    def link(self, ended: float | None = None) -> str:
+        """Return the address of the latest run's dashboard."""
+        return grafana_link(self._options.grafana_url, self._latest, ended)
+
+    def _count_forever(self) -> None:
+        while True:
+            gevent.sleep(COUNT_SECONDS)
+            self._count()
+
+    def _count(self) -> None:
+        users, target = self._runner.user_count, self._runner.target_user_count
+        record = UserCount(self.run, self._options.plan, time.time(), users, target)
+        self._listener.record(record)
+        if isinstance(self._runner, MasterRunner):
+            self._note_workers(self._runner)
+        elif not self._workers:
+            self._join(self._listener.worker, "")
+
+    def _note_workers(self, runner: MasterRunner) -> None:
+        """Name new participants, and tell of those that are gone, or back."""
+        present = {worker: node.state for worker, node in runner.clients.items()}
+        for worker, state in present.items():
+            if worker not in self._workers and state != STATE_MISSING:
+                self._join(worker, state)
+        for worker, before in self._workers.items():
+            state = present.get(worker, "gone")
+            was_there = before not in (STATE_MISSING, "gone")
+            if was_there and state in (STATE_MISSING, "gone") and runner.state != "stopping":
+                self._tell("worker_lost", f"worker {worker} is {state}")
+            elif not was_there and state not in (STATE_MISSING, "gone"):
+                self._tell("note", f"worker {worker} is back")
+            self._workers[worker] = state
+
+    def _join(self, worker: str, state: str) -> None:
+        self._workers[worker] = state
+        self._listener.record(Participant(self.run, worker))
+
+    def _tell(self, kind: str, text: str) -> None:
+        self._listener.record(Event(self.run, kind, time.time(), text))
+
+
+class Follower:
+    """Lets a worker's samples belong to the run that its master leads."""
+
+    def __init__(self, environment: Environment, listener: Listener) -> None:
+        self._environment = environment
+        self._listener = listener
+        events = environment.events
+        events.test_start.add_listener(self._follow)
+        events.test_stop.add_listener(self._on_stop)
+        runner = environment.runner
+        assert isinstance(runner, WorkerRunner)
+        if runner.worker_state in ("spawning", "running"):  # started before Locust fired init
+            self._follow()
+        gevent.spawn(self._follow_forever, runner)
+
+    def _follow(self, **_: object) -> None:
+        parsed = vars(self._environment.parsed_options)
+        run, plan = parsed.get(RUN_OPTION), parsed.get(PLAN_OPTION)
+        if not run:
+            logger.warning("The master runs without --timescale: no samples are recorded")
+        elif run != self._listener.run:
+            self._listener.finish()
+            self._listener.begin(run, plan or "", works=True)
+
+    def _follow_forever(self, runner: WorkerRunner) -> None:
+        """Notice a master that was started anew while users run: Locust fires no event then."""
+        while True:
+            gevent.sleep(FOLLOW_SECONDS)
+            if runner.worker_state in ("spawning", "running"):
+                run = vars(self._environment.parsed_options).get(RUN_OPTION)
+                if run and run != self._listener.run:
+                    self._follow()
+
+    def _on_stop(self, **_: object) -> None:
+        self._listener.finish()
+        # Locust would wait so long once more before this worker is ready for the next run
+        self._environment.stop_timeout = 0.0
+
+
+def grafana_link(url: str, run: str, ended: float | None = None) -> str:
+    """Return *url*, a dashboard with or without a query, with the run and its time range set."""
+    parts = urlsplit(url)
+    chosen = {
+        "var-run": run,
+        "from": int(start_of(run) * 1000),
+        "to": "now" if ended is None else int(ended * 1000) + 1000,
+    }
+    query = "&".join(filter(None, (parts.query.strip("&"), urlencode(chosen))))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, parts.fragment))
+
+
+def _scenario(environment: Environment) -> str:
+    names = sorted(user_class.__name__ for user_class in environment.user_classes)
+    if environment.shape_class:
+        names.append(type(environment.shape_class).__name__)
+    return ", ".join(names)
+
+
+def _host(environment: Environment) -> str | None:
+    """Return where the requests go, without user info and query; None if to several places."""
+    hosts = {environment.host} if environment.host else {c.host for c in environment.user_classes}
+    host = hosts.pop() if len(hosts) == 1 else None
+    return scrub_url(host) if host else None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "swarmscope": swarmscope.__version__,
+        "locust": locust.__version__,
+        "locust-plugins": version("locust-plugins"),
+        "python": sys.version.split()[0],
+    }
+
+
+def _username() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"
+
+
+def _repository(directory: Path) -> str | None:
+    """Return the URL of the Git repository that *directory* is in, without user info."""
+    for url in filter(None, map(_remote, _upwards(directory))):
+        return scrub_url(url)
+    return None
+
+
+def _upwards(directory: Path) -> Iterator[Path]:
+    yield directory
+    yield from directory.parents
+
+
+def _remote(directory: Path) -> str | None:
+    try:
+        config = (directory / ".git" / "config").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^\s*url\s*=\s*(\S+)", config, re.MULTILINE)
+    return found[1] if found else None

@@ -1,0 +1,79 @@
+"""Keeps secrets out of what is stored: passwords and tokens in arguments, URLs and messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+HIDDEN = "***"
+
+_SECRET = (
+    r"pass(?:word|wd|phrase|code)?|pwd|secret|token|credential|authori[sz]ation|auth|cookie|session"
+    r"|bearer|signature|jwt|(?:api|access|private|secret|encryption)[-_.]?key"
+)
+_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+_SECRET_PAIR = re.compile(
+    rf"""(?ix)
+    (?P<name> ["']? [\w.-]* (?: {_SECRET} ) [\w.-]* ["']? \s* [=:] \s* )
+    (?P<value> (?: (?:bearer|basic|digest|token) \s+ )? (?: "[^"]*" | '[^']*' | [^\s&;,}}"']+ ) )
+    """
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+
+
+def scrub_url(url: str) -> str:
+    """Return *url* without user info, query string and fragment; what is no URL loses its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # an unbalanced bracket of an IPv6 address
+        return url.partition("?")[0].partition("#")[0].rpartition("@")[2]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def scrub_text(text: str) -> str:
+    """Return *text* with its URLs scrubbed and the values of what looks like a secret hidden."""
+    text = _URL.sub(lambda found: scrub_url(found[0]), text)
+    text = _SECRET_PAIR.sub(lambda found: found["name"] + HIDDEN, text)
+    return _BEARER.sub(lambda found: f"{found[1]} {HIDDEN}", text)
+
+
+def scrub_name(name: str) -> str:
+    """Return a request's *name* with the values of secret query parameters hidden.
+
+    Other parameters stay: by default Locust names a request after its path and query.
+    """
+    path, mark, query = name.partition("?")
+    if not mark:
+        return name
+    return f"{path}?{'&'.join(map(_scrub_parameter, query.split('&')))}"
+
+
+def _scrub_parameter(parameter: str) -> str:
+    key, equals, _ = parameter.partition("=")
+    return f"{key}={HIDDEN}" if equals and _SECRET_NAME.search(key) else parameter
+
+
+def scrub_arguments(arguments: Sequence[str], secrets: Iterable[str] = ()) -> str:
+    """Return a command line's *arguments* as one string without secrets.
+
+    Hidden are the values of options named like secrets, user info and query strings of URLs, and
+    each of *secrets* wherever it stands.
+    """
+    shown = []
+    hide_next = False
+    for argument in arguments:
+        option, equals, _ = argument.partition("=")
+        is_option = argument.startswith("-")
+        if hide_next and not is_option:
+            shown.append(HIDDEN)
+        elif is_option and equals and _SECRET_NAME.search(option):
+            shown.append(f"{option}={HIDDEN}")
+        else:
+            shown.append(scrub_text(argument))
+        hide_next = is_option and not equals and bool(_SECRET_NAME.search(option))
+    line = " ".join(shown)
+    for secret in secrets:
+        line = line.replace(secret, HIDDEN) if secret else line
+    return line

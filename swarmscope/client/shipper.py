@@ -1,0 +1,272 @@
+"""The shipper: a process beside Locust that delivers journals to the runs database.
+
+Started by Locust (`python -m swarmscope.client.shipper DIR`), never by hand: people have
+`swarmscope ship`. It imports nothing of Locust. It may be killed at any instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
+from swarmscope.client.journal import JournalError, Reader, is_locked, segments
+from swarmscope.runs import migrations
+
+logger = logging.getLogger("swarmscope.shipper")
+
+Connection = psycopg.Connection[Any]
+
+PAUSE_SECONDS = 0.25
+LEAST_PAUSE_SHARE = 3.0  # pauses are at least so many times as long as the round before
+FIRST_BACK_OFF_SECONDS = 0.2
+LONGEST_BACK_OFF_SECONDS = 5.0
+STATUS = "shipper.json"
+HOPELESS = 3  # exit status: to start again would change nothing
+KEEP_ALIVE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "application_name": "swarmscope shipper",
+}
+
+
+@dataclass
+class Shipper:
+    """Delivers the journals of a directory, again and again."""
+
+    directory: Path
+    database: str = ""  # libpq's connection string; empty: as libpq's environment says
+    _connection: Connection | None = None
+    _migrated: bool = False
+    _deliveries: dict[str, Delivery] = field(default_factory=dict)
+    _unreadable: set[str] = field(default_factory=set)
+
+    def round(self) -> bool:
+        """Deliver a batch of each journal; tell whether more is there already.
+
+        Raises psycopg.Error when the database cannot be reached or refuses.
+        """
+        self._discover()
+        connection = self._connected()
+        more = False
+        failure = None
+        for journal, delivery in list(self._deliveries.items()):
+            try:
+                more |= delivery.ship(connection)
+            except (Overtaken, FileNotFoundError):  # by another shipper: look again
+                more = True
+            except psycopg.Error as error:
+                if connection.broken:
+                    raise
+                failure = error  # of this journal: the others go on
+            if delivery.finished:
+                del self._deliveries[journal]
+        if failure:
+            raise failure
+        return more
+
+    def disconnect(self) -> None:
+        """Drop the connection; the next round makes a new one."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def unshipped_bytes(self) -> int:
+        """Return how much is on disk and, as far as is known, not in the database."""
+        return sum(d.size - (d.position or 0) for d in self._deliveries.values())
+
+    def is_empty(self) -> bool:
+        """Tell whether no journal is left that this program can read."""
+        return not (segments(self.directory).keys() - self._unreadable)
+
+    def any_alive(self) -> bool:
+        """Tell whether a living process writes to one of the journals."""
+        return any(_alive(files[-1].path) for files in segments(self.directory).values())
+
+    def write_status(self, error: str = "") -> None:
+        """Leave word of how far each journal is, for the Locust processes."""
+        shipped = {
+            delivery.journal: [delivery.position or 0, delivery.caught_up]
+            for delivery in self._deliveries.values()
+        }
+        status = {"pid": os.getpid(), "time": time.time(), "shipped": shipped, "error": error}
+        temporary = self.directory / f"{STATUS}.{os.getpid()}"
+        try:
+            temporary.write_text(json.dumps(status))
+            temporary.replace(self.directory / STATUS)
+        except OSError as problem:  # a full disk is the journals' trouble, not the delivery's
+            logger.debug("No status: %s", problem)
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self.database, autocommit=True, **KEEP_ALIVE)
+            self._connection.execute("SET statement_timeout = 0")
+            if not self._migrated:
+                _migrate(self._connection)
+                self._migrated = True
+        return self._connection
+
+    def _discover(self) -> None:
+        """Take up the journals that are new in the directory."""
+        for journal, files in segments(self.directory).items():
+            if journal in self._deliveries or journal in self._unreadable:
+                continue
+            try:
+                with Reader(files[0].path) as reader:
+                    header = reader.header
+            except FileNotFoundError:
+                continue
+            except EOFError:
+                _remove_stillborn(files[0].path)
+                continue
+            except JournalError as error:
+                logger.error("%s; it is left as it is", error)
+                self._unreadable.add(journal)
+                continue
+            self._deliveries[journal] = Delivery(self.directory, journal, header)
+
+
+def _remove_stillborn(path: Path) -> None:
+    """Remove a file whose writer ended before it wrote anything."""
+    try:
+        if time.time() > path.stat().st_mtime + NEWBORN_SECONDS and not is_locked(path):
+            path.unlink()
+    except FileNotFoundError:
+        pass  # somebody else did
+
+
+def _alive(path: Path) -> bool:
+    try:
+        return is_locked(path)
+    except FileNotFoundError:
+        return False
+
+
+def _migrate(connection: Connection) -> None:
+    """Bring the schema up to date, or be content with it when its owner is somebody else."""
+    try:
+        migrations.migrate(connection)
+    except psycopg.errors.InsufficientPrivilege:
+        found = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+        if found != (migrations.NEWEST,):
+            raise
+
+
+@dataclass
+class Trouble:
+    """Tells once that the database is away, and once that it is back; paces the attempts."""
+
+    directory: Path
+    since: float | None = None
+    said: str = ""
+    back_off: float = FIRST_BACK_OFF_SECONDS
+
+    def begin(self, error: Exception) -> float:
+        """Note a failure; return how long to wait before the next attempt."""
+        self.since = self.since or time.monotonic()
+        reason = " ".join(str(error).split())
+        if type(error).__name__ != self.said:
+            self.said = type(error).__name__
+            logger.warning(
+                "The runs database does not take samples; they wait in %s (%s)",
+                self.directory,
+                reason,
+            )
+        pause = self.back_off
+        self.back_off = min(2 * self.back_off, LONGEST_BACK_OFF_SECONDS)
+        return pause
+
+    def end(self) -> None:
+        """Note that the database has answered."""
+        if self.since is not None:
+            logger.info(
+                "The runs database takes samples again, after %.0f s",
+                time.monotonic() - self.since,
+            )
+        self.since, self.said, self.back_off = None, "", FIRST_BACK_OFF_SECONDS
+
+
+@dataclass
+class Deadline:
+    """When to end: once no Locust process writes any more, and all is delivered or time is up."""
+
+    seconds: float
+    at: float | None = None
+    watchdog: threading.Timer | None = None
+
+    def reached(self, shipper: Shipper) -> bool:
+        """Tell whether to end now."""
+        if shipper.any_alive():
+            self._lift()
+            return False
+        if shipper.is_empty():
+            self._lift()
+            return True
+        if self.at is None:
+            self.at = time.monotonic() + self.seconds
+            # a database that hangs would hold the process; to be killed does it no harm
+            self.watchdog = threading.Timer(self.seconds + 1, os._exit, [0])
+            self.watchdog.daemon = True
+            self.watchdog.start()
+        return time.monotonic() > self.at
+
+    def _lift(self) -> None:
+        self.at = None
+        if self.watchdog:
+            self.watchdog.cancel()
+
+
+def ship_until(deadline: Deadline, shipper: Shipper) -> None:
+    """Deliver until *deadline* says that it is over. Raises NewerSchema."""
+    trouble = Trouble(shipper.directory)
+    while not deadline.reached(shipper):
+        began = time.monotonic()
+        error = ""
+        try:
+            more = shipper.round()
+            trouble.end()
+            pause = max(PAUSE_SECONDS, LEAST_PAUSE_SHARE * (time.monotonic() - began))
+            pause = 0.0 if more else pause
+        except psycopg.Error as failure:
+            shipper.disconnect()
+            error = str(failure)
+            pause = trouble.begin(failure)
+        shipper.write_status(error)
+        time.sleep(pause)
+
+
+def main() -> None:
+    """Deliver the journals of a directory until its Locust processes have ended."""
+    parser = argparse.ArgumentParser(prog="swarmscope.client.shipper", description=main.__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--drain", type=float, required=True, help="seconds after the last writer")
+    parser.add_argument("--lock", type=int, required=True, help="inherited lock of the directory")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Locust's to handle; what it leaves is delivered
+    logging.raiseExceptions = False  # whoever reads our log may end before us
+    logging.basicConfig(
+        level=logging.INFO, format="[%(asctime)s] %(levelname)s/%(name)s: %(message)s"
+    )
+    logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
+    try:
+        ship_until(Deadline(arguments.drain), Shipper(arguments.directory))
+    except migrations.NewerSchema as error:
+        logger.error("%s", error)
+        sys.exit(HOPELESS)
+
+
+if __name__ == "__main__":
+    main()

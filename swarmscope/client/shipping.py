@@ -1,0 +1,152 @@
+"""Locust's side of shipping: keeps a shipper running, and waits for it at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from swarmscope.client.journal import Reader, segments
+from swarmscope.client.listener import Listener
+from swarmscope.client.metrics import Shipping as Backlog
+from swarmscope.client.options import Options, shipper_environment
+
+logger = logging.getLogger(__name__)
+
+LOCK = "shipper.lock"
+STATUS = "shipper.json"
+HOPELESS = 3  # the shipper's exit status when to start it again would change nothing
+WATCH_SECONDS = 1.0
+PROGRESS_SECONDS = 2.0
+POLL_SECONDS = 0.05
+
+
+class Shipping:
+    """One shipper for each journal directory, whoever starts it.
+
+    The lock of the directory is taken here and inherited by the shipper, which holds it for as long
+    as it lives: so all Locust processes of a machine agree, and a killed shipper is replaced.
+    """
+
+    def __init__(self, options: Options, listener: Listener) -> None:
+        self._options = options
+        self._listener = listener
+        self._directory = options.journal_directory
+        self._child: subprocess.Popen[bytes] | None = None
+        self._hopeless = False
+        self._complained = False
+        self._watcher = gevent.spawn(self._watch)
+
+    def _watch(self) -> None:
+        while not self._hopeless:
+            self.ensure()
+            gevent.sleep(WATCH_SECONDS)
+
+    def ensure(self) -> None:
+        """Start a shipper unless one runs."""
+        if self._child is not None and self._child.poll() == HOPELESS:
+            self._hopeless = True
+            return
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if not self._complained:
+                logger.error("No shipper can run in %s: %s", self._directory, error.strerror)
+            self._complained = True
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._child = self._start(lock)
+        except BlockingIOError:
+            pass  # one runs
+        finally:
+            os.close(lock)
+
+    def _start(self, lock: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "swarmscope.client.shipper", str(self._directory)]
+        command += ["--drain", str(self._options.drain_seconds), "--lock", str(lock)]
+        return subprocess.Popen(
+            command,
+            env=shipper_environment(self._options),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[lock],
+            start_new_session=True,  # Ctrl-C is for Locust; what it leaves must be delivered
+        )
+
+    def wait(self, others: Set[str], shows: bool) -> None:
+        """Wait until our closed journal is delivered, and those of *others* as they close.
+
+        *others* may grow meanwhile. Gives up after the drain time; *shows*: tell people.
+        """
+        deadline = time.monotonic() + self._options.drain_seconds
+        told = time.monotonic()
+        while left := self._bytes_left({self._listener.journal, *others}):
+            self.ensure()
+            if self._hopeless or time.monotonic() > deadline:
+                break
+            if shows and time.monotonic() > told + PROGRESS_SECONDS:
+                told = time.monotonic()
+                logger.info(
+                    "Delivering samples to the runs database: %s to go, %.0f s at most",
+                    size(left),
+                    deadline - told,
+                )
+            gevent.sleep(POLL_SECONDS)
+        if shows and left:
+            logger.warning(
+                "%s of samples could not be delivered in time and wait in %s: "
+                "'swarmscope ship %s' or the next start delivers them",
+                size(left),
+                self._directory,
+                self._directory,
+            )
+        self._watcher.kill()
+
+    def _bytes_left(self, journals: set[str]) -> int:
+        """Return the bytes on disk of *journals* that the database has not confirmed."""
+        shipped = self.status().get("shipped", {})
+        left = 0
+        for journal, files in segments(self._directory).items():
+            if journal in journals:
+                left += max(1, _end(files[-1].path) - shipped.get(journal, [0])[0])
+        return left
+
+    def backlog(self) -> Backlog:
+        """Return how far our journal is from the database."""
+        shipped = self.status().get("shipped", {})
+        position, caught_up = shipped.get(self._listener.journal, (0, 0.0))
+        unshipped = max(0, self._listener.position - position)
+        lag = max(0.0, time.time() - caught_up) if unshipped and caught_up else 0.0
+        return Backlog(unshipped, lag, self._listener.dropped)
+
+    def status(self) -> dict[str, Any]:
+        """Return the shipper's last word on how far it is; nothing if there is none."""
+        try:
+            status: dict[str, Any] = json.loads((self._directory / STATUS).read_text())
+        except (OSError, ValueError):
+            return {}
+        return status
+
+
+def _end(path: Path) -> int:
+    """Return the position of a journal's end, by its last segment."""
+    try:
+        with Reader(path) as reader:
+            return reader.header.base + reader.size()
+    except (EOFError, FileNotFoundError):
+        return 0
+
+
+def size(count: int) -> str:
+    """Return *count* bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,201 @@
+"""What each record other than samples does to the runs database, in the order of the journal."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import singledispatch
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from swarmscope.client import records
+from swarmscope.client.scrub import scrub_text
+
+Connection = psycopg.Connection[Any]
+
+
+def moment(unix_s: float) -> datetime:
+    """Return *unix_s* as PostgreSQL wants it."""
+    return datetime.fromtimestamp(unix_s, UTC)
+
+
+def clean(text: str | None) -> str | None:
+    """Return *text* without NUL, which PostgreSQL's text cannot hold."""
+    return None if text is None else text.replace("\0", "\ufffd")
+
+
+@singledispatch
+def apply(record: Any, connection: Connection, journal: UUID) -> None:
+    """Carry out one record of *journal* within the transaction of its batch."""
+    raise TypeError(f"{type(record).__name__} is not carried out on its own")
+
+
+@apply.register
+def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "INSERT INTO testrun (id, testplan, profile_name, num_clients, rps, description, env,"
+        " username, gitrepo, changeset_guid, arguments, status, target_users, peak_users, host,"
+        " scenario, journal_id, versions) VALUES"
+        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s)",
+        (
+            record.run,
+            clean(record.testplan),
+            clean(record.profile),
+            record.users,
+            record.iterations_per_second,
+            clean(record.description),
+            clean(record.environment),
+            clean(record.username),
+            clean(record.repository),
+            clean(record.version),
+            clean(record.arguments),
+            record.users,
+            clean(record.host),
+            clean(record.scenario),
+            journal,
+            json.dumps(record.versions),
+        ),
+    )
+    text = f"{record.testplan} started by {record.username}: {record.users} users"
+    _event(connection, record.run, "started", records.start_of(record.run), text)
+
+
+@apply.register
+def _(record: records.Participant, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "INSERT INTO run_worker (run_id, worker) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (record.run, record.worker),
+    )
+
+
+@apply.register
+def _(record: records.UserCount, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "INSERT INTO user_count (time, run_id, testplan, user_count) VALUES (%s, %s, %s, %s)",
+        (moment(record.time), record.run, clean(record.testplan), record.users),
+    )
+    _note_users(connection, record.run, record.users, record.target)
+
+
+@apply.register
+def _(record: records.RampComplete, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "UPDATE testrun SET ramp_complete = %s WHERE id = %s AND ramp_complete IS NULL",
+        (moment(record.time), record.run),
+    )
+    _note_users(connection, record.run, record.users, record.users)
+    text = f"{record.testplan} rampup complete, {record.users} users spawned"
+    _event(connection, record.run, "ramp_complete", record.time, text)
+
+
+@apply.register
+def _(record: records.Event, connection: Connection, journal: UUID) -> None:
+    _event(connection, record.run, record.kind, record.time, record.text)
+
+
+@apply.register
+def _(record: records.RunStopped, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "SELECT close_run(%(run)s, greatest(%(ended)s,"
+        " (SELECT max(stopped) FROM run_worker WHERE run_id = %(run)s)))",
+        {"run": record.run, "ended": moment(record.time)},
+    )
+    _event(connection, record.run, "stopped", record.time, f"{record.testplan} finished")
+
+
+@apply.register
+def _(record: records.RunExit, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "UPDATE testrun SET exit_code = %s WHERE id = %s", (record.exit_code, record.run)
+    )
+
+
+@apply.register
+def _(record: records.WorkerStarted, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "INSERT INTO run_worker (run_id, worker, journal_id, started) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (run_id, worker) DO UPDATE SET journal_id = excluded.journal_id,"
+        " started = coalesce(run_worker.started, excluded.started), stopped = NULL, outcome = NULL",
+        (record.run, record.worker, journal, moment(record.time)),
+    )
+
+
+@apply.register
+def _(record: records.ClockOffset, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "UPDATE run_worker SET clock_offset_s = %s WHERE run_id = %s AND worker = %s",
+        (record.offset_s, record.run, record.worker),
+    )
+
+
+@apply.register
+def _(record: records.Dropped, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "UPDATE run_worker SET dropped = dropped + %s WHERE run_id = %s AND worker = %s",
+        (record.count, record.run, record.worker),
+    )
+    text = f"{record.count} samples of {record.worker} were dropped: {record.reason}"
+    _event(connection, record.run, "samples_dropped", record.time, text)
+
+
+@apply.register
+def _(record: records.WorkerStopped, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "UPDATE run_worker SET stopped = %s, outcome = 'stopped' WHERE run_id = %s AND worker = %s",
+        (moment(record.time), record.run, record.worker),
+    )
+    connection.execute(  # users may finish their tasks after the leader has called it a day
+        "UPDATE testrun SET end_time = greatest(end_time, %s)"
+        " WHERE id = %s AND status = 'finished'",
+        (moment(record.time), record.run),
+    )
+
+
+@apply.register(records.Continued)
+@apply.register(records.End)
+def _(record: records.Record, connection: Connection, journal: UUID) -> None:
+    pass  # they speak to the reader of the file
+
+
+def bury(connection: Connection, journal: UUID, worker: str, last_seen: datetime) -> list[str]:
+    """Say of a process that died what it can say no more; return the runs that this touched."""
+    lost = connection.execute(
+        "UPDATE run_worker SET outcome = 'lost' WHERE journal_id = %s AND stopped IS NULL"
+        " RETURNING run_id",
+        (journal,),
+    ).fetchall()
+    led = connection.execute(
+        "SELECT id, close_run(id, greatest(id, %s), 'aborted') FROM testrun"
+        " WHERE journal_id = %s AND status = 'running'",
+        (last_seen, journal),
+    ).fetchall()
+    for run, *_ in led:
+        text = "aborted: the process that led the run ended without closing it"
+        _insert_event(connection, run, "stopped", last_seen, text)
+    for (run,) in lost:
+        text = f"worker {worker} ended without its stop record"
+        _insert_event(connection, run, "worker_lost", last_seen, text)
+    return [run for (run, *_) in [*lost, *led]]
+
+
+def _note_users(connection: Connection, run: str, users: int, target: int) -> None:
+    connection.execute(
+        "UPDATE testrun SET peak_users = greatest(peak_users, %(users)s),"
+        " target_users = greatest(target_users, %(target)s),"
+        " num_clients = greatest(num_clients, %(target)s) WHERE id = %(run)s"
+        " AND (peak_users < %(users)s OR target_users < %(target)s)",
+        {"run": run, "users": users, "target": target},
+    )
+
+
+def _event(connection: Connection, run: str, kind: str, unix_s: float, text: str) -> None:
+    _insert_event(connection, run, kind, moment(unix_s), text)
+
+
+def _insert_event(connection: Connection, run: Any, kind: str, time: datetime, text: str) -> None:
+    connection.execute(
+        "INSERT INTO events (time, text, run_id, kind) VALUES (%s, %s, %s, %s)",
+        (time, clean(scrub_text(text)), run, kind),
+    )

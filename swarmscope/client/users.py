@@ -1,0 +1,68 @@
+"""Locust's users whose requests say when they were sent and what trace they belong to."""
+
+from __future__ import annotations
+
+import time
+from random import getrandbits
+from typing import Any
+
+import locust
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
+from locust.env import Environment
+
+from swarmscope.client import clock
+
+SENT = "X-Request-Start"
+TRACE = "traceparent"
+
+
+def mark(headers: dict[str, Any]) -> str:
+    """Add the headers that are missing, and return the trace id (32 hexadecimal digits).
+
+    Sources: W3C Trace Context, level 1, section 3.2; ``t=<Unix seconds>`` as nginx writes it.
+    """
+    if SENT not in headers:
+        headers[SENT] = f"t={time.time() + clock.offset_s:.6f}"
+    if TRACE not in headers:
+        # an id of zeros is invalid, so the lowest bit is always set
+        headers[TRACE] = f"00-{getrandbits(128) | 1:032x}-{getrandbits(64) | 1:016x}-01"
+    trace: str = headers[TRACE][3:35]
+    return trace
+
+
+class _FastSession(FastHttpSession):
+    def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> Any:
+        trace_id = mark(kwargs["headers"])
+        response: Any = super()._send_request_safe_mode(method, url, **kwargs)
+        response.trace_id = trace_id
+        return response
+
+
+class _Session(HttpSession):
+    def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> Any:
+        headers = dict(kwargs.pop("headers", None) or {})
+        trace_id = mark(headers)
+        response: Any = super()._send_request_safe_mode(method, url, headers=headers, **kwargs)
+        response.trace_id = trace_id
+        return response
+
+
+class FastHttpUser(locust.FastHttpUser):
+    """Locust's ``FastHttpUser``; its requests carry ``X-Request-Start`` and ``traceparent``."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.client.__class__ = _FastSession  # Locust makes the session and takes no class for it
+
+
+class HttpUser(locust.HttpUser):
+    """Locust's ``HttpUser``; its requests carry ``X-Request-Start`` and ``traceparent``."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.client.__class__ = _Session
