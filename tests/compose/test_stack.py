@@ -160,11 +160,11 @@ def test_what_a_swarm_sends_is_what_is_counted_and_stored(project, stack):
     stack.start(USERS, spawn_rate=USERS)
     poll_until(lambda: stack.sent() >= 10 * USERS, "requests of the swarm", seconds=60)
     stack.stop()
-    sent = stack.sent()
+    sent = counted(project) - before
 
-    assert counted(project) - before == sent
-    poll_until(lambda: stack.stored() == sent, f"{sent} rows, have {stack.stored()}", seconds=40)
-    poll_until(lambda: stack.scraped() - before == sent, "Prometheus's scrape")
+    poll_until(lambda: stack.sent() == sent, f"Locust's UI, which caches, to say {sent}")
+    poll_until(lambda: stack.stored() == sent, f"{sent} rows", seconds=40)
+    poll_until(lambda: stack.scraped() - before == sent, f"Prometheus to have scraped {sent}")
 
 
 def test_both_workers_took_part(stack):
