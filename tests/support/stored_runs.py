@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -92,29 +92,20 @@ def _store_windows(
                 windows[resolution, at, s.name, s.method, part].append(s)
                 windows[resolution, at, "", "", part].append(s)
     last = max(at for resolution, at, *_ in windows if resolution == 1)
+    rows: dict[str, list[list[Any]]] = {"histogram_open": [], "histogram_closed": []}
     for (resolution, at, name, method, part), inside in windows.items():
         values = [s.ms if part == "total" else s.parts[part] for s in inside]
-        counts: dict[int, int] = defaultdict(int)
-        for value in values:
-            counts[histogram.bucket(value)] += 1
+        counts = sorted(Counter(map(histogram.bucket, values)).items())
+        buckets, numbers = [b for b, _ in counts], [n for _, n in counts]
+        failures = sum(s.failed for s in inside)
+        key = [run, resolution, at, name, method, part, journal]
+        figures = [len(values), failures, sum(values), max(values), buckets, numbers]
         still_open = at + timedelta(seconds=resolution) > last
-        connection.execute(
-            f"INSERT INTO histogram_{'open' if still_open else 'closed'} (run_id, resolution, time,"
-            " name, request_type, part, count, failures, sum_ms, max_ms, buckets, counts,"
-            " journal_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                run,
-                resolution,
-                at,
-                name,
-                method,
-                part,
-                len(values),
-                sum(s.failed for s in inside),
-                sum(values),
-                max(values),
-                sorted(counts),
-                [counts[bucket] for bucket in sorted(counts)],
-                journal,
-            ],
-        )
+        rows["histogram_open" if still_open else "histogram_closed"].append(key + figures)
+    for table, its_rows in rows.items():
+        with connection.cursor().copy(
+            f"COPY {table} (run_id, resolution, time, name, request_type, part, journal_id, count,"
+            " failures, sum_ms, max_ms, buckets, counts) FROM STDIN"
+        ) as copy:
+            for row in its_rows:
+                copy.write_row(row)

@@ -1,0 +1,367 @@
+"""What the database's functions say of a run, against the very requests that made it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.stored_runs import START, Sample, store_run
+
+from swarmscope.runs import queries
+from swarmscope.runs.histogram import RELATIVE_ERROR
+
+ROUNDING = 1e-9
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def exact(quantile: float, values: Iterable[float]) -> float:
+    """Return the value of rank ceil(quantile × n), which percentile_disc returns too."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(quantile * len(ordered)), 1) - 1]
+
+
+def close(value: float) -> object:
+    return pytest.approx(value, rel=RELATIVE_ERROR + ROUNDING)
+
+
+def random_samples(seed: int, seconds: float, number: int, workers: int = 3) -> list[Sample]:
+    source = random.Random(seed)
+    return [
+        Sample(
+            at_s=source.uniform(0, seconds),
+            ms=source.lognormvariate(3, 1.5),
+            name=source.choice(["/tests", "/health"]),
+            method=source.choice(["GET", "POST"]),
+            failed=source.random() < 0.1,
+            worker=f"worker-{source.randrange(workers)}",
+            parts={"queue": source.expovariate(1), "app": 5.0} if source.random() < 0.5 else {},
+        )
+        for _ in range(number)
+    ]
+
+
+def second(sample: Sample) -> datetime:
+    return (START + timedelta(seconds=sample.at_s)).replace(microsecond=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_percentiles_are_within_the_bound_of_exact_ones(connection, seed):
+    """Of random requests, stored by three journals, every percentile is at most 2.5 % off."""
+    samples = random_samples(seed, seconds=150, number=2_000)
+    run = store_run(connection, samples, lasted_s=150)
+
+    rows = queries.summary(connection, run, whole=True)
+
+    for row in rows:
+        inside = [s for s in samples if row.name in ("", s.name)]
+        inside = [s for s in inside if row.request_type in ("", s.method)]
+        values = [
+            s.ms if row.part == "total" else s.parts[row.part]
+            for s in inside
+            if row.part == "total" or row.part in s.parts
+        ]
+        assert row.requests == len(values)
+        assert row.mean_ms == pytest.approx(sum(values) / len(values))
+        assert row.max_ms == max(values)
+        for quantile, estimate in [
+            (0.5, row.p50_ms),
+            (0.9, row.p90_ms),
+            (0.95, row.p95_ms),
+            (0.99, row.p99_ms),
+        ]:
+            assert estimate == close(exact(quantile, values))
+    assert len(rows) == 5 * 3  # four endpoints and all of them; total, queue and app
+
+
+def test_the_summary_agrees_with_the_raw_rows(connection):
+    """Counts, failures, mean and extreme are those of the rows, over the whole run."""
+    run = store_run(connection, random_samples(7, seconds=100, number=3_000), lasted_s=100)
+
+    summary = {
+        (s.name, s.request_type): s
+        for s in queries.summary(connection, run, whole=True)
+        if s.part == "total"
+    }
+    raw = connection.execute(
+        "SELECT coalesce(name, ''), coalesce(request_type, ''), count(*),"
+        " count(*) FILTER (WHERE success = 0), avg(response_time), max(response_time),"
+        " percentile_disc(ARRAY[0.5, 0.9, 0.95, 0.99]) WITHIN GROUP (ORDER BY response_time)"
+        " FROM request WHERE run_id = %s GROUP BY GROUPING SETS ((name, request_type), ())",
+        [run],
+    ).fetchall()
+
+    assert len(raw) == len(summary) == 5
+    for name, method, count, failures, mean, longest, percentiles in raw:
+        row = summary[name, method]
+        assert (row.requests, row.failures, row.max_ms) == (count, failures, longest)
+        assert row.fail_ratio == pytest.approx(failures / count)
+        assert row.mean_ms == pytest.approx(mean)
+        estimates = [row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms]
+        assert estimates == [close(p) for p in percentiles]
+
+
+@pytest.mark.parametrize("ramp_s", [3.0, 9.75, 61.2, 119.9])
+def test_figures_are_since_ramp_complete_to_the_second(connection, ramp_s):
+    """What finished before the ramp was complete is left out, wherever the windows' edges lie."""
+    samples = random_samples(11, seconds=200, number=2_000)
+    run = store_run(connection, samples, ramp_s=ramp_s, lasted_s=200)
+    since = START + timedelta(seconds=ramp_s)
+    steady = [s for s in samples if second(s) >= since]
+
+    found = {s.part: s for s in queries.summary(connection, run) if s.name == ""}["total"]
+
+    assert found.requests == len(steady)
+    assert found.failures == sum(s.failed for s in steady)
+    assert found.p95_ms == close(exact(0.95, [s.ms for s in steady]))
+    seconds = (max(map(second, steady)) + timedelta(seconds=1) - found.since).total_seconds()
+    assert found.requests_per_s == pytest.approx(len(steady) / seconds)
+    assert 0 <= (found.since - since).total_seconds() < 1
+
+
+def test_a_ramp_that_never_completed_leaves_the_whole_run(connection):
+    """Without a ramp's end the figures are of the whole run."""
+    run = store_run(connection, random_samples(3, seconds=30, number=200), ramp_s=None)
+
+    assert queries.summary(connection, run) == queries.summary(connection, run, whole=True)
+
+
+def test_tiles_cover_any_span_exactly_once(connection):
+    """For random spans: whole seconds inside, none twice, none missing, few coarse windows."""
+    source = random.Random(5)
+    for _ in range(300):
+        since = EPOCH + timedelta(seconds=source.uniform(0, 400))
+        until = since + timedelta(seconds=source.choice([0, 0.4, 5, 70, 500]) * source.random())
+        tiles = connection.execute("SELECT * FROM tiles(%s, %s)", [since, until]).fetchall()
+        covered = []
+        for resolution, starts, ends in tiles:
+            first, last = ((edge - EPOCH).total_seconds() for edge in (starts, ends))
+            if last > first:
+                assert first % resolution == last % resolution == 0
+                covered += range(int(first), int(last))
+
+        begin, end = ((edge - EPOCH).total_seconds() for edge in (since, until))
+        assert sorted(covered) == list(range(math.ceil(begin), math.floor(end)))
+
+
+WIDTHS = [  # asked for, given, made from windows of: seconds each
+    (0.05, 1, 1),
+    (1, 1, 1),
+    (2.6, 3, 1),
+    (3, 10, 10),
+    (7.2, 10, 10),
+    (15, 20, 10),
+    (25, 60, 60),
+    (90, 120, 60),
+    (3600, 3600, 60),
+]
+
+
+def test_points_over_time_are_those_of_their_slot(connection):
+    """At each width asked for, a point has the requests that finished within its slot."""
+    samples = random_samples(13, seconds=300, number=2_000)
+    run = store_run(connection, samples, lasted_s=300)
+    for asked_s, slot_s, resolution_s in WIDTHS:
+        found = connection.execute("SELECT slot_s(%s), resolution_for(%s)", [asked_s, asked_s])
+        assert found.fetchone() == (slot_s, resolution_s)
+        slots: dict[datetime, list[Sample]] = {}
+        for s in samples:
+            at = second(s).timestamp()
+            slots.setdefault(datetime.fromtimestamp(at - at % slot_s, UTC), []).append(s)
+
+        points = connection.execute(
+            "SELECT time, requests, failures, mean_ms, p50_ms, p95_ms, max_ms, requests_per_s"
+            " FROM latency(%s, %s, %s, %s) WHERE requests > 0",
+            [run, START - timedelta(minutes=1), START + timedelta(hours=1), asked_s],
+        ).fetchall()
+
+        assert [point[0] for point in points] == sorted(slots)
+        for at, *point in points:
+            assert_point(point, slots[at], at, at + timedelta(seconds=slot_s))
+
+
+def assert_point(point: list[float], inside: list[Sample], begins: datetime, ends: datetime):
+    requests, failures, mean, p50, p95, longest, rate = point
+    values = [s.ms for s in inside]
+    seconds = min(ends, START + timedelta(seconds=300)) - max(begins, START)
+    assert (requests, failures) == (len(inside), sum(s.failed for s in inside))
+    assert (mean, longest) == (pytest.approx(sum(values) / len(values)), max(values))
+    assert (p50, p95) == (close(exact(0.5, values)), close(exact(0.95, values)))
+    assert rate == pytest.approx(len(inside) / max(1, seconds.total_seconds()))
+
+
+def test_a_stall_is_seen(connection):
+    """Seconds in which nothing finished are points with no requests and no latencies."""
+    run = store_run(connection, [Sample(1, 5), Sample(1.2, 7), Sample(10, 9_000)], lasted_s=12)
+
+    points = connection.execute(
+        "SELECT requests, requests_per_s, p95_ms FROM latency(%s, %s, %s, 1)",
+        [run, START, START + timedelta(hours=1)],
+    ).fetchall()
+
+    nothing = (0, 0, None)
+    busy = [(requests, rate) for requests, rate, _ in points]
+    assert busy == [(0, 0), (2, 2)] + [(0, 0)] * 8 + [(1, 1)] + [(0, 0)] * 2
+    assert points[0] == points[2] == nothing
+
+
+def test_endpoints_can_be_chosen(connection):
+    """All together by default, those that are named, or each with None."""
+    samples = [Sample(1, 10, "/a"), Sample(1, 20, "/b"), Sample(1, 30, "/b", "POST")]
+    run = store_run(connection, samples)
+
+    def endpoints(names: object) -> list[tuple[str, str, int]]:
+        return connection.execute(
+            "SELECT name, request_type, sum(requests)::int"
+            " FROM latency(%s, %s, %s, 60, names => %s) GROUP BY 1, 2 ORDER BY 1, 2",
+            [run, START, START + timedelta(seconds=60), names],
+        ).fetchall()
+
+    assert endpoints([""]) == [("", "", 3)]
+    assert endpoints(["/b"]) == [("/b", "GET", 1), ("/b", "POST", 1)]
+    assert endpoints(None) == [("", "", 3), ("/a", "GET", 1), ("/b", "GET", 1), ("/b", "POST", 1)]
+
+
+def test_parts_are_means_and_say_how_many_requests_have_them(connection):
+    """Means of the parts add up, over the requests that came with them."""
+    parts = {"queue": 10.0, "app": 20.0, "outside": 5.0}
+    run = store_run(connection, [Sample(1, 35, parts=parts), Sample(1.1, 99)])
+
+    rows = connection.execute(
+        "SELECT queue_ms, app_ms, outside_ms, covered FROM latency_parts(%s, %s, %s, 1)",
+        [run, START, START + timedelta(seconds=60)],
+    ).fetchall()
+
+    assert rows == [(10, 20, 5, 0.5)]
+
+
+def test_users_over_time(connection):
+    """The most users of each point."""
+    run = store_run(connection, [Sample(1, 5)])
+    for at, users in [(0, 1), (2, 5), (4, 9), (6, 3)]:
+        connection.execute(
+            "INSERT INTO user_count VALUES ('classic.py', %s, %s, %s)",
+            [users, START + timedelta(seconds=at), run],
+        )
+
+    rows = connection.execute(
+        "SELECT time, users FROM users_over_time(%s, %s, %s, 4)",
+        [run, START, START + timedelta(seconds=60)],
+    ).fetchall()
+
+    begin = START.replace(microsecond=0)
+    assert rows == [(begin, 5), (begin + timedelta(seconds=4), 9)]
+
+
+def test_late_batches_correct_every_figure(connection):
+    """A worker that delivers after the end is in the summary, and in locust-plugins' columns."""
+    run = store_run(connection, [Sample(i, 100) for i in range(10)])
+    connection.execute("SELECT refresh_summary(%s)", [run])
+    connection.execute(
+        "INSERT INTO histogram_closed SELECT run_id, time, sum_ms * 3, 300, count, count,"
+        " resolution, name, request_type, part, ARRAY[bucket_of(300)], counts FROM histogram"
+    )
+    connection.execute("SELECT close_run(%s, now())", [run])
+
+    (row,) = (s for s in queries.summary(connection, run) if s.name == "")
+    columns = connection.execute(
+        "SELECT requests, resp_time_avg, rps_avg, fail_ratio, status FROM testrun"
+    ).fetchone()
+
+    assert (row.requests, row.failures, row.mean_ms, row.max_ms) == (20, 10, 200, 300)
+    assert columns == (20, 200, 2, 0.5, "finished")
+
+
+def test_close_run_ends_a_run_once(connection):
+    """The first end of a run is its end; its summary columns follow in any case."""
+    run = store_run(connection, [Sample(1, 10), Sample(2, 30, failed=True)], lasted_s=None)
+    first, later = START + timedelta(seconds=5), START + timedelta(seconds=50)
+
+    connection.execute("SELECT close_run(%s, %s, 'aborted')", [run, first])
+    connection.execute("SELECT close_run(%s, %s)", [run, later])
+
+    row = connection.execute(
+        "SELECT end_time, status, requests, resp_time_avg, rps_avg, fail_ratio FROM testrun"
+    ).fetchone()
+    assert row == (first, "aborted", 2, 20, 1, 0.5)
+
+
+def test_compaction_changes_no_figure(connection):
+    """Rows of several journals become one per window, and every figure stays what it was."""
+    run = store_run(connection, random_samples(17, seconds=200, number=2_000, workers=4))
+    before = queries.summary(connection, run)
+    rows = connection.execute("SELECT count(*) FROM histogram_closed").fetchone()
+
+    joined = connection.execute("SELECT compact(%s)", [run]).fetchone()
+    again = connection.execute("SELECT compact(%s)", [run]).fetchone()
+
+    assert [s.requests for s in queries.summary(connection, run)] == [s.requests for s in before]
+    for old, new in zip(before, queries.summary(connection, run), strict=True):
+        assert new.mean_ms == pytest.approx(old.mean_ms)
+        assert (new.p50_ms, new.p99_ms, new.max_ms) == (old.p50_ms, old.p99_ms, old.max_ms)
+    left = connection.execute("SELECT count(*) FROM histogram_closed").fetchone()
+    assert joined > (0,)
+    assert again == (0,)
+    assert left < rows
+    crowded = connection.execute(
+        "SELECT 1 FROM histogram_closed WHERE resolution > 1"
+        " GROUP BY resolution, time, name, request_type, part HAVING count(*) > 1"
+    )
+    assert crowded.fetchall() == []
+
+
+def test_a_run_is_complete_when_every_worker_has_delivered(connection):
+    """Running, or with a worker whose journal has not ended, a run is incomplete."""
+    run = store_run(connection, [Sample(1, 5)], lasted_s=None)
+    assert not queries.find(connection, "latest").complete
+
+    connection.execute("SELECT close_run(%s, now())", [run])
+    assert not queries.find(connection, "latest").complete
+
+    connection.execute("UPDATE run_worker SET stopped = now(), outcome = 'stopped'")
+    assert queries.find(connection, "latest").complete
+
+    connection.execute(
+        "INSERT INTO run_worker (run_id, worker, outcome) VALUES (%s, 'w', 'lost')", [run]
+    )
+    found = queries.find(connection, "latest")
+    assert (found.complete, found.unfinished_workers, found.lost_workers) == (False, 1, 1)
+
+
+def test_the_objective_is_judged_by_the_settings(connection):
+    """p95 and share of failures, both within their limits."""
+    samples = [Sample(i / 10, 400) for i in range(99)] + [Sample(9.9, 400, failed=True)]
+    store_run(connection, samples)
+    assert queries.find(connection, "latest").objective_met
+
+    connection.execute("UPDATE setting SET value = 380 WHERE name = 'objective_ms'")
+    assert queries.find(connection, "latest").objective_met is False
+
+    connection.execute("UPDATE setting SET value = 450 WHERE name = 'objective_ms'")
+    connection.execute("UPDATE setting SET value = 0.005 WHERE name = 'objective_fail_ratio'")
+    assert queries.find(connection, "latest").objective_met is False
+
+
+def test_the_objective_is_the_designs(connection):
+    """p95 within 450 ms, at most one request in a hundred failed."""
+    names = ["objective_quantile", "objective_ms", "objective_fail_ratio"]
+    values = connection.execute("SELECT setting_of(n) FROM unnest(%s::text[]) n", [names])
+
+    assert values.fetchall() == [(0.95,), (450,), (0.01,)]
+
+
+def test_a_run_without_requests_is_listed(connection):
+    """A run of which nothing has arrived yet has no figures, and is no error."""
+    connection.execute(
+        "INSERT INTO testrun (id, testplan, num_clients, env) VALUES (%s, 'p', 1, '')", [START]
+    )
+
+    run = queries.find(connection, "latest")
+
+    assert (run.requests, run.p95_ms, run.objective_met) == (None, None, None)
+    assert queries.summary(connection, START) == []
+    connection.execute("SELECT close_run(%s, now(), 'aborted')", [START])
+    row = connection.execute("SELECT requests, status FROM testrun").fetchone()
+    assert row == (None, "aborted")
