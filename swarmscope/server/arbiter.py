@@ -54,6 +54,7 @@ class ArbiterCollector(Collector):
     def __init__(self, server: Any, slots: Slots) -> None:
         self._server = server
         self._slots = slots
+        self._reported_cpu_s: dict[int, float] = {}
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; those that only Linux can tell are left out elsewhere."""
@@ -81,8 +82,9 @@ class ArbiterCollector(Collector):
         used = self._slots.finished_cpu_s.copy()
         for worker in workers:
             used[worker.slot] += cpu_seconds(worker.pid)
-        for slot, seconds in sorted(used.items()):
-            family.add_metric([str(slot)], seconds)
+        for slot, seconds in sorted(used.items()):  # a worker may be gone and not yet in the sums
+            self._reported_cpu_s[slot] = max(seconds, self._reported_cpu_s.get(slot, 0.0))
+            family.add_metric([str(slot)], self._reported_cpu_s[slot])
         return family
 
     def _memory(self, workers: list[Any]) -> Metric:

@@ -4,25 +4,27 @@ In a conf file::
 
     from swarmscope.server.gunicorn import *
 
-    serve_metrics(port=9102, host="127.0.0.1")  # these are the defaults
+    serve_metrics(port=9102, host="127.0.0.1")  # or without this line: these are the defaults
 
-A conf file with hooks of its own under the same names calls these from them.
+A conf file with a hook of its own under the same name calls ours from it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.exposition import generate_latest
 
 from swarmscope.server.arbiter import ArbiterCollector, Slots
 from swarmscope.server.directory import forget_worker, make_directory
+from swarmscope.server.exposition import CONTENT_TYPE, Exposition
 from swarmscope.server.port import MetricsPort
 from swarmscope.server.slots import FILES, use_slots
 
@@ -36,93 +38,100 @@ __all__ = [
     "when_ready",
 ]
 
-DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's and the exporter's switch
+RETRY_S = 1.0
+ARBITER = "arbiter"  # holds what an app that is loaded before the workers sets
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where the metrics are served."""
+@dataclass
+class _State:
+    """What the hooks share; a process has one arbiter."""
 
     host: str = "127.0.0.1"
-    port: int = 9102
-
-
-class State:
-    """What the hooks of this process share; its arbiter is one."""
-
-    address = Address()
-    directory: Path | None = None
-    slots = Slots()
+    number: int | None = 9102
+    directory: Path = Path()
+    slots: Slots = field(default_factory=Slots)
     port: MetricsPort | None = None
-    served = Address()
 
 
-def serve_metrics(port: int = 9102, host: str = "127.0.0.1") -> None:
-    """Set where the arbiter serves ``/metrics``; loopback port 9102 when this is not called."""
-    State.address = Address(host, port)
+_state = _State()
+
+
+def serve_metrics(port: int | None = 9102, host: str = "127.0.0.1") -> None:
+    """Set where the arbiter serves ``/metrics``; port 0 is any, which the log names, None none."""
+    _state.host, _state.number = host, port
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    """Make the metrics directory: the first hook that gunicorn calls, before it loads an app."""
-    if State.directory is None:
-        given = os.environ.get(DIRECTORY_VARIABLE)
-        State.directory = make_directory(
-            Path(given) if given else None, server.cfg.uid, server.cfg.gid
-        )
-        os.environ[DIRECTORY_VARIABLE] = str(State.directory)
-        use_slots()
-        FILES.attach(State.directory, "master")
-        os.register_at_fork(after_in_child=FILES.detach)
+    """Prepare for metrics at the first call, which is before gunicorn loads the app."""
+    if FILES.shared:
+        return
+    base = os.environ.get(DIRECTORY_VARIABLE)
+    uid, gid = server.cfg.uid, server.cfg.gid
+    _state.directory = make_directory(Path(base) if base else None, uid, gid)
+    os.environ[DIRECTORY_VARIABLE] = str(_state.directory)
+    use_slots()
+    FILES.attach(_state.directory, ARBITER)
+    os.register_at_fork(after_in_child=FILES.detach)
 
 
 def when_ready(server: Any) -> None:
-    """Serve the metrics of all workers from the arbiter."""
-    address = State.address
+    """Serve the metrics of all workers from the arbiter.
+
+    Raises RuntimeError, which ends gunicorn with one line, when the port cannot be had. An arbiter
+    that replaces another (SIGUSR2) waits for it instead.
+    """
     try:
-        State.port = MetricsPort(address.host, address.port, _renderer(server))
+        _listen(server)
     except OSError as error:
-        raise RuntimeError(
-            f"the metrics cannot be served on {address.host}:{address.port}"
-            f" ({error.strerror}); serve_metrics(port=…) in gunicorn's conf file moves them"
-        ) from error
-    State.served = address
-    server.log.info("Metrics at: http://%s:%s/metrics", *State.port.address)
+        if not server.master_pid:
+            raise RuntimeError(
+                f"the metrics cannot be served on {_state.host}:{_state.number}"
+                f" ({error.strerror}); serve_metrics(port=…) in gunicorn's conf file moves them"
+            ) from error
+        threading.Thread(target=_listen_later, args=(server,), daemon=True).start()
+
+
+def _listen(server: Any) -> None:
+    if _state.number is None:
+        return
+    exposition = Exposition(_state.directory)
+    registry = CollectorRegistry()
+    registry.register(ArbiterCollector(server, _state.slots))
+
+    def render() -> bytes:
+        return exposition.render() + generate_latest(registry)
+
+    _state.port = MetricsPort(_state.host, _state.number, render, CONTENT_TYPE)
+    server.log.info("Metrics at: http://%s:%s/metrics", *_state.port.address)
+
+
+def _listen_later(server: Any) -> None:
+    while _state.port is None:
+        time.sleep(RETRY_S)
+        with contextlib.suppress(OSError):  # still taken
+            _listen(server)
 
 
 def on_reload(server: Any) -> None:
-    """Move the metrics when the conf file says so."""
-    if State.address != State.served and State.port:
-        State.port.close()
+    """Move the metrics if the conf file now says so."""
+    if _state.port and _state.port.asked_for != (_state.host, _state.number):
+        _state.port.close()
+        _state.port = None
         when_ready(server)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker that is about to start a slot."""
-    slot = State.slots.take(server, worker)
-    assert State.directory
-    forget_worker(State.directory, str(slot))
+    """Give the worker that is about to start a slot, cleared of what its last holder left."""
+    forget_worker(_state.directory, str(_state.slots.take(server, worker)))
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let the new worker write to the files of its slot."""
-    assert State.directory
-    FILES.attach(State.directory, str(worker.slot))
+    FILES.attach(_state.directory, str(worker.slot))
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Forget what only a live worker can say."""
-    State.slots.free(worker.slot)
-    assert State.directory
-    forget_worker(State.directory, str(worker.slot))
-
-
-def _renderer(server: Any) -> Callable[[str], tuple[bytes, str]]:
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(State.directory))
-    registry.register(ArbiterCollector(server, State.slots))
-
-    def render(accept: str) -> tuple[bytes, str]:
-        encode, content_type = choose_encoder(accept)
-        return encode(registry), content_type
-
-    return render
+    _state.slots.free(worker.slot)
+    forget_worker(_state.directory, str(worker.slot))

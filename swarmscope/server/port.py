@@ -18,8 +18,6 @@ CONNECTIONS = 64
 REQUEST_BYTES = 8192
 DEADLINE_S = 10.0
 
-Render = Callable[[str], tuple[bytes, str]]  # Accept header to (body, content type)
-
 log = logging.getLogger(__name__)
 
 
@@ -40,15 +38,20 @@ class Connection:
 class MetricsPort:
     """Serves what *render* returns under ``/metrics`` and nothing else, until the process ends."""
 
-    def __init__(self, host: str, port: int, render: Render) -> None:
+    def __init__(
+        self, host: str, port: int, render: Callable[[], bytes], content_type: str
+    ) -> None:
+        """Listen on *host* and *port* (0: any); raises OSError where that cannot be had."""
+        self.asked_for = (host, port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
         self._listener.setblocking(False)
-        self._render = render
+        self._render, self._content_type = render, content_type
         self._connections: dict[socket.socket, Connection] = {}
         self._selector = selectors.PollSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._turn, self._busy = threading.Lock(), threading.Lock()
+        self._body: bytes | None = None
         self._closed = False
         os.register_at_fork(
             before=self._before_fork,
@@ -98,13 +101,16 @@ class MetricsPort:
                 self._busy.release()
 
     def _serve(self, ready: list[object]) -> None:
-        if self._listener in ready:
-            self._accept()
+        self._body = None  # whoever has asked by now gets the same answer
         for connection in [self._connections[s] for s in ready if s in self._connections]:
             try:
                 self._advance(connection)
+            except BlockingIOError:
+                continue
             except OSError:  # reset by the client
                 self._drop(connection)
+        if self._listener in ready:
+            self._accept()
         for connection in list(self._connections.values()):
             if time.monotonic() > connection.deadline:
                 self._drop(connection)
@@ -116,16 +122,16 @@ class MetricsPort:
             return
         client.setblocking(False)
         if len(self._connections) == CONNECTIONS:
-            self._drop(next(iter(self._connections.values())))
+            self._drop(next(iter(self._connections.values())))  # the oldest
         self._connections[client] = Connection(client)
         self._selector.register(client, selectors.EVENT_READ)
 
     def _advance(self, connection: Connection) -> None:
         if not connection.to_send:
             chunk = connection.client.recv(REQUEST_BYTES)
-            connection.received += chunk
             if not chunk:
                 return self._drop(connection)
+            connection.received += chunk
             if not connection.complete():
                 return None
             connection.to_send = memoryview(self._answer(connection.received))
@@ -141,8 +147,7 @@ class MetricsPort:
         connection.client.close()
 
     def _answer(self, request: bytes) -> bytes:
-        head = request.decode("latin-1").split("\r\n")
-        words = head[0].split(" ")
+        words = request.decode("latin-1").partition("\r\n")[0].split(" ")
         if len(words) != 3 or len(request) > REQUEST_BYTES:
             return _response("400 Bad Request", b"")
         method, target, _ = words
@@ -150,9 +155,12 @@ class MetricsPort:
             return _response("404 Not Found", b"only /metrics is here\n")
         if method not in ("GET", "HEAD"):
             return _response("405 Method Not Allowed", b"", allow="GET, HEAD")
-        headers = dict(line.lower().partition(": ")[::2] for line in head[1:])
-        body, content_type = self._render(headers.get("accept", ""))
-        return _response("200 OK", body, content_type, head_only=method == "HEAD")
+        try:
+            body = self._body = self._body or self._render()
+        except Exception:  # whatever it is, the next scrape is served
+            log.exception("the metrics could not be read")
+            return _response("500 Internal Server Error", b"")
+        return _response("200 OK", body, self._content_type, head_only=method == "HEAD")
 
 
 def _response(

@@ -1,0 +1,54 @@
+"""The same users twice, with Locust's wait time and with ours; writes down when each request began."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from locust import FastHttpUser, constant_pacing, events, task  # first: it patches sockets
+from locust.env import Environment
+
+from swarmscope.client.pacing import paced
+
+PERIOD_S = float(os.environ.get("PERIOD_S", "10"))
+
+requests: list[tuple[float, float, bool]] = []  # start (Unix seconds), milliseconds, failed
+
+
+class _Visitor(FastHttpUser):
+    abstract = True
+
+    @task
+    def look(self) -> None:
+        """Fetch the list."""
+        self.client.get("/tests")
+
+
+class Stock(_Visitor):
+    """Waits as Locust's own wait time has it."""
+
+    wait_time = constant_pacing(PERIOD_S)
+
+
+class Spread(_Visitor):
+    """Waits at a phase of its own."""
+
+    wait_time = paced(PERIOD_S)
+
+
+@events.request.add_listener
+def _on_request(
+    start_time: float, response_time: float, exception: BaseException | None, **_: object
+) -> None:
+    requests.append((start_time, response_time, exception is not None))
+
+
+@events.spawning_complete.add_listener
+def _forget_ramp(**_: object) -> None:
+    requests.clear()
+
+
+@events.quit.add_listener
+def _write(environment: Environment, **_: object) -> None:
+    Path(os.environ["REQUESTS_FILE"]).write_text(json.dumps(requests))
