@@ -13,7 +13,7 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from swarmscope.client import clock, generator, guard, options
+from swarmscope.client import clock, generator, guard, load, options
 from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
@@ -31,6 +31,7 @@ def register() -> None:
     events.init.remove_listener(locust_plugins.on_locust_init)
     # before others' listeners: one that waits would let samples pass unseen
     events.init._handlers.insert(0, on_init)
+    load.register()
 
 
 def on_init(environment: Environment, **_: object) -> None:
@@ -49,6 +50,7 @@ def attach(environment: Environment, frozen: Options) -> None:
     runner = environment.runner
     if runner is None:
         return
+    upstream.remember_default_arguments()
     leads = not isinstance(runner, WorkerRunner)
     host = socket.gethostname()
     worker = getattr(runner, "client_id", f"{host}_master_{uuid4().hex}")

@@ -1,0 +1,17 @@
+"""Makes wait times, shapes and open users take part in a Locust process, database or not."""
+
+from __future__ import annotations
+
+from locust import events
+from locust.env import Environment
+
+from swarmscope.client import tally
+
+
+def register() -> None:
+    """Hear what Locust tells when it starts."""
+    events.init.add_listener(_on_init)
+
+
+def _on_init(environment: Environment, **_: object) -> None:
+    tally.watch(environment)
