@@ -13,7 +13,7 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from swarmscope.client import clock, generator, guard, load, options
+from swarmscope.client import clock, generator, guard, load, options, upstream
 from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog

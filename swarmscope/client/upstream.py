@@ -11,7 +11,7 @@ def remember_default_arguments() -> None:
     """Let Locust work out its default arguments once in a process.
 
     A worker of Locust 2.47 builds the whole command-line parser anew for each option of each spawn
-    message (``WorkerRunner.handle_message``), of which there is one a second while a swarm ramps up.
+    message (``WorkerRunner.handle_message``), one a second while a swarm ramps up.
     With some 90 options that blocks its event loop for one to five seconds each time: latencies of
     a ramp are wrong, and a slow machine's master takes the worker for missing and stops the swarm.
     """
