@@ -1,4 +1,4 @@
-"""The same users twice, with Locust's wait time and with ours; writes down when each request began."""
+"""The same users twice, with Locust's wait time and with ours, and when each request began."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from locust import FastHttpUser, constant_pacing, events, task  # first: it patches sockets
-from locust.env import Environment
 
 from swarmscope.client.pacing import paced
 
@@ -37,18 +36,20 @@ class Spread(_Visitor):
     wait_time = paced(PERIOD_S)
 
 
-@events.request.add_listener
 def _on_request(
     start_time: float, response_time: float, exception: BaseException | None, **_: object
 ) -> None:
     requests.append((start_time, response_time, exception is not None))
 
 
-@events.spawning_complete.add_listener
 def _forget_ramp(**_: object) -> None:
     requests.clear()
 
 
-@events.quit.add_listener
-def _write(environment: Environment, **_: object) -> None:
+def _write(**_: object) -> None:
     Path(os.environ["REQUESTS_FILE"]).write_text(json.dumps(requests))
+
+
+events.request.add_listener(_on_request)
+events.spawning_complete.add_listener(_forget_ramp)
+events.quit.add_listener(_write)

@@ -64,7 +64,7 @@ def swarm(user_class: str, host: str, users: int, period_s: float, seconds: floa
         command += ["--run-time", f"{RAMP_S + period_s + seconds:.0f}s", "--loglevel", "ERROR"]
         command += ["--only-summary", "--exit-code-on-error", "0"]
         environment = {**os.environ, "PERIOD_S": str(period_s), "REQUESTS_FILE": str(file)}
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
         return summarise(json.loads(file.read_text()), period_s)
 
 
