@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,15 +14,50 @@ from pathlib import Path
 import psycopg
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from support.gunicorn import ROOT, running_gunicorn
 from support.processes import clean_environment, running
 from support.waiting import free_port, poll_until, port_answers
+from swarmscope.runs import roles
+from swarmscope.runs.migrations import migrate
+from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 LOCUST = Path(sys.executable).parent / "locust"
 COUNTED = "flask_http_request_duration_seconds_count"
 TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class Database:
+    """A runs database of one's own in a shared cluster, and how its two roles reach it."""
+
+    port: int
+    name: str
+    owner: str
+    reader: str
+    reader_password: str
+
+
+@contextlib.contextmanager
+def runs_database(cluster: Cluster) -> Iterator[Database]:
+    """Make a runs database, with roles and schema as the stack makes them, until the block ends."""
+    name = f"runs_{secrets.token_hex(6)}"
+    passwords = {role: secrets.token_urlsafe(24) for role in (roles.OWNER, roles.READER)}
+    where = {"host": "127.0.0.1", "port": cluster.port}
+    superuser = make_conninfo(user=SUPERUSER, passfile=str(cluster.passfile), **where)
+    with psycopg.connect(superuser, dbname="postgres", autocommit=True) as admin:
+        roles.prepare(admin, passwords, name)
+        with roles.connect_as_owner(admin, passwords[roles.OWNER], name) as owner:
+            migrate(owner)
+        as_role = {
+            role: make_conninfo(user=role, password=password, dbname=name, **where)
+            for role, password in passwords.items()
+        }
+        yield Database(
+            cluster.port, name, as_role[roles.OWNER], as_role[roles.READER], passwords[roles.READER]
+        )
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @dataclass(frozen=True)
@@ -74,6 +110,11 @@ class Stack:
             (count,) = connection.execute("SELECT count(*) FROM request").fetchone()
         return count
 
+    def conserved(self) -> bool:
+        """Tell whether what was sent has been counted, scraped and stored; nothing is under way."""
+        counts = {self.sent(), self.counted(), self.scraped(), self.stored()}
+        return len(counts) == 1 and 0 not in counts
+
     def query(self, expression: str) -> list[dict[str, object]]:
         """Return Prometheus's answer to an instant query."""
         answer = requests.post(
@@ -96,7 +137,7 @@ def running_stack(
     *database* is the connection string of a migrated runs database's owner; *api_settings* are
     ``API_*`` variables. All files, among them a log per process, go to *directory*.
     """
-    with contextlib.ExitStack() as parts:
+    with contextlib.ExitStack() as parts, _logs_in_failures(directory):
         metrics_port = free_port()
         gunicorn = parts.enter_context(_running_api(directory, metrics_port, api_settings))
         ports = {name: free_port() for name in ("web", "master", "metrics", "prometheus")}
@@ -115,6 +156,17 @@ def running_stack(
         )
         _wait_until_ready(stack, workers)
         yield stack
+
+
+@contextlib.contextmanager
+def _logs_in_failures(directory: Path) -> Iterator[None]:
+    """Let a failure inside the block show the end of each log."""
+    try:
+        yield
+    except AssertionError as failure:
+        for log in sorted(directory.glob("*.log")):
+            failure.add_note(f"--- {log.name}\n{log.read_text()[-2000:]}")
+        raise
 
 
 def _wait_until_ready(stack: Stack, workers: int) -> None:

@@ -1,0 +1,174 @@
+"""Every query of every dashboard, asked of real data: a real swarm's, stored and scraped."""
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+import requests
+from support.dashboards import DASHBOARDS, View, promql, queries, sql
+from support.swarm import Database, Stack, running_stack, runs_database
+from support.waiting import poll_until
+
+USERS = 8
+QUERIES = [query for path in DASHBOARDS for query in queries(path)]
+SQL = [query for query in QUERIES if query.datasource == "timescale"]
+PROMQL = [query for query in QUERIES if query.datasource == "prometheus"]
+HOSTILE = (
+    "'; DROP TABLE testrun; --",
+    "\\'; SELECT pg_sleep(60); --",
+    'a "quoted" \\ name',
+    "2026-13-99T99:99:99Z",
+    "",
+)
+
+
+class Recorded:
+    """A finished swarm, and the view that its link opens."""
+
+    def __init__(self, stack: Stack, database: Database) -> None:
+        self.stack = stack
+        self.database = database
+        with psycopg.connect(database.reader) as connection:
+            self.run, since, until = connection.execute(
+                "SELECT run, since, until FROM run_choice JOIN LATERAL run_range(run) ON true"
+                " WHERE run <> 'latest'"
+            ).fetchone()
+        self.view = View(int(since) / 1000, int(until) / 1000, self.variables(self.run), 2)
+
+    @staticmethod
+    def variables(run: str) -> dict[str, str]:
+        return {"run": run}
+
+    def ask(self, query, view) -> tuple[list[str], list[tuple]]:
+        """Return the columns and rows that Grafana's role gets."""
+        with psycopg.connect(self.database.reader) as connection:
+            cursor = connection.execute(sql(query.text, view))
+            return [column.name for column in cursor.description], cursor.fetchall()
+
+
+@pytest.fixture(scope="module")
+def recorded(cluster, tmp_path_factory):
+    """Let a small swarm run until each end has told all that dashboards ask for."""
+    directory = tmp_path_factory.mktemp("swarm")
+    scenario = Path(__file__).parent / "_scenario.py"
+    with (
+        runs_database(cluster) as database,
+        running_stack(directory, database.owner, scenario) as stack,
+    ):
+        stack.start(USERS, USERS)
+        poll_until(lambda: _everything_happened(stack), "a request of each kind", 60)
+        poll_until(lambda: _health_was_reported(stack), "the generator's health", 60)
+        stack.stop()
+        poll_until(stack.conserved, "all samples to be everywhere", 60)
+        with psycopg.connect(database.owner) as connection:
+            poll_until(lambda: _complete(connection), "the run to be complete", 60)
+            connection.execute(  # this swarm lost none, so nothing else would write such a row
+                "INSERT INTO events (time, run_id, kind, text)"
+                " SELECT end_time, id, 'samples_dropped', '3 samples dropped' FROM testrun"
+            )
+            connection.commit()
+        yield Recorded(stack, database)
+
+
+def _everything_happened(stack):
+    rows = {(row["method"], row["name"]): row for row in stack.requests()["stats"]}
+    kinds = [("GET", "/tests"), ("POST", "/tests"), ("GET", "/missing")]
+    recording = stack.query('job:flask_http_request_duration_seconds:p95_rate10s{job="api"} > 0')
+    return recording and all(rows.get(kind, {}).get("num_requests", 0) > 20 for kind in kinds)
+
+
+def _health_was_reported(stack):
+    names = ("locust_worker_cpu_ratio", "locust_event_loop_lag_seconds", "locust_run_info")
+    return all(stack.query(name) for name in names)
+
+
+def _complete(connection):
+    connection.rollback()
+    return connection.execute("SELECT complete FROM run").fetchone() == (True,)
+
+
+@pytest.mark.parametrize("query", SQL, ids=str)
+def test_sql_returns_rows(recorded, query):
+    """Each query returns rows whose columns are what its panel draws, as Grafana's own role."""
+    columns, rows = recorded.ask(query, recorded.view)
+
+    assert rows, query.text
+    for position, column in enumerate(columns):
+        assert any(row[position] is not None for row in rows), f"{column} is always empty"
+    if query.place.startswith("annotation"):
+        assert columns[:2] == ["time", "text"]
+    elif query.target.get("format") == "time_series":
+        assert columns[0] == "time"
+        assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+        assert all(isinstance(row[0], datetime) for row in rows)
+
+
+@pytest.mark.parametrize("query", PROMQL, ids=str)
+def test_promql_returns_numbers(recorded, query):
+    """Each expression has a number at some moment of the run."""
+    answer = requests.post(
+        f"{recorded.stack.prometheus}/api/v1/query_range",
+        data={
+            "query": promql(query.text, recorded.view),
+            "start": recorded.view.start,
+            "end": recorded.view.end,
+            "step": recorded.view.interval_s,
+        },
+        timeout=10,
+    ).json()
+
+    assert answer["status"] == "success", answer
+    values = [float(value) for one in answer["data"]["result"] for _, value in one["values"]]
+    assert any(math.isfinite(value) for value in values), query.text
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("query", SQL, ids=str)
+def test_no_variable_injects_sql(recorded, query, hostile):
+    """Whatever stands in a link is the name of a run or of none; it never becomes a statement."""
+    view = View(recorded.view.start, recorded.view.end, recorded.variables(hostile), 2)
+
+    recorded.ask(query, view)
+
+    with psycopg.connect(recorded.database.reader) as connection:
+        assert connection.execute("SELECT count(*) FROM testrun").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("query", SQL, ids=str)
+def test_latest_means_the_latest_run(recorded, query):
+    """`latest` answers what the run's own id answers."""
+    latest = View(recorded.view.start, recorded.view.end, recorded.variables("latest"), 2)
+
+    assert recorded.ask(query, latest) == recorded.ask(query, recorded.view)
+
+
+def test_curves_add_up_to_what_was_sent(recorded):
+    """The requests/s that are drawn, times their seconds, are the requests of the swarm."""
+    (query,) = [query for query in SQL if '"requests/s", failures_per_s' in query.text]
+    wide = View(recorded.view.start - 3600, recorded.view.end + 3600, recorded.view.variables, 2)
+
+    _, rows = recorded.ask(query, wide)
+
+    with psycopg.connect(recorded.database.reader) as connection:
+        started, ended = connection.execute("SELECT id, end_time FROM testrun").fetchone()
+    seconds = [_overlap(row[0], started, ended) for row in rows]
+    drawn = sum(row[1] * length for row, length in zip(rows, seconds, strict=True))
+    assert drawn == pytest.approx(recorded.stack.sent(), rel=0.02)
+
+
+def _overlap(slot, started, ended):
+    """Return how many of a slot's two seconds the run was on, one at least."""
+    start = max(slot.timestamp(), started.timestamp())
+    end = min(slot.timestamp() + 2, max(ended.timestamp(), slot.timestamp()))
+    return max(1.0, end - start)
+
+
+def test_the_link_to_a_run_spans_it(recorded):
+    """Variables give the range of a link: from before the start until after the stop."""
+    with psycopg.connect(recorded.database.reader) as connection:
+        started, ended = connection.execute("SELECT id, end_time FROM testrun").fetchone()
+
+    assert datetime.fromtimestamp(recorded.view.start, UTC) < started
+    assert datetime.fromtimestamp(recorded.view.end, UTC) > ended
