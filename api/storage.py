@@ -81,7 +81,7 @@ class Storage:
         """Create the table with its first row, once, whoever else is doing so too."""
         if self._prepared:
             return
-        with self._alone() as connection:
+        with self._file_lock(), self._alone() as connection:
             metadata.create_all(connection)
             connection.execute(self._insert().on_conflict_do_nothing(), FIRST)
         self._engine.dispose()  # a connection must not be shared by processes forked from here
@@ -142,10 +142,11 @@ class Storage:
     def _alone(self) -> Iterator[sa.Connection]:
         """Give a transaction that no other one of this kind overlaps, in any process.
 
-        Ids are then in the order of commits, so nothing appears before what was already seen.
+        SQLite has one writer anyway. Ids are then in the order of commits, so nothing appears
+        before what was already seen.
         """
         try:
-            with self._file_lock(), self._transactions.begin() as connection:
+            with self._transactions.begin() as connection:
                 if self._in_postgres:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
                 yield connection
@@ -154,7 +155,7 @@ class Storage:
 
     @contextlib.contextmanager
     def _file_lock(self) -> Iterator[None]:
-        """Hold SQLite's directory: its own lock does not wait when WAL mode is switched on."""
+        """Hold SQLite's directory: nothing waits for another process switching WAL mode on."""
         if self._in_postgres:
             yield
             return
@@ -163,6 +164,7 @@ class Storage:
             fcntl.flock(directory, fcntl.LOCK_EX)
             yield
         finally:
+            fcntl.flock(directory, fcntl.LOCK_UN)  # gevent puts off closing, and the lock with it
             os.close(directory)
 
     def _insert(self) -> postgresql.Insert | sqlite.Insert:
@@ -172,13 +174,16 @@ class Storage:
 def _fetch(
     connection: sa.PoolProxiedConnection, statement: str, parameters: dict[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """Run *statement* and give the connection back to its pool."""
+    """Run *statement* and give the connection back to its pool, or away if anything went wrong."""
     try:
         cursor = connection.cursor()
         cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
-    finally:
-        connection.close()
+        rows = list(cursor.fetchall())
+    except BaseException:
+        connection.invalidate()
+        raise
+    connection.close()
+    return rows
 
 
 def _engine(url: sa.URL) -> sa.Engine:

@@ -54,7 +54,7 @@ def start_gunicorn(
     None of the caller's ``API_*`` settings reach it, only those in *environment*.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [str(Path(sys.executable).parent / "gunicorn"), *arguments],
             cwd=directory,
