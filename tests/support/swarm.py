@@ -110,6 +110,17 @@ class Stack:
             (count,) = connection.execute("SELECT count(*) FROM request").fetchone()
         return count
 
+    def stored_by_run(self) -> list[int]:
+        """Return how many request rows each run has, in the order of their starts."""
+        with psycopg.connect(self.database) as connection:
+            counts = "SELECT count(*) FROM request GROUP BY run_id ORDER BY run_id"
+            return [count for (count,) in connection.execute(counts).fetchall()]
+
+    def all_delivered(self) -> bool:
+        """Tell whether every journal that took part in a run has delivered its end."""
+        with psycopg.connect(self.database) as connection:
+            return connection.execute("SELECT bool_and(complete) FROM run").fetchone() == (True,)
+
     def conserved(self) -> bool:
         """Tell whether what was sent has been counted, scraped and stored; nothing is under way."""
         counts = {self.sent(), self.counted(), self.scraped(), self.stored()}
