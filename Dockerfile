@@ -1,14 +1,16 @@
 # One image for the API, Locust's master and its workers; what runs in it is the command's matter.
 
-FROM python:3.13-slim AS build
+FROM python:3.13-slim AS dependencies
 ARG PIP_INDEX_URL
 RUN python -m venv /opt/swarmscope
 COPY requirements.image.lock /build/
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/swarmscope/bin/pip install --require-hashes --only-binary :all: -r /build/requirements.image.lock
+
+FROM dependencies AS package
 COPY pyproject.toml README.md LICENSE /build/
 COPY swarmscope /build/swarmscope
-RUN /opt/swarmscope/bin/pip install --no-deps --no-build-isolation /build
+RUN /opt/swarmscope/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /build
 
 FROM python:3.13-slim
 # A fixed uid: what one start writes on a volume the next one reads. Empty volumes inherit the owner
@@ -17,7 +19,9 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent sw
     && install -d -o swarmscope -g swarmscope \
         /secrets/app /secrets/database /secrets/grafana \
         /var/lib/swarmscope/api /var/lib/swarmscope/journals
-COPY --from=build /opt/swarmscope /opt/swarmscope
+COPY --from=dependencies /opt/swarmscope /opt/swarmscope
+RUN --mount=from=package,source=/wheels,target=/wheels \
+    /opt/swarmscope/bin/pip install --no-deps --no-index --no-cache-dir /wheels/*.whl
 WORKDIR /app
 COPY api api
 COPY locustfiles locustfiles

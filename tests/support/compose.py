@@ -110,5 +110,5 @@ class Project:
 
     def remove(self) -> None:
         """Stop everything and delete volumes, network and image."""
-        self.compose("down", "--volumes", "--timeout", "20")
+        self.compose("down", "--volumes")
         _docker("image", "rm", f"{self.name}-app")
