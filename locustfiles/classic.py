@@ -1,13 +1,14 @@
 """The classic scenario: people who list the software testing types and sometimes add one."""
 
-from locust import between, task  # first: it patches sockets for gevent
+from locust import task  # first: it patches sockets for gevent
 from swarmscope.client import FastHttpUser
+from swarmscope.client.pacing import paced
 
 
 class Tester(FastHttpUser):
     """Reads the list ten times as often as it writes to it."""
 
-    wait_time = between(0.5, 1.5)
+    wait_time = paced(1)
 
     @task(10)
     def list_tests(self) -> None:

@@ -18,6 +18,7 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
 
 import swarmscope
+from swarmscope.client.announcements import announced
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import RunInfo
 from swarmscope.client.options import Options
@@ -59,6 +60,7 @@ class Leader:
         events.test_start.add_listener(self._on_start)
         events.spawning_complete.add_listener(self._on_ramp_complete)
         events.test_stop.add_listener(self._on_stop)
+        announced.add_listener(self._on_announced)
 
     def _on_start(self, **_: object) -> None:
         self.run = self._latest = run_id(self._new_start())
@@ -100,6 +102,10 @@ class Leader:
         if self.run:
             record = RampComplete(self.run, self._options.plan, time.time(), user_count)
             self._listener.record(record)
+
+    def _on_announced(self, environment: Environment, kind: str, text: str, **_: object) -> None:
+        if self.run and environment is self._environment:
+            self._tell(kind, text)
 
     def _on_stop(self, **_: object) -> None:
         if not self.run:
