@@ -35,8 +35,8 @@
 --   setting_of(name) -> value of a row of `setting`: objective_quantile, objective_ms, …
 --
 -- For writers: refresh_summary(run) fills locust-plugins' summary columns of `testrun` anew, after any
--- batch that may come late; close_run(run, …) ends a run once; compact(run) joins the histogram rows
--- of all journals, so that reading costs the same with 4 workers and with 400.
+-- batch that may come late; close_run(run, ended, outcome = 'finished') ends a run once; compact(run,
+-- since, until) joins the histogram rows of all journals (see swarmscope.runs.compaction).
 
 -- Re-applied in one piece: views first (they use the functions), never what others built on them.
 DROP VIEW IF EXISTS run, run_choice, run_summary, histogram;
@@ -91,7 +91,7 @@ $$;
 -- The stored resolution (1, 10 or 60 s) from which points of *width_s* are made.
 CREATE FUNCTION resolution_for(width_s double precision) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN width_s < 3 THEN 1 WHEN width_s < 25 THEN 10 ELSE 60 END
+    SELECT CASE WHEN width_s < 2 THEN 1 WHEN width_s < 20 THEN 10 ELSE 60 END
 $$;
 
 -- The true width of a point: *width_s* rounded to whole windows.
@@ -383,12 +383,15 @@ $$;
 
 -- Replaces rows of several journals for one window by their sum. Any number of writers may go on
 -- meanwhile: a row is taken by one statement only, and what it does not see stays for the next call.
-CREATE FUNCTION compact(run timestamptz, resolutions integer[] DEFAULT '{10,60}') RETURNS bigint
+CREATE FUNCTION compact(
+    run timestamptz, since timestamptz, until timestamptz, resolutions integer[] DEFAULT '{10,60}'
+) RETURNS bigint
 LANGUAGE sql AS $$
     WITH crowded AS (
         SELECT resolution, time, name, request_type, part
         FROM histogram_closed
         WHERE run_id = run AND resolution = ANY (resolutions)
+            AND time >= compact.since AND time < compact.until
         GROUP BY resolution, time, name, request_type, part
         HAVING count(*) > 1
     ), taken AS (

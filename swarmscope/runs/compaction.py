@@ -1,0 +1,57 @@
+"""Joining what the workers of a finished run stored apart, so that reading costs no more with many.
+
+Every figure is a sum over the rows of a window, so it is the same before, after and in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[Any]
+
+SPAN = timedelta(minutes=10)  # of a run, to a transaction
+
+
+def compact(connection: Connection, run_id: datetime) -> int:
+    """Join the rows of each window of 10 s and 60 s of a run; return how many rows that made.
+
+    Does nothing to a run of which more may come: it runs, or a worker has not delivered its end.
+    *connection* is in autocommit mode; each ten minutes of the run are a transaction, so this may
+    be interrupted, repeated, and done by several at once.
+    """
+    joined = 0
+    for since in _spans(connection, run_id):
+        row = connection.execute("SELECT compact(%s, %s, %s)", [run_id, since, since + SPAN])
+        joined += row.fetchall()[0][0]
+    return joined
+
+
+def crowded(connection: Connection) -> list[datetime]:
+    """Return the finished runs, latest first, that have windows of several rows."""
+    found = connection.execute(
+        "SELECT r.run_id FROM (SELECT run_id FROM run_worker GROUP BY run_id"
+        "    HAVING bool_and(outcome IS NOT NULL)) r"
+        " JOIN testrun t ON t.id = r.run_id AND t.status <> 'running'"
+        " WHERE EXISTS (SELECT 1 FROM histogram_closed h WHERE h.run_id = r.run_id"
+        "    AND resolution = 60 AND part = 'total' AND name = ''"
+        "    GROUP BY time HAVING count(*) > 1)"
+        " ORDER BY r.run_id DESC"
+    )
+    return [run_id for (run_id,) in found.fetchall()]
+
+
+def _spans(connection: Connection, run_id: datetime) -> Iterator[datetime]:
+    first, last = connection.execute(
+        "SELECT min(h.time), max(h.time) FROM histogram_closed h JOIN testrun t ON t.id = h.run_id"
+        " WHERE h.run_id = %s AND resolution = 60 AND part = 'total' AND name = ''"
+        " AND status <> 'running' AND NOT EXISTS"
+        "    (SELECT 1 FROM run_worker w WHERE w.run_id = t.id AND outcome IS NULL)",
+        [run_id],
+    ).fetchall()[0]
+    while first is not None and first <= last:
+        yield first
+        first += SPAN
