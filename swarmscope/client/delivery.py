@@ -51,6 +51,7 @@ class Delivery:
     alive: bool = True
     size: int = 0  # bytes there are
     caught_up: float = field(default_factory=time.time)  # when all that there was had been shipped
+    shipped_now: int = 0  # samples, by the last call of `ship`
     _courses: dict[str, Course] = field(default_factory=dict)
     _windows: Windows = field(default_factory=Windows)
 
@@ -65,6 +66,7 @@ class Delivery:
         Raises psycopg.Error when that failed; nothing of the batch is in the database then, or all
         of it, and the next call finds out which.
         """
+        self.shipped_now = 0
         try:
             if self.position is None:
                 self._claim(connection)
@@ -98,7 +100,7 @@ class Delivery:
         passage = self._read(batch, self.position)
         if passage.position > self.position or passage.over:
             self._write(connection, batch, passage)
-            self.position = passage.position
+            self.position, self.shipped_now = passage.position, batch.size
             for segment in passage.passed:
                 segment.path.unlink(missing_ok=True)
         if not passage.more:

@@ -23,6 +23,7 @@ from swarmscope.client.records import (
     Continued,
     Dropped,
     End,
+    Event,
     Record,
     WorkerStarted,
     WorkerStopped,
@@ -140,6 +141,12 @@ class Listener:
         )
         if len(rows) >= MOST_PENDING:
             self.flush()
+
+    def on_cpu_warning(self, cpu_usage: float, **_: object) -> None:
+        """Note that Locust finds this process's CPU usage (percent of a core) too high."""
+        if self._run:
+            text = f"high CPU usage of {self.worker}: {cpu_usage:.0f} %"
+            self.record(Event(self._run, "note", self.now(), text))
 
     def record(self, record: Record) -> None:
         """Append *record* after all samples so far."""

@@ -58,6 +58,7 @@ def attach(environment: Environment, frozen: Options) -> None:
     listener = Listener(frozen, header)
     if not isinstance(runner, MasterRunner):
         environment.events.request.add_listener(listener.on_request)
+    environment.events.cpu_warning.add_listener(listener.on_cpu_warning)
     shipping = Shipping(frozen, listener)
     if leads:
         _lead(environment, frozen, listener, shipping)

@@ -7,7 +7,6 @@ Started by Locust (`python -m swarmscope.client.shipper DIR`), never by hand: pe
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+from swarmscope.client import status
 from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
 from swarmscope.client.journal import JournalError, Reader, is_locked, segments
 from swarmscope.runs import migrations
@@ -32,8 +32,6 @@ PAUSE_SECONDS = 0.25
 LEAST_PAUSE_SHARE = 3.0  # pauses are at least so many times as long as the round before
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 5.0
-STATUS = "shipper.json"
-HOPELESS = 3  # exit status: to start again would change nothing
 KEEP_ALIVE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -53,6 +51,7 @@ class Shipper:
     _migrated: bool = False
     _deliveries: dict[str, Delivery] = field(default_factory=dict)
     _unreadable: set[str] = field(default_factory=set)
+    delivered: int = 0  # samples, by this shipper
 
     def round(self) -> bool:
         """Deliver a batch of each journal; tell whether more is there already.
@@ -66,6 +65,7 @@ class Shipper:
         for journal, delivery in list(self._deliveries.items()):
             try:
                 more |= delivery.ship(connection)
+                self.delivered += delivery.shipped_now
             except (Overtaken, FileNotFoundError):  # by another shipper: look again
                 more = True
             except psycopg.Error as error:
@@ -84,10 +84,6 @@ class Shipper:
             self._connection.close()
             self._connection = None
 
-    def unshipped_bytes(self) -> int:
-        """Return how much is on disk and, as far as is known, not in the database."""
-        return sum(d.size - (d.position or 0) for d in self._deliveries.values())
-
     def is_empty(self) -> bool:
         """Tell whether no journal is left that this program can read."""
         return not (segments(self.directory).keys() - self._unreadable)
@@ -96,17 +92,11 @@ class Shipper:
         """Tell whether a living process writes to one of the journals."""
         return any(_alive(files[-1].path) for files in segments(self.directory).values())
 
-    def write_status(self, error: str = "") -> None:
-        """Leave word of how far each journal is, for the Locust processes."""
-        shipped = {
-            delivery.journal: [delivery.position or 0, delivery.caught_up]
-            for delivery in self._deliveries.values()
-        }
-        status = {"pid": os.getpid(), "time": time.time(), "shipped": shipped, "error": error}
-        temporary = self.directory / f"{STATUS}.{os.getpid()}"
+    def write_status(self) -> None:
+        """Leave word of how far each journal is."""
+        shipped = {d.journal: (d.position or 0, d.caught_up) for d in self._deliveries.values()}
         try:
-            temporary.write_text(json.dumps(status))
-            temporary.replace(self.directory / STATUS)
+            status.write(self.directory, shipped)
         except OSError as problem:  # a full disk is the journals' trouble, not the delivery's
             logger.debug("No status: %s", problem)
 
@@ -234,7 +224,6 @@ def ship_until(deadline: Deadline, shipper: Shipper) -> None:
     trouble = Trouble(shipper.directory)
     while not deadline.reached(shipper):
         began = time.monotonic()
-        error = ""
         try:
             more = shipper.round()
             trouble.end()
@@ -242,9 +231,8 @@ def ship_until(deadline: Deadline, shipper: Shipper) -> None:
             pause = 0.0 if more else pause
         except psycopg.Error as failure:
             shipper.disconnect()
-            error = str(failure)
             pause = trouble.begin(failure)
-        shipper.write_status(error)
+        shipper.write_status()
         time.sleep(pause)
 
 
@@ -265,7 +253,7 @@ def main() -> None:
         ship_until(Deadline(arguments.drain), Shipper(arguments.directory))
     except migrations.NewerSchema as error:
         logger.error("%s", error)
-        sys.exit(HOPELESS)
+        sys.exit(status.HOPELESS)
 
 
 if __name__ == "__main__":

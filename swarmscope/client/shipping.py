@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import subprocess
@@ -11,10 +10,10 @@ import sys
 import time
 from collections.abc import Set
 from pathlib import Path
-from typing import Any
 
 import gevent
 
+from swarmscope.client import status
 from swarmscope.client.journal import Reader, segments
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
@@ -23,8 +22,6 @@ from swarmscope.client.options import Options, shipper_environment
 logger = logging.getLogger(__name__)
 
 LOCK = "shipper.lock"
-STATUS = "shipper.json"
-HOPELESS = 3  # the shipper's exit status when to start it again would change nothing
 WATCH_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 POLL_SECONDS = 0.05
@@ -53,7 +50,7 @@ class Shipping:
 
     def ensure(self) -> None:
         """Start a shipper unless one runs."""
-        if self._child is not None and self._child.poll() == HOPELESS:
+        if self._child is not None and self._child.poll() == status.HOPELESS:
             self._hopeless = True
             return
         try:
@@ -114,28 +111,20 @@ class Shipping:
 
     def _bytes_left(self, journals: set[str]) -> int:
         """Return the bytes on disk of *journals* that the database has not confirmed."""
-        shipped = self.status().get("shipped", {})
+        shipped = status.read(self._directory)
         left = 0
         for journal, files in segments(self._directory).items():
             if journal in journals:
-                left += max(1, _end(files[-1].path) - shipped.get(journal, [0])[0])
+                left += max(1, _end(files[-1].path) - shipped.get(journal, (0, 0.0))[0])
         return left
 
     def backlog(self) -> Backlog:
         """Return how far our journal is from the database."""
-        shipped = self.status().get("shipped", {})
+        shipped = status.read(self._directory)
         position, caught_up = shipped.get(self._listener.journal, (0, 0.0))
         unshipped = max(0, self._listener.position - position)
         lag = max(0.0, time.time() - caught_up) if unshipped and caught_up else 0.0
         return Backlog(unshipped, lag, self._listener.dropped)
-
-    def status(self) -> dict[str, Any]:
-        """Return the shipper's last word on how far it is; nothing if there is none."""
-        try:
-            status: dict[str, Any] = json.loads((self._directory / STATUS).read_text())
-        except (OSError, ValueError):
-            return {}
-        return status
 
 
 def _end(path: Path) -> int:

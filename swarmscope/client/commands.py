@@ -1,0 +1,45 @@
+"""The verb ``ship``: delivers what Locust's shippers have left behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import psycopg
+
+from swarmscope.client.shipper import Shipper
+from swarmscope.runs import database as runs_database
+from swarmscope.runs import migrations
+
+HOME = ".swarmscope"
+
+
+@click.command()
+@click.argument(
+    "directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Connection string; else what PG* says, else the database of `swarmscope up`.",
+)
+def ship(directory: Path | None, database: str | None) -> None:
+    """Deliver the samples that wait in DIRECTORY to the runs database.
+
+    DIRECTORY is $SWARMSCOPE_HOME/journals unless given. A shipper that works there at the same
+    time does no harm.
+    """
+    directory = directory or Path(os.environ.get("SWARMSCOPE_HOME") or HOME) / "journals"
+    if not directory.is_dir():
+        raise click.ClickException(f"there is no directory {directory}")
+    try:
+        shipper = Shipper(directory, runs_database.locate(database))
+        while shipper.round():
+            click.echo(f"{shipper.delivered:,} samples delivered …", err=True)
+    except (runs_database.Unreachable, migrations.NewerSchema) as error:
+        raise click.ClickException(str(error)) from error
+    except psycopg.Error as error:
+        raise click.ClickException(" ".join(str(error).split())) from error
+    left = "; Locust still writes some" if shipper.any_alive() else ""
+    click.echo(f"{shipper.delivered:,} samples delivered from {directory}{left}.")

@@ -1,0 +1,32 @@
+"""Runs databases of a test's or a module's own."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+
+from swarmscope.runs.migrations import migrate
+from swarmscope.stack.postgres import SUPERUSER, Cluster
+
+
+def superuser_dsn(cluster: Cluster, name: str = "postgres") -> str:
+    """Return the connection string of a cluster's superuser."""
+    return (
+        f"host=127.0.0.1 port={cluster.port} user={SUPERUSER} dbname={name} "
+        f"passfile={cluster.passfile}"
+    )
+
+
+@contextlib.contextmanager
+def fresh_runs_database(cluster: Cluster) -> Iterator[str]:
+    """Create and migrate a database; yields its superuser's connection string."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        with psycopg.connect(superuser_dsn(cluster, name), autocommit=True) as connection:
+            migrate(connection)
+        yield superuser_dsn(cluster, name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
