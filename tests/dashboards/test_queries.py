@@ -1,13 +1,16 @@
-"""Every query of every dashboard, asked of real data: a real swarm's, stored and scraped."""
+"""Every query of every dashboard, asked of a real swarm's data: directly, and by a real Grafana."""
 
 import math
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 import requests
-from support.dashboards import DASHBOARDS, View, promql, queries, sql
+from playwright.sync_api import sync_playwright
+from support.dashboards import DASHBOARDS, View, interpolated, load, panels, promql, queries, sql
+from support.grafana import HOME, running_grafana
 from support.swarm import Database, Stack, running_stack, runs_database
 from support.waiting import poll_until
 
@@ -166,3 +169,85 @@ def test_the_link_to_a_run_spans_it(recorded):
 
     assert datetime.fromtimestamp(recorded.view.start, UTC) < started
     assert datetime.fromtimestamp(recorded.view.end, UTC) > ended
+
+
+@pytest.fixture(scope="module")
+def grafana(recorded, tmp_path_factory):
+    """Run a real Grafana on the data of the recorded swarm."""
+    if HOME is None:
+        pytest.skip("GRAFANA_HOME is not set: no Grafana")
+    directory = tmp_path_factory.mktemp("grafana")
+    with running_grafana(directory, recorded.stack.prometheus, recorded.database) as grafana:
+        yield grafana
+
+
+@pytest.mark.grafana
+def test_grafana_reaches_both_ends(grafana):
+    """Both data sources are healthy, and are those that the dashboards ask."""
+    found = {source["uid"]: source for source in grafana.get("/api/datasources", admin=True)}
+
+    assert set(found) == {"prometheus", "timescale"}
+    for uid in found:
+        health = grafana.get(f"/api/datasources/uid/{uid}/health", admin=True)
+        assert health["status"] == "OK", health
+
+
+@pytest.mark.grafana
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_grafana_shows_the_file_to_anybody(grafana, path):
+    """A viewer without an account gets the provisioned dashboard, and may not change it."""
+    found = grafana.get(f"/api/dashboards/uid/{path.stem}")
+
+    assert found["meta"]["provisioned"]
+    assert not found["meta"]["canSave"]
+    titles = [panel["title"] for panel in found["dashboard"]["panels"]]
+    assert titles == [panel["title"] for panel in load(path)["panels"]]
+
+
+@pytest.mark.grafana
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_grafana_answers_each_query(grafana, recorded, query):
+    """Each query returns rows through Grafana's own interface, macros and all."""
+    asked = {
+        "refId": "A",
+        "datasource": {"uid": query.datasource},
+        "format": "table",
+        "rawSql": interpolated(query.text, recorded.view),
+        "expr": interpolated(query.text, recorded.view),
+        "range": True,
+        "intervalMs": recorded.view.interval_s * 1000,
+        "maxDataPoints": 1000,
+        **{key: query.target[key] for key in ("format", "instant", "range") if key in query.target},
+    }
+
+    result = grafana.query([asked], *recorded.view.milliseconds())["A"]
+
+    assert result["status"] == 200, result
+    rows = [frame["data"]["values"] for frame in result["frames"]]
+    assert any(values and values[0] for values in rows), query.text
+
+
+@pytest.mark.grafana
+@pytest.mark.browser
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_the_browser_draws_every_panel(grafana, recorded, path):
+    """In Chromium each panel is drawn; none reports an error or lacks its data."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is missing")
+    start, end = recorded.view.milliseconds()
+    link = f"{grafana.url}/d/{path.stem}?var-run={recorded.run}&from={start}&to={end}&refresh="
+    expected = list(panels(load(path)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 3000})
+        page.goto(link)
+        for panel in expected:
+            page.get_by_role("heading", name=panel["title"], exact=True).wait_for()
+        page.wait_for_load_state("networkidle")
+
+        assert page.get_by_test_id("data-testid Panel status error").count() == 0
+        for panel in expected:
+            empty = panel["fieldConfig"]["defaults"]["noValue"]
+            assert page.get_by_text(empty, exact=True).count() == 0, panel["title"]
+        browser.close()
