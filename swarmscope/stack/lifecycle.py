@@ -83,7 +83,7 @@ def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]
         try:
             stop(home, show)
         finally:
-            end_marked(mark, patience_s=0)  # were it interrupted before the record was written
+            end_marked(mark, None, patience_s=0)  # it may have come before the record
         raise
     return process
 
@@ -92,7 +92,7 @@ def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
     """Check all that can be checked, find the programs, make the files; start nothing."""
     dashboards = find_grafana(settings.environment, settings.grafana_home)
     check_ports(settings.ports, (name for name in PORTS if dashboards or name != "GRAFANA_PORT"))
-    cluster = Cluster(home / "postgres", settings.ports["POSTGRES_PORT"])
+    cluster = _cluster(home, settings.ports["POSTGRES_PORT"])
     show("postgres", "waiting", "" if cluster.data.exists() else "making its files")
     cluster.initialise()
     cluster.forget_dead_server()
@@ -109,6 +109,10 @@ def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
         absent["grafana"] = GET_GRAFANA
     found += [stack.api(settings), *stack.locust_workers(settings, home)]
     return Plan(cluster, [*found, stack.locust_master(settings, home)], absent)
+
+
+def _cluster(home: Home, port: int = 0) -> Cluster:
+    return Cluster(home / "postgres", port)
 
 
 def _record(mark: str, pid: int, socket: Path, plan: Plan) -> Record:
@@ -194,7 +198,7 @@ def stop(home: Home, show: Show) -> bool:
         if ran:
             _shut_down(record, show)
     except BaseException:
-        end_marked(record.mark, patience_s=0)
+        end_marked(record.mark, None, patience_s=0)
         raise
     finally:
         clean_up(home)
@@ -222,7 +226,7 @@ def clean_up(home: Home) -> int:
     record = read_record(home)
     if record is None:
         return 0
-    ended = end_marked(record.mark)
+    ended = end_marked(record.mark, _cluster(home).server_pid())
     if Path(record.socket).parent != home.path:
         shutil.rmtree(Path(record.socket).parent, ignore_errors=True)
     remove_record(home)

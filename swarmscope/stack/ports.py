@@ -37,18 +37,14 @@ def _complaint(setting: str, port: int) -> str | None:
 def _holder(port: int) -> str:
     """Return " by NAME (pid N)" where the system tells us; other users' processes stay unknown."""
     try:
-        connections = psutil.net_connections("tcp")
+        connections = [c for c in psutil.net_connections("tcp") if c.laddr[1:] == (port,)]
     except psutil.AccessDenied:  # macOS tells root only
         return ""
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,):
-            return _name(connection.pid)
-    return ""
+    connections.sort(key=lambda connection: connection.status != psutil.CONN_LISTEN)
+    return next((_name(connection.pid) for connection in connections if connection.pid), "")
 
 
-def _name(pid: int | None) -> str:
-    if pid is None:
-        return ""
+def _name(pid: int) -> str:
     try:
         return f" by {psutil.Process(pid).name()} (pid {pid})"
     except psutil.Error:

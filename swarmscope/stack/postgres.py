@@ -130,22 +130,33 @@ class Cluster:
             return UNPRIVILEGED_USER, []
         return None, _with_capability(self.directory)
 
+    def server_pid(self) -> int | None:
+        """Return the process id of the server that works in the data directory, if any."""
+        try:
+            pid = self._recorded_pid()
+            return pid if pid and os.path.samefile(psutil.Process(pid).cwd(), self.data) else None
+        except (OSError, psutil.Error):
+            return None
+
+    def _recorded_pid(self) -> int:
+        try:
+            return int(self._pidfile.read_text().split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return 0
+
     def forget_dead_server(self) -> None:
         """Remove a pid file whose pid now is some other process's, as after a loss of power.
 
         postgres itself sorts out a pid that nobody has. Raises `StackError` when a server is alive.
         """
-        pidfile = self.data / "postmaster.pid"
-        try:
-            pid = int(pidfile.read_text().split("\n", 1)[0])
-            cwd = psutil.Process(pid).cwd()
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-            return
-        except psutil.AccessDenied:
-            cwd = ""
-        if cwd and os.path.samefile(cwd, self.data):  # a server works in its data directory
+        if pid := self.server_pid():
             raise StackError(f"another PostgreSQL (pid {pid}) serves {self.data}: stop it first")
-        pidfile.unlink()
+        if psutil.pid_exists(self._recorded_pid()):
+            self._pidfile.unlink(missing_ok=True)
+
+    @property
+    def _pidfile(self) -> Path:
+        return self.data / "postmaster.pid"
 
 
 def write_private(path: Path, text: str) -> None:

@@ -33,7 +33,8 @@ SOCKET_PATH_LIMIT = (
 )
 LOG_BYTES = "10MB"
 RETRIES = 20
-KILL_AFTER_S = 10
+PATIENCE_S = 5.0
+POLL_S = 0.05
 
 
 def socket_path(home: Home, mark: str) -> Path:
@@ -56,7 +57,7 @@ def write_configuration(home: Home, socket: Path, services: Iterable[Service]) -
             "childlogdir": "%(here)s/logs",
             "umask": "077",
         },
-        "unix_http_server": {"file": str(socket).replace("%", "%%"), "chmod": "0700"},
+        "unix_http_server": {"file": _in_configuration(socket, home), "chmod": "0700"},
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },
@@ -71,6 +72,13 @@ def write_configuration(home: Home, socket: Path, services: Iterable[Service]) -
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     return path
+
+
+def _in_configuration(path: Path, home: Home) -> str:
+    """Return *path* for supervisord: in the home's there may be what it takes for a comment."""
+    if path.is_relative_to(home.path):
+        return f"%(here)s/{path.relative_to(home.path)}"
+    return str(path).replace("%", "%%")
 
 
 def _lines(values: Mapping[str, str]) -> str:
@@ -151,8 +159,11 @@ class Supervisor:
         self._remote = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
     def states(self) -> dict[str, ServiceState]:
-        """Return the state of each service by name; raises OSError where nobody listens."""
-        rows = self._remote.supervisor.getAllProcessInfo()
+        """Return the state of each service by name; raises OSError where none is to be had."""
+        try:
+            rows = self._remote.supervisor.getAllProcessInfo()
+        except xmlrpc.client.Fault as fault:  # it is stopping
+            raise ConnectionError(fault.faultString) from fault
         assert isinstance(rows, list)
         return {
             row["name"]: ServiceState(row["name"], row["statename"], row["pid"], row["start"])
@@ -183,19 +194,39 @@ def _has_mark(process: psutil.Process, mark: str) -> bool:
         return False
 
 
-def end_marked(mark: str, patience_s: float = KILL_AFTER_S) -> int:
+def end_marked(mark: str, database: int | None, patience_s: float = PATIENCE_S) -> int:
     """End what is left of a start: politely, then not. Return how many processes there were.
 
-    SIGINT is a quick and clean end to all of ours, and the only one that PostgreSQL obeys while
-    clients are connected.
+    The process *database* is the last to go, so that samples still get there. SIGINT is a quick and
+    clean end to each of ours, and the only one that PostgreSQL obeys while clients are connected.
+    Children are left to their parents, as long as those live.
     """
-    left = marked(mark)
-    _signal(left, signal.SIGINT)
-    deadline = time.monotonic() + patience_s
-    while marked(mark) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    _signal(marked(mark), signal.SIGKILL)
-    return len(left)
+    count = len(marked(mark))
+    for keep in (database, None):
+        left = _without(marked(mark), keep)
+        pids = {process.pid for process in left}
+        _signal([process for process in left if _parent(process) not in pids], signal.SIGINT)
+        _await_end(mark, keep, patience_s)
+        _signal(_without(marked(mark), keep), signal.SIGKILL)
+        _await_end(mark, keep, PATIENCE_S)  # a killed process holds its ports for a moment
+    return count
+
+
+def _without(processes: Iterable[psutil.Process], pid: int | None) -> list[psutil.Process]:
+    return [process for process in processes if process.pid != pid]
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _await_end(mark: str, keep: int | None, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while _without(marked(mark), keep) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def _signal(processes: Iterable[psutil.Process], number: int) -> None:
