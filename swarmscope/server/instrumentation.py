@@ -18,14 +18,15 @@ from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.wrappers import Request
 
-from swarmscope.server.exchange import LABELS_KEY, UNKNOWN, UNMATCHED, Meter
 from swarmscope.server.logs import add_trace_ids, current_trace_id
+from swarmscope.server.meter import LABELS_KEY, Meter
 from swarmscope.server.metrics import BUCKETS, Metrics, Parts
 from swarmscope.server.slots import FILES
 
 __all__ = ["BUCKETS", "current_trace_id", "instrument"]
 
 DEFAULT_PATH = "/metrics"
+UNKNOWN = "unknown"  # a label that only a response could tell
 NOT_OURS = {"defaults_prefix", "default_latency_as_histogram", "group_by_endpoint"}
 
 _metrics_of: WeakKeyDictionary[PrometheusMetrics, Metrics] = WeakKeyDictionary()
@@ -72,7 +73,7 @@ def instrument(
         raise TypeError(f"instrument() does not take {', '.join(sorted(refused))}")
     exporter = exporter or _exporter(app, exporter_options)
     path = _exposed_path(app, exporter, path)
-    parts = Parts(requests, queue_time, in_flight, server_timing)
+    parts = Parts(requests, queue_time, in_flight)
     metrics = _metrics_of.get(exporter)
     if metrics is None:
         metrics = _metrics_of[exporter] = _new_metrics(exporter, buckets, group_by, parts)
@@ -125,18 +126,11 @@ def _new_metrics(
     return Metrics(exporter.registry, buckets, group, extra, parts)
 
 
-def _group(group_by: str | Callable[[Request], str]) -> Callable[[Request], str]:
-    """Return what tells a request's group; requests that match no rule are one group."""
-    if group_by == "url_rule":
-        return _url_rule
+def _group(group_by: str | Callable[[Request], str]) -> Callable[[Request], str] | None:
+    """Return what tells the group of a request that a rule matched; None is the rule itself."""
     if callable(group_by):
         return group_by
-    return lambda request: str(getattr(request, group_by)) if request.url_rule else UNMATCHED  # type: ignore[attr-defined]
-
-
-def _url_rule(request: Any) -> str:
-    rule = request.url_rule
-    return UNMATCHED if rule is None else rule.rule
+    return None if group_by == "url_rule" else lambda request: str(getattr(request, group_by))
 
 
 def _keep_labels(app: Flask, exporter: PrometheusMetrics) -> None:

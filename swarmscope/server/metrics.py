@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from swarmscope.server.slots import FILES, observer
+
 OBJECTIVE_S = 0.45
 GROWTH = 1.2
+
+Observe = Callable[[float], None]
+Labels = tuple[str, str, str, bool, tuple[str, ...]]  # method, group, status, queue known, extra
 
 
 def _ladder() -> tuple[float, ...]:
@@ -27,40 +32,40 @@ BUCKETS = _ladder()
 
 @dataclass(frozen=True)
 class Parts:
-    """Which parts of the instrumentation are on."""
+    """Which metrics are on."""
 
     requests: bool = True
     queue_time: bool = True
     in_flight: bool = True
-    server_timing: bool = True
 
 
-class LeanHistogram(Histogram):
-    """A histogram that finds its bucket by bisection and checks nothing on the way."""
+class Series(NamedTuple):
+    """What requests of the same labels are counted in; None where a part is off."""
 
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        """Count *amount*; exemplars, which multiprocess mode cannot keep, are ignored."""
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
-        self._sum.inc(amount)
+    count_request: Observe | None
+    observe_app: Observe | None
+    observe_queue: Observe | None
 
 
-class Series:
-    """What one kind of request is counted in: the metrics' children for its labels."""
+class SeriesByLabels(dict[Labels, Series]):
+    """Where requests are counted, looked up in the metrics when labels come for the first time."""
 
-    __slots__ = ("duration", "queue", "total")
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
+        self._metrics = metrics
 
-    def __init__(
-        self, duration: Histogram | None, total: Counter | None, queue: Histogram | None
-    ) -> None:
-        self.duration, self.total, self.queue = duration, total, queue
-
-    def observe(self, app_s: float, queue_s: float | None) -> None:
-        """Count a request that took *app_s* seconds, *queue_s* after it was sent if known."""
-        if self.duration is not None and self.total is not None:
-            self.duration.observe(app_s)
-            self.total._value.inc(1)
-        if self.queue is not None and queue_s is not None:
-            self.queue.observe(queue_s)
+    def __missing__(self, labels: Labels) -> Series:
+        """Make the series of *labels*; only requests that tell their queue time have one for it."""
+        method, group, status, queued, extra = labels
+        metrics = self._metrics
+        count_request = observe_app = observe_queue = None
+        if metrics.total is not None and metrics.duration is not None:
+            count_request = metrics.total.labels(method, status, *extra)._value.inc
+            observe_app = observer(metrics.duration.labels(method, group, status, *extra))
+        if metrics.queue is not None and queued:
+            observe_queue = observer(metrics.queue.labels(group))
+        series = self[labels] = Series(count_request, observe_app, observe_queue)
+        return series
 
 
 class Metrics:
@@ -74,11 +79,11 @@ class Metrics:
         extra: Mapping[str, str],
         parts: Parts,
     ) -> None:
+        """Make the metrics, with *group* and the names of *extra* as labels."""
         self.default_extra = tuple(extra.values())
-        self._series: dict[tuple[str, ...], Series] = {}
         self.duration = self.total = self.exceptions = self.queue = self.in_flight = None
         if parts.requests:
-            self.duration = LeanHistogram(
+            self.duration = Histogram(
                 "flask_http_request_duration_seconds",
                 "Flask HTTP request duration in seconds",
                 ("method", group, "status", *extra),
@@ -87,7 +92,7 @@ class Metrics:
             )
             self.total, self.exceptions = _counters(registry, ("method", "status", *extra))
         if parts.queue_time:
-            self.queue = LeanHistogram(
+            self.queue = Histogram(
                 "flask_http_request_queue_seconds",
                 "From the client's sending a request to the start of its handling, in seconds",
                 (group,),
@@ -101,18 +106,12 @@ class Metrics:
                 multiprocess_mode="livesum",
                 registry=registry,
             )
+        self.series = SeriesByLabels(self)
+        FILES.follow(self)
 
-    def series(self, method: str, group: str, status: str, extra: tuple[str, ...]) -> Series:
-        """Return where requests of these labels are counted; *extra* are default labels."""
-        key = (method, group, status, *extra)
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = Series(
-                self.duration and self.duration.labels(*key),
-                self.total and self.total.labels(method, status, *extra),
-                self.queue and self.queue.labels(group),
-            )
-        return series
+    def forget_cells(self) -> None:
+        """Look up every series anew: its values have moved."""
+        self.series.clear()
 
     def count_exception(self, method: str, extra: tuple[str, ...]) -> None:
         """Count a request that ended in an exception."""
