@@ -33,7 +33,7 @@ from swarmscope.stack.supervision import (
 from swarmscope.stack.tools import GET_GRAFANA, GET_PROMETHEUS, find_grafana, find_prometheus
 
 START_S = 90.0  # a first start of Grafana on a slow machine takes half of that
-STOP_S = 180.0  # more than all services may take one after the other
+STOP_MARGIN_S = 30.0
 POLL_S = 0.05
 LOG_LINES = 15
 
@@ -121,6 +121,7 @@ def _record(mark: str, pid: int, socket: Path, plan: Plan) -> Record:
         pid=pid,
         socket=str(socket),
         database=next(s.url for s in plan.services if s.name == "postgres") or "",
+        stop_s=sum(service.stop_s for service in plan.services) + STOP_MARGIN_S,
         urls={service.name: service.url for service in plan.services},
         checks={service.name: service.check for service in plan.services},
         absent=plan.absent,
@@ -214,7 +215,7 @@ def _shut_down(record: Record, show: Show) -> None:
         supervisor.shut_down()
     except OSError:  # the socket is gone
         psutil.Process(record.pid).terminate()
-    deadline = time.monotonic() + STOP_S
+    deadline = time.monotonic() + record.stop_s
     while record.is_alive() and time.monotonic() < deadline:
         for name, pid in pids.items():
             show(name, "stopping" if psutil.pid_exists(pid) else "stopped", "")

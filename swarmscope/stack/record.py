@@ -19,6 +19,7 @@ from swarmscope.stack.supervision import MARK
 class Record:
     """A start: its mark, supervisord's process and socket, and what there is to tell of services.
 
+    Its services may take *stop_s* seconds to stop.
     *urls*, *checks* and *absent* are by service name; *absent* says how to get what is missing.
     """
 
@@ -26,6 +27,7 @@ class Record:
     pid: int
     socket: str
     database: str
+    stop_s: float
     urls: Mapping[str, str | None] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)

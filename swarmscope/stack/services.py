@@ -17,7 +17,7 @@ from swarmscope.stack.secrets import OWNER
 from swarmscope.stack.settings import Settings
 from swarmscope.stack.tools import Grafana
 
-LOCUST_STOP_S = 60  # its users finish what they do, its journals go to the database
+LOCUST_STOP_S = 30.0  # for its users to finish what they do; then journals go to the database
 DATABASE_READY = "database"  # what services wait for that need the schema, not only a server
 NEEDED_FILES = (
     "api/gunicorn.conf.py",
@@ -46,7 +46,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
-    stop_s: int = 20
+    stop_s: float = 20
     user: str | None = None
 
 
@@ -113,6 +113,7 @@ def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
     """Return Grafana, provisioned from the checkout, viewable by everybody on this machine."""
     port, data = settings.ports["GRAFANA_PORT"], home / "grafana"
     (data / "grafana.ini").touch()  # else it would read what its installation was given
+    (data / "plugins").mkdir(exist_ok=True)
     common = dotenv_values(settings.checkout / "grafana/grafana.env", interpolate=False)
     for name in ("admin_password", "secret_key"):
         home.secret(name)
@@ -173,7 +174,7 @@ def locust_master(settings: Settings, home: Home) -> Service:
             or settings.url("GRAFANA_PORT", "/d/swarm"),
             "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
         },
-        stop_s=LOCUST_STOP_S,
+        stop_s=LOCUST_STOP_S + settings.locust_drain_s,
     )
 
 
@@ -188,7 +189,7 @@ def locust_workers(settings: Settings, home: Home) -> list[Service]:
             check=f"connected:{master}",
             after=(DATABASE_READY,),
             environment=_runs_database(settings, home),
-            stop_s=LOCUST_STOP_S,
+            stop_s=LOCUST_STOP_S + settings.locust_drain_s,
         )
         for number in range(1, settings.locust_workers + 1)
     ]

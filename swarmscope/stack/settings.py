@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ PORTS = {  # setting: (default, who listens there)
 }
 LARGEST_PORT = 65535
 MOST_WORKERS = 256
+DRAIN_S = 30.0  # Locust's own default
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Settings:
     home: Path
     grafana_home: Path | None
     locust_workers: int
+    locust_drain_s: float
     ports: Mapping[str, int]
     environment: Mapping[str, str]
 
@@ -51,6 +54,7 @@ def read_settings(directory: Path, environ: Mapping[str, str]) -> Settings:
         home=home_directory(directory, environment),
         grafana_home=_path(directory, grafana_home) if grafana_home else None,
         locust_workers=_number(environment, "LOCUST_WORKERS", _cores(), MOST_WORKERS),
+        locust_drain_s=_seconds(environment, "LOCUST_DRAIN_TIME", DRAIN_S),
         ports=_ports(environment),
         environment=environment,
     )
@@ -89,6 +93,17 @@ def _number(environment: Mapping[str, str], name: str, default: int, largest: in
     if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= largest:
         raise StackError(f"{name}={value}: a whole number from 1 to {largest} is expected")
     return int(value)
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    value = environment.get(name) or str(default)
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise StackError(f"{name}={value}: a number of seconds is expected")
+    return seconds
 
 
 def _ports(environment: Mapping[str, str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ else's, a start time moves with the clock, and a name proves nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import signal
@@ -94,7 +95,7 @@ def _program(service: Service, priority: int) -> dict[str, str]:
         "startsecs": "1",
         "startretries": str(RETRIES),
         "stopsignal": service.stop_signal,
-        "stopwaitsecs": str(service.stop_s),
+        "stopwaitsecs": str(math.ceil(service.stop_s)),
         "killasgroup": "true",
         "redirect_stderr": "true",
         "stdout_logfile": f"%(here)s/logs/{service.name}.log",

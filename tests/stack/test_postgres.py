@@ -1,0 +1,113 @@
+"""The embedded cluster: who may enter it, and what interrupts may do to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.waiting import free_port, poll_until
+
+from swarmscope.stack.postgres import SUPERUSER, Cluster, binary
+from swarmscope.stack.probes import passes
+
+
+@contextmanager
+def served(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve *cluster* until the block ends."""
+    server = cluster.start(cluster.directory / "log")
+    try:
+        poll_until(lambda: passes(f"postgres:{cluster.port}", server.pid), "PostgreSQL to answer")
+        yield server
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(20)
+
+
+def connect(cluster: Cluster, **parameters: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect as the superuser unless *parameters* say otherwise."""
+    return psycopg.connect(
+        **{
+            "host": "127.0.0.1",
+            "port": str(cluster.port),
+            "user": SUPERUSER,
+            "dbname": "postgres",
+            "passfile": str(cluster.passfile),
+            **parameters,
+        }
+    )
+
+
+def test_nobody_enters_without_the_password(cluster: Cluster) -> None:
+    """Local connections are not trusted, and the password is sent as a SCRAM proof."""
+    with connect(cluster) as connection:
+        rules = connection.execute("SELECT DISTINCT auth_method FROM pg_hba_file_rules").fetchall()
+        assert rules == [("scram-sha-256",)]
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        connect(cluster, passfile="/nonexistent", password="guess")
+
+
+def test_a_second_initialisation_changes_nothing(cluster: Cluster) -> None:
+    """The password that the data knows stays the one in the file."""
+    before = cluster.passfile.read_text()
+
+    cluster.initialise()
+
+    assert cluster.passfile.read_text() == before
+
+
+def test_an_interrupted_initialisation_starts_over(tmp_path: Path) -> None:
+    """What initdb left half done is never taken for a cluster."""
+    cluster = Cluster(tmp_path / "postgres", free_port())
+    (cluster.directory / "data.new").mkdir(parents=True)
+    (cluster.directory / "data.new/PG_VERSION").write_text("16\n")
+
+    cluster.initialise()
+
+    assert (cluster.data / "global/pg_control").exists()
+    assert not (cluster.directory / "data.new").exists()
+    assert not (cluster.directory / "pwfile").exists()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root has a directory that postgres cannot enter"
+)
+def test_root_may_keep_it_in_a_directory_of_its_own(tmp_path: Path) -> None:
+    """Under a 0700 directory the server runs, as nobody, and with one capability at most."""
+    tmp_path.chmod(0o700)
+    cluster = Cluster(tmp_path / "postgres", free_port())
+    cluster.initialise()
+
+    with served(cluster) as server, connect(cluster) as connection:
+        status = Path(f"/proc/{server.pid}/status").read_text().splitlines()
+        fields = dict(line.split(":\t", 1) for line in status)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+    assert set(fields["Uid"].split()) == {"65534"}
+    assert int(fields["CapBnd"], 16) == int(fields["CapEff"], 16)
+    assert int(fields["CapEff"], 16).bit_count() == 1
+    assert fields["NoNewPrivs"] == "1"
+
+
+def test_a_pid_that_became_somebody_elses(tmp_path: Path) -> None:
+    """After a loss of power the server's old pid may be any program's: that must not stop it."""
+    cluster = Cluster(tmp_path / "postgres", free_port())
+    cluster.initialise()
+    (cluster.data / "postmaster.pid").write_text(f"{os.getpid()}\n{cluster.data}\n")
+
+    cluster.forget_dead_server()
+
+    assert not (cluster.data / "postmaster.pid").exists()
+
+
+def test_the_server_is_known_by_its_directory(cluster: Cluster) -> None:
+    """A server that is alive is found, and its clients' programs are those of the wheel."""
+    pid = cluster.server_pid()
+
+    assert pid is not None
+    assert Path(f"/proc/{pid}/exe").resolve() == binary("postgres").resolve()

@@ -1,0 +1,61 @@
+"""Where settings come from, and what is made of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.settings import PORTS, read_settings
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """Without `.env` and environment everything has its documented default."""
+    settings = read_settings(tmp_path, {})
+
+    assert settings.home == tmp_path / ".swarmscope"
+    assert settings.ports == {name: default for name, (default, _) in PORTS.items()}
+    assert settings.locust_workers >= 1
+    assert settings.grafana_home is None
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    """As in Compose: what is exported wins, what is empty counts as not set."""
+    (tmp_path / ".env").write_text(
+        "API_PORT=5001\nexport LOCUST_WEB_PORT='8090' # mine\nGRAFANA_PORT=\nSWARMSCOPE_HOME=data\n"
+    )
+
+    settings = read_settings(tmp_path, {"API_PORT": "5002", "PROMETHEUS_PORT": ""})
+
+    assert settings.home == tmp_path / "data"
+    assert settings.ports["API_PORT"] == 5002
+    assert settings.ports["LOCUST_WEB_PORT"] == 8090
+    assert settings.ports["GRAFANA_PORT"] == 3000
+    assert settings.ports["PROMETHEUS_PORT"] == 9090
+    assert settings.environment["API_PORT"] == "5002"
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
+def test_a_bad_number_of_seconds(tmp_path: Path, value: str) -> None:
+    """It would become a time that supervisord cannot wait for."""
+    with pytest.raises(StackError, match=f"^LOCUST_DRAIN_TIME={value}: a number of seconds"):
+        read_settings(tmp_path, {"LOCUST_DRAIN_TIME": value})
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    """It is told by its name, not by a traceback."""
+    (tmp_path / ".env").write_bytes(b"API_PORT=\xff\n")
+
+    with pytest.raises(StackError, match=r"\.env cannot be read"):
+        read_settings(tmp_path, {})
+
+
+def test_the_example_lists_every_port(root: Path) -> None:
+    """`.env.example` and the launcher's table are one fact in two places."""
+    listed = dict(re.findall(r"^#(\w+)=(.*)$", (root / ".env.example").read_text(), re.MULTILINE))
+
+    for name, (default, _) in PORTS.items():
+        assert listed[name] in (str(default), "")  # "" where Compose has another default
+    assert {"LOCUST_WORKERS", "SWARMSCOPE_HOME", "GRAFANA_HOME"} <= set(listed)

@@ -1,0 +1,57 @@
+"""What supervisord makes of the configuration that is written for it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from swarmscope.stack.home import Home
+from swarmscope.stack.services import Service
+from swarmscope.stack.supervision import socket_path, write_configuration
+
+AWKWARD = ["a b", "50%", "x ;y", "x #y", "#z", ";", "it's", 'say "so"', "back\\slash", "é", "$HOME"]
+
+
+@pytest.mark.parametrize("directory", ["home", "my home #1 ;2", 'it\'s "mine"'])
+def test_a_command_arrives_word_for_word(tmp_path: Path, directory: str) -> None:
+    """Its words, environment, log and secret survive supervisord's parser in any home."""
+    home = Home(tmp_path / directory)
+    home.make()
+    service = Service(
+        name="odd",
+        command=("program", *AWKWARD),
+        check="http:1/",
+        environment={"ODD": " ".join(AWKWARD)},
+        secrets={"SECRET": "aZ09-_"},
+        stop_s=7.5,
+    )
+
+    path = write_configuration(home, home / "supervisord.sock", [service])
+
+    options = ServerOptions()
+    options.realize(["-c", str(path)])
+    program = options.process_group_configs[0].process_configs[0]
+    assert shlex.split(program.command) == [
+        "/usr/bin/env",
+        f"ODD={' '.join(AWKWARD)}",
+        "program",
+        *AWKWARD,
+    ]
+    assert program.environment == {"SECRET": "aZ09-_"}
+    assert program.stdout_logfile == str(home.log("odd"))
+    assert program.stopwaitsecs == 8
+    assert options.configroot.supervisord.server_configs[0]["file"] == str(
+        home / "supervisord.sock"
+    )
+
+
+def test_a_long_path_moves_the_socket(tmp_path: Path) -> None:
+    """A socket's path has at most 108 bytes; a character may take several of them."""
+    short, long = Home(Path("/srv/app")), Home(Path("/srv") / ("é" * 40))
+
+    assert socket_path(short, "mark") == Path("/srv/app/supervisord.sock")
+    assert len(bytes(socket_path(long, "0" * 32))) < 104 - len(".4194304")
+    assert socket_path(long, "one") != socket_path(long, "two")
