@@ -13,14 +13,14 @@ import psycopg
 
 Connection = psycopg.Connection[Any]
 
-SPAN = timedelta(minutes=10)  # of a run, to a transaction
+SPAN = timedelta(minutes=2)  # of a run, to a transaction
 
 
 def compact(connection: Connection, run_id: datetime) -> int:
     """Join the rows of each window of 10 s and 60 s of a run; return how many rows that made.
 
     Does nothing to a run of which more may come: it runs, or a worker has not delivered its end.
-    *connection* is in autocommit mode; each ten minutes of the run are a transaction, so this may
+    *connection* is in autocommit mode; each two minutes of the run are a transaction, so this may
     be interrupted, repeated, and done by several at once.
     """
     joined = 0

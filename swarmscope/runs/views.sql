@@ -142,20 +142,24 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             CASE WHEN width_s IS NULL THEN merged.since
                 ELSE date_bin(make_interval(secs => slot_s(width_s)), h.time, 'epoch')
             END AS slot
-        FROM tile JOIN histogram h
-            ON h.run_id = run AND h.resolution = tile.resolution
-                AND h.time >= tile.starts AND h.time < tile.ends
-        WHERE h.part = ANY (parts) AND (merged.names IS NULL OR h.name = ANY (merged.names))
+        FROM tile CROSS JOIN LATERAL (
+            SELECT * FROM histogram i
+            WHERE i.run_id = run AND i.resolution = tile.resolution
+                AND i.time >= tile.starts AND i.time < tile.ends AND i.part = ANY (parts)
+                AND (merged.names IS NULL OR i.name = ANY (merged.names))
+            OFFSET 0  -- tile by tile: joined at once, every row of the run would be read
+        ) h
     ), numbered AS (  -- one integer is cheaper to group by than four columns
         SELECT found.*, dense_rank() OVER (
             ORDER BY slot, found.name COLLATE "C", found.request_type COLLATE "C", found.part
         ) AS number
         FROM found
-    ), bar AS (
+    ), bar AS (  -- sorted first: of joined rows each is in order already, which sorts in no time
         SELECT number, bucket, sum(bucket_count)::double precision AS bucket_count
         FROM (
             SELECT number, unnest(n.buckets) AS bucket, unnest(counts) AS bucket_count
             FROM numbered n
+            ORDER BY number, bucket
         ) _
         GROUP BY number, bucket
     ), curve AS (
@@ -396,27 +400,34 @@ LANGUAGE sql AS $$
         HAVING count(*) > 1
     ), taken AS (
         DELETE FROM histogram_closed h USING crowded c
-        WHERE h.run_id = run AND h.resolution = c.resolution AND h.time = c.time
-            AND h.name = c.name AND h.request_type = c.request_type AND h.part = c.part
+        WHERE h.run_id = run AND h.resolution = ANY (resolutions)
+            AND h.time >= compact.since AND h.time < compact.until
+            AND (h.resolution, h.time, h.name, h.request_type, h.part)
+                = (c.resolution, c.time, c.name, c.request_type, c.part)
         RETURNING h.*
-    ), bar AS (
-        SELECT resolution, time, name, request_type, part, bucket, sum(n)::integer AS n
-        FROM (
-            SELECT resolution, time, name, request_type, part, unnest(buckets) AS bucket,
-                unnest(counts) AS n
-            FROM taken
-        ) _
-        GROUP BY resolution, time, name, request_type, part, bucket
-    ), bars AS (
-        SELECT resolution, time, name, request_type, part,
-            array_agg(bucket ORDER BY bucket) AS buckets, array_agg(n ORDER BY bucket) AS counts
-        FROM bar
-        GROUP BY resolution, time, name, request_type, part
-    ), total AS (
-        SELECT resolution, time, name, request_type, part, sum(sum_ms) AS sum_ms,
-            max(max_ms) AS max_ms, sum(count)::integer AS count, sum(failures)::integer AS failures
+    ), numbered AS (
+        SELECT taken.*, dense_rank() OVER (
+            ORDER BY resolution, time, name COLLATE "C", request_type COLLATE "C", part
+        ) AS number
         FROM taken
-        GROUP BY resolution, time, name, request_type, part
+    ), bar AS (
+        SELECT number, bucket, sum(n)::integer AS n
+        FROM (
+            SELECT number, unnest(buckets) AS bucket, unnest(counts) AS n FROM numbered
+            ORDER BY number, bucket
+        ) _
+        GROUP BY number, bucket
+    ), bars AS (
+        SELECT number, array_agg(bucket ORDER BY bucket) AS buckets,
+            array_agg(n ORDER BY bucket) AS counts
+        FROM bar
+        GROUP BY number
+    ), total AS (
+        SELECT number, min(resolution) AS resolution, min(time) AS time, min(name) AS name,
+            min(request_type) AS request_type, min(part) AS part, sum(sum_ms) AS sum_ms,
+            max(max_ms) AS max_ms, sum(count)::integer AS count, sum(failures)::integer AS failures
+        FROM numbered
+        GROUP BY number
     ), joined AS (
         INSERT INTO histogram_closed (
             run_id, time, sum_ms, max_ms, count, failures, resolution, name, request_type, part,
@@ -424,7 +435,7 @@ LANGUAGE sql AS $$
         )
         SELECT run, time, sum_ms, max_ms, count, failures, resolution, name, request_type, part,
             buckets, counts
-        FROM total JOIN bars USING (resolution, time, name, request_type, part)
+        FROM total JOIN bars USING (number)
         RETURNING 1
     )
     SELECT count(*) FROM joined
