@@ -139,7 +139,7 @@ class Meter:
                 return
             if self._excluded_paths and self._is_excluded(flask_request.path):
                 return
-            rule = flask_request.url_rule
+            rule = marks.get("url_rule")
             if rule is not None:
                 group = self._group(flask_request) if self._group else rule.rule
         method = environ["REQUEST_METHOD"]
