@@ -29,7 +29,7 @@ def answer(error: HTTPException) -> Response:
         if name != "Content-Type":
             response.headers.add(name, text)
     body = Error(error.name, error.description or error.name)
-    response.data = msgspec.json.encode(body)
+    response.data = msgspec.json.encode(body) + b"\n"
     response.mimetype = "application/json"
     return response
 

@@ -134,4 +134,4 @@ def _document() -> dict[str, Any]:
     }
 
 
-_DOCUMENT = msgspec.json.encode(_document())
+_DOCUMENT = msgspec.json.encode(_document()) + b"\n"
