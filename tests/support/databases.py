@@ -28,5 +28,6 @@ def fresh_runs_database(cluster: Cluster) -> Iterator[str]:
         admin.execute(f"CREATE DATABASE {name}")
         with psycopg.connect(superuser_dsn(cluster, name), autocommit=True) as connection:
             migrate(connection)
-        yield superuser_dsn(cluster, name)
+    yield superuser_dsn(cluster, name)
+    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:  # anew: tests restart
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

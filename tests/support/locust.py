@@ -181,10 +181,9 @@ class Field:
         for directory in Path("/proc").iterdir():
             if directory.name.isdecimal():
                 with contextlib.suppress(OSError):
-                    command = (directory / "cmdline").read_bytes().split(b"\0")
-                    if b"swarmscope.client.shipper" in command:
-                        if str(self.journals).encode() in command:
-                            found.append(int(directory.name))
+                    command = set((directory / "cmdline").read_bytes().split(b"\0"))
+                    if {b"swarmscope.client.shipper", str(self.journals).encode()} <= command:
+                        found.append(int(directory.name))
         return found
 
     def clean_up(self) -> None:

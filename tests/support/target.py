@@ -1,7 +1,8 @@
 """A small HTTP server that swarms are let loose on: it counts what it answers.
 
-``GET /slow/MS…`` answers after MS milliseconds, ``/status/CODE…`` with that status, ``/count`` with
-the number of requests answered, everything else at once. Answers carry Server-Timing.
+``GET /slow/MS…`` answers after MS milliseconds, ``/status/CODE…`` with that status, ``/count/PATH``
+with the number of requests to PATH answered (of all without a path), everything else at once.
+Answers carry Server-Timing.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import asyncio
 import contextlib
 import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from support.processes import clean_environment, running
 from support.waiting import free_port, poll_until, port_answers
@@ -29,9 +32,9 @@ class Target:
         """Its address, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
-    def answered(self) -> int:
-        """Return how many requests it has answered."""
-        with urllib.request.urlopen(f"{self.url}/count", timeout=10) as answer:
+    def answered(self, path: str = "") -> int:
+        """Return how many requests it has answered, to *path* or altogether."""
+        with urllib.request.urlopen(f"{self.url}/count{path}", timeout=10) as answer:
             return int(answer.read())
 
 
@@ -47,7 +50,7 @@ def running_target(directory: Path) -> Iterator[Target]:
 
 
 class _Connection(asyncio.Protocol):
-    answered = 0
+    answered: ClassVar[Counter[str]] = Counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -71,9 +74,12 @@ class _Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(delay, self._answer, kind, argument)
 
     def _answer(self, kind: str, argument: str) -> None:
-        if kind != "count":
-            _Connection.answered += 1
-        body = str(_Connection.answered).encode()
+        if kind == "count":
+            count = self.answered[argument] if argument else self.answered.total()
+        else:
+            self.answered[f"{kind}/{argument}"] += 1
+            count = 0
+        body = str(count).encode()
         status = argument[:3] if kind == "status" else "200"
         self.transport.write(
             b"HTTP/1.1 %s OK\r\nServer-Timing: queue;dur=0.010, app;dur=0.020\r\n"

@@ -1,0 +1,245 @@
+"""Sent = stored, once each, whatever happens to the database, the shipper or a worker.
+
+Each fault has a short form, and a full-length one in ``make proofs`` that prints its figures.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.databases import fresh_runs_database, superuser_dsn
+from support.locust import Field, locust_field, scenario
+from support.target import Target
+from support.waiting import free_port, poll_until
+
+from swarmscope.stack.postgres import Cluster
+
+FULL = pytest.mark.proof
+PER_PROCESS = """
+import os
+
+class Visitor(Visitor):
+    @task
+    def visit(self):
+        self.client.get(f"/fast/{os.getpid()}")
+"""
+
+
+@dataclass
+class Server:
+    """A PostgreSQL server that a test may mistreat."""
+
+    cluster: Cluster
+    process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.process = self.cluster.start(self.cluster.directory / "log")
+        poll_until(self._answers, "PostgreSQL to answer", seconds=60)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(superuser_dsn(self.cluster)).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Shut it down as `down` does."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+    def kill(self) -> None:
+        """Kill it, and every process that serves a connection."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in [self.process.pid, *map(int, children.split())]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def pause(self) -> None:
+        """Stop it and all that serves a connection in their tracks."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: int) -> None:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in [self.process.pid, *map(int, children.split())]:
+            os.kill(pid, number)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a PostgreSQL of this module's own."""
+    directory = tmp_path_factory.mktemp("postgres")
+    for parent in (directory, *directory.parents[:2]):
+        os.chmod(parent, 0o755)  # as root the server runs as somebody else
+    cluster = Cluster(directory, free_port())
+    cluster.initialise()
+    server = Server(cluster, cluster.start(directory / "log"))
+    poll_until(server._answers, "PostgreSQL to answer", seconds=60)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def field(tmp_path: Path, target: Target, server: Server) -> Iterator[Field]:
+    """Return a place for Locust processes, with a database of `server`."""
+    with (
+        fresh_runs_database(server.cluster) as database,
+        locust_field(tmp_path, target.url, database) as place,
+    ):
+        yield place
+
+
+def rate(target: Target, seconds: float) -> float:
+    """Return the requests/s that the target answers over the next *seconds*."""
+    before, start = target.answered(), time.monotonic()
+    time.sleep(seconds)
+    return (target.answered() - before) / (time.monotonic() - start)
+
+
+def figures(field: Field, sent: int) -> dict[str, int]:
+    """Return what was sent, stored, stored twice and lost."""
+    ((stored, different),) = field.query("SELECT count(*), count(DISTINCT trace_id) FROM request")
+    return {"sent": sent, "stored": stored, "twice": stored - different, "lost": sent - different}
+
+
+def assert_conserved(field: Field, sent: int, what: str, **more: float) -> None:
+    """Check that rows, histograms and the workers' tallies hold every request once."""
+    found = figures(field, sent)
+    print(f"\n{what}: {found} { ({name: round(value, 1) for name, value in more.items()}) }")
+    assert found == {"sent": sent, "stored": sent, "twice": 0, "lost": 0}
+    for resolution in (1, 10, 60):
+        counted = field.value(
+            "SELECT sum(count) FROM histogram WHERE resolution = %s AND part = 'total'"
+            " AND name = ''",
+            resolution,
+        )
+        assert counted == sent
+    assert field.value("SELECT sum(samples) FROM run_worker") == sent
+    assert field.query("SELECT status, complete FROM run") == [("finished", True)]
+    assert field.waiting() == []
+
+
+def run_through(field: Field, target: Target, what: str, seconds: float, breaks, mends) -> None:
+    """Let a swarm run while the database is away for *seconds*."""
+    before = target.answered()
+    file = scenario(field.directory)
+    options = ("-u", 8, "-r", 100, "--processes", 2, "--master-bind-port", field.master_port)
+    locust = field.headless(file, *options, "--master-port", field.master_port, "-t", seconds + 5)
+    poll_until(lambda: field.value("SELECT count(*) FROM request") > 0, "the first rows")
+    usual = rate(target, min(2, seconds / 2))
+    breaks()
+    during = rate(target, seconds)
+    mends()
+    assert locust.process.wait(120) == 0, locust.text()
+    sent = target.answered() - before
+    assert_conserved(field, sent, what, rate_before=usual, rate_during=during)
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=[FULL, pytest.mark.timeout(300)])])
+def test_a_stopped_database(field: Field, target: Target, server: Server, seconds):
+    """The database is shut down and started again in mid-swarm."""
+    run_through(field, target, f"stopped {seconds} s", seconds, server.stop, server.start)
+
+
+@pytest.mark.parametrize("seconds", [1, pytest.param(10, marks=[FULL, pytest.mark.timeout(300)])])
+def test_a_killed_database(field: Field, target: Target, server: Server, seconds):
+    """The database is killed in mid-transaction and recovers."""
+    run_through(field, target, f"killed, away {seconds} s", seconds, server.kill, server.start)
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=[FULL, pytest.mark.timeout(300)])])
+def test_a_hanging_database(field: Field, target: Target, server: Server, seconds):
+    """The database takes connections but answers nothing for a while."""
+    run_through(field, target, f"hanging {seconds} s", seconds, server.pause, server.resume)
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=[FULL, pytest.mark.timeout(300)])])
+def test_a_database_that_comes_later(field: Field, target: Target, server: Server, seconds):
+    """The swarm starts first; the database, empty, appears in its middle."""
+    before = target.answered()
+    name = psycopg.conninfo.conninfo_to_dict(field.database)["dbname"]
+    with psycopg.connect(superuser_dsn(server.cluster), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    locust = field.headless(scenario(field.directory), "-u", 4, "-r", 100, "-t", seconds + 3)
+    poll_until(lambda: target.answered() > before, "requests")
+    usual = rate(target, seconds)
+    with psycopg.connect(superuser_dsn(server.cluster), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    assert locust.process.wait(120) == 0, locust.text()
+    sent = target.answered() - before
+    assert_conserved(field, sent, f"absent for the first {seconds} s", rate_before=usual)
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=[FULL, pytest.mark.timeout(300)])])
+def test_a_shipper_killed_again_and_again(field: Field, target: Target, seconds):
+    """Shippers are killed at random instants; another one takes over each time."""
+    before = target.answered()
+    file = scenario(field.directory, wait=0.005)
+    locust = field.headless(file, "-u", 8, "-r", 100, "-t", seconds)
+    dice = random.Random(4)
+    kills = 0
+    while locust.process.poll() is None and "Shutting down" not in locust.text():
+        for pid in field.shippers():
+            time.sleep(dice.uniform(0, 0.6))
+            kills += _kill(pid)
+        time.sleep(0.02)
+    assert locust.process.wait(120) == 0, locust.text()
+    sent = target.answered() - before
+    assert kills >= seconds / 2
+    assert_conserved(field, sent, f"shipper killed for {seconds} s", kills=kills)
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(20, marks=[FULL, pytest.mark.timeout(300)])])
+def test_a_killed_worker(field: Field, target: Target, seconds):
+    """A killed worker loses the last tenth of a second, and nothing of the others."""
+    file = scenario(field.directory, more=PER_PROCESS)
+    master = field.master(file, 2)
+    master.start(8)
+    first, second = field.started[1:]
+    time.sleep(seconds)
+    pace = rate(target, 1) / 2
+    first.end(signal.SIGKILL)
+    done = master.done()
+    poll_until(lambda: master.done() > done + 50, "the other worker's requests")
+    master.stop()
+    master.end()
+    poll_until(lambda: not field.waiting(), "the journals to be delivered")
+
+    sent, stored = [], []
+    for pid in (first.process.pid, second.process.pid):
+        sent.append(target.answered(f"/fast/{pid}"))
+        stored.append(field.value("SELECT count(*) FROM request WHERE name = %s", f"/fast/{pid}"))
+    lost = sent[0] - stored[0]
+    print(f"\nworker killed: sent {sent[0]}, lost {lost}; the other: sent {sent[1]}, lost 0")
+    assert stored[1] == sent[1]
+    assert 0 <= lost <= math.ceil(pace * 0.1) + 4  # what was in flight for its users, too
+    outcomes = field.query("SELECT outcome, stopped IS NULL FROM run_worker ORDER BY outcome")
+    assert outcomes == [("lost", True), ("stopped", False)]
+    assert field.query("SELECT status, complete FROM run") == [("finished", False)]
+    kinds = field.query("SELECT DISTINCT kind FROM events WHERE kind = 'worker_lost'")
+    assert kinds == [("worker_lost",)]
