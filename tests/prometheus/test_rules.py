@@ -5,11 +5,29 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
 
+from swarmscope.client import trust
+from swarmscope.runs.migrations import migrate
+from swarmscope.server.metrics import BUCKETS
+
 PROMTOOL = shutil.which("promtool")
-pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing")
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing")
+
+
+@pytest.fixture(scope="module")
+def rules(root):
+    """Return all rules, recording and alerting."""
+    groups = yaml.safe_load((root / "prometheus/rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+@pytest.fixture(scope="module")
+def cases(root):
+    """Return the text of the rule tests."""
+    return (root / "prometheus/rules.test.yml").read_text()
 
 
 def promtool(directory: Path, *arguments: str) -> str:
@@ -21,6 +39,7 @@ def promtool(directory: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@needs_promtool
 def test_configuration_is_valid(root):
     """Prometheus takes the file as it is, with the rules it names."""
     output = promtool(root / "prometheus", "check", "config", "prometheus.yml")
@@ -28,29 +47,62 @@ def test_configuration_is_valid(root):
     assert "1 rule files found" in output
 
 
+@needs_promtool
 def test_rules_pass_the_linter(root):
     promtool(root / "prometheus", "check", "rules", "--lint=all", "--lint-fatal", "rules.yml")
 
 
+@needs_promtool
 def test_rules_compute_what_their_tests_say(root):
     output = promtool(root / "prometheus", "test", "rules", "rules.test.yml")
 
     assert "SUCCESS" in output
 
 
-def test_every_rule_has_a_case(root):
+def test_every_rule_has_a_case(rules, cases):
     """The rule tests ask for every recording rule, or for one that is made from it."""
-    rules = [
-        rule
-        for group in yaml.safe_load((root / "prometheus/rules.yml").read_text())["groups"]
-        for rule in group["rules"]
-    ]
-    cases = (root / "prometheus/rules.test.yml").read_text()
     expressions = [rule["expr"] for rule in rules]
 
-    for rule in rules:
-        name = rule["record"]
-        assert name in cases or any(name in expression for expression in expressions), name
+    for name in (rule["record"] for rule in rules if "record" in rule):
+        asked = name in cases or any(name in expression for expression in expressions)
+        assert asked, name
+
+
+def test_every_alert_fires_in_one_case_and_tells_people_what_to_do(rules, cases):
+    """Each alert is expected by name in one case; another expects that none fires at all."""
+    alerts = [rule for rule in rules if "alert" in rule]
+
+    assert alerts
+    assert "exp_samples: []" in cases
+    for alert in alerts:
+        assert f'alertname="{alert["alert"]}", severity=' in cases, alert["alert"]
+        assert alert["labels"]["severity"] in ("critical", "warning")
+        assert alert["annotations"].keys() == {"summary", "description"}
+
+
+def test_the_objective_is_the_same_at_both_ends(rules, empty_database):
+    """Prometheus, the runs database and an edge of the server's histogram have one objective."""
+    recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        migrate(connection)
+        stored = dict(connection.execute("SELECT name, value FROM setting").fetchall())
+
+    assert recorded["swarmscope:objective_seconds"] == f"vector({stored['objective_ms'] / 1000})"
+    fail_ratio = stored["objective_fail_ratio"]
+    assert recorded["swarmscope:objective_fail_ratio"] == f"vector({fail_ratio})"
+    assert stored["objective_quantile"] == 0.95
+    assert (
+        "histogram_quantile(0.95" in recorded["job:flask_http_request_duration_seconds:p95_rate10s"]
+    )
+    assert stored["objective_ms"] / 1000 in BUCKETS
+
+
+def test_limits_of_the_generator_are_those_of_the_verdict(rules):
+    """An alert and the closing verdict on a run never disagree about what saturated means."""
+    limits = {rule["alert"]: rule["expr"].rpartition("> ")[2] for rule in rules if "alert" in rule}
+
+    assert float(limits["GeneratorBusy"]) == trust.CPU_RATIO_LIMIT
+    assert float(limits["GeneratorLags"]) == trust.LOOP_LAG_LIMIT_SECONDS
 
 
 def test_targets_of_compose_name_both_ends(root):

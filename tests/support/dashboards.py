@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from support.gunicorn import ROOT
 
+PROMETHEUS_STEP_S = 2  # the least; no point comes more often than a scrape
 DASHBOARDS = sorted((ROOT / "grafana/dashboards").glob("*.json"))
 
 
@@ -36,7 +38,7 @@ class View:
     start: float
     end: float
     variables: Mapping[str, str]
-    interval_s: int = 5
+    interval_s: int
 
     def milliseconds(self) -> tuple[int, int]:
         """Return the range as Grafana's links have it."""
@@ -104,6 +106,6 @@ def sql(text: str, view: View) -> str:
 def promql(text: str, view: View) -> str:
     """Return the expression that reaches Prometheus."""
     text = interpolated(text, view)
-    rate_s = max(view.interval_s + 2, 4 * 2)
-    text = text.replace("$__rate_interval", f"{rate_s}s")
-    return text.replace("$__interval", f"{view.interval_s}s")
+    text = text.replace("$__rate_interval", f"{4 * PROMETHEUS_STEP_S}s")
+    text = text.replace("$__range", f"{math.ceil(view.end - view.start)}s")
+    return text.replace("$__interval", f"{PROMETHEUS_STEP_S}s")

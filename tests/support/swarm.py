@@ -7,7 +7,7 @@ import json
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,12 +141,14 @@ def running_stack(
     database: str,
     scenario: Path = ROOT / "locustfiles/classic.py",
     workers: int = 2,
+    more_targets: Mapping[str, int] | None = None,
     **api_settings: str,
 ) -> Iterator[Stack]:
     """Run API, Locust master and *workers*, and Prometheus until the block ends.
 
     *database* is the connection string of a migrated runs database's owner; *api_settings* are
-    ``API_*`` variables. All files, among them a log per process, go to *directory*.
+    ``API_*`` variables, *more_targets* {job: port} for Prometheus to scrape too. All files, among
+    them a log per process, go to *directory*.
     """
     with contextlib.ExitStack() as parts, _logs_in_failures(directory):
         metrics_port = free_port()
@@ -155,7 +157,7 @@ def running_stack(
         parts.enter_context(_running_locust(directory, database, scenario, gunicorn.url, ports))
         for number in range(workers):
             parts.enter_context(_running_worker(directory, database, scenario, ports, number))
-        targets = {"api": metrics_port, "locust": ports["metrics"]}
+        targets = {"api": metrics_port, "locust": ports["metrics"], **(more_targets or {})}
         parts.enter_context(_running_prometheus(directory, targets, ports["prometheus"]))
         stack = Stack(
             api=gunicorn.url,
