@@ -180,6 +180,12 @@ def test_both_workers_took_part(stack):
     assert workers == (2,)
 
 
+def test_the_log_links_to_the_dashboard_where_it_is_published(project):
+    link = f"http://localhost:{project.settings['GRAFANA_PORT']}/d/swarm?var-run="
+
+    assert link in project.compose("logs", "--no-color", "locust")
+
+
 def test_grafana_reads_both_ends(project):
     """Through its own data sources, as anybody who opens a dashboard."""
     grafana = f"http://127.0.0.1:{project.settings['GRAFANA_PORT']}"

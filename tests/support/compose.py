@@ -15,6 +15,7 @@ from support.gunicorn import ROOT
 from support.processes import clean_environment
 
 LONGEST_COMMAND_S = 300
+LONGEST_PULL_S = 120
 
 
 def need_compose() -> None:
@@ -24,7 +25,7 @@ def need_compose() -> None:
 
 
 def need_engine(images: list[str]) -> None:
-    """Skip the test where no Docker engine answers or an image can neither be found nor pulled."""
+    """Skip the test where no Docker engine answers or an image can be neither found nor pulled."""
     need_compose()
     if not _succeeds("info"):
         pytest.skip("no Docker engine answers")
@@ -35,7 +36,11 @@ def need_engine(images: list[str]) -> None:
 
 def _succeeds(*arguments: str) -> bool:
     command = ["docker", *arguments]
-    return not subprocess.run(command, capture_output=True, timeout=LONGEST_COMMAND_S).returncode
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=LONGEST_PULL_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _docker(*arguments: str) -> str:
