@@ -79,12 +79,13 @@ class ArbiterCollector(Collector):
     def _cpu(self, workers: list[Any]) -> Metric:
         text = "CPU time, user and system, of a slot's worker and of those before it"
         family = CounterMetricFamily("gunicorn_worker_cpu_seconds", text, labels=["slot"])
-        used = self._slots.finished_cpu_s.copy()
+        used, reported = self._slots.finished_cpu_s.copy(), self._reported_cpu_s
         for worker in workers:
             used[worker.slot] += cpu_seconds(worker.pid)
-        for slot, seconds in sorted(used.items()):  # a worker may be gone and not yet in the sums
-            self._reported_cpu_s[slot] = max(seconds, self._reported_cpu_s.get(slot, 0.0))
-            family.add_metric([str(slot)], self._reported_cpu_s[slot])
+        for slot in sorted(used.keys() | reported.keys()):
+            # a worker may be gone from the list and not yet in the sums
+            reported[slot] = max(used[slot], reported.get(slot, 0.0))
+            family.add_metric([str(slot)], reported[slot])
         return family
 
     def _memory(self, workers: list[Any]) -> Metric:

@@ -1,0 +1,67 @@
+"""A service to be measured: its handlers sleep, burn, stream, fail and die on request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from flask import Flask, Response
+
+from swarmscope.server import instrument
+
+
+def create_app() -> Flask:
+    """Build it, instrumented."""
+    app = Flask(__name__)
+    stopwatch: list[float] = []
+
+    @app.get("/pid")
+    def pid() -> dict[str, int]:
+        return {"pid": os.getpid()}
+
+    @app.get("/sleep/<int:ms>")
+    def sleep(ms: int) -> dict[str, int]:
+        time.sleep(ms / 1000)
+        return {"ms": ms}
+
+    @app.get("/burn/<int:ms>")
+    def burn(ms: int) -> dict[str, int]:
+        end = time.perf_counter() + ms / 1000
+        while time.perf_counter() < end:
+            pass
+        return {"ms": ms}
+
+    @app.get("/stream/<int:ms>")
+    def stream(ms: int) -> Response:
+        def body():
+            yield "begin "
+            time.sleep(ms / 1000)
+            yield "end"
+
+        return Response(body())
+
+    @app.get("/die")
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @app.get("/stopwatch")
+    def read_stopwatch() -> list[float]:
+        return stopwatch
+
+    instrument(app, exclude=("/stopwatch",))
+    measured = app.wsgi_app
+
+    def timed(environ, start_response):
+        """Time, independently of what is tested, until the response's headers leave."""
+        started = time.perf_counter()
+
+        def answer(*response):
+            if environ["PATH_INFO"] != "/stopwatch":
+                stopwatch.append(time.perf_counter() - started)
+            return start_response(*response)
+
+        return measured(environ, answer)
+
+    app.wsgi_app = timed
+    return app
