@@ -57,13 +57,15 @@ class Course:
         self.endpoints = endpoints or set()  # those that have histograms of their own
         self.heads: dict[tuple[str, str, str | None], tuple[bytes, dict[int, Cell]]] = {}
         self.cells: dict[Endpoint, dict[int, Cell]] = {}
-        self.crowded = False
+        self.crowded = MORE_NAMES in self.endpoints
+        self.noted = self.crowded  # whether the run says so already
 
     def cells_of(self, endpoint: Endpoint) -> dict[int, Cell]:
         """Return the cells of *endpoint* by second; beyond `MOST_ENDPOINTS`, those of the rest."""
         if endpoint not in self.endpoints:
-            if len(self.endpoints) >= MOST_ENDPOINTS:
+            if len(self.endpoints) - self.crowded >= MOST_ENDPOINTS:
                 self.crowded, endpoint = True, MORE_NAMES
+                self.endpoints.add(endpoint)
             else:
                 self.endpoints.add(endpoint)
         return self.cells.setdefault(endpoint, {})
@@ -95,7 +97,7 @@ class Batch:
         return len(self.requests) // 2  # head and tail of each
 
     def take(self, payload: bytes) -> Record:
-        """Add one record; raises msgspec.DecodeError for what is none."""
+        """Add one record; raises msgspec.DecodeError or ValueError for what is none."""
         try:
             record: Record = _decode(payload)
         except msgspec.ValidationError:
@@ -105,6 +107,13 @@ class Batch:
         else:
             self.others.append(record)
         return record
+
+    def crowded(self) -> Iterator[str]:
+        """Yield, once each, the runs with more names than have histograms of their own."""
+        for run, course in self._courses.items():
+            if course.crowded and not course.noted:
+                course.noted = True
+                yield run
 
     def windows(self) -> Iterator[tuple[Key, Window]]:
         """Yield, and forget, the windows of a second that the samples fill."""
@@ -137,8 +146,9 @@ class Batch:
                     queue, app = _take_parts(cell, tally, ms, timing)
                 if finished > tally.latest_s:
                     tally.latest_s = finished
+            tail = _tail(start, ms, error, greenlet, length, queue, app, trace)
             append(head)
-            append(_tail(start, ms, error, greenlet, length, queue, app, trace))
+            append(tail)
 
     def _head(
         self, block: Samples, course: Course, sample: Sample

@@ -20,9 +20,9 @@ import msgspec
 import psycopg
 
 from swarmscope.client import rows
-from swarmscope.client.batch import Batch, Course
+from swarmscope.client.batch import MOST_ENDPOINTS, Batch, Course
 from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
-from swarmscope.client.records import End, RunStopped, WorkerStopped
+from swarmscope.client.records import End, Event, RunStopped, WorkerStopped
 from swarmscope.client.statements import apply, bury, moment
 from swarmscope.client.windows import Key, Window, Windows
 
@@ -33,6 +33,7 @@ Connection = psycopg.Connection[Any]
 MOST_ROWS = 25_000  # a transaction
 NEWBORN_SECONDS = 10.0  # a segment without a header after that will never get one
 CHUNK_ROWS = 1_000
+DAMAGED_SUFFIX = ".damaged"
 
 
 class Overtaken(Exception):
@@ -54,6 +55,7 @@ class Delivery:
     shipped_now: int = 0  # samples, by the last call of `ship`
     _courses: dict[str, Course] = field(default_factory=dict)
     _windows: Windows = field(default_factory=Windows)
+    _damaged: set[Path] = field(default_factory=set)
 
     @property
     def id(self) -> UUID:
@@ -71,7 +73,7 @@ class Delivery:
             if self.position is None:
                 self._claim(connection)
             if self.finished:
-                self._delete()
+                self._delete(segments(self.directory).get(self.journal, []))
                 return False
             return self._ship_batch(connection)
         except BaseException:
@@ -101,13 +103,10 @@ class Delivery:
         if passage.position > self.position or passage.over:
             self._write(connection, batch, passage)
             self.position, self.shipped_now = passage.position, batch.size
-            for segment in passage.passed:
-                segment.path.unlink(missing_ok=True)
+            self._delete(passage.passed)
         if not passage.more:
             self.caught_up = time.time()
-        if passage.over:
-            self.finished = True
-            self._delete()
+        self.finished = passage.over
         return passage.more
 
     def _read(self, batch: Batch, position: int) -> Passage:
@@ -147,18 +146,27 @@ class Delivery:
     def _read_frames(self, batch: Batch, passage: Passage, reader: Reader) -> None:
         """Take frames until the batch is full or the segment has no more."""
         base = reader.header.base
-        record = None
         try:
             for frame in reader.frames(max(passage.position - base, reader.header_end)):
-                record = batch.take(frame.payload)
+                self._take(batch, passage, reader.path, frame.payload)
                 passage.position = base + frame.end
                 if batch.size >= MOST_ROWS:
                     passage.more = True
                     return
-        except (JournalError, msgspec.DecodeError) as error:
-            logger.error("%s is damaged, the rest of it is lost: %s", reader.path, error)
-            passage.position, self.alive = self.size, False
-        passage.ended = isinstance(record, End)
+        except JournalError as error:  # nobody knows where the next record would begin
+            self._note_damage(reader.path, f"the rest of it is lost: {error}")
+            passage.position = self.size
+
+    def _take(self, batch: Batch, passage: Passage, path: Path, payload: bytes) -> None:
+        try:
+            passage.ended = isinstance(batch.take(payload), End)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._note_damage(path, f"a record is lost: {error}")
+
+    def _note_damage(self, path: Path, what: str) -> None:
+        if path not in self._damaged:
+            self._damaged.add(path)
+            logger.error("%s is damaged and will be kept: %s", path, what)
 
     def _write(self, connection: Connection, batch: Batch, passage: Passage) -> None:
         with connection.transaction():
@@ -172,6 +180,8 @@ class Delivery:
                 apply(record, connection, self.id)
             self._write_tallies(connection, batch)
             self._write_windows(connection, batch, passage)
+            for run in batch.crowded():
+                apply(self._note_of_crowd(run), connection, self.id)
             touched = {r.run for r in batch.others if isinstance(r, RunStopped | WorkerStopped)}
             if passage.died:
                 touched.update(bury(connection, self.id, self.header.worker, self._last_seen()))
@@ -215,14 +225,25 @@ class Delivery:
         content = [rows.window_row(self.id, key, window) for key, window in windows]
         _copy(connection, table, rows.WINDOW_COLUMNS, content)
 
+    def _note_of_crowd(self, run: str) -> Event:
+        text = (
+            f"{self.header.worker} sent requests of more than {MOST_ENDPOINTS:,} names:"
+            " the others have one histogram together"
+        )
+        return Event(run, "note", time.time(), text)
+
     def _last_seen(self) -> datetime:
         """Return when the journal was last written to, by this machine's clock."""
         files = segments(self.directory).get(self.journal, [])
         return moment(max(file.path.stat().st_mtime for file in files))
 
-    def _delete(self) -> None:
-        for segment in segments(self.directory).get(self.journal, []):
-            segment.path.unlink(missing_ok=True)
+    def _delete(self, delivered: Iterable[Segment]) -> None:
+        """Delete segments, but keep what is damaged under another name."""
+        for segment in delivered:
+            if segment.path in self._damaged:
+                segment.path.rename(segment.path.with_suffix(DAMAGED_SUFFIX))
+            else:
+                segment.path.unlink(missing_ok=True)
 
 
 @dataclass
@@ -266,7 +287,7 @@ def _courses(connection: Connection, journal: UUID) -> dict[str, Course]:
         " WHERE h.journal_id = %s AND resolution = 60 AND part = 'total' AND name <> ''",
         (journal, journal),
     )
-    courses: dict[str, Course] = {}
+    endpoints: dict[str, set[tuple[str, str]]] = {}
     for run, name, method in found:
-        courses.setdefault(run, Course()).endpoints.add((name, method))
-    return courses
+        endpoints.setdefault(run, set()).add((name, method))
+    return {run: Course(names) for run, names in endpoints.items()}

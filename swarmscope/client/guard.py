@@ -42,11 +42,11 @@ class Guard:
         self,
         application: Application,
         hosts: Collection[str],
-        fields: Callable[[], Collection[str]],
+        frozen: Callable[[], set[str]],
     ) -> None:
         self._application = application
         self._hosts = hosts
-        self._fields = fields
+        self._frozen = frozen
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         def without_cors(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -78,7 +78,7 @@ class Guard:
         if "multipart/" in environ.get("CONTENT_TYPE", "").lower():
             return "a swarm is started by an urlencoded form"
         sent = parse_qs(body.decode("latin-1"), keep_blank_values=True)
-        forbidden = sorted(sent.keys() - set(self._fields()))
+        forbidden = sorted(sent.keys() & self._frozen())
         return f"the UI may not change {', '.join(forbidden)}" if forbidden else None
 
 
@@ -116,12 +116,15 @@ def _refuse(start_response: StartResponse, reason: str) -> list[bytes]:
 
 
 def protect(web_ui: WebUI, allowed_hosts: Collection[str]) -> None:
-    """Put a `Guard` around Locust's UI."""
+    """Put a `Guard` around Locust's UI.
+
+    A form may change what the UI has fields for; of the other options, none.
+    """
     names = {"localhost", socket.gethostname().lower(), web_ui.host.lower(), *allowed_hosts} - {""}
     app: Any = web_ui.app
-    app.wsgi_app = Guard(app.wsgi_app, names, _changeable_fields)
+    options = web_ui.environment.parsed_options
 
+    def frozen() -> set[str]:
+        return vars(options).keys() - CHANGEABLE - ui_extra_args_dict().keys()
 
-def _changeable_fields() -> set[str]:
-    """Return the form fields that the UI has: its own, and those of the scenario's arguments."""
-    return CHANGEABLE | ui_extra_args_dict().keys()
+    app.wsgi_app = Guard(app.wsgi_app, names, frozen)

@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import gevent
 import locust
+import msgspec
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
 
@@ -56,6 +58,7 @@ class Leader:
         self._latest = ""
         self._workers: dict[str, str] = {}  # who takes part: last known state
         self._counter: gevent.Greenlet | None = None
+        self._tell_workers("", options.plan)
         events = environment.events
         events.test_start.add_listener(self._on_start)
         events.spawning_complete.add_listener(self._on_ramp_complete)
@@ -64,8 +67,7 @@ class Leader:
 
     def _on_start(self, **_: object) -> None:
         self.run = self._latest = run_id(self._new_start())
-        parsed = vars(self._environment.parsed_options)
-        parsed[RUN_OPTION], parsed[PLAN_OPTION] = self.run, self._options.plan
+        self._tell_workers(self.run, self._options.plan)
         works = not isinstance(self._runner, MasterRunner)
         self._listener.begin(self.run, self._options.plan, works=works)
         self._listener.record(self._started())
@@ -73,6 +75,9 @@ class Leader:
         self._count()
         self._counter = gevent.spawn(self._count_forever)
         logger.info("Follow this run: %s", self.link())
+
+    def _tell_workers(self, run: str, plan: str) -> None:
+        vars(self._environment.parsed_options).update({RUN_OPTION: run, PLAN_OPTION: plan})
 
     def _new_start(self) -> float:
         """Return the time, later than the last run's by a microsecond at least."""
@@ -103,9 +108,11 @@ class Leader:
             record = RampComplete(self.run, self._options.plan, time.time(), user_count)
             self._listener.record(record)
 
-    def _on_announced(self, environment: Environment, kind: str, text: str, **_: object) -> None:
+    def _on_announced(
+        self, environment: Environment, kind: str, text: str, details: dict[str, Any] | None
+    ) -> None:
         if self.run and environment is self._environment:
-            self._tell(kind, text)
+            self._tell(kind, text, msgspec.json.encode(details).decode() if details else None)
 
     def _on_stop(self, **_: object) -> None:
         if not self.run:
@@ -167,8 +174,8 @@ class Leader:
         self._workers[worker] = state
         self._listener.record(Participant(self.run, worker))
 
-    def _tell(self, kind: str, text: str) -> None:
-        self._listener.record(Event(self.run, kind, time.time(), text))
+    def _tell(self, kind: str, text: str, details: str | None = None) -> None:
+        self._listener.record(Event(self.run, kind, time.time(), text, details))
 
 
 class Follower:

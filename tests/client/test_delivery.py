@@ -1,0 +1,399 @@
+"""From journal to database: exactly what was written, exactly once, by however many shippers."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import psycopg
+import pytest
+
+from swarmscope.client.batch import MOST_ENDPOINTS
+from swarmscope.client.journal import Header, Writer
+from swarmscope.client.records import (
+    Continued,
+    End,
+    Participant,
+    RunStarted,
+    RunStopped,
+    Samples,
+    WorkerStarted,
+    WorkerStopped,
+    run_id,
+)
+from swarmscope.client.shipper import Shipper
+from swarmscope.runs.histogram import bucket
+
+START = 1_700_000_000.25
+RUN = run_id(START)
+WORKER = "worker"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+STARTED = RunStarted(
+    run=RUN,
+    testplan="plan",
+    scenario="Visitor",
+    profile=None,
+    users=3,
+    iterations_per_second=0.0,
+    description="a \0 description",
+    environment="an environment with a long name",
+    version="v" * 100,
+    username="me",
+    repository=None,
+    arguments="-u 3",
+    host="http://host",
+    versions={"locust": "2.47"},
+)
+
+
+def sample(number: int, ms: float | None = 10.0, name: str = "/a", **more: object) -> tuple:
+    """Return a sample that starts *number* hundredths of a second into the run."""
+    defaults = {
+        "start": START + number / 100,
+        "ms": ms,
+        "name": name,
+        "method": "GET",
+        "url": "http://host/a",
+        "length": 17,
+        "greenlet": 5,
+        "error": None,
+        "context": None,
+        "timing": "queue;dur=1.5, app;dur=2.5",
+        "trace": f"{number:032x}",
+    }
+    return tuple((defaults | more).values())
+
+
+class Process:
+    """Writes a journal as a Locust process would."""
+
+    def __init__(self, directory: Path, worker: str = WORKER, **more: int) -> None:
+        self.header = Header(uuid4().hex, 0, 0, worker, "host", 17, True)
+        self.writer = Writer(directory, self.header, **more)
+
+    def write(self, *records: object) -> None:
+        """Append records."""
+        for record in records:
+            self.writer.append(msgspec.msgpack.encode(record))
+            self.writer.roll(msgspec.msgpack.encode(Continued()))
+
+    def samples(self, *rows: tuple, offset_s: float = 0.0) -> None:
+        """Append a block of samples."""
+        self.write(Samples(RUN, "plan", offset_s, list(rows)))
+
+
+@pytest.fixture
+def shipper(tmp_path, runs_database):
+    shipper = Shipper(tmp_path, runs_database)
+    yield shipper
+    shipper.disconnect()
+
+
+@pytest.fixture
+def query(runs_database):
+    with psycopg.connect(runs_database, autocommit=True) as connection:
+        yield lambda statement, *values: connection.execute(statement, values or None).fetchall()
+
+
+def ship_all(shipper: Shipper) -> None:
+    """Deliver what there is."""
+    while shipper.round():
+        pass
+
+
+def counted(query, resolution: int, name: str = "", part: str = "total") -> int:
+    """Return how many values the histograms of a resolution hold."""
+    ((count,),) = query(
+        "SELECT coalesce(sum(count), 0) FROM histogram"
+        " WHERE resolution = %s AND name = %s AND part = %s",
+        *(resolution, name, part),
+    )
+    return int(count)
+
+
+def test_a_sample_arrives_as_it_was(tmp_path, shipper, query):
+    """Every column holds what the sample said."""
+    process = Process(tmp_path)
+    url = "http://me:hush@host/a?token=hush"
+    process.samples(
+        sample(0, 12.5, trace=TRACE, url=url),
+        sample(1, 3.0, error="Error('http://me:hush@host/x?y')", context='{"a": 1}'),
+        sample(2, None, url=None, length=None, timing=None, trace=None),
+    )
+    ship_all(shipper)
+    assert query(
+        "SELECT DISTINCT run_text(run_id), testplan, loadgen, pid, greenlet_id, name, request_type"
+        " FROM request"
+    ) == [(RUN, "plan", "host", 17, 5, "/a", "GET")]
+    rows = query(
+        "SELECT extract(epoch FROM time)::float8, response_time, success, exception, context, url,"
+        " response_length, queue_ms, app_ms, trace_id FROM request ORDER BY time"
+    )
+    address, error = "http://host/a", "Error('http://host/x')"
+    assert rows == [
+        (START, 12.5, 1, None, None, address, 17, 1.5, 2.5, TRACE),
+        (START + 0.01, 3.0, 0, error, {"a": 1}, address, 17, None, 2.5, f"{1:032x}"),
+        (START + 0.02, None, 1, None, None, None, None, None, None, None),
+    ]
+
+
+def test_histograms_hold_every_value_in_its_bucket(tmp_path, shipper, query):
+    """At each resolution, of each endpoint and of all, the buckets count what was sent."""
+    dice = random.Random(1)
+    values = [dice.lognormvariate(2, 2) for _ in range(3000)]
+    process = Process(tmp_path)
+    for begin in range(0, 3000, 500):
+        block = [
+            sample(n, values[n], f"/{n % 3}", error="bad" if n % 10 == 0 else None, timing=None)
+            for n in range(begin, begin + 500)
+        ]
+        process.samples(*block)
+        ship_all(shipper)
+    for resolution in (1, 10, 60):
+        for name in ("", "/0", "/1", "/2"):
+            mine = [v for n, v in enumerate(values) if name in ("", f"/{n % 3}")]
+            rows = query(
+                "SELECT buckets, counts, count, failures, sum_ms, max_ms, extract(epoch FROM time)"
+                " FROM histogram WHERE resolution = %s AND name = %s AND part = 'total'",
+                *(resolution, name),
+            )
+            found: Counter[int] = Counter()
+            for buckets, counts, *_ in rows:
+                found.update(dict(zip(buckets, counts, strict=True)))
+            assert found == Counter(map(bucket, mine))
+            assert sum(row[2] for row in rows) == len(mine)
+            assert sum(row[3] for row in rows) == len(mine) / 10
+            assert math.isclose(sum(row[4] for row in rows), sum(mine))
+            assert max(row[5] for row in rows) == max(mine)
+            assert all(row[6] % resolution == 0 for row in rows)
+    finished = Counter(int(START + n / 100 + v / 1000) for n, v in enumerate(values))
+    rows = query(
+        "SELECT extract(epoch FROM time)::int, sum(count)::int FROM histogram"
+        " WHERE resolution = 1 AND name = '' AND part = 'total' GROUP BY 1"
+    )
+    assert dict(rows) == finished  # the second of completion
+
+
+def test_parts_are_kept_where_they_are_plausible(tmp_path, shipper, query):
+    """A queue that would end after the answer says that clocks differ: counted, not stored."""
+    process = Process(tmp_path)
+    process.samples(
+        sample(0, 10, timing="queue;dur=3, app;dur=5"),
+        sample(1, 10, timing="queue;dur=6, app;dur=5"),
+        sample(2, 10, timing="queue;dur=1, app;dur=11"),
+        sample(3, 10, timing="app;dur=4"),
+        sample(4, 10, timing=[["Server-Timing", "queue;dur=0"], ["Server-Timing", "app;dur=10"]]),
+        sample(5, 10, timing="nonsense"),
+    )
+    ship_all(shipper)
+    assert query("SELECT queue_ms, app_ms FROM request ORDER BY time") == [
+        (3, 5),
+        (None, 5),
+        (None, None),
+        (None, 4),
+        (0, 10),
+        (None, None),
+    ]
+    found = query(
+        "SELECT part, sum(count)::int, sum(sum_ms) FROM histogram"
+        " WHERE resolution = 60 AND name = '' GROUP BY part ORDER BY part"
+    )
+    assert found == [("app", 4, 24), ("outside", 2, 2), ("queue", 2, 3), ("total", 6, 60)]
+    assert query("SELECT samples, implausible FROM run_worker") == [(6, 2)]
+
+
+def test_a_wrong_clock_is_corrected(tmp_path, shipper, query):
+    """Rows and windows are by the master's clock."""
+    process = Process(tmp_path)
+    process.samples(sample(0), sample(1), offset_s=600.0)
+    ship_all(shipper)
+    assert query("SELECT extract(epoch FROM min(time))::float8 FROM request") == [(START + 600,)]
+    times = query("SELECT DISTINCT extract(epoch FROM time)::int FROM histogram WHERE resolution=1")
+    assert times == [(int(START + 600),)]
+
+
+@pytest.mark.parametrize(
+    "text", ["naïve ✓ \U0001f41d", "a\0b", "'; DROP TABLE request; --", "\\", ""]
+)
+def test_odd_characters_arrive(tmp_path, shipper, query, text):
+    """Any text is stored, NUL as the replacement character."""
+    process = Process(tmp_path)
+    context = json.dumps({"text": text})
+    process.samples(sample(0, name=text, method=text, url=text, error=text, context=context))
+    ship_all(shipper)
+    stored = text.replace("\0", "\ufffd")
+    ((name, method, error, context),) = query(
+        "SELECT name, request_type, exception, context FROM request"
+    )
+    assert (name, method, error, context) == (stored, stored, stored, {"text": stored})
+
+
+def test_wrong_types_arrive(tmp_path, shipper, query):
+    """What a custom client reports with a wrong type is stored as text, or as nothing."""
+    process = Process(tmp_path)
+    process.samples(
+        sample(0, name=7, method=None, url=3.5, length="12", error=[1], trace=12),
+        sample(1, ms="fast", length=2**40, greenlet=2**60, trace="X" * 32),
+        sample(2, ms=float("nan"), start="now"),
+        sample(3, ms=1e300, start=-5.0, length=-1),
+    )
+    ship_all(shipper)
+    assert query(
+        "SELECT name, request_type, url, response_length FROM request WHERE success = 0"
+    ) == [("7", "None", "3.5", None)]
+    assert query("SELECT count(*) FROM request") == [(4,)]
+
+
+def test_long_names_are_bounded_and_stay_different(tmp_path, shipper, query):
+    """A name of any length is stored, shortened in a way that keeps names apart."""
+    process = Process(tmp_path)
+    long = "/x" * 50_000
+    process.samples(sample(0, name=long + "1"), sample(1, name=long + "2"), sample(2, url=long))
+    ship_all(shipper)
+    names = [name for (name,) in query("SELECT DISTINCT name FROM request WHERE name <> '/a'")]
+    assert len(names) == 2
+    assert all(len(name) <= 255 and "…" in name for name in names)
+    assert counted(query, 60) == 3
+
+
+def test_ten_thousand_names_are_stored(tmp_path, shipper, query):
+    """All rows keep their names; histograms keep the first ones and add up the rest, and say so."""
+    process = Process(tmp_path)
+    process.write(STARTED)
+    for begin in range(0, 10_000, 1000):
+        process.samples(*(sample(n, name=f"/item/{n}") for n in range(begin, begin + 1000)))
+    ship_all(shipper)
+    assert query("SELECT count(DISTINCT name) FROM request") == [(10_000,)]
+    assert counted(query, 60) == 10_000
+    assert counted(query, 60, "(more names)") == 10_000 - MOST_ENDPOINTS
+    notes = query("SELECT text FROM events WHERE kind = 'note'")
+    assert len(notes) == 1
+    assert f"{MOST_ENDPOINTS:,}" in notes[0][0]
+
+
+def test_a_late_sample_is_added_to_its_second(tmp_path, shipper, query):
+    """A request that is reported long after it finished still counts where it finished."""
+    process = Process(tmp_path)
+    process.samples(sample(0))
+    ship_all(shipper)
+    process.samples(sample(100_000))  # a quarter of an hour later: all windows before are closed
+    ship_all(shipper)
+    process.samples(sample(1))
+    ship_all(shipper)
+    rows = query(
+        "SELECT sum(count)::int FROM histogram WHERE resolution = 60 AND name = ''"
+        " AND part = 'total' GROUP BY time ORDER BY time"
+    )
+    assert rows == [(2,), (1,)]
+
+
+def test_a_finished_journal_is_deleted(tmp_path, shipper, query):
+    """Once its end is in the database the file goes, and all windows are closed."""
+    process = Process(tmp_path)
+    process.write(STARTED, Participant(RUN, WORKER), WorkerStarted(RUN, WORKER, START))
+    process.samples(*(sample(n) for n in range(300)))
+    ship_all(shipper)
+    assert list(tmp_path.glob("*.journal"))
+    process.write(WorkerStopped(RUN, WORKER, START + 3), RunStopped(RUN, "plan", START + 3), End())
+    process.writer.close()
+    ship_all(shipper)
+    assert not list(tmp_path.glob("*.journal"))
+    assert query("SELECT count(*) FROM histogram_open") == [(0,)]
+    assert query("SELECT position, finished FROM journal") == [(process.writer.position, True)]
+    assert query("SELECT status, complete, target_users FROM run") == [("finished", True, 3)]
+    assert query("SELECT requests, description, changeset_guid FROM testrun") == [
+        (300, "a \ufffd description", "v" * 100)
+    ]
+
+
+@pytest.mark.parametrize("torn", [b"", b"\xff\x00\x00", b"\x10\x00\x00\x00\x00\x00\x00\x00half"])
+def test_a_killed_leaders_run_is_aborted(tmp_path, shipper, query, torn):
+    """A journal whose writer died is delivered up to its torn tail; its run is closed."""
+    process = Process(tmp_path)
+    process.write(STARTED, Participant(RUN, WORKER), WorkerStarted(RUN, WORKER, START))
+    process.samples(sample(0), sample(1))
+    process.writer.close()
+    with next(tmp_path.glob("*.journal")).open("ab") as file:
+        file.write(torn)
+    ship_all(shipper)
+    assert query("SELECT count(*) FROM request") == [(2,)]
+    assert query("SELECT status, complete, lost_workers FROM run") == [("aborted", False, 1)]
+    assert query("SELECT kind FROM events ORDER BY time, kind") == [
+        ("started",),
+        ("stopped",),
+        ("worker_lost",),
+    ]
+    assert not list(tmp_path.glob("*.journal"))
+
+
+def test_segments_are_followed_and_deleted(tmp_path, shipper, query):
+    """A journal of many segments arrives whole, and what is delivered frees its disk space."""
+    process = Process(tmp_path, segment_bytes=20_000)
+    for begin in range(0, 2000, 100):
+        process.samples(*(sample(n) for n in range(begin, begin + 100)))
+        if begin % 300 == 0:
+            ship_all(shipper)
+            assert len(list(tmp_path.glob("*.journal"))) == 1
+    ship_all(shipper)
+    assert query("SELECT count(*), count(DISTINCT trace_id) FROM request") == [(2000, 2000)]
+    assert counted(query, 10) == 2000
+    process.writer.close()
+
+
+def test_a_new_shipper_goes_on_where_the_last_one_was(tmp_path, runs_database, query):
+    """Shippers that are dropped after every batch lose nothing, double nothing, blur nothing."""
+    process = Process(tmp_path)
+    for begin in range(0, 1000, 50):
+        process.samples(*(sample(n, 1 + n / 10) for n in range(begin, begin + 50)))
+        shipper = Shipper(tmp_path, runs_database)
+        ship_all(shipper)
+        shipper.disconnect()
+    assert query("SELECT count(*), count(DISTINCT trace_id) FROM request") == [(1000, 1000)]
+    assert [counted(query, r) for r in (1, 10, 60)] == [1000] * 3
+    assert query("SELECT samples FROM run_worker") == [(1000,)]
+
+
+def test_two_shippers_do_no_harm(tmp_path, runs_database, query):
+    """Two that take turns on one journal, without knowing of each other, deliver it once."""
+    process = Process(tmp_path)
+    pair = [Shipper(tmp_path, runs_database), Shipper(tmp_path, runs_database)]
+    dice = random.Random(7)
+    for begin in range(0, 1000, 50):
+        process.samples(*(sample(n) for n in range(begin, begin + 50)))
+        dice.choice(pair).round()
+    process.write(End())
+    process.writer.close()
+    for _ in range(2):
+        for shipper in pair:
+            ship_all(shipper)
+    assert query("SELECT count(*), count(DISTINCT trace_id) FROM request") == [(1000, 1000)]
+    assert [counted(query, r) for r in (1, 10, 60)] == [1000] * 3
+    assert not list(tmp_path.glob("*.journal"))
+    for shipper in pair:
+        shipper.disconnect()
+
+
+def test_damage_costs_what_is_damaged(tmp_path, shipper, query, caplog):
+    """What cannot be read is lost and kept as it is; what stands around it arrives."""
+    broken, torn, sound = Process(tmp_path), Process(tmp_path, "torn"), Process(tmp_path, "sound")
+    broken.samples(sample(0))
+    broken.writer.append(b"\xc1 is no MessagePack")
+    broken.samples(sample(1))
+    torn.samples(sample(2))
+    torn.samples(sample(3))
+    (path,) = tmp_path.glob(f"{torn.header.journal}*")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    sound.samples(sample(4))
+    for process in (broken, torn, sound):
+        process.writer.close()
+    ship_all(shipper)
+    arrived = [int(trace, 16) for (trace,) in query("SELECT trace_id FROM request ORDER BY 1")]
+    assert arrived == [0, 1, 2, 4]
+    assert caplog.text.count("is damaged") == 2
+    assert len(list(tmp_path.glob("*.damaged"))) == 2
+    assert not list(tmp_path.glob("*.journal"))
