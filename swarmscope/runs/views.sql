@@ -28,6 +28,8 @@
 --       -> time, name, request_type, part, requests, failures, sum_ms, max_ms, buckets, cumulative:
 --       the histograms themselves, summed over workers and windows; without width_s one for all of
 --       [since, until), exact to the second
+--   failures(run, since, until) -> failures, name, request_type, error, first, last: by endpoint and
+--       error, of the newest 100,000
 --   run_of(run) -> the id of a run that is named by text: its id, or 'latest'; NULL for anything else
 --   run_range(run) -> since, until: the time range of a link to a run, as Grafana's URLs have it
 --   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
@@ -50,7 +52,7 @@ BEGIN
             AND proname IN (
                 'bucket_of', 'bucket_ms', 'percentile', 'resolution_for', 'slot_s', 'tiles', 'merged',
                 'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of', 'run_text',
-                'run_of', 'run_range',
+                'run_of', 'run_range', 'failures',
                 'refresh_summary', 'close_run', 'compact'
             )
     LOOP
@@ -329,6 +331,24 @@ CREATE VIEW run_summary AS
 CREATE FUNCTION run_text(run timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT to_char(run AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+
+-- Bounded, so that a run that fails altogether costs no more than one that fails sometimes.
+CREATE FUNCTION failures(run timestamptz, since timestamptz, until timestamptz)
+RETURNS TABLE (
+    failures bigint, name text, request_type text, error text, first timestamptz, last timestamptz
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT count(*), f.name, f.request_type, f.error, min(f.time), max(f.time)
+    FROM (
+        SELECT r.time, r.name, r.request_type, left(r.exception, 200) AS error
+        FROM request r
+        WHERE r.run_id = run AND r.success = 0
+            AND r.time >= failures.since AND r.time < failures.until
+        ORDER BY r.time DESC LIMIT 100000
+    ) f
+    GROUP BY f.name, f.request_type, f.error
+    ORDER BY count(*) DESC, f.name, f.request_type, f.error
 $$;
 
 -- Compares text, so that whatever stands in a link is a run or none, and never an error.
