@@ -8,8 +8,6 @@ from flask import Flask
 
 from api.settings import Settings
 
-BODY_LIMIT_BYTES = 16 * 1024
-
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the API from *settings*, by default those of the environment.
@@ -24,7 +22,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     from swarmscope.server import instrument
 
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT_BYTES
+    # One more, because werkzeug cuts a body of unknown length off there without a word.
+    app.config["MAX_CONTENT_LENGTH"] = testing_types.BODY_LIMIT_BYTES + 1
     app.url_map.merge_slashes = False  # a redirect's body would be HTML
     settings = settings or Settings.from_environment()
     app.extensions["storage"] = storage = Storage(settings.database_url)

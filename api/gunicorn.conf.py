@@ -21,7 +21,7 @@ threads = settings.threads if worker_class == "gthread" else 1  # more make guni
 worker_connections = 20_000
 keepalive = 75  # s; longer than a user waits between requests, or each of them reconnects
 timeout = 30  # s without a sign of life from a worker
-graceful_timeout = 8  # s; less than what Docker and supervisor wait before they kill
+graceful_timeout = 5  # s; idle connections use it up, and after 10 Docker and supervisor kill
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a slow disk looks like a hang
 control_socket_disable = True  # its path would be shared by all of a user's gunicorns
 

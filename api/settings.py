@@ -75,9 +75,9 @@ def _make_directory(path: str) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"the API's database directory cannot be made: {error}") from error
+        raise ValueError(f"API_DATABASE_URL: cannot make its directory: {error}") from error
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise ValueError(f"the API's database directory {directory} is not writable")
+        raise ValueError(f"API_DATABASE_URL: its directory {directory} is not writable")
 
 
 def _check_port(url: str) -> None:

@@ -13,6 +13,7 @@ from api.storage import Storage
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_AFTER = 2**63 - 1
+BODY_LIMIT_BYTES = 16 * 1024
 # Written with \u escapes, in 12 bytes a character at worst, the longest still fit the body limit.
 MAX_NAME_CHARACTERS = 100
 MAX_DESCRIPTION_CHARACTERS = 1000
@@ -45,7 +46,7 @@ def index() -> Response:
         after = _number("after", after, least=0, most=MAX_AFTER)
     page = _storage().page(limit, after)
     body = _encode([TestingType(name, description) for name, description in page.rows])
-    response = Response(body, mimetype="application/json")
+    response = Response(body + b"\n", mimetype="application/json")  # for terminals
     response.headers["X-Total-Count"] = str(page.total)
     if page.next_after is not None:
         address = f"{request.path}?limit={limit}&after={page.next_after}"
@@ -58,7 +59,10 @@ def add() -> tuple[str, int]:
     """Add a testing type, or replace the description of the one that has its name."""
     if request.mimetype != "application/json":
         abort(415, "the body must be JSON, and the header Content-Type: application/json")
-    given = _decoded(request.get_data(cache=False))
+    body = request.get_data(cache=False)
+    if len(body) > BODY_LIMIT_BYTES:
+        abort(413, f"the body is over {BODY_LIMIT_BYTES} bytes")
+    given = _decoded(body)
     _storage().put(given.name, given.description)
     return "", 204
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,12 @@ def postgres_url(dsn: str) -> str:
         database=str(parts["dbname"]),
         query={"passfile": str(parts["passfile"])},
     ).render_as_string()
+
+
+@pytest.fixture
+def as_url() -> Callable[[str], str]:
+    """Return what makes an ``API_DATABASE_URL`` of a libpq connection string."""
+    return postgres_url
 
 
 @pytest.fixture(params=DATABASES)
