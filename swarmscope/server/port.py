@@ -46,6 +46,7 @@ class MetricsPort:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
         self._listener.setblocking(False)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._render, self._content_type = render, content_type
         self._connections: dict[socket.socket, Connection] = {}
         self._selector = selectors.PollSelector()
@@ -60,16 +61,11 @@ class MetricsPort:
         )
         threading.Thread(target=self._run, name="metrics-port", daemon=True).start()
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens: host and port."""
-        host, port = self._listener.getsockname()[:2]
-        return host, port
-
     def close(self) -> None:
         """Stop serving and free the port."""
         with self._turn, self._busy:
             self._closed = True
+            self._listener.shutdown(socket.SHUT_RDWR)  # or the thread's poll() keeps it open
             self._close_sockets()
 
     def _close_sockets(self) -> None:

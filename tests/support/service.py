@@ -11,8 +11,8 @@ from flask import Flask, Response
 from swarmscope.server import instrument
 
 
-def create_app() -> Flask:
-    """Build it, instrumented."""
+def create_app(path: str | None = None) -> Flask:
+    """Build it, instrumented; *path* is where it shows its own metrics."""
     app = Flask(__name__)
     stopwatch: list[float] = []
 
@@ -49,7 +49,7 @@ def create_app() -> Flask:
     def read_stopwatch() -> list[float]:
         return stopwatch
 
-    instrument(app, exclude=("/stopwatch",))
+    instrument(app, exclude=("/stopwatch",), path=path)
     measured = app.wsgi_app
 
     def timed(environ, start_response):
