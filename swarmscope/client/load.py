@@ -5,15 +5,16 @@ from __future__ import annotations
 from locust import events
 from locust.env import Environment
 
-from swarmscope.client import shapes, tally
+from swarmscope.client import capacity_options, measurement, shape, shapes, tally
 
 
 def register() -> None:
     """Hear what Locust tells when it starts."""
-    events.init_command_line_parser.add_listener(shapes.add_arguments)
+    for module in (shape, shapes, capacity_options):
+        events.init_command_line_parser.add_listener(module.add_arguments)
     events.init.add_listener(_on_init)
 
 
 def _on_init(environment: Environment, **_: object) -> None:
     tally.watch(environment)
-    shapes.choose(environment)
+    shape.choose(environment, measurement.watch(environment))

@@ -22,7 +22,6 @@ from typing import Any
 
 from swarmscope.client import tally
 
-SLOTS_MISSED = "slots_missed"
 _SLOTS = "_swarmscope_slots"
 
 
@@ -60,7 +59,7 @@ def paced(seconds: float) -> Callable[[Any], float]:
             slots = user.__dict__[_SLOTS] = Slots(seconds, now + random() * seconds)
         wait, missed = slots.take(now)
         if missed:
-            tally.add(getattr(user, "user", user).environment, SLOTS_MISSED, missed)
+            tally.add(getattr(user, "user", user).environment, tally.SLOTS_MISSED, missed)
         return float(wait)
 
     return wait_time

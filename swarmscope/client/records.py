@@ -12,7 +12,7 @@ from typing import Any, get_args
 import msgspec
 
 # start by the worker's own clock, milliseconds, name, method, URL, bytes, greenlet,
-# exception's text, context as JSON, Server-Timing as received, trace id
+# exception's text, context as JSON, Server-Timing as received, trace id (16 bytes)
 Sample = tuple[
     float,
     float | None,
@@ -24,7 +24,7 @@ Sample = tuple[
     str | None,
     str | None,
     Any,
-    str | None,
+    bytes | None,
 ]
 
 
@@ -87,12 +87,13 @@ class RampComplete(Record):
 
 
 class Event(Record):
-    """Something that happened, in words."""
+    """Something that happened, in words; `details` is JSON."""
 
     run: str
     kind: str
     time: float
     text: str
+    details: str | None = None
 
 
 class RunStopped(Record):

@@ -12,27 +12,26 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from locust import LoadTestShape
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import STATE_INIT, WorkerRunner
+from locust.runners import STATE_INIT
 from locust.util.timespan import parse_timespan
 
 from swarmscope.client import stages
-from swarmscope.client.announcements import announce
+from swarmscope.client.capacity_shape import Capacity
+from swarmscope.client.measurement import Recorder
+from swarmscope.client.shape import Shape
 from swarmscope.client.stages import Load, Parameters, Stage
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Smoke", "Soak", "Spike", "Steady", "Steps"]
+__all__ = ["Capacity", "Smoke", "Soak", "Spike", "Steady", "Steps"]
 
 
-class Shape(LoadTestShape):
-    """Drives a swarm along a table of stages, and announces each."""
+class Staged(Shape):
+    """Drives a swarm along a table of stages."""
 
     abstract = True
-    # until `choose`: Locust would warn that --users are ignored because of a shape nobody chose
-    use_common_options = True
     load: ClassVar[Load]
     table: ClassVar[staticmethod[[Load], tuple[Stage, ...]]]
 
@@ -53,6 +52,21 @@ class Shape(LoadTestShape):
         users = self._stages[self._index].users
         return users, stages.spawn_rate(self._stages, self._index)
 
+    def stage(self) -> str | None:
+        """Return the name of the stage that is on, with its users."""
+        if self._index is None:
+            return None
+        stage = self._stages[self._index]
+        return f"{stage.name}: {stage.users} users"
+
+    def prepare(self, environment: Environment, recorder: Recorder | None) -> None:
+        """Take part in this process; exits when a parameter cannot be read."""
+        super().prepare(environment, recorder)
+        try:
+            read(environment.parsed_options)
+        except ValueError as error:
+            sys.exit(str(error))
+
     def _begin(self, options: Any) -> None:
         """Make the stages anew: the UI may have changed the parameters since the last run."""
         try:
@@ -63,54 +77,41 @@ class Shape(LoadTestShape):
         else:
             self._stages, self._index = type(self).table(load), 0
 
-    def on_test_start(self, environment: Environment, **_: object) -> None:
-        """Announce the first stage, which Locust asks for before the run has begun."""
-        if environment.shape_class is self:
-            self._announce()
-
     def _move(self, index: int | None) -> None:
         if index != self._index:
             self._index = index
-            self._announce()
-
-    def _announce(self) -> None:
-        assert self.runner is not None
-        if self._index is not None:
-            stage = self._stages[self._index]
-            text = f"{stage.name}: {stage.users} users"
-            announce(self.runner.environment, "stage", text)
-            logger.info("Stage %s", text)
+            self.announce()
 
 
-class Smoke(Shape):
+class Smoke(Staged):
     """A short stay of very few users: does it work at all?"""
 
     load = Load(users=2, ramp_s=1, hold_s=30)
     table = staticmethod(stages.smoke)
 
 
-class Steady(Shape):
+class Steady(Staged):
     """One ramp and one level."""
 
     load = Load(users=50, ramp_s=30, hold_s=300)
     table = staticmethod(stages.steady)
 
 
-class Steps(Shape):
+class Steps(Staged):
     """Levels of equal height, one upon the other: where does it begin to bend?"""
 
     load = Load(users=100, ramp_s=5, hold_s=30, steps=5)
     table = staticmethod(stages.steps)
 
 
-class Spike(Shape):
+class Spike(Staged):
     """Calm, a burst five times as large, calm again: does it recover?"""
 
     load = Load(users=100, ramp_s=5, hold_s=60)
     table = staticmethod(stages.spike)
 
 
-class Soak(Shape):
+class Soak(Staged):
     """A ramp, a long stay, a ramp down: what leaks, what fills up?"""
 
     load = Load(users=50, ramp_s=60, hold_s=3600)
@@ -118,14 +119,8 @@ class Soak(Shape):
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add the option that chooses a shape, and the shapes' parameters, which the UI shows too."""
-    group = parser.add_argument_group("swarmscope - Load shapes")
-    group.add_argument(
-        "--shape",
-        env_var="LOCUST_SHAPE",
-        default="",
-        help="Name of the shape that drives the swarm; the UI's class picker offers all",
-    )
+    """Add the parameters of the shapes that follow a table; the UI shows them too."""
+    group = parser.add_argument_group("swarmscope - Stages")
     own = "; empty: the shape's own"
     for name, words in (
         ("users", "Users at the top of a shape" + own),
@@ -158,30 +153,3 @@ def _read(option: str, text: str, convert: Callable[[str], int]) -> int | None:
     if value < 1:
         raise ValueError(f"{option} {text!r}: must be at least 1")
     return value
-
-
-def choose(environment: Environment) -> None:
-    """Let the shape that ``--shape`` names drive the swarm, or none.
-
-    Locust would take the first that any locustfile has. Exits when there is no such shape.
-    """
-    options: Any = environment.parsed_options
-    available = environment.available_shape_classes or {}
-    if not available or options is None or isinstance(environment.runner, WorkerRunner):
-        return
-    if options.shape and options.shape not in available:
-        sys.exit(f"--shape {options.shape}: there is no such shape, but {', '.join(available)}")
-    try:
-        read(options)
-    except ValueError as error:
-        sys.exit(str(error))
-    chosen = available.get(options.shape)
-    environment.shape_class = chosen
-    if chosen is None:
-        logger.info("No shape drives this swarm; --shape may name %s", ", ".join(available))
-    else:
-        chosen.runner = environment.runner
-    for shape in available.values():
-        if isinstance(shape, Shape):
-            type(shape).use_common_options = False
-            environment.events.test_start.add_listener(shape.on_test_start)

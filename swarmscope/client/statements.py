@@ -92,7 +92,8 @@ def _(record: records.RampComplete, connection: Connection, journal: UUID) -> No
 
 @apply.register
 def _(record: records.Event, connection: Connection, journal: UUID) -> None:
-    _event(connection, record.run, record.kind, record.time, record.text)
+    time, details = moment(record.time), record.details
+    _insert_event(connection, record.run, record.kind, time, record.text, details)
 
 
 @apply.register
@@ -194,8 +195,15 @@ def _event(connection: Connection, run: str, kind: str, unix_s: float, text: str
     _insert_event(connection, run, kind, moment(unix_s), text)
 
 
-def _insert_event(connection: Connection, run: Any, kind: str, time: datetime, text: str) -> None:
+def _insert_event(
+    connection: Connection,
+    run: Any,
+    kind: str,
+    time: datetime,
+    text: str,
+    details: str | None = None,
+) -> None:
     connection.execute(
-        "INSERT INTO events (time, text, run_id, kind) VALUES (%s, %s, %s, %s)",
-        (time, clean(scrub_text(text)), run, kind),
+        "INSERT INTO events (time, text, run_id, kind, details) VALUES (%s, %s, %s, %s, %s)",
+        (time, clean(scrub_text(text)), run, kind, details),
     )

@@ -13,17 +13,23 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from locust.env import Environment
+from locust.event import EventHook
 from locust.runners import WorkerRunner
 
 logger = logging.getLogger(__name__)
 
 MESSAGE_KEY = "swarmscope_tally"
 
+SLOTS_MISSED = "slots_missed"
+ARRIVALS_LATE = "arrivals_late"
+ARRIVALS_DROPPED = "arrivals_dropped"
 WORDS = {
-    "slots_missed": "slots were skipped because their user was still busy",
-    "arrivals_late": "arrivals started late because no connection was free",
-    "arrivals_dropped": "arrivals were dropped because no connection came free in time",
+    SLOTS_MISSED: "slots were skipped because their user was still busy",
+    ARRIVALS_LATE: "arrivals started late because no connection was free",
+    ARRIVALS_DROPPED: "arrivals were dropped because no connection came free in time",
 }
+
+counted = EventHook()  # fired in the process that counts: environment, kind, number
 
 _tallies: WeakKeyDictionary[Environment, Counter[str]] = WeakKeyDictionary()
 
@@ -31,6 +37,7 @@ _tallies: WeakKeyDictionary[Environment, Counter[str]] = WeakKeyDictionary()
 def add(environment: Environment, kind: str, number: int = 1) -> None:
     """Count *number* more of *kind*, a key of `WORDS`."""
     of(environment)[kind] += number
+    counted.fire(environment=environment, kind=kind, number=number)
 
 
 def of(environment: Environment) -> Counter[str]:

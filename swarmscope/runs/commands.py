@@ -83,11 +83,13 @@ def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
     with _reading(database) as connection:
         found = queries.find(connection, run)
         summary = queries.summary(connection, found.run_id, whole)
+        verdict = queries.verdict(connection, found.run_id)
     if as_json:
-        _print_json(msgspec.to_builtins(found) | {"whole": whole, "summary": summary})
+        answer = {"whole": whole, "summary": summary, "verdict": verdict}
+        _print_json(msgspec.to_builtins(found) | answer)
         return
     console = Console(highlight=False)
-    console.print(tables.facts_table(found), "")
+    console.print(tables.facts_table(found, verdict.text if verdict else None), "")
     console.print(tables.summary_table(summary, console.width))
     console.print("", tables.since(found, whole), sep="\n")
 

@@ -56,6 +56,14 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a capacity run found: its sentence, and its figures (`swarmscope.client.verdict`)."""
+
+    text: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Summary:
     """One part of one endpoint's latency; name and request_type are '' for all endpoints."""
 
@@ -101,6 +109,16 @@ def find(connection: Connection, wanted: str) -> Run:
         raise NoSuchRun(f"{many} {wanted!r}; `swarmscope runs` lists them")
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute("SELECT * FROM run WHERE run_id = %s", found[0]).fetchall()[0]
+
+
+def verdict(connection: Connection, run_id: datetime) -> Verdict | None:
+    """Return a capacity run's answer, None for a run that has none."""
+    with connection.cursor(row_factory=class_row(Verdict)) as cursor:
+        query = (
+            "SELECT text, coalesce(details, '{}') AS details FROM events"
+            " WHERE run_id = %s AND kind = 'verdict' ORDER BY time DESC LIMIT 1"
+        )
+        return cursor.execute(query, [run_id]).fetchone()
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:

@@ -119,7 +119,7 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
     return table
 
 
-def facts_table(run: Run) -> Table:
+def facts_table(run: Run, verdict: str | None = None) -> Table:
     """Return what is known of a run besides its latencies, one fact a row."""
     facts = {
         "run": run.run,
@@ -136,6 +136,7 @@ def facts_table(run: Run) -> Table:
         "workers": _workers(run),
         "missing": _missing(run),
         "objective": {None: None, True: "met", False: "missed"}[run.objective_met],
+        "verdict": verdict,
     }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
