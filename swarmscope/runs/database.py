@@ -46,7 +46,11 @@ def connect(database: str | None = None, **parameters: str) -> Connection:
     *parameters* (libpq's names) go before what is said there. Raises `Unreachable` with one line
     that says what is wrong and never holds a password.
     """
-    settings = {"application_name": "swarmscope", "connect_timeout": str(CONNECT_TIMEOUT_S)}
+    settings = {
+        "application_name": "swarmscope",
+        "client_encoding": "UTF8",
+        "connect_timeout": str(CONNECT_TIMEOUT_S),
+    }
     try:
         where = conninfo.make_conninfo(locate(database), **(settings | parameters))
     except psycopg.ProgrammingError as error:

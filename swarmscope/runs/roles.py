@@ -49,6 +49,7 @@ def prepare(admin: Connection, passwords: Mapping[str, str], database: str = DAT
     has one for `OWNER` and one for `READER`; they are set anew each time and travel as SCRAM
     verifiers, so that no log of the server can hold them. Harmless when repeated.
     """
+    admin.execute("SET client_encoding TO 'UTF8'")  # a server without a locale has none
     with one_at_a_time(admin):
         for role in (OWNER, READER):
             _ensure_role(admin, role, passwords[role])
@@ -68,7 +69,7 @@ def connect_as_owner(admin: Connection, password: str, database: str = DATABASE)
 
 def _connect(connection: Connection, **changes: str) -> Connection:
     """Connect as *connection* does but for *changes*."""
-    parameters = {"password": connection.info.password, **changes}
+    parameters = {"password": connection.info.password, "client_encoding": "UTF8", **changes}
     where = conninfo.make_conninfo(connection.info.dsn, **parameters)
     return psycopg.connect(where, autocommit=True)
 
@@ -89,26 +90,21 @@ def _ensure_role(admin: Connection, role: str, password: str) -> None:
 def _ensure_database(admin: Connection, database: str) -> None:
     names = {"database": sql.Identifier(database), "owner": sql.Identifier(OWNER)}
     exists = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
-    verb = (
+    wanted = (
         "ALTER DATABASE {database} OWNER TO {owner}"
         if exists
-        else ("CREATE DATABASE {database} OWNER {owner} ENCODING 'UTF8'")
+        else "CREATE DATABASE {database} OWNER {owner}"
+        " TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
     )
-    admin.execute(sql.SQL(verb).format(**names))
+    admin.execute(sql.SQL(wanted).format(**names))
 
 
 def _close_databases(admin: Connection, database: str) -> None:
+    names = {"database": sql.Identifier(database), "reader": sql.Identifier(READER)}
     for (name,) in admin.execute("SELECT datname FROM pg_database").fetchall():
-        admin.execute(
-            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}").format(
-                sql.Identifier(name), sql.Identifier(READER)
-            )
-        )
-    admin.execute(
-        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
-            sql.Identifier(database), sql.Identifier(READER)
-        )
-    )
+        admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    admin.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM {reader}").format(**names))
+    admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {database} TO {reader}").format(**names))
 
 
 def _limit_reader(admin: Connection, database: str) -> None:
@@ -156,9 +152,9 @@ def _take_functions(inside: Connection) -> None:
         "        AND e.extname <> 'plpgsql'))",
         [NOT_FOR_READERS],
     ).fetchall()
+    names = ", ".join(routine for (routine,) in routines)
     with inside.transaction():
-        for (routine,) in routines:
-            _leave_to_owner(inside, f"EXECUTE ON ROUTINE {routine}")
+        _leave_to_owner(inside, f"EXECUTE ON ROUTINE {names}")
         _leave_to_owner(inside, "USAGE ON LANGUAGE plpgsql")
 
 

@@ -38,8 +38,6 @@ def prepared(cluster) -> Iterator[tuple[str, str]]:
         yield where, database
         admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
         admin.execute("DROP DATABASE somebody_elses WITH (FORCE)")
-        admin.execute(f"DROP ROLE {READER}")
-        admin.execute(f"DROP ROLE {OWNER}")
 
 
 def _as_reader(where: str, database: str, password: str = PASSWORDS[READER]) -> Connection:
