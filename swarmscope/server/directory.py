@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import itertools
 import os
 import shutil
 import tempfile
@@ -65,6 +66,19 @@ def _lock(directory: Path) -> int | None:
         os.close(held)
         return None
     return held
+
+
+def take_child_slot(directory: Path) -> str:
+    """Return a slot for a process that a worker has forked; it is free again when that ends."""
+    for number in itertools.count():
+        held = os.open(directory / f"child{number}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+        else:
+            break
+    return f"child{number}"
 
 
 def forget_worker(directory: Path, slot: str) -> None:

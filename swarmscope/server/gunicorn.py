@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from swarmscope.server.arbiter import ArbiterCollector, Slots
-from swarmscope.server.directory import forget_worker, make_directory
+from swarmscope.server.directory import forget_worker, make_directory, take_child_slot
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
 from swarmscope.server.port import MetricsPort
 from swarmscope.server.slots import FILES, use_slots
@@ -72,7 +72,17 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
     os.environ[DIRECTORY_VARIABLE] = str(_state.directory)
     use_slots()
     FILES.attach(_state.directory, ARBITER)
-    os.register_at_fork(after_in_child=FILES.detach)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _after_fork_in_child() -> None:
+    """Leave the parent's files to it; a child of a worker gets files of its own."""
+    directory, slot = FILES.directory, FILES.slot
+    FILES.detach()
+    if directory is not None and slot != ARBITER:  # else `post_fork` gives it a slot
+        child_slot = take_child_slot(directory)
+        forget_worker(directory, child_slot)
+        FILES.attach(directory, child_slot)
 
 
 def when_ready(server: Any) -> None:

@@ -56,8 +56,8 @@ class SlotFiles:
     """The files that this process writes to: none until it is given a slot."""
 
     def __init__(self) -> None:
-        self._directory: Path | None = None
-        self._slot = ""
+        self.directory: Path | None = None
+        self.slot = ""
         self._files: dict[str, SlotFile] = {}
         self._values: WeakSet[SlotValue] = WeakSet()
         self._followers: WeakSet[Follower] = WeakSet()
@@ -66,7 +66,7 @@ class SlotFiles:
     @property
     def shared(self) -> bool:
         """Whether other processes see the values."""
-        return self._directory is not None
+        return self.directory is not None
 
     def attach(self, directory: Path, slot: str) -> None:
         """Write to the files of *slot* in *directory* from now on, with all values that exist."""
@@ -89,7 +89,7 @@ class SlotFiles:
 
     def _move(self, directory: Path | None, slot: str) -> None:
         with self._lock:
-            self._directory, self._slot = directory, slot
+            self.directory, self.slot = directory, slot
             self._files = {}
             for value in self._values:
                 value.bind(*self._cell(value))
@@ -97,10 +97,10 @@ class SlotFiles:
             follower.forget_cells()
 
     def _cell(self, value: SlotValue) -> tuple[Cells, int]:
-        if self._directory is None:
+        if self.directory is None:
             return array("d", (0.0, 0.0)), 0
         if value.kind not in self._files:
-            path = self._directory / f"{value.kind}_{self._slot}.db"
+            path = self.directory / f"{value.kind}_{self.slot}.db"
             self._files[value.kind] = SlotFile(path)
         return self._files[value.kind].cell(value.key)
 

@@ -193,6 +193,19 @@ def test_the_backlog_is_what_no_worker_has_taken(serve):
         assert service.scrape().value("gunicorn_backlog_connections") == 0
 
 
+@pytest.mark.parametrize("worker_class", CLASSES)
+def test_children_of_workers_are_counted(serve, worker_class):
+    """What a worker forks (multiprocessing) has files of its own, again by slot."""
+    with serve("-w", "1", *CLASSES[worker_class]) as service:
+        for _ in range(5):
+            get(service.port, "/job")
+
+        found = service.scrape()
+        assert found.value("jobs_total") == found.total(TOTAL) == 5
+        slots = {name.rpartition("_")[2] for name in service.files()}
+        assert slots == {"0.db", "child0.db"}
+
+
 def test_unix_sockets(serve, tmp_path):
     """All works but the backlog, which the kernel does not tell for them."""
     path = tmp_path / "service.sock"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
 
 from flask import Flask, Response
+from prometheus_client import Counter
 
 from swarmscope.server import instrument
 
@@ -44,6 +46,15 @@ def create_app(path: str | None = None) -> Flask:
     @app.get("/die")
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+    jobs = Counter("jobs", "Jobs done", registry=None)
+
+    @app.get("/job")
+    def job() -> str:
+        child = multiprocessing.get_context("fork").Process(target=jobs.inc)
+        child.start()
+        child.join()
+        return "done"
 
     @app.get("/stopwatch")
     def read_stopwatch() -> list[float]:
