@@ -95,13 +95,9 @@ class Project:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.compose('logs', '--tail', '15')}") from None
 
-    def containers(self, service: str) -> list[str]:
-        """Return the ids of a service's containers, also of those that have ended."""
-        return self.compose("ps", "--all", "--quiet", service).split()
-
-    def inspect(self, service: str) -> list[dict[str, Any]]:
-        """Return what the engine knows of each container of *service*."""
-        return json.loads(_docker("inspect", *self.containers(service)))
+    def inspect(self) -> list[dict[str, Any]]:
+        """Return what the engine knows of each container, also of those that have ended."""
+        return json.loads(_docker("inspect", *self.compose("ps", "--all", "--quiet").split()))
 
     def run_in(self, service: str, *command: str) -> str:
         """Run *command* in a running container of *service* and return what it wrote."""
