@@ -370,7 +370,7 @@ CREATE VIEW run_choice AS
     SELECT 'Latest run' AS label, 'latest' AS run
     UNION ALL (
         SELECT concat_ws(
-                ' · ', testplan, coalesce(target_users, num_clients) || ' users',
+                ' · ', regexp_replace(testplan, '^.*/', ''), coalesce(target_users, num_clients) || ' users',
                 to_char(id AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
             ), run_text(id)
         FROM testrun ORDER BY id DESC LIMIT 500

@@ -1,6 +1,7 @@
 """Every query of every dashboard, asked of a real swarm's data: directly, and by a real Grafana."""
 
 import math
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,6 +152,56 @@ def test_latest_means_the_latest_run(recorded, query):
     latest = View(recorded.view.start, recorded.view.end, recorded.variables("latest"), 1)
 
     assert recorded.ask(query, latest) == recorded.ask(query, recorded.view)
+
+
+@pytest.fixture
+def what_if(recorded):
+    """Return a connection to the recorded data on which a test may change it for itself."""
+    with psycopg.connect(recorded.database.owner) as connection:
+        yield connection
+        connection.rollback()
+
+
+def test_a_run_without_requests_has_no_curves(recorded, what_if):
+    """Right after its start a run has a name and a range, and no figure that would be made up."""
+    what_if.execute(
+        "INSERT INTO testrun (id, testplan, num_clients, env, status)"
+        " VALUES (now(), 'empty.py', 1, '', 'running')"
+    )
+    view = View(recorded.view.start, recorded.view.end + 3600, recorded.variables("latest"), 1)
+
+    for query in SQL:
+        rows = what_if.execute(sql(query.text, view)).fetchall()
+        if query.place.startswith("panel"):
+            figures = {figure for row in rows for figure in row if isinstance(figure, float)}
+            assert figures <= {0.0}, str(query)
+
+    (link,) = what_if.execute(sql(_variable("run_range"), view)).fetchone()
+    assert link.endswith("&to=now")
+
+
+def test_a_run_that_is_on_is_followed(recorded, what_if):
+    """The link to a run that has not ended opens a range that moves with the time."""
+    what_if.execute("UPDATE testrun SET end_time = NULL, status = 'running'")
+
+    for name in ("run_range", "latest_range"):
+        (link,) = what_if.execute(sql(_variable(name), recorded.view)).fetchone()
+        assert re.fullmatch(r"from=\d{13}&to=now", link)
+
+
+def test_a_runs_label_says_what_it_was(recorded):
+    """The list offers the latest run first, then each run by plan, users and start."""
+    _, rows = recorded.ask(next(q for q in SQL if q.place == "variable run"), recorded.view)
+
+    assert rows[0] == ("Latest run", "latest")
+    label, run = rows[1]
+    assert run == recorded.run
+    start = run[:19].replace("T", " ")
+    assert label == f"_scenario.py · {USERS} users · {start} UTC"
+
+
+def _variable(name):
+    return next(query.text for query in SQL if query.place == f"variable {name}")
 
 
 def test_curves_add_up_to_what_was_sent(recorded):
