@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 
 from swarmscope.client import rows
 from swarmscope.client.records import AnyRecord, Record, Sample, Samples, repaired
+from swarmscope.client.rows import request_tail as tail_of
 from swarmscope.client.scrub import scrub_name, scrub_text, scrub_url
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Key, Window, window_of
@@ -20,12 +20,10 @@ LONGEST_URL = 255
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")
 MOST_REMEMBERED = 50_000
-INT4_MAX = 2**31 - 1
 LATEST_S = 4e9  # a start beyond is no time: this is in the year 2096
 LONGEST_MS = 1e12
 
 _decode = msgspec.msgpack.Decoder(AnyRecord).decode
-_is_trace_id = re.compile(r"[0-9a-f]{32}").fullmatch
 
 Endpoint = tuple[str, str]  # name and method, as stored
 
@@ -33,19 +31,20 @@ Endpoint = tuple[str, str]  # name and method, as stored
 class Cell:
     """The latencies of one endpoint's samples that finished in one second, in milliseconds."""
 
-    __slots__ = ("app", "failures", "outside", "queue", "total")
+    __slots__ = ("app", "failures", "outside", "queue", "raw", "total")
 
     def __init__(self) -> None:
         self.total: list[float] = []
         self.queue: list[float] = []
         self.app: list[float] = []
         self.outside: list[float] = []
+        self.raw: list[float] = []  # of an open workload, from the actual start
         self.failures = 0
 
     def windows(self) -> Iterator[tuple[str, Window]]:
         """Yield the parts that have values, with their windows."""
         yield "total", window_of(self.total, self.failures)
-        for part in ("queue", "app", "outside"):
+        for part in ("queue", "app", "outside", "raw"):
             if values := getattr(self, part):
                 yield part, window_of(values, 0)
 
@@ -74,11 +73,9 @@ class Course:
 class Tally:
     """What a batch adds to a worker's part in a run."""
 
-    def __init__(self, plan: str) -> None:
-        self.plan = plan
+    def __init__(self) -> None:
         self.samples = 0
         self.implausible = 0
-        self.latest_s = 0.0  # completion
 
 
 class Batch:
@@ -126,29 +123,50 @@ class Batch:
 
     def _take_samples(self, block: Samples) -> None:
         course = self._courses.setdefault(block.run, Course())
-        tally = self.tallies.setdefault(block.run, Tally(block.testplan))
+        tally = self.tallies.setdefault(block.run, Tally())
         heads, append, offset = course.heads, self.requests.append, block.offset_s
+        run_start = rows.run_us(block.run) / rows.MICROSECONDS
         tally.samples += len(block.rows)
+        if block.late_ms:
+            self._take_open(block, course, tally)
+            return
         for sample in block.rows:
             start, ms, name, method, url, length, greenlet, error, context, timing, trace = sample
-            usual = (name, method, url) if error is None and context is None else None
-            found = heads.get(usual) if usual else None
+            found = heads.get((name, method, url)) if error is None and context is None else None
             head, cells = found or self._head(block, course, sample)
-            start = start + offset if 0 <= start < LATEST_S else rows.run_us(block.run) / 1e6
+            start = start + offset if 0 <= start < LATEST_S else run_start
             queue = app = None
             if ms is not None and 0 <= ms < LONGEST_MS:
-                finished = start + ms / 1000
-                cell = cells.get(int(finished)) or cells.setdefault(int(finished), Cell())
+                second = int(start + ms / 1000)
+                cell = cells.get(second) or cells.setdefault(second, Cell())
                 cell.total.append(ms)
                 if error is not None:
                     cell.failures += 1
                 if timing is not None:
                     queue, app = _take_parts(cell, tally, ms, timing)
-                if finished > tally.latest_s:
-                    tally.latest_s = finished
-            tail = _tail(start, ms, error, greenlet, length, queue, app, trace)
+            time_us = int(start * rows.MICROSECONDS)
+            tail = tail_of(time_us, ms, error is None, greenlet, length, queue, app, trace)
             append(head)
             append(tail)
+
+    def _take_open(self, block: Samples, course: Course, tally: Tally) -> None:
+        """Take samples whose latency counts from when they were due; parts are of what followed."""
+        for sample, late_ms in zip(block.rows, block.late_ms, strict=True):
+            start, ms, _, _, _, length, greenlet, error, _, timing, trace = sample
+            head, cells = self._head(block, course, sample)
+            start += block.offset_s
+            queue = app = None
+            if ms is not None and 0 <= late_ms <= ms < LONGEST_MS:
+                cell = cells.setdefault(int(start + ms / 1000), Cell())
+                cell.total.append(ms)
+                cell.raw.append(ms - late_ms)
+                cell.failures += error is not None
+                if timing is not None:
+                    queue, app = _take_parts(cell, tally, ms - late_ms, timing)
+            time_us = int(start * rows.MICROSECONDS)
+            tail = tail_of(time_us, ms, error is None, greenlet, length, queue, app, trace)
+            self.requests.append(rows.with_lateness(head, late_ms))
+            self.requests.append(tail)
 
     def _head(
         self, block: Samples, course: Course, sample: Sample
@@ -164,6 +182,7 @@ class Batch:
             rows.text(None if url is None else scrub_url(url)[:LONGEST_URL]),
             rows.text(None if error is None else scrub_text(error)),
             rows.json(context),
+            rows.NULL,  # late_ms
         )
         found = head, course.cells_of(endpoint)
         if error is None and context is None:
@@ -178,40 +197,20 @@ def _take_parts(
 ) -> tuple[float | None, float | None]:
     """Add the parts that Server-Timing tells of; return the plausible ones of (queue, app)."""
     queue, app = parts(timing)
-    outside = ms - (queue or 0) - (app or 0)
-    if outside < 0:
-        tally.implausible += 1
-        queue, app = None, app if app is not None and app <= ms else None
-    if app is not None:
-        cell.app.append(app)
-        if queue is not None:
+    if app is None:
+        return (queue if queue is not None and queue <= ms else None), None
+    if queue is not None:
+        outside = ms - queue - app
+        if outside >= 0:
+            cell.app.append(app)
             cell.queue.append(queue)
             cell.outside.append(outside)
-    return queue, app
-
-
-def _tail(
-    start: float,
-    ms: float | None,
-    error: str | None,
-    greenlet: int,
-    length: int | None,
-    queue: float | None,
-    app: float | None,
-    trace: str | None,
-) -> bytes:
-    if length is not None and not 0 <= length <= INT4_MAX:
-        length = INT4_MAX if length > 0 else None
-    return rows.request_tail(
-        int(start * rows.MICROSECONDS),
-        ms,
-        error is None,
-        greenlet & INT4_MAX,
-        length,
-        queue,
-        app,
-        trace.encode() if trace is not None and _is_trace_id(trace) else None,
-    )
+            return queue, app
+        tally.implausible += 1
+    if app > ms:
+        return None, None
+    cell.app.append(app)
+    return None, app
 
 
 def _stored_name(name: str) -> str:

@@ -103,6 +103,9 @@ class Delivery:
         if passage.position > self.position or passage.over:
             self._write(connection, batch, passage)
             self.position, self.shipped_now = passage.position, batch.size
+            for record in batch.others:
+                if isinstance(record, WorkerStopped):
+                    self._courses.pop(record.run, None)
             self._delete(passage.passed)
         if not passage.more:
             self.caught_up = time.time()

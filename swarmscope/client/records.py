@@ -39,6 +39,9 @@ class Samples(Record):
     testplan: str
     offset_s: float  # to be added to the worker's clock
     rows: list[Sample]
+    # of an open workload: how long after they were due the requests started, one for each row;
+    # start and milliseconds of the rows then count from when they were due
+    late_ms: list[float] = []
 
 
 class RunStarted(Record):
@@ -190,7 +193,7 @@ def repaired(payload: bytes) -> Record:
     Raises msgspec.DecodeError for what is no record at all.
     """
     tag, *fields = msgspec.msgpack.decode(payload)
-    if tag == "samples" and len(fields) == 4 and isinstance(fields[3], list):
+    if tag == "samples" and len(fields) >= 4 and isinstance(fields[3], list):
         fields[3] = [_repaired_sample(row) for row in fields[3]]
     record: Record = msgspec.convert([tag, *fields], AnyRecord)
     return record

@@ -8,7 +8,7 @@ since 2000.
 from __future__ import annotations
 
 from datetime import datetime
-from struct import Struct, pack
+from struct import Struct, error, pack
 from uuid import UUID
 
 from swarmscope.client.windows import Key, Window
@@ -20,16 +20,18 @@ MICROSECONDS = 1_000_000
 EPOCH_S = 946_684_800  # 2000-01-01 in Unix seconds
 EPOCH_US = EPOCH_S * MICROSECONDS
 INT2_OID, INT4_OID = 21, 23
+INT4_MAX = 2**31 - 1
+TRACE_BYTES = 16
 
 _LENGTH = Struct(">i")
-_WHOLE = Struct(">iqidihiiiiididi32s")
+_pack_whole = Struct(">iqidihiiiiididi32s").pack
 _DOUBLE = Struct(">id")
 _INT4 = Struct(">ii")
 _INT8 = Struct(">iq")
 _ARRAY = Struct(">iiIii")
 
 REQUEST_COLUMNS = (
-    "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, "
+    "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, late_ms, "
     "time, response_time, success, greenlet_id, response_length, queue_ms, app_ms, trace_id"
 )
 _REQUEST_FIELDS = pack(">h", REQUEST_COLUMNS.count(",") + 1)
@@ -57,8 +59,8 @@ def json(value: str | None) -> bytes:
 
 
 def int4(value: int | None) -> bytes:
-    """Return an integer field."""
-    return NULL if value is None else _INT4.pack(4, value)
+    """Return an integer field; the largest for what is larger, NULL for what is negative."""
+    return NULL if value is None or value < 0 else _INT4.pack(4, min(value, INT4_MAX))
 
 
 def double(value: float | None) -> bytes:
@@ -92,6 +94,11 @@ def request_head(*fields: bytes) -> bytes:
     return _REQUEST_FIELDS + b"".join(fields)
 
 
+def with_lateness(head: bytes, late_ms: float) -> bytes:
+    """Return *head*, whose last field is none so far, with the lateness of one request."""
+    return head.removesuffix(NULL) + double(late_ms)
+
+
 def request_tail(
     unix_us: int,
     response_ms: float | None,
@@ -102,22 +109,26 @@ def request_tail(
     app_ms: float | None,
     trace_id: bytes | None,
 ) -> bytes:
-    """Return the rest of a request's row."""
-    if None in (response_ms, length, queue_ms, app_ms, trace_id):
-        return b"".join(
-            (
-                _INT8.pack(8, unix_us - EPOCH_US),
-                double(response_ms),
-                pack(">ihii", 2, success, 4, greenlet),
-                int4(length),
-                double(queue_ms),
-                double(app_ms),
-                NULL if trace_id is None else b"\0\0\0\x20" + trace_id,
-            )
+    """Return the rest of a request's row. *trace_id* has 16 bytes; any other is none."""
+    if queue_ms is not None and trace_id is not None and len(trace_id) == TRACE_BYTES:
+        trace, microseconds = trace_id.hex().encode(), unix_us - EPOCH_US
+        try:  # checking each value would cost more than packing them
+            return _pack_whole(
+                8, microseconds, 8, response_ms, 2, success, 4, greenlet, 4, length, 8, queue_ms,
+                8, app_ms, 32, trace,
+            )  # fmt: skip
+        except error:
+            pass  # one is missing, or out of its range
+    return b"".join(
+        (
+            _INT8.pack(8, unix_us - EPOCH_US),
+            double(response_ms),
+            pack(">ihii", 2, success, 4, greenlet & INT4_MAX),
+            int4(length),
+            double(queue_ms),
+            double(app_ms),
+            text(trace_id.hex()) if trace_id and len(trace_id) == TRACE_BYTES else NULL,
         )
-    return _WHOLE.pack(
-        *(8, unix_us - EPOCH_US, 8, response_ms, 2, success, 4, greenlet),
-        *(4, length, 8, queue_ms, 8, app_ms, 32, trace_id),
     )
 
 

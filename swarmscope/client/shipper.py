@@ -7,6 +7,7 @@ Started by Locust (`python -m swarmscope.client.shipper DIR`), never by hand: pe
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,7 @@ PAUSE_SECONDS = 0.25
 LEAST_PAUSE_SHARE = 3.0  # pauses are at least so many times as long as the round before
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 5.0
+GC_THRESHOLD = 500_000  # a batch makes many objects and no cycles: the default costs a tenth
 KEEP_ALIVE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -243,6 +245,7 @@ def main() -> None:
     parser.add_argument("--drain", type=float, required=True, help="seconds after the last writer")
     parser.add_argument("--lock", type=int, required=True, help="inherited lock of the directory")
     arguments = parser.parse_args()
+    gc.set_threshold(GC_THRESHOLD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Locust's to handle; what it leaves is delivered
     logging.raiseExceptions = False  # whoever reads our log may end before us
     logging.basicConfig(

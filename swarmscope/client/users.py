@@ -17,18 +17,26 @@ SENT = "X-Request-Start"
 TRACE = "traceparent"
 
 
-def mark(headers: dict[str, Any]) -> str:
-    """Add the headers that are missing, and return the trace id (32 hexadecimal digits).
+def mark(headers: dict[str, Any]) -> bytes | None:
+    """Add the headers that are missing; return the trace id (16 bytes), None if it is malformed.
 
     Sources: W3C Trace Context, level 1, section 3.2; ``t=<Unix seconds>`` as nginx writes it.
     """
     if SENT not in headers:
         headers[SENT] = f"t={time.time() + clock.offset_s:.6f}"
-    if TRACE not in headers:
-        # an id of zeros is invalid, so the lowest bit is always set
-        headers[TRACE] = f"00-{getrandbits(128) | 1:032x}-{getrandbits(64) | 1:016x}-01"
-    trace: str = headers[TRACE][3:35]
-    return trace
+    if TRACE in headers:
+        return _trace_id(headers[TRACE])
+    # an id of zeros is invalid, so the lowest bit is always set
+    trace_id = (getrandbits(128) | 1).to_bytes(16, "big")
+    headers[TRACE] = f"00-{trace_id.hex()}-{getrandbits(64) | 1:016x}-01"
+    return trace_id
+
+
+def _trace_id(traceparent: object) -> bytes | None:
+    try:
+        return bytes.fromhex(str(traceparent).split("-")[1])
+    except (IndexError, ValueError):
+        return None
 
 
 class _FastSession(FastHttpSession):

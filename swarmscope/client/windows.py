@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import ceil, isfinite, log
+from typing import NamedTuple
 
 from swarmscope.runs.histogram import (
     BUCKETS_PER_E,
@@ -22,8 +23,7 @@ from swarmscope.runs.histogram import (
 LATENESS_S = 2  # a window stays open for so long, for samples that are reported late
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """What a window is of: `time` is its start in whole Unix seconds."""
 
     run: str

@@ -64,7 +64,7 @@ def sample(number: int, ms: float | None = 10.0, name: str = "/a", **more: objec
         "error": None,
         "context": None,
         "timing": "queue;dur=1.5, app;dur=2.5",
-        "trace": f"{number:032x}",
+        "trace": number.to_bytes(16, "big"),
     }
     return tuple((defaults | more).values())
 
@@ -121,7 +121,7 @@ def test_a_sample_arrives_as_it_was(tmp_path, shipper, query):
     process = Process(tmp_path)
     url = "http://me:hush@host/a?token=hush"
     process.samples(
-        sample(0, 12.5, trace=TRACE, url=url),
+        sample(0, 12.5, trace=bytes.fromhex(TRACE), url=url),
         sample(1, 3.0, error="Error('http://me:hush@host/x?y')", context='{"a": 1}'),
         sample(2, None, url=None, length=None, timing=None, trace=None),
     )
@@ -238,7 +238,7 @@ def test_wrong_types_arrive(tmp_path, shipper, query):
     process = Process(tmp_path)
     process.samples(
         sample(0, name=7, method=None, url=3.5, length="12", error=[1], trace=12),
-        sample(1, ms="fast", length=2**40, greenlet=2**60, trace="X" * 32),
+        sample(1, ms="fast", length=2**40, greenlet=2**60, trace=b"X" * 5),
         sample(2, ms=float("nan"), start="now"),
         sample(3, ms=1e300, start=-5.0, length=-1),
     )
