@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import Home
 from swarmscope.stack.lifecycle import check_checkout, clean_up, running, start, stop
 from swarmscope.stack.record import Record, read_record
@@ -26,26 +27,35 @@ def run(settings: Settings, home: Home, console: Console, detach: bool) -> int:
     """Start the stack and, unless *detach*, stay until an interrupt; return the exit status."""
     check_checkout(settings.checkout)
     home.make()
-    try:
-        with home.locked():
-            if record := running(home):
-                console.print("swarmscope is up already.")
-                _say_where(record, console)
-                return 0
-            with Progress(console) as progress:
+    with home.locked():
+        if record := running(home):
+            console.print("swarmscope is up already.")
+            _say_where(record, console)
+            return 0
+        progress = Progress(console)
+        try:
+            with progress:
                 process = start(settings, home, progress.set)
-            console.print(f"\nswarmscope is up ({progress.seconds:.1f} s).")
-            record = running(home)
-            assert record is not None
-    except KeyboardInterrupt:
-        console.print("Interrupted; nothing is left running.")
-        return INTERRUPTED
-    _say_where(record, console)
+        except (KeyboardInterrupt, OSError) as error:
+            stop(home, progress.set)  # in case that it came when the start was over
+            if isinstance(error, OSError):
+                raise
+            console.print("Interrupted; nothing is left running.")
+            return INTERRUPTED
     if detach:
+        _say_that_it_is_up(home, progress, console)
         console.print("`swarmscope down` stops it; data stays.")
         return 0
-    console.print("Ctrl-C stops everything; data stays.")
-    return _stay(process, record, home, console)
+    return _stay(process, home, progress, console)
+
+
+def _say_that_it_is_up(home: Home, progress: Progress, console: Console) -> Record:
+    record = read_record(home)
+    if record is None:
+        raise StackError("swarmscope was stopped as soon as it was up")
+    console.print(f"\nswarmscope is up ({progress.seconds:.1f} s).")
+    _say_where(record, console)
+    return record
 
 
 def _say_where(record: Record, console: Console) -> None:
@@ -67,14 +77,18 @@ def _say_where(record: Record, console: Console) -> None:
     console.print(f"\nNext: open {urls['locust']}, set the number of users, press Start.")
 
 
-def _stay(process: subprocess.Popen[bytes], record: Record, home: Home, console: Console) -> int:
+def _stay(
+    process: subprocess.Popen[bytes], home: Home, progress: Progress, console: Console
+) -> int:
     """Wait for an interrupt, for `down`, or for the end of supervisord."""
     pids: dict[str, int] = {}
     try:
+        record = _say_that_it_is_up(home, progress, console)
+        console.print("Ctrl-C stops everything; data stays.")
         while process.poll() is None:
             pids |= _report_restarts(record, pids, console)
             time.sleep(WATCH_S)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):  # or the terminal is gone: what we say fails first
         return _stop(home, console)
     with home.locked(wait=True):  # `down`, if it was that, is done with it when we have the lock
         left = read_record(home)

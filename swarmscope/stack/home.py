@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from swarmscope.stack.postgres import write_private
 from swarmscope.stack.secrets import OWNER, READABLE_BY_OWNER, password, write_once
 
 DATABASE = "swarmscope"
+LEAST_FREE_BYTES = 100 << 20  # an empty cluster takes 40 MB, its log of writes soon as much
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class Home:
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise StackError(f"{self.path} is not writable; SWARMSCOPE_HOME names another place")
+
+    def check_space(self) -> None:
+        """Raise `StackError` where a start would soon fill the disk."""
+        if (free := shutil.disk_usage(self.path).free) < LEAST_FREE_BYTES:
+            raise StackError(
+                f"{self.path}: {free >> 20} MB are free, {LEAST_FREE_BYTES >> 20} MB are needed;"
+                " SWARMSCOPE_HOME names another place"
+            )
 
     def secret(self, name: str) -> str:
         """Return a generated password; the first call makes it up and keeps it."""

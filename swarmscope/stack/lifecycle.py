@@ -90,6 +90,7 @@ def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]
 
 def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
     """Check all that can be checked, find the programs, make the files; start nothing."""
+    home.check_space()
     dashboards = find_grafana(settings.environment, settings.grafana_home)
     check_ports(settings.ports, (name for name in PORTS if dashboards or name != "GRAFANA_PORT"))
     cluster = _cluster(home, settings.ports["POSTGRES_PORT"])

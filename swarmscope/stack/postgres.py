@@ -105,8 +105,7 @@ class Cluster:
         )
         if done.returncode:
             shutil.rmtree(data, ignore_errors=True)
-            reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-            raise StackError(f"PostgreSQL cannot make its files in {data}: {reason[0]}")
+            raise StackError(f"PostgreSQL cannot make its files in {data}: {_reason(done.stderr)}")
 
     def command(self) -> list[str]:
         """Return the command that serves the cluster in the foreground, run as `identity` says."""
@@ -157,6 +156,12 @@ class Cluster:
     @property
     def _pidfile(self) -> Path:
         return self.data / "postmaster.pid"
+
+
+def _reason(said: str) -> str:
+    """Return the line in which initdb names the trouble: hints and what it tidies up follow it."""
+    lines = said.strip().splitlines() or ["initdb failed without a word"]
+    return next((line for line in lines if "FATAL" in line or "error:" in line), lines[-1])
 
 
 def write_private(path: Path, text: str) -> None:

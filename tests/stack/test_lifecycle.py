@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -274,5 +275,41 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     assert done.returncode == 1
     assert done.stderr.startswith("Error: grafana died at its start; the end of ")
     assert done.stderr.endswith("    my reason\n")
+    assert stack.leftovers() == []
+    assert stack.status()["state"] == "down"
+
+
+def test_an_interrupted_start_leaves_nothing(stack: Native) -> None:
+    """Whatever has been started by then is stopped, and the next start is as good as any."""
+    starting = stack.popen("up")
+    assert starting.stdout is not None
+    assert starting.stdout.readline().startswith("postgres is ready")
+
+    starting.send_signal(signal.SIGTERM)
+
+    said, _ = starting.communicate(timeout=40)
+    assert (starting.returncode, said.splitlines()[-1]) == (
+        130,
+        "Interrupted; nothing is left running.",
+    )
+    assert stack.leftovers() == []
+    assert stack.status()["state"] == "down"
+
+
+@pytest.mark.proof
+def test_a_closed_terminal_stops_the_stack(stack: Native) -> None:
+    """A terminal that goes away takes the stack with it, in order, though nothing can be said."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(stack.directory)
+        os.execve(sys.executable, [*SWARMSCOPE, "up"], dict(stack.environment))
+    said = b""
+    while b"Ctrl-C stops everything" not in said:
+        said += os.read(terminal, 65536)
+    assert stack.status()["state"] == "up"
+
+    os.close(terminal)
+
+    assert os.waitpid(pid, 0)[1] == 0
     assert stack.leftovers() == []
     assert stack.status()["state"] == "down"
