@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -56,6 +56,7 @@ class Listener:
         self._plan = ""
         self._works = False
         self._rows: list[tuple[Any, ...]] = []
+        self._late: list[tuple[float, tuple[Any, ...]]] = []  # (late_ms, row) of an open workload
         self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING_RECORDS)
         self._writer: Writer | None = None
         self._unreported = 0
@@ -113,6 +114,7 @@ class Listener:
         response: Any = None,
         start_time: float | None = None,
         url: str | None = None,
+        late_ms: float | None = None,
         **_: object,
     ) -> None:
         """Take one sample. This is the hot path: no more than is needed to lose nothing."""
@@ -139,6 +141,8 @@ class Listener:
                 getattr(response, "trace_id", None),
             )
         )
+        if late_ms is not None:
+            self._late.append((late_ms, rows.pop()))
         if len(rows) >= MOST_PENDING:
             self.flush()
 
@@ -183,19 +187,24 @@ class Listener:
         self.record(ClockOffset(self._run, self.worker, clock.offset_s))
 
     def _flush_samples(self) -> None:
-        if not self._rows:
-            return
-        rows, self._rows = self._rows, []
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._append_samples(rows, ())
+        if self._late:
+            late, self._late = self._late, []
+            self._append_samples([row for _, row in late], [[late_ms for late_ms, _ in late]])
+
+    def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: Sequence[list[float]]) -> None:
         if not self._run:  # no run has begun: there is nothing that these could belong to
             return
         if self._waiting or self._is_full():
             self._drop(len(rows), self._trouble or "the journal occupies what it may")
             return
         try:
-            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows))
+            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows, *late_ms))
         except (TypeError, ValueError, OverflowError):
             rows = [_encodable(row) for row in rows]
-            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows))
+            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows, *late_ms))
         if self._append(payload):
             self._complained = False
         else:

@@ -25,7 +25,7 @@ ARRIVALS_LATE = "arrivals_late"
 ARRIVALS_DROPPED = "arrivals_dropped"
 WORDS = {
     SLOTS_MISSED: "slots were skipped because their user was still busy",
-    ARRIVALS_LATE: "arrivals started late because no connection was free",
+    ARRIVALS_LATE: "arrivals started late: no connection was free, or the generator was busy",
     ARRIVALS_DROPPED: "arrivals were dropped because no connection came free in time",
 }
 

@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.gunicorn import running_gunicorn
+from support.known_service import known_service
 from support.locust import Field, locust_field
 from support.processes import clean_environment
 from support.waiting import poll_until
 
-TESTS = Path(__file__).resolve().parents[1]
 CLOSED = """
 from locust import task
 from swarmscope.client import FastHttpUser
@@ -44,17 +43,6 @@ events.test_start.add_listener(lambda **_: gevent.spawn(burn))
 QUICK = ("--capacity-settle", "2", "--capacity-window", "8")
 
 
-def serving(directory: Path, work_ms: int, workers: int = 1, **environment: str):
-    """Run the service of known capacity: *workers* / *work_ms*."""
-    options = ("--workers", str(workers), "--backlog", "2048", "--pythonpath", str(TESTS))
-    return running_gunicorn(
-        *options,
-        "support.known_capacity:app",
-        log=directory / "service.log",
-        environment={"WORK_MS": str(work_ms), **environment},
-    )
-
-
 def search(field: Field, text: str, *options: object, seconds: float = 200) -> dict[str, object]:
     """Let a headless swarm of *text*'s users search; return the verdict's figures."""
     file = field.directory / "scenario.py"
@@ -70,7 +58,7 @@ def search(field: Field, text: str, *options: object, seconds: float = 200) -> d
 def test_a_closed_system_is_measured(tmp_path, runs_database):
     """One worker, 20 ms, users that come twice a second: 25 users and 50 requests/s, ± 10 %."""
     with (
-        serving(tmp_path, work_ms=20) as service,
+        known_service(tmp_path, work_ms=20) as service,
         locust_field(tmp_path, service.url, runs_database) as field,
     ):
         options = (*QUICK, "--capacity-start", 20, "--check-capacity-users", 20)
@@ -105,7 +93,7 @@ def show(field: Field) -> dict[str, object]:
 def test_a_throttled_generator_is_not_taken_for_the_service(tmp_path, runs_database):
     """A generator busy with itself: "at least", and never a capacity; a check for more fails."""
     with (
-        serving(tmp_path, work_ms=1) as service,
+        known_service(tmp_path, work_ms=1) as service,
         locust_field(tmp_path, service.url, runs_database) as field,
     ):
         text = CLOSED.format(period_s=0.2) + THROTTLED
@@ -122,7 +110,7 @@ def test_a_throttled_generator_is_not_taken_for_the_service(tmp_path, runs_datab
 def test_a_search_over_workers_ends_at_its_bound(tmp_path, runs_database):
     """Two workers, started from the UI: figures of both count; all that was allowed held."""
     with (
-        serving(tmp_path, work_ms=5) as service,
+        known_service(tmp_path, work_ms=5) as service,
         locust_field(tmp_path, service.url, runs_database) as field,
     ):
         file = tmp_path / "scenario.py"
