@@ -20,7 +20,7 @@ from werkzeug.wrappers import Request
 
 from swarmscope.server.logs import add_trace_ids, current_trace_id
 from swarmscope.server.meter import LABELS_KEY, Meter
-from swarmscope.server.metrics import BUCKETS, Metrics, Parts
+from swarmscope.server.metrics import BUCKETS, FAMILIES, INFO, Metrics, Parts
 from swarmscope.server.slots import FILES
 
 __all__ = ["BUCKETS", "current_trace_id", "instrument"]
@@ -29,15 +29,15 @@ DEFAULT_PATH = "/metrics"
 UNKNOWN = "unknown"  # a label that only a response could tell
 NOT_OURS = {"defaults_prefix", "default_latency_as_histogram", "group_by_endpoint"}
 
-_metrics_of: WeakKeyDictionary[PrometheusMetrics, Metrics] = WeakKeyDictionary()
+_metrics_in: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
 
 
 class DefaultRegistry(Collector):
     """Shows what the process's default registry has: its own metrics and those of libraries."""
 
     def collect(self) -> Iterable[Metric]:
-        """Return the default registry's metrics."""
-        return REGISTRY.collect()
+        """Return its metrics, without the default ones of another app that may be in it."""
+        return (metric for metric in REGISTRY.collect() if metric.name not in FAMILIES)
 
 
 def instrument(
@@ -74,9 +74,7 @@ def instrument(
     exporter = exporter or _exporter(app, exporter_options)
     path = _exposed_path(app, exporter, path)
     parts = Parts(requests, queue_time, in_flight)
-    metrics = _metrics_of.get(exporter)
-    if metrics is None:
-        metrics = _metrics_of[exporter] = _new_metrics(exporter, buckets, group_by, parts)
+    metrics = _metrics_of(exporter, buckets, group_by, parts)
     unmeasured = frozenset({*exclude, path})
     meter = Meter(app, exporter, metrics, unmeasured, _group(group_by), server_timing)
     app.wsgi_app = meter  # type: ignore[method-assign]
@@ -111,19 +109,26 @@ def _exposed_path(app: Flask, exporter: PrometheusMetrics, path: str | None) -> 
     return path
 
 
-def _new_metrics(
+def _metrics_of(
     exporter: PrometheusMetrics,
     buckets: Sequence[float],
     group_by: str | Callable[[Request], str],
     parts: Parts,
 ) -> Metrics:
-    if parts.requests:
-        text = "Information about the Prometheus Flask exporter"
-        exporter.info("flask_exporter_info", text, version=exporter.version)
+    """Return the default metrics in the exporter's registry, made by the first app that has it."""
     group = group_by if isinstance(group_by, str) else group_by.__name__
     labels = exporter._default_labels
     extra = {name: UNKNOWN if callable(value) else str(value) for name, value in labels.items()}
-    return Metrics(exporter.registry, buckets, group, extra, parts)
+    metrics = _metrics_in.get(exporter.registry)
+    if metrics is None:
+        metrics = Metrics(exporter.registry, buckets, group, extra, parts)
+        _metrics_in[exporter.registry] = metrics
+        if parts.requests:
+            text = "Information about the Prometheus Flask exporter"
+            exporter.info(INFO, text, version=exporter.version)
+    if metrics.labels != (group, *extra):
+        raise ValueError(f"the registry's metrics have the labels {', '.join(metrics.labels)}")
+    return metrics
 
 
 def _group(group_by: str | Callable[[Request], str]) -> Callable[[Request], str] | None:

@@ -13,6 +13,14 @@ from swarmscope.server.slots import FILES, observer
 OBJECTIVE_S = 0.45
 GROWTH = 1.2
 
+DURATION = "flask_http_request_duration_seconds"
+TOTAL = "flask_http_request"  # a counter's samples end in _total
+EXCEPTIONS = "flask_http_request_exceptions"
+QUEUE = "flask_http_request_queue_seconds"
+IN_FLIGHT = "flask_http_requests_in_flight"
+INFO = "flask_exporter_info"
+FAMILIES = frozenset({DURATION, TOTAL, EXCEPTIONS, QUEUE, IN_FLIGHT, INFO})
+
 Observe = Callable[[float], None]
 Labels = tuple[str, str, str, bool, tuple[str, ...]]  # method, group, status, queue known, extra
 
@@ -80,11 +88,12 @@ class Metrics:
         parts: Parts,
     ) -> None:
         """Make the metrics, with *group* and the names of *extra* as labels."""
+        self.labels = (group, *extra)
         self.default_extra = tuple(extra.values())
         self.duration = self.total = self.exceptions = self.queue = self.in_flight = None
         if parts.requests:
             self.duration = Histogram(
-                "flask_http_request_duration_seconds",
+                DURATION,
                 "Flask HTTP request duration in seconds",
                 ("method", group, "status", *extra),
                 buckets=buckets,
@@ -93,7 +102,7 @@ class Metrics:
             self.total, self.exceptions = _counters(registry, ("method", "status", *extra))
         if parts.queue_time:
             self.queue = Histogram(
-                "flask_http_request_queue_seconds",
+                QUEUE,
                 "From the client's sending a request to the start of its handling, in seconds",
                 (group,),
                 buckets=buckets,
@@ -101,7 +110,7 @@ class Metrics:
             )
         if parts.in_flight:
             self.in_flight = Gauge(
-                "flask_http_requests_in_flight",
+                IN_FLIGHT,
                 "Requests that the app is working on, or streaming the answer to",
                 multiprocess_mode="livesum",
                 registry=registry,
@@ -120,11 +129,9 @@ class Metrics:
 
 
 def _counters(registry: CollectorRegistry, labels: Sequence[str]) -> tuple[Counter, Counter]:
-    total = Counter(
-        "flask_http_request_total", "Total number of HTTP requests", labels, registry=registry
-    )
+    total = Counter(TOTAL, "Total number of HTTP requests", labels, registry=registry)
     exceptions = Counter(
-        "flask_http_request_exceptions_total",
+        EXCEPTIONS,
         "Total number of HTTP requests which resulted in an exception",
         labels,
         registry=registry,
