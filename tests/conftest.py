@@ -13,6 +13,7 @@ del os.environ["LOCUST_SKIP_MONKEY_PATCH"]  # the Locust processes that tests st
 import secrets
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,11 +25,15 @@ from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """Run a real PostgreSQL for the whole session."""
-    directory = tmp_path_factory.mktemp("postgres")
-    for parent in (directory, *directory.parents[:2]):
-        os.chmod(parent, 0o755)  # as root the server runs as somebody else
+    # not below pytest's own directory, which a second pytest closes to the server's user again
+    with tempfile.TemporaryDirectory(prefix="swarmscope-postgres-") as name:
+        os.chmod(name, 0o755)  # as root the server runs as somebody else
+        yield from _serve(Path(name))
+
+
+def _serve(directory: Path) -> Iterator[Cluster]:
     cluster = Cluster(directory, free_port())
     cluster.initialise()
     server = cluster.start(directory / "log")
