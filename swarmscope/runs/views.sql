@@ -287,7 +287,7 @@ $$;
 -- Rates are over the seconds in which something finished, first to last, as locust-plugins has it.
 CREATE FUNCTION summary(
     run timestamptz, whole boolean DEFAULT false,
-    parts text[] DEFAULT '{total,queue,app,outside}', names text[] DEFAULT NULL
+    parts text[] DEFAULT '{total,queue,app,outside,raw}', names text[] DEFAULT NULL
 ) RETURNS TABLE (
     name text, request_type text, part text, requests bigint, failures bigint,
     fail_ratio double precision, requests_per_s double precision, mean_ms double precision,
