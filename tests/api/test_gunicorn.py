@@ -53,7 +53,7 @@ def worker_pids(server: Gunicorn) -> set[int]:
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
 def test_the_classic_flow(tmp_path, worker_class):
     """GET shows unit testing, POST answers 204, GET shows both in that order."""
-    with api(tmp_path, workers=2, worker_class=worker_class) as server:
+    with api(tmp_path, workers=1, worker_class=worker_class) as server:
         address = f"{server.url}/tests"
         assert json.loads(curl(address)) == [UNIT]
 
@@ -99,12 +99,14 @@ def post(server: Gunicorn, name: str) -> requests.Response:
 
 
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
-def test_a_request_in_flight_is_finished_at_sigterm(tmp_path, worker_class):
-    """Half of the body comes after the signal, and still gets its answer."""
+def test_a_connection_is_kept_and_its_last_request_answered(tmp_path, worker_class):
+    """A user who thinks need not reconnect; a request in flight at SIGTERM is finished."""
     body = json.dumps(LOAD).encode()
     metrics = free_port()
     with api(tmp_path, workers=1, worker_class=worker_class, metrics_port=metrics) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        if worker_class != "sync":  # has no keep-alive
+            keeps_its_socket(connection, thinking_seconds=2.5)  # gunicorn's own limit is 2 s
         connection.putrequest("POST", "/tests")
         connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(len(body)))
@@ -122,6 +124,16 @@ def test_a_request_in_flight_is_finished_at_sigterm(tmp_path, worker_class):
     assert storage.page(limit=10, after=0).rows[1:] == [(LOAD["name"], LOAD["description"])]
 
 
+def keeps_its_socket(connection: http.client.HTTPConnection, thinking_seconds: float) -> None:
+    connection.connect()
+    socket_before = connection.sock
+    for _ in range(2):
+        connection.request("GET", "/tests")
+        assert json.loads(connection.getresponse().read()) == [UNIT]
+        assert connection.sock is socket_before
+        time.sleep(thinking_seconds)
+
+
 def sample(metrics_port: int, name: str, **labels: str) -> float | None:
     """Return a sample of the metrics, or None while it is not there."""
     text = get(f"http://127.0.0.1:{metrics_port}/metrics").text
@@ -132,10 +144,19 @@ def sample(metrics_port: int, name: str, **labels: str) -> float | None:
     return None
 
 
-def test_requests_are_counted_but_for_health(tmp_path):
-    """Counts by route and status; a health check leaves no trace."""
-    metrics = free_port()
-    with api(tmp_path, workers=2, metrics_port=metrics) as server:
+def test_the_ports_are_settings(tmp_path):
+    """One for requests, one for metrics; health checks leave no trace in them."""
+    port, metrics = free_port(), free_port()
+    environment = {
+        "SWARMSCOPE_HOME": str(tmp_path),
+        "API_PORT": str(port),
+        "API_METRICS_PORT": str(metrics),
+        "API_WORKERS": "1",
+    }
+    server = start_gunicorn(*API, log=tmp_path / "log", environment=environment)
+    try:
+        poll_until(lambda: "Listening at: " in server.log.read_text(), "gunicorn to listen")
+        assert server.url == f"http://127.0.0.1:{port}"
         for path in ("/health", "/health/ready", "/tests", "/tests", "/tests?limit=0", "/nothing"):
             get(server.url + path)
         text = get(f"http://127.0.0.1:{metrics}/metrics").text
@@ -147,21 +168,10 @@ def test_requests_are_counted_but_for_health(tmp_path):
         assert sample(metrics, "flask_http_request_total", method="GET", status="200") == 2
         assert "health" not in text
         assert get(f"{server.url}/metrics").status_code == 404
-
-
-@pytest.mark.parametrize("worker_class", ["gthread", "gevent"])
-def test_a_connection_is_kept_while_a_user_thinks(tmp_path, worker_class):
-    """A user that waits between requests does not reconnect."""
-    with api(tmp_path, workers=1, worker_class=worker_class) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-        connection.connect()
-        socket_before = connection.sock
-        for thinking_seconds in (0, 2.5):  # gunicorn's own default is to close after 2 s
-            time.sleep(thinking_seconds)
-            connection.request("GET", "/tests")
-            assert json.loads(connection.getresponse().read()) == [UNIT]
-            assert connection.sock is socket_before
-        connection.close()
+        assert (tmp_path / "api" / "api.sqlite3").exists()
+        assert not list(tmp_path.glob("**/gunicorn.ctl"))
+    finally:
+        end(server)
 
 
 def test_no_connection_starves_another(tmp_path):
@@ -221,23 +231,3 @@ def test_a_bad_setting_stops_the_start_with_one_line(tmp_path, name, text, messa
         end(server)
     (line,) = server.log.read_text().splitlines()
     assert line.startswith(message)
-
-
-def test_host_and_port_are_settings(tmp_path):
-    """And the default host is loopback's, which other machines cannot reach."""
-    port = free_port()
-    environment = {
-        "SWARMSCOPE_HOME": str(tmp_path),
-        "API_PORT": str(port),
-        "API_METRICS_PORT": str(free_port()),
-        "API_WORKERS": "1",
-    }
-    server = start_gunicorn(*API, log=tmp_path / "log", environment=environment)
-    try:
-        poll_until(lambda: "Listening at: " in server.log.read_text(), "gunicorn to listen")
-        assert server.url == f"http://127.0.0.1:{port}"
-        assert get(f"{server.url}/health").json() == {"status": "alive"}
-        assert (tmp_path / "api" / "api.sqlite3").exists()
-        assert not list(tmp_path.glob("**/gunicorn.ctl"))
-    finally:
-        end(server)
