@@ -59,11 +59,15 @@ class Home:
                 " SWARMSCOPE_HOME names another place"
             )
 
-    def secret(self, name: str) -> str:
-        """Return a generated password; the first call makes it up and keeps it."""
+    def secret_path(self, name: str) -> Path:
+        """Return the file of a generated password; the first call makes it up and keeps it."""
         path = self.path / "secrets" / name
         write_once(path, READABLE_BY_OWNER, password)
-        return path.read_text()
+        return path
+
+    def secret(self, name: str) -> str:
+        """Return the password in `secret_path`."""
+        return self.secret_path(name).read_text()
 
     def write_pgpass(self, port: int) -> None:
         """Write the password file and the URL of the runs database, which has no password in it."""

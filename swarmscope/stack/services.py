@@ -33,7 +33,7 @@ NEEDED_FILES = (
 class Service:
     """A program under supervision.
 
-    *check* is what it passes when it is ready (see `probes`), *ports* are settings, *after* what
+    *check* is what it passes when it is ready (see `probes`), *after* what
     must be ready first; *secrets* reach it by its environment and show in no list of processes.
     """
 
@@ -41,7 +41,6 @@ class Service:
     command: tuple[str, ...]
     check: str
     url: str | None = None
-    ports: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +56,6 @@ def postgres(cluster: Cluster, home: Home) -> Service:
         command=tuple(cluster.command()),
         check=f"postgres:{cluster.port}",
         url=home.database_url(cluster.port),
-        ports=("POSTGRES_PORT",),
         stop_signal="INT",
         stop_s=60,
         user=cluster.identity()[0],
@@ -72,7 +70,6 @@ def api(settings: Settings) -> Service:
         command=(*_python("gunicorn"), "-c", "api/gunicorn.conf.py", "api:create_app()"),
         check=f"http:{port}/health/ready",
         url=settings.url("API_PORT"),
-        ports=("API_PORT", "API_METRICS_PORT"),
         environment={
             "API_PORT": str(port),
             "API_METRICS_PORT": str(settings.ports["API_METRICS_PORT"]),
@@ -101,7 +98,6 @@ def prometheus(program: Path, settings: Settings, home: Home) -> Service:
         ),
         check=f"http:{port}/-/ready",
         url=settings.url("PROMETHEUS_PORT"),
-        ports=("PROMETHEUS_PORT",),
     )
 
 
@@ -111,42 +107,41 @@ def _target(port: int, job: str) -> dict[str, object]:
 
 def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
     """Return Grafana, provisioned from the checkout, viewable by everybody on this machine."""
-    port, data = settings.ports["GRAFANA_PORT"], home / "grafana"
+    data = home / "grafana"
     (data / "grafana.ini").touch()  # else it would read what its installation was given
     (data / "plugins").mkdir(exist_ok=True)
-    common = dotenv_values(settings.checkout / "grafana/grafana.env", interpolate=False)
-    for name in ("admin_password", "secret_key"):
-        home.secret(name)
+    arguments = ("--homepath", str(program.home), "--config", str(data / "grafana.ini"))
     return Service(
         name="grafana",
-        command=(
-            *program.command,
-            "--homepath",
-            str(program.home),
-            "--config",
-            str(data / "grafana.ini"),
-        ),
-        check=f"http:{port}/api/health",
+        command=(*program.command, *arguments),
+        check=f"http:{settings.ports['GRAFANA_PORT']}/api/health",
         url=settings.url("GRAFANA_PORT"),
-        ports=("GRAFANA_PORT",),
-        environment={name: value for name, value in common.items() if value}
-        | {
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(settings.ports["POSTGRES_PORT"]),
-            "PGDATABASE": DATABASE,
-            "GF_LOG_MODE": "console",
-            "GF_PATHS_DATA": str(data),
-            "GF_PATHS_LOGS": str(data / "log"),
-            "GF_PATHS_PLUGINS": str(data / "plugins"),
-            "GF_PATHS_PROVISIONING": str(settings.checkout / "grafana/provisioning"),
-            "GF_SECURITY_ADMIN_PASSWORD": f"$__file{{{home / 'secrets/admin_password'}}}",
-            "GF_SECURITY_SECRET_KEY": f"$__file{{{home / 'secrets/secret_key'}}}",
-            "GF_SERVER_HTTP_ADDR": "127.0.0.1",
-            "GF_SERVER_HTTP_PORT": str(port),
-            "PROMETHEUS_URL": settings.url("PROMETHEUS_PORT"),
-        },
+        environment=_grafana_environment(settings, home),
         secrets={"GF_READER_PASSWORD": home.secret("reader_password")},
     )
+
+
+def _grafana_environment(settings: Settings, home: Home) -> dict[str, str]:
+    common = dotenv_values(settings.checkout / "grafana/grafana.env", interpolate=False)
+    files = {
+        f"GF_SECURITY_{name.upper()}": f"$__file{{{home.secret_path(name)}}}"
+        for name in ("admin_password", "secret_key")
+    }
+    return {
+        **{name: value for name, value in common.items() if value},
+        **files,
+        "GF_LOG_MODE": "console",
+        "GF_PATHS_DATA": str(home / "grafana"),
+        "GF_PATHS_LOGS": str(home / "grafana/log"),
+        "GF_PATHS_PLUGINS": str(home / "grafana/plugins"),
+        "GF_PATHS_PROVISIONING": str(settings.checkout / "grafana/provisioning"),
+        "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+        "GF_SERVER_HTTP_PORT": str(settings.ports["GRAFANA_PORT"]),
+        "PGDATABASE": DATABASE,
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(settings.ports["POSTGRES_PORT"]),
+        "PROMETHEUS_URL": settings.url("PROMETHEUS_PORT"),
+    }
 
 
 def locust_master(settings: Settings, home: Home) -> Service:
@@ -165,7 +160,6 @@ def locust_master(settings: Settings, home: Home) -> Service:
         ),
         check=f"http:{web}/",
         url=settings.url("LOCUST_WEB_PORT"),
-        ports=("LOCUST_WEB_PORT", "LOCUST_MASTER_BIND_PORT", "LOCUST_METRICS_PORT"),
         after=(DATABASE_READY,),
         environment=_runs_database(settings, home)
         | {
