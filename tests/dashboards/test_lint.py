@@ -3,10 +3,14 @@
 import itertools
 import json
 import re
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
 from support.dashboards import DASHBOARDS, load, panels, queries
+
+from swarmscope.client.options import GRAFANA_URL
+from swarmscope.client.run import grafana_link
 
 BY_STEM = {"ids": lambda path: path.stem}
 DRAWN = {"stat", "timeseries", "heatmap", "gauge", "bargauge", "table", "barchart"}
@@ -156,3 +160,14 @@ def test_dashboards_come_from_files_only(root):
 
     assert provider["allowUiUpdates"] is False
     assert provider["options"]["path"].endswith("/dashboards")
+
+
+def test_the_link_that_locust_prints_opens_the_dashboard():
+    """Path and parameter of a run's link are a dashboard's uid and its variable."""
+    link = urlsplit(grafana_link(GRAFANA_URL, "2026-03-01T12:00:00.250000Z", ended=1772366410.0))
+    (path,) = [path for path in DASHBOARDS if link.path == f"/d/{path.stem}"]
+
+    asked = dict(parse_qsl(link.query))
+
+    assert asked.keys() == {"var-run", "from", "to"}
+    assert "run" in {variable["name"] for variable in load(path)["templating"]["list"]}
