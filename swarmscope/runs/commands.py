@@ -162,16 +162,14 @@ def migrate(
     A password file holds the bare password, or the role's line of a libpq password file. At the
     end, raw requests beyond their age are pruned.
     """
+    files = {roles.OWNER: owner_password_file, roles.READER: reader_password_file}
+    passwords = {role: _secret(file, role) for role, file in files.items() if file}
+    if len(passwords) == 1:
+        raise click.UsageError("give both --owner-password-file and --reader-password-file")
     with _one_line_errors(), _connect_to_change(database, admin_password_file) as connection:
-        if owner_password_file is None and reader_password_file is None:
+        if not passwords:
             _bring_up_to_date(connection)
             return
-        if owner_password_file is None or reader_password_file is None:
-            raise click.UsageError("give both --owner-password-file and --reader-password-file")
-        passwords = {
-            roles.OWNER: _secret(owner_password_file, roles.OWNER),
-            roles.READER: _secret(reader_password_file, roles.READER),
-        }
         roles.prepare(connection, passwords)
         with roles.connect_as_owner(connection, passwords[roles.OWNER]) as owner:
             _bring_up_to_date(owner)

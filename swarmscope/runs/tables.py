@@ -76,7 +76,9 @@ def runs_table(runs: Iterable[Run], width: int) -> Table:
     narrow = width < NARROW
     wide_only = () if narrow else ("time", "requests")
     table = _table(("run", "plan"), ("users", *wide_only, "req/s", "p95 ms", "failed"), ("state",))
-    table.columns[0].no_wrap = True
+    for column in table.columns[:2]:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    table.columns[1].max_width = width // 4
     for run in runs:
         extra = () if narrow else (duration(run.duration_s), count(run.requests))
         table.add_row(
