@@ -17,10 +17,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 20.0
 CONF = """
-from swarmscope.server.gunicorn import *
-serve_metrics(port=0)
 control_socket_disable = True
 bind = "127.0.0.1:0"
+"""
+OURS = """
+from swarmscope.server.gunicorn import *
+serve_metrics(port=0)
+"""
+STOCK = """
+from prometheus_flask_exporter.multiprocess import GunicornPrometheusMetrics
+
+def when_ready(server):
+    server.log.info("Metrics at: http://127.0.0.1:{port}")
+    GunicornPrometheusMetrics.start_http_server_when_ready({port}, host="127.0.0.1")
+
+def child_exit(server, worker):
+    GunicornPrometheusMetrics.mark_process_dead_on_child_exit(worker.pid)
 """
 
 
@@ -43,12 +55,12 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    app: str, *options: str, core: int | None = None, **environment: str
+    app: str, *options: str, hooks: str = OURS, core: int | None = None, **environment: str
 ) -> Iterator[Server]:
-    """Run gunicorn with swarmscope's hooks and *options*, pinned to *core*, in the block."""
+    """Run gunicorn with *hooks* and *options*, pinned to *core*, until the block ends."""
     with tempfile.TemporaryDirectory() as directory:
         conf, log = Path(directory) / "conf.py", Path(directory) / "log"
-        conf.write_text(CONF)
+        conf.write_text(CONF + hooks)
         command = [sys.executable, "-m", "gunicorn", "-c", str(conf), *options, app]
         if core is not None:
             command = ["taskset", "-c", str(core), *command]

@@ -1,12 +1,17 @@
-"""What the instrumentation costs: requests/s with and without it.
+"""What the instrumentation costs.
 
-python -m benchmarks.instrumentation overhead
+    python -m benchmarks.instrumentation overhead     # requests/s with and without it
+    python -m benchmarks.instrumentation observation  # one observation
+    python -m benchmarks.instrumentation restarts     # a scrape after 1,000 restarts of workers
+
+Each prints a table for docs/performance.md.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -16,8 +21,9 @@ from pathlib import Path
 
 import click
 
+from benchmarks import _observation, _restarts
 from benchmarks._alternating import KINDS
-from benchmarks._gunicorn import serving
+from benchmarks._gunicorn import OURS, STOCK, serving
 
 CONNECTIONS = 8
 SLICE_REQUESTS = 100
@@ -81,27 +87,66 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--seconds", default=30, show_default=True, help="Length of a worker class's run.")
+@click.option("--seconds", default=60, show_default=True, help="Length of a worker class's run.")
 @click.option("--worker-class", "classes", multiple=True, default=tuple(CLASSES))
 def overhead(seconds: int, classes: tuple[str, ...]) -> None:
-    """Requests/s of one pinned worker, instrumented over bare."""
+    """Requests/s of one pinned worker, with each instrumentation over without."""
+    print("| worker | | requests/s ÷ bare | quartiles | by CPU time | quartiles | CPU a request |")
+    print("|---|---|---|---|---|---|---|")
     for name in classes:
         app = "benchmarks._alternating:create_app()"
         with serving(app, *CLASSES[name], core=0, SLICE=str(SLICE_REQUESTS)) as server:
             send(server.address() + "/hello/you", seconds)
             with urllib.request.urlopen(server.address() + "/slices") as answer:
                 slices = json.load(answer)
-        results = compare(slices)
-        print(f"{name}: {len(slices) // len(KINDS)} rounds of {SLICE_REQUESTS} requests each")
-        for kind, result in results.items():
+        for kind, result in compare(slices).items():
             low, median, high = result.requests_per_s
-            cpu = result.cpu
+            cpu_low, cpu, cpu_high = result.cpu
             print(
-                f"  {kind:6} ÷ bare {median:.3f} ({low:.3f} to {high:.3f});"
-                f" by CPU {cpu[1]:.3f} ({cpu[0]:.3f} to {cpu[2]:.3f});"
-                f" {result.cpu_us:.0f} µs a request, {result.added_us:+.1f}",
+                f"| {name} | {kind} | {median:.3f} | {low:.3f} to {high:.3f} | {cpu:.3f}"
+                f" | {cpu_low:.3f} to {cpu_high:.3f} | {result.cpu_us:.0f} µs |",
                 flush=True,
             )
+        print(f"{len(slices) // len(KINDS)} rounds of {SLICE_REQUESTS} requests each")
+
+
+@main.command()
+def observation() -> None:
+    """CPU time of one value, one histogram, one request, with each part of the instrumentation."""
+    print("| | µs | quartiles |")
+    print("|---|---|---|")
+    for name, (low, median, high) in _observation.measure().items():
+        print(f"| {name} | {median:.2f} | {low:.2f} to {high:.2f} |")
+
+
+@main.command()
+@click.option("--restarts", "number", default=1000, show_default=True)
+@click.option("--stock-restarts", default=200, show_default=True, help="Of the stock exporter.")
+def restarts(number: int, stock_restarts: int) -> None:
+    """Scrape time and files before and after restarts of workers, ours and stock."""
+    print("| | restarts | scrape | quartiles | files | size |")
+    print("|---|---|---|---|---|---|")
+    for kind, times in (("ours", number), ("stock", stock_restarts)):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+            hooks = OURS if kind == "ours" else STOCK.format(port=_free_port())
+            app = f"benchmarks._alternating:service('{kind}')"
+            options = ("--preload", "-w", str(_restarts.WORKERS))
+            with serving(app, *options, hooks=hooks, PROMETHEUS_MULTIPROC_DIR=directory) as server:
+                for after in (0, times):
+                    _restarts.restart_workers(server, after)
+                    _restarts.send(server)
+                    found = _restarts.scrape(server, Path(directory))
+                    low, median, high = found.ms
+                    print(
+                        f"| {kind} | {after:,} | {median:.1f} ms | {low:.1f} to {high:.1f}"
+                        f" | {found.files} | {found.file_bytes / 1e6:.1f} MB |",
+                        flush=True,
+                    )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 if __name__ == "__main__":
