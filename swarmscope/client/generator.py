@@ -12,7 +12,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
-from swarmscope.client.health import Health, HealthProbe
+from swarmscope.client.health import Batches, Health, HealthProbe
 from swarmscope.client.metrics import LocustCollector, RunInfo, Shipping, serve
 from swarmscope.client.trust import TrustKeeper
 
@@ -52,17 +52,21 @@ def watch(
     environment: Environment,
     run_info: Callable[[], RunInfo | None] = _no_run,
     shipping: Callable[[], dict[str, Shipping]] = _no_shipping,
+    batches: Batches | None = None,
 ) -> None:
-    """Measure in processes that run users, gather and serve in the one that leads them."""
+    """Measure in processes that run users, gather and serve in the one that leads them.
+
+    *batches* is where to ask for the samples of this process, if somebody gathers them.
+    """
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
-        _report(environment, HealthProbe(environment))
+        _report(environment, HealthProbe(environment, batches))
         return
     keeper = TrustKeeper()
     if isinstance(runner, MasterRunner):
         _gather(environment, keeper)
     else:
-        gevent.spawn(_gather_own, HealthProbe(environment), keeper)
+        gevent.spawn(_gather_own, HealthProbe(environment, batches), keeper)
     _judge(environment, keeper)
     options = environment.parsed_options
     if options is not None and options.metrics_port:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import gevent
@@ -16,6 +18,8 @@ from locust.env import Environment
 
 HEARTBEAT_SECONDS = 0.02
 WINDOWS_PER_SECOND = 10  # requests started are counted per 100 ms
+
+Batches = list[Callable[[Sequence[tuple[Any, ...]]], None]]
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,15 @@ class Health:
 class HealthProbe:
     """Watches the process and event loop that it runs in."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, batches: Batches | None = None) -> None:
+        """Hear of requests by Locust's event or, at a tenth of the cost, by *batches* of samples."""
         self._starts: Counter[int] = Counter()
         self._squared_stalls = 0.0
         self._restart_clocks()
-        environment.events.request.add_listener(self._on_request)
+        if batches is None:
+            environment.events.request.add_listener(self._on_request)
+        else:
+            batches.append(self._on_batch)
         gevent.spawn(self._beat)
 
     def take(self) -> Health:
@@ -73,6 +81,15 @@ class HealthProbe:
 
     def _on_request(self, start_time: float | None = None, **_: object) -> None:
         self._starts[int((start_time or time.time()) * WINDOWS_PER_SECOND)] += 1
+
+    def _on_batch(self, samples: Sequence[tuple[Any, ...]]) -> None:
+        """Count samples, whose first element is their start in Unix seconds."""
+        try:
+            windows = [int(sample[0] * WINDOWS_PER_SECOND) for sample in samples]
+        except (TypeError, ValueError, OverflowError):  # a custom client's idea of a time
+            starts = [sample[0] for sample in samples if isinstance(sample[0], float)]
+            windows = [int(start * WINDOWS_PER_SECOND) for start in starts if isfinite(start)]
+        self._starts.update(windows)
 
     def _beat(self) -> None:
         """Add up the squares of the loop's stalls.

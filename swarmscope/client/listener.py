@@ -15,6 +15,7 @@ from geventhttpclient.header import Headers
 from locust.exception import CatchResponseError
 
 from swarmscope.client import clock
+from swarmscope.client.health import Batches
 from swarmscope.client.journal import Header, Writer
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
@@ -42,6 +43,7 @@ SECONDS_OF_CLOCK_CHANGE = 0.001
 _encode = msgspec.msgpack.Encoder().encode
 _encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qualname__}>").encode
 _raw_header = dict.get
+_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Listener:
@@ -50,6 +52,7 @@ class Listener:
     def __init__(self, options: Options, header: Header) -> None:
         self.worker = header.worker
         self.dropped = 0
+        self.batches: Batches = []  # who else wants the samples, many at a time
         self._options = options
         self._header = header
         self._run = ""
@@ -195,6 +198,8 @@ class Listener:
             self._append_samples([row for _, row in late], [[late_ms for late_ms, _ in late]])
 
     def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: Sequence[list[float]]) -> None:
+        for hear in self.batches:
+            hear(rows)
         if not self._run:  # no run has begun: there is nothing that these could belong to
             return
         if self._waiting or self._is_full():
@@ -202,7 +207,7 @@ class Listener:
             return
         try:
             payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows, *late_ms))
-        except (TypeError, ValueError, OverflowError):
+        except _UNENCODABLE:
             rows = [_encodable(row) for row in rows]
             payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows, *late_ms))
         if self._append(payload):
@@ -270,7 +275,7 @@ def _describe(exception: BaseException) -> str:
 def _as_json(context: Any) -> str:
     try:
         text = _encode_json(context).decode()
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except _UNENCODABLE:
         return '{"error": "this context cannot be written as JSON"}'
     return text if len(text) <= LONGEST_TEXT else '{"error": "this context is too long"}'
 
@@ -278,7 +283,7 @@ def _as_json(context: Any) -> str:
 def _encoded(record: Record) -> bytes:
     try:
         return _encode(record)
-    except (TypeError, ValueError, OverflowError):
+    except _UNENCODABLE:
         fields = map(_plain, msgspec.structs.astuple(record))
         return _encode((type(record).__name__.lower(), *fields))
 
@@ -291,7 +296,7 @@ def _encodable(row: tuple[Any, ...]) -> tuple[Any, ...]:
 def _plain(value: Any) -> Any:
     try:
         _encode(value)
-    except (TypeError, ValueError, OverflowError):
+    except _UNENCODABLE:
         return _describe_value(value)
     return value
 

@@ -88,7 +88,7 @@ def _lead(
         shipping.wait(workers.journals, shows=True)
 
     environment.events.quit.add_listener(on_quit)
-    generator.watch(environment, leader.info, backlogs)
+    generator.watch(environment, leader.info, backlogs, listener.batches)
 
 
 class _Workers:
@@ -120,4 +120,4 @@ def _follow(environment: Environment, listener: Listener, shipping: Shipping) ->
 
     environment.events.report_to_master.add_listener(on_report_to_master)
     environment.events.quit.add_listener(on_quit)
-    generator.watch(environment)
+    generator.watch(environment, batches=listener.batches)

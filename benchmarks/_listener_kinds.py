@@ -1,0 +1,3 @@
+"""What `benchmarks.listener` compares."""
+
+KINDS = ("none", "ours", "ours with headers", "stock")

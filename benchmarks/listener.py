@@ -1,0 +1,226 @@
+"""What recording costs: the listener in the Locust process, and the shipper beside it.
+
+python -m benchmarks.listener swarm     requests/s with and without, switched within one run
+python -m benchmarks.listener samples   CPU of a sample, from the event to the database
+python -m benchmarks.listener ship      rows/s that a shipper delivers
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+import msgspec
+import psutil
+import psycopg
+
+from benchmarks._listener_kinds import KINDS
+from swarmscope.client.journal import Header, Writer
+from swarmscope.client.records import Continued, End, Samples, run_id
+from swarmscope.client.shipper import Shipper
+from swarmscope.runs.migrations import migrate
+from swarmscope.stack.postgres import SUPERUSER, Cluster
+
+ENDPOINTS = 10
+REQUESTS_PER_S = 5_000  # of the swarm whose journal is shipped
+BLOCK = 500
+PORT_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Database:
+    """A PostgreSQL server with an empty runs database."""
+
+    process: psutil.Process
+    where: str
+    environment: dict[str, str]
+
+    def cpu_seconds(self) -> float:
+        """Return what the server has used, for its connections too."""
+        processes = [self.process, *self.process.children()]
+        return sum(sum(p.cpu_times()[:2]) for p in processes)
+
+
+@contextmanager
+def database(directory: Path) -> Iterator[Database]:
+    """Run a PostgreSQL server until the block ends."""
+    os.chmod(directory, 0o755)  # as root the server runs as somebody else
+    cluster = Cluster(directory, _free_port())
+    cluster.initialise()
+    server = cluster.start(directory / "log")
+    settings = {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(cluster.port),
+        "PGUSER": SUPERUSER,
+        "PGDATABASE": "postgres",
+        "PGPASSFILE": str(cluster.passfile),
+    }
+    where = " ".join(
+        f"{key.removeprefix('PG').lower()}={value}" for key, value in settings.items()
+    ).replace("database=", "dbname=")
+    try:
+        with _connected(where) as connection:
+            migrate(connection)
+        yield Database(psutil.Process(server.pid), where, {**os.environ, **settings})
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _connected(where: str) -> psycopg.Connection[Any]:
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            return psycopg.connect(where, autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@contextmanager
+def fast_server() -> Iterator[str]:
+    """Run a trivial HTTP server until the block ends; yields its address."""
+    port = _free_port()
+    server = subprocess.Popen([sys.executable, "-m", "benchmarks._fast_server", str(port)])
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@click.group()
+def main() -> None:
+    """Measure the listener and the shipper."""
+
+
+@main.command()
+@click.option("--rounds", default=40, show_default=True)
+@click.option("--seconds", default=0.5, show_default=True, help="Length of a slice.")
+def swarm(rounds: int, seconds: float) -> None:
+    """Requests/s and CPU per request of one Locust process, by listener."""
+    with tempfile.TemporaryDirectory() as name, database(Path(name)) as runs, fast_server() as url:
+        command = [sys.executable, "-m", "benchmarks._listener_swarm", "swarm", url]
+        environment = {**runs.environment, "LOCUST_JOURNAL_DIR": f"{name}/journals"}
+        output = subprocess.run(
+            [*command, str(rounds), str(seconds)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+    slices = [{s["kind"]: s for s in round} for round in json.loads(output.splitlines()[-1])]
+    print(
+        f"{rounds} rounds of slices of {seconds} s; quartiles of the ratio to none, slice by slice"
+    )
+    print("| listener | requests/s | ratio | by CPU | CPU µs a request |\n|---|---|---|---|---|")
+    for kind in KINDS:
+        print(_swarm_row(kind, slices))
+
+
+def _swarm_row(kind: str, rounds: list[dict[str, dict[str, float]]]) -> str:
+    rates = [r[kind]["requests"] / r[kind]["seconds"] for r in rounds]
+    costs = [r[kind]["cpu_s"] / r[kind]["requests"] for r in rounds]
+    none_rates = [r["none"]["requests"] / r["none"]["seconds"] for r in rounds]
+    none_costs = [r["none"]["cpu_s"] / r["none"]["requests"] for r in rounds]
+    by_rate = [mine / none for mine, none in zip(rates, none_rates, strict=True)]
+    by_cpu = [none / mine for mine, none in zip(costs, none_costs, strict=True)]
+    return (
+        f"| {kind} | {statistics.median(rates):,.0f} | {_quartiles(by_rate)} |"
+        f" {_quartiles(by_cpu)} | {statistics.median(costs) * 1e6:.1f} |"
+    )
+
+
+def _quartiles(values: list[float]) -> str:
+    low, median, high = statistics.quantiles(values, n=4)
+    return f"{median:.3f} ({low:.3f} to {high:.3f})"
+
+
+@main.command()
+def samples() -> None:
+    """CPU of a sample in the Locust process."""
+    with tempfile.TemporaryDirectory() as name, database(Path(name)) as runs:
+        command = [sys.executable, "-m", "benchmarks._listener_swarm", "samples", "http://x"]
+        environment = {**runs.environment, "LOCUST_JOURNAL_DIR": f"{name}/journals"}
+        output = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+    print("| listener | CPU µs a sample, in the Locust process |\n|---|---|")
+    for kind, cost_us in json.loads(output.splitlines()[-1]).items():
+        print(f"| {kind} | {cost_us:.2f} |")
+
+
+@main.command()
+@click.option("--rows", default=1_000_000, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+def ship(rows: int, rounds: int) -> None:
+    """Rows/s of one shipper, histograms and all, from a journal on disk to PostgreSQL."""
+    print("| rows/s | rows per CPU second of the shipper | CPU µs a row: shipper | PostgreSQL |")
+    print("|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name, database(Path(name)) as runs:
+        journals = Path(name) / "journals"
+        for _ in range(rounds):
+            write_journal(journals, rows)
+            began, cpu, theirs = time.perf_counter(), time.process_time(), runs.cpu_seconds()
+            shipper = Shipper(journals, runs.where)
+            while shipper.round():
+                pass
+            seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+            theirs = runs.cpu_seconds() - theirs
+            assert shipper.delivered == rows
+            shipper.disconnect()
+            print(
+                f"| {rows / seconds:,.0f} | {rows / cpu:,.0f} | {cpu / rows * 1e6:.1f} |"
+                f" {theirs / rows * 1e6:.1f} |",
+                flush=True,
+            )
+
+
+def write_journal(directory: Path, rows: int) -> None:
+    """Write what a Locust process with *rows* requests leaves behind, parts of latency and all."""
+    dice = random.Random(4)
+    header = Header(uuid4().hex, 0, 0, f"host_{uuid4().hex}", "host", 17, False)
+    writer = Writer(directory, header)
+    start = time.time()
+    for begin in range(0, rows, BLOCK):
+        block = [
+            _sample(dice, start + (begin + number) / REQUESTS_PER_S, number)
+            for number in range(min(BLOCK, rows - begin))
+        ]
+        record = Samples(run_id(start), "locustfiles/classic.py", 0.0, block)
+        writer.append(msgspec.msgpack.encode(record))
+        writer.roll(msgspec.msgpack.encode(Continued()))
+    writer.append(msgspec.msgpack.encode(End()))
+    writer.close()
+
+
+def _sample(dice: random.Random, start: float, number: int) -> Any:
+    ms = dice.lognormvariate(3, 0.6)
+    path = f"/tests/{number % ENDPOINTS}"
+    url = f"http://127.0.0.1:5000{path}"
+    timing = f"queue;dur={ms * 0.2:.3f}, app;dur={ms * 0.6:.3f}"
+    return (start, ms, path, "GET", url, 345, number, None, None, timing, dice.randbytes(16))
+
+
+if __name__ == "__main__":
+    main()
