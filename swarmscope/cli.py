@@ -23,26 +23,41 @@ VERBS = {
 
 
 class LazyGroup(click.Group):
-    """Imports a verb's module only for that verb, so that each end runs without the other's extra."""
+    """Imports a verb's module only for that verb: each end runs without the other's extra."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the verbs in the order of the table."""
         return list(VERBS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return the command of a verb; a missing extra is one clear line."""
+        """Return the command of a verb; one whose extra is missing says how to get it."""
         if name not in VERBS:
             return None
         try:
             module = importlib.import_module(VERBS[name])
         except ModuleNotFoundError as error:
-            extra = VERBS[name].split(".")[1]
-            raise click.ClickException(
-                f"{error.name} is missing; install it with: pip install 'swarmscope[{extra}]'"
-            ) from error
+            if error.name is None or error.name.startswith("swarmscope"):
+                raise
+            return _missing(name, error.name.split(".")[0], extra=VERBS[name].split(".")[1])
         command = getattr(module, name)
         assert isinstance(command, click.Command)
         return command
+
+
+def _missing(verb: str, module: str, extra: str) -> click.Command:
+    """Return a command that can only say why it cannot be run."""
+    text = f"{module} is missing; install it with: pip install 'swarmscope[{extra}]'"
+
+    def refuse(arguments: tuple[str, ...]) -> None:
+        raise click.ClickException(text)
+
+    return click.Command(
+        verb,
+        callback=refuse,
+        help=text,
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+    )
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -22,7 +22,7 @@ from swarmscope.stack.settings import PORTS
 from swarmscope.stack.supervision import MARK
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
-UP_S = 60
+UP_S = 100  # more than `up` itself waits before it gives up and says why
 PORTS_OF_TESTS = (16000, 32000)  # below those that Linux gives to outgoing connections
 
 

@@ -1,0 +1,38 @@
+"""The command itself: its verbs, and what it says where an extra is not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from swarmscope.cli import VERBS
+
+WITHOUT = "import sys; sys.modules[{!r}] = None; from swarmscope.cli import main; main({!r})"
+
+
+def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `swarmscope ARGUMENTS` as if *module* were not installed."""
+    script = WITHOUT.format(module, arguments)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+def test_help_lists_every_verb() -> None:
+    """In the order of the table, each with one line."""
+    done = run_without("nothing", "--help")
+
+    listed = [line.split() for line in done.stdout.split("Commands:\n")[1].splitlines()]
+    assert [words[0] for words in listed] == list(VERBS)
+    assert all(len(words) > 1 for words in listed)
+
+
+def test_a_missing_extra_is_one_line() -> None:
+    """Only the verbs that need it are out of order, and they say how to mend that."""
+    up = run_without("supervisor", "up", "--detach")
+    help_text = run_without("supervisor", "--help")
+
+    assert (up.returncode, up.stderr) == (
+        1,
+        "Error: supervisor is missing; install it with: pip install 'swarmscope[stack]'\n",
+    )
+    assert help_text.returncode == 0
+    assert "runs" in help_text.stdout
