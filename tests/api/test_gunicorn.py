@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -96,6 +97,30 @@ def get(url: str) -> requests.Response:
 def post(server: Gunicorn, name: str) -> requests.Response:
     row = {"name": name, "description": f"about {name}"}
     return requests.post(f"{server.url}/tests", json=row, timeout=20)
+
+
+def test_waiting_for_the_database_stops_nobody_else(tmp_path, empty_database, as_url):
+    """The driver waits in gevent's loop: it must be imported after gevent has patched sockets."""
+    with (
+        api(tmp_path, as_url(empty_database), workers=1, worker_class="gevent") as server,
+        psycopg.connect(empty_database) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert post(server, "load testing").status_code == 204
+        other.execute("UPDATE tests SET description = 'held'")
+        waiting = pool.submit(post, server, "load testing")
+        poll_until(lambda: someone_waits_for_a_lock(empty_database), "the request to wait")
+
+        assert len(get(f"{server.url}/tests").json()) == 2
+        assert not waiting.done()
+        other.rollback()
+        assert waiting.result().status_code == 204
+
+
+def someone_waits_for_a_lock(dsn: str) -> bool:
+    with psycopg.connect(dsn) as connection:
+        query = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return connection.execute(query).fetchone() is not None
 
 
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
