@@ -142,9 +142,10 @@ def running_stack(
     scenario: Path = ROOT / "locustfiles/classic.py",
     workers: int = 2,
     more_targets: Mapping[str, int] | None = None,
+    application: str = "api:create_app()",
     **api_settings: str,
 ) -> Iterator[Stack]:
-    """Run API, Locust master and *workers*, and Prometheus until the block ends.
+    """Run *application*, Locust master and *workers*, and Prometheus until the block ends.
 
     *database* is the connection string of a migrated runs database's owner; *api_settings* are
     ``API_*`` variables, *more_targets* {job: port} for Prometheus to scrape too. All files, among
@@ -152,7 +153,9 @@ def running_stack(
     """
     with contextlib.ExitStack() as parts, _logs_in_failures(directory):
         metrics_port = free_port()
-        gunicorn = parts.enter_context(_running_api(directory, metrics_port, api_settings))
+        gunicorn = parts.enter_context(
+            _running_api(directory, application, metrics_port, api_settings)
+        )
         ports = {name: free_port() for name in ("web", "master", "metrics", "prometheus")}
         parts.enter_context(_running_locust(directory, database, scenario, gunicorn.url, ports))
         for number in range(workers):
@@ -191,14 +194,14 @@ def _wait_until_ready(stack: Stack, workers: int) -> None:
     poll_until(lambda: stack.query('up{job="api"} == 1'), "a scrape of the API", seconds=60)
 
 
-def _running_api(directory, metrics_port, settings):
+def _running_api(directory, application, metrics_port, settings):
     environment = {
         "API_WORKERS": "2",
         "API_METRICS_PORT": str(metrics_port),
         "API_DATABASE_URL": f"sqlite:///{directory}/api.sqlite3",
         **settings,
     }
-    arguments = ("--config", "api/gunicorn.conf.py", "api:create_app()")
+    arguments = ("--config", "api/gunicorn.conf.py", "--pythonpath", "tests", application)
     return running_gunicorn(*arguments, log=directory / "api.log", environment=environment)
 
 
