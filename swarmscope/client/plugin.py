@@ -41,8 +41,8 @@ def on_init(environment: Environment, **_: object) -> None:
         return
     if parsed.timescale:
         attach(environment, options.freeze(parsed, os.environ))
-    elif parsed.metrics_port:
-        generator.watch(environment)
+    elif parsed.metrics_port or isinstance(environment.runner, WorkerRunner):
+        generator.watch(environment)  # a worker's master may search for the capacity
 
 
 def attach(environment: Environment, frozen: Options) -> None:
