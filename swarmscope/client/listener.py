@@ -16,7 +16,7 @@ from locust.exception import CatchResponseError
 
 from swarmscope.client import clock
 from swarmscope.client.health import Batches
-from swarmscope.client.journal import Header, Writer
+from swarmscope.client.journal import SEGMENT_BYTES, Header, Writer
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
     SAMPLES_TAG,
@@ -223,7 +223,9 @@ class Listener:
         """Append to the journal; tell whether it is there."""
         try:
             if self._writer is None:
-                self._writer = Writer(self._options.journal_directory, self._header)
+                segment_bytes = min(SEGMENT_BYTES, self._options.journal_limit_bytes // 8)
+                directory = self._options.journal_directory
+                self._writer = Writer(directory, self._header, segment_bytes)
             self._writer.append(payload)
         except OSError as error:
             self._trouble = error.strerror or str(error)

@@ -1,0 +1,284 @@
+"""The listener: whatever it is told, nothing of it comes back to Locust as an exception."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import gevent
+import msgspec
+import psycopg
+import pytest
+from locust.env import Environment
+from locust.event import EventHook
+from locust.exception import CatchResponseError
+
+from swarmscope.client.journal import Header, Reader, segments
+from swarmscope.client.listener import MOST_PENDING, Listener
+from swarmscope.client.options import Options
+from swarmscope.client.records import AnyRecord, Dropped, Samples, WorkerStarted, run_id
+from swarmscope.client.shipper import Shipper
+
+RUN = run_id(1_700_000_000.0)
+
+
+def options(directory: Path, **more: object) -> Options:
+    """Return options with a journal in *directory*."""
+    defaults = {
+        "plan": "plan",
+        "grafana_url": "http://grafana/d/swarm",
+        "test_env": "",
+        "test_version": "",
+        "description": "",
+        "iterations_per_second": 0.0,
+        "connection": {},
+        "journal_directory": directory,
+        "journal_limit_bytes": 1 << 30,
+        "drain_seconds": 1.0,
+        "allowed_hosts": frozenset(),
+    }
+    return Options(**{**defaults, **more})
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Return a function that makes a listener, with a run that is on."""
+    made = []
+
+    def make(directory: Path = tmp_path / "journals", **more: object) -> Listener:
+        header = Header(uuid4().hex, 0, 0, "worker", "host", 17, False)
+        listener = Listener(options(directory, **more), header)
+        listener.begin(RUN, "plan", works=True)
+        made.append(listener)
+        return listener
+
+    yield make
+    for listener in made:
+        listener._flusher.kill()
+
+
+def fire(listener: Listener, **more: object) -> None:
+    """Fire a request event as Locust does; an exception in the listener fails the test."""
+    defaults = {
+        "request_type": "GET",
+        "name": "/a",
+        "response_time": 12.5,
+        "response_length": 17,
+        "exception": None,
+        "context": {},
+        "response": None,
+        "start_time": 1_700_000_001.0,
+        "url": "http://host/a",
+    }
+    listener.on_request(**{**defaults, **more})
+
+
+def recorded(listener: Listener) -> list[object]:
+    """Return the records of a listener's journal."""
+    listener.flush()
+    found = []
+    for files in segments(listener._options.journal_directory).values():
+        for segment in files:
+            with Reader(segment.path) as reader:
+                frames = list(reader.frames(reader.header_end))
+            found += [msgspec.msgpack.decode(frame.payload, type=AnyRecord) for frame in frames]
+    return found
+
+
+def rows(listener: Listener) -> list[tuple]:
+    """Return the samples in a listener's journal."""
+    return [row for r in recorded(listener) if isinstance(r, Samples) for row in r.rows]
+
+
+class Unspeakable(Exception):
+    """Has no string form."""
+
+    def __str__(self) -> str:
+        raise AttributeError("no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("exception", "text"),
+    [
+        (None, None),
+        (ValueError("bad"), "ValueError('bad')"),
+        (CatchResponseError("No data"), "No data"),
+        (Unspeakable(), "<Unspeakable without a string form>"),
+        (ValueError("x" * 100_000), "ValueError('" + "x" * 3988),
+        ("a string", "'a string'"),
+    ],
+)
+def test_failures_have_a_text(make, exception, text):
+    """Whatever the exception is, there is a bounded text for it."""
+    listener = make()
+    fire(listener, exception=exception)
+    assert [row[7] for row in rows(listener)] == [text]
+
+
+@pytest.mark.parametrize(
+    ("context", "json"),
+    [
+        ({}, None),
+        (None, None),
+        ({"a": [1, None]}, '{"a":[1,null]}'),
+        ({"o": object()}, '{"o":"<object>"}'),
+        ({("a", 1): 2}, '{"<tuple>":2}'),
+        ({"long": "x" * 5000}, '{"error": "this context is too long"}'),
+        ({"surrogate": "\ud800"}, '{"error": "this context cannot be written as JSON"}'),
+    ],
+)
+def test_contexts_become_json(make, context, json):
+    """A context is copied as JSON at once, or replaced by the reason why not."""
+    listener = make()
+    fire(listener, context=context)
+    assert [row[8] for row in rows(listener)] == [json]
+
+
+def test_a_context_that_contains_itself(make):
+    """A cycle is not followed."""
+    listener = make()
+    context: dict[str, object] = {}
+    context["me"] = context
+    fire(listener, context=context)
+    assert "cannot be written" in rows(listener)[0][8]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"response_length": None},
+        {"response_time": None},
+        {"start_time": None},
+        {"url": None, "name": "\ud800 lone surrogate"},
+        {"url": "\ud800"},
+        {"name": object()},
+        {"response_length": 2**70},
+        {"response": SimpleNamespace(headers=["not", "a", "mapping"])},
+        {"response": SimpleNamespace(headers={"server-timing": "app;dur=1"})},
+        {"response": SimpleNamespace(headers=None, trace_id=object())},
+        {"unexpected": 1},
+    ],
+    ids=str,
+)
+def test_odd_requests_are_recorded(make, more):
+    """One odd request is journalled, and costs the ones beside it nothing."""
+    listener = make()
+    fire(listener)
+    fire(listener, **more)
+    fire(listener)
+    listener.flush()
+    (path,) = listener._options.journal_directory.glob("*.journal")
+    with Reader(path) as reader:
+        frames = list(reader.frames(reader.header_end))
+    blocks = [msgspec.msgpack.decode(frame.payload) for frame in frames]
+    assert [len(block[4]) for block in blocks if block[0] == "samples"] == [3]
+
+
+def test_samples_reach_the_file_within_a_tenth_of_a_second(make):
+    """In an idle loop a sample is in the operating system's hands 100 ms after its event."""
+    listener = make()
+    before = listener.position
+    fire(listener)
+    gevent.sleep(0.1)
+    assert listener.position > before
+
+
+def test_memory_is_bounded(make):
+    """A loop that never yields does not gather samples for ever."""
+    listener = make()
+    for _ in range(MOST_PENDING * 2 + 1):
+        fire(listener)
+    assert len(listener._rows) == 1
+    assert len(rows(listener)) == MOST_PENDING * 2 + 1
+
+
+def test_samples_outside_any_run_are_ignored(make):
+    """What is fired before the first run belongs to none, and is no error."""
+    listener = make()
+    listener._run = ""
+    fire(listener)
+    assert rows(listener) == []
+
+
+def test_a_disk_that_cannot_be_written_costs_samples_only(make, tmp_path, caplog):
+    """One line says so; what is dropped is counted; once there is room again, it is told."""
+    (tmp_path / "home").write_text("in the way of a directory")
+    listener = make(tmp_path / "home" / "journals")
+    for _ in range(3):
+        fire(listener)
+        listener.flush()
+    assert listener.dropped == 3
+    errors = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(errors) == 1
+    assert "Not a directory" in errors[0].message
+
+    (tmp_path / "home").unlink()
+    fire(listener)
+    listener.finish()
+    found = recorded(listener)
+    assert isinstance(found[0], WorkerStarted)
+    dropped = [record for record in found if isinstance(record, Dropped)]
+    assert [(record.count, record.reason) for record in dropped] == [(3, "Not a directory")]
+    assert len(rows(listener)) == 1
+    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
+
+
+def test_a_journal_at_its_limit_drops_and_tells(make, runs_database, caplog):
+    """Past its limit a journal takes no samples; once shipped it does; the run knows how many."""
+    listener = make(journal_limit_bytes=10_000)
+    for _ in range(300):
+        fire(listener)
+    listener.flush()
+    listener._checked_at = 0.0
+    for _ in range(50):
+        fire(listener)
+    listener.flush()
+    assert listener.dropped == 50
+    listener.finish()
+    listener.close()
+    shipper = Shipper(listener._options.journal_directory, runs_database)
+    while shipper.round():
+        pass
+    shipper.disconnect()
+    with psycopg.connect(runs_database) as connection:
+        (worker,) = connection.execute("SELECT samples, dropped FROM run_worker").fetchall()
+        (event,) = connection.execute("SELECT kind, text FROM events").fetchall()
+    assert worker == (300, 50)
+    assert event[0] == "samples_dropped"
+    assert event[1].startswith("50 samples of worker were dropped")
+    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
+
+
+def test_a_shipped_segment_makes_room(make, runs_database):
+    """The limit is on what occupies the disk, not on what was ever written."""
+    listener = make(journal_limit_bytes=100_000)
+    shipper = Shipper(listener._options.journal_directory, runs_database)
+    for _ in range(40):
+        for _ in range(200):
+            fire(listener)
+        listener._checked_at = 0.0
+        listener.flush()
+        while shipper.round():
+            pass
+    shipper.disconnect()
+    assert listener.position > 3 * 100_000
+    assert listener.dropped == 0
+
+
+def test_without_the_option_nothing_happens(monkeypatch, tmp_path):
+    """No handler, no file, no process."""
+    from swarmscope.client import plugin
+
+    monkeypatch.chdir(tmp_path)
+    parsed = SimpleNamespace(timescale=False, metrics_port=0)
+    environment = Environment(parsed_options=parsed)
+    environment.create_local_runner()
+    hooks = {k: v for k, v in vars(environment.events).items() if isinstance(v, EventHook)}
+    before = {name: list(hook._handlers) for name, hook in hooks.items()}
+    plugin.on_init(environment)
+    assert {name: hook._handlers for name, hook in hooks.items()} == before
+    assert list(tmp_path.iterdir()) == []
