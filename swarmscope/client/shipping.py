@@ -45,7 +45,8 @@ class Shipping:
 
     def _watch(self) -> None:
         while not self._hopeless:
-            self.ensure()
+            if segments(self._directory):  # without a journal a shipper ends at once
+                self.ensure()
             gevent.sleep(WATCH_SECONDS)
 
     def ensure(self) -> None:
