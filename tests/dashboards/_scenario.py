@@ -3,6 +3,7 @@
 from locust import constant, task  # first: it patches sockets for gevent
 
 from swarmscope.client import FastHttpUser
+from swarmscope.client.open_workload import OpenUser
 
 
 class Visitor(FastHttpUser):
@@ -24,3 +25,14 @@ class Visitor(FastHttpUser):
     def lose_the_way(self) -> None:
         """Fetch a page that is not there."""
         self.client.get("/missing")
+
+
+class Passer(OpenUser):
+    """Reads at a rate of its own, however slow the service is."""
+
+    rate = 5
+
+    @task
+    def list_tests(self) -> None:
+        """Fetch the list."""
+        self.client.get("/tests")
