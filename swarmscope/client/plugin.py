@@ -13,7 +13,7 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from swarmscope.client import clock, generator, guard, load, options, upstream
+from swarmscope.client import clock, generator, guard, load, options, strangers, upstream
 from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
@@ -39,6 +39,8 @@ def on_init(environment: Environment, **_: object) -> None:
     parsed: Any = environment.parsed_options
     if parsed is None:
         return
+    if isinstance(environment.runner, MasterRunner):
+        strangers.send_away(environment)
     if parsed.timescale:
         attach(environment, options.freeze(parsed, os.environ))
     elif parsed.metrics_port or isinstance(environment.runner, WorkerRunner):

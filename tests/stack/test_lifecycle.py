@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import pty
 import re
@@ -181,6 +182,25 @@ def test_a_killed_service_is_restarted(up: Native, name: str) -> None:
         return service["pid"] not in (None, before) and service["state"] == "running"
 
     assert poll_until(back, f"{name} to be back", seconds=30)
+
+
+def test_a_killed_master_gets_its_workers_back(up: Native) -> None:
+    """Its successor does not know them: they are sent away and come back, ready for a swarm."""
+    before = up.services()
+
+    os.kill(before["locust"]["pid"], signal.SIGKILL)
+
+    def ready() -> bool:
+        try:
+            workers = json.loads(get(before["locust"]["url"], "/stats/requests")[1])["workers"]
+        except OSError:  # it is not back yet
+            return False
+        return [worker["state"] for worker in workers] == ["ready"]
+
+    poll_until(lambda: not ready(), "the old master to be gone")
+    poll_until(ready, "the worker to be ready again", seconds=45, every=0.5)
+    after = up.services()["locust-worker-1"]
+    assert (after["state"], after["pid"] == before["locust-worker-1"]["pid"]) == ("running", False)
 
 
 @pytest.mark.timeout(300)  # two starts and two stops
