@@ -35,7 +35,7 @@ from swarmscope.client.records import (
     run_id,
     start_of,
 )
-from swarmscope.client.scrub import scrub_arguments, scrub_url
+from swarmscope.client.scrub import scrub_arguments, scrub_name, scrub_url
 
 logger = logging.getLogger(__name__)
 
@@ -218,15 +218,20 @@ class Follower:
 
 
 def grafana_link(url: str, run: str, ended: float | None = None) -> str:
-    """Return *url*, a dashboard with or without a query, with the run and its time range set."""
-    parts = urlsplit(url)
+    """Return *url*, a dashboard with or without a query, with the run and its time range set.
+
+    The link goes to the log, so it has neither user info nor the value of a token.
+    """
+    parts = urlsplit(scrub_name(url))
     chosen = {
         "var-run": run,
         "from": int(start_of(run) * 1000),
         "to": "now" if ended is None else int(ended * 1000) + 1000,
     }
     query = "&".join(filter(None, (parts.query.strip("&"), urlencode(chosen))))
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, parts.fragment))
+    return urlunsplit(
+        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment)
+    )
 
 
 def _scenario(environment: Environment) -> str:
