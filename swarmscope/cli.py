@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -64,6 +66,23 @@ def _missing(verb: str, module: str, extra: str) -> click.Command:
 @click.version_option(swarmscope.__version__)
 def main() -> None:
     """See a load test from both ends, per run, on one time axis."""
+    if Path(".env").is_file():
+        _find_home()
+
+
+def _find_home() -> None:
+    """Let every verb find the home that ``.env`` names, as `up` does."""
+    try:
+        from swarmscope.stack.errors import StackError
+        from swarmscope.stack.settings import home_directory, merged_environment
+    except ModuleNotFoundError:  # without the extra there is no `up` whose home it could be
+        return
+    directory = Path.cwd()
+    try:
+        home = home_directory(directory, merged_environment(directory, os.environ))
+    except StackError as error:
+        raise click.ClickException(str(error)) from error
+    os.environ["SWARMSCOPE_HOME"] = str(home)
 
 
 if __name__ == "__main__":

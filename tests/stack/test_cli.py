@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+from support.native import SWARMSCOPE
+from support.processes import clean_environment
 
 from swarmscope.cli import VERBS
 
@@ -36,3 +40,29 @@ def test_a_missing_extra_is_one_line() -> None:
     )
     assert help_text.returncode == 0
     assert "runs" in help_text.stdout
+
+
+def test_every_verb_finds_the_home_of_the_file(tmp_path: Path) -> None:
+    """What `.env` says to `up` it says to verbs that read the database."""
+    (tmp_path / ".env").write_text("SWARMSCOPE_HOME=elsewhere\n")
+
+    done = subprocess.run(
+        [*SWARMSCOPE, "runs"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert f"{tmp_path}/elsewhere/database.url cannot be read" in done.stderr
+
+
+def test_a_bad_file_is_one_line(tmp_path: Path) -> None:
+    """No verb answers with a traceback."""
+    (tmp_path / ".env").write_bytes(b"\xff")
+
+    done = subprocess.run([*SWARMSCOPE, "status"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert done.stderr.startswith(f"Error: {tmp_path}/.env cannot be read: ")
