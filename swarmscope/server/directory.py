@@ -21,9 +21,8 @@ GRACE_S = 10.0  # a directory this young may not be locked yet
 PERSISTENT_GAUGES = ("gauge_mostrecent",)  # a fact that was set, not a process's state
 
 
-def make_directory(base: Path | None, uid: int, gid: int) -> Path:
+def make_directory(base: Path, uid: int, gid: int) -> Path:
     """Make an empty directory under *base* for workers of *uid* and *gid*; remove it at exit."""
-    base = base or default_base()
     base.mkdir(parents=True, exist_ok=True)
     sweep(base)
     directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))

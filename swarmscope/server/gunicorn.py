@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from swarmscope.server.arbiter import ArbiterCollector, Slots
-from swarmscope.server.directory import forget_worker, make_directory, take_child_slot
+from swarmscope.server.directory import default_base, forget_worker, make_directory, take_child_slot
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
 from swarmscope.server.port import MetricsPort
 from swarmscope.server.slots import FILES, use_slots
@@ -63,12 +63,20 @@ def serve_metrics(port: int | None = 9102, host: str = "127.0.0.1") -> None:
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    """Prepare for metrics at the first call, which is before gunicorn loads the app."""
+    """Prepare for metrics at the first call, which is before gunicorn loads the app.
+
+    Raises RuntimeError, which ends gunicorn with one line, when there is no place for them.
+    """
     if FILES.shared:
         return
-    base = os.environ.get(DIRECTORY_VARIABLE)
-    uid, gid = server.cfg.uid, server.cfg.gid
-    _state.directory = make_directory(Path(base) if base else None, uid, gid)
+    base = Path(os.environ.get(DIRECTORY_VARIABLE) or default_base())
+    try:
+        _state.directory = make_directory(base, server.cfg.uid, server.cfg.gid)
+    except OSError as error:
+        raise RuntimeError(
+            f"the metrics' directory cannot be made in {base} ({error.strerror});"
+            f" {DIRECTORY_VARIABLE} names another place"
+        ) from error
     os.environ[DIRECTORY_VARIABLE] = str(_state.directory)
     use_slots()
     FILES.attach(_state.directory, ARBITER)

@@ -95,7 +95,8 @@ class Meter:
         self._app = app
         self._wsgi_app = app.wsgi_app
         self._excluded_paths = exporter.excluded_paths or ()
-        self._metrics, self._series = metrics, metrics.series
+        self._metrics, self._extra = metrics, metrics.default_extra
+        self._observe_app, self._observe_queue = metrics.observe_app, metrics.observe_queue
         self._unmeasured = unmeasured
         self._group = group
         self._server_timing = server_timing
@@ -113,10 +114,10 @@ class Meter:
         try:
             body = self._wsgi_app(environ, exchange.answer)
         except BaseException:
-            exchange.fail()
-            self._observe_failure(exchange)
             if add_in_flight is not None:
                 add_in_flight(-1)
+            exchange.fail()
+            self._observe_failure(exchange)
             raise
         self._observe(exchange)
         if add_in_flight is not None:
@@ -145,13 +146,11 @@ class Meter:
         method = environ["REQUEST_METHOD"]
         if method not in METHODS:
             method = OTHER_METHOD
-        extra = self._metrics.default_extra and environ.get(LABELS_KEY, self._metrics.default_extra)
-        series = self._series[method, group, exchange.status, queue_s is not None, extra]
-        if series.count_request is not None and series.observe_app is not None:
-            series.count_request(1)
-            series.observe_app(exchange.app_s)
-        if series.observe_queue is not None and queue_s is not None:
-            series.observe_queue(queue_s)
+        extra = self._extra and environ.get(LABELS_KEY, self._extra)
+        if self._observe_app is not None:
+            self._observe_app[(method, group, exchange.status, *extra)](exchange.app_s)
+        if queue_s is not None and self._observe_queue is not None:
+            self._observe_queue[(group,)](queue_s)
         if RAISED_KEY in environ:
             self._metrics.count_exception(method, extra)
 

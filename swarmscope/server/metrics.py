@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -22,7 +21,7 @@ INFO = "flask_exporter_info"
 FAMILIES = frozenset({DURATION, TOTAL, EXCEPTIONS, QUEUE, IN_FLIGHT, INFO})
 
 Observe = Callable[[float], None]
-Labels = tuple[str, str, str, bool, tuple[str, ...]]  # method, group, status, queue known, extra
+Labels = tuple[str, ...]
 
 
 def _ladder() -> tuple[float, ...]:
@@ -47,33 +46,17 @@ class Parts:
     in_flight: bool = True
 
 
-class Series(NamedTuple):
-    """What requests of the same labels are counted in; None where a part is off."""
+class Observers(dict[Labels, Observe]):
+    """What observes a value for given labels, made by *make* when they come for the first time."""
 
-    count_request: Observe | None
-    observe_app: Observe | None
-    observe_queue: Observe | None
-
-
-class SeriesByLabels(dict[Labels, Series]):
-    """Where requests are counted, looked up in the metrics when labels come for the first time."""
-
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, make: Callable[[Labels], Observe]) -> None:
         super().__init__()
-        self._metrics = metrics
+        self._make = make
 
-    def __missing__(self, labels: Labels) -> Series:
-        """Make the series of *labels*; only requests that tell their queue time have one for it."""
-        method, group, status, queued, extra = labels
-        metrics = self._metrics
-        count_request = observe_app = observe_queue = None
-        if metrics.total is not None and metrics.duration is not None:
-            count_request = metrics.total.labels(method, status, *extra)._value.inc
-            observe_app = observer(metrics.duration.labels(method, group, status, *extra))
-        if metrics.queue is not None and queued:
-            observe_queue = observer(metrics.queue.labels(group))
-        series = self[labels] = Series(count_request, observe_app, observe_queue)
-        return series
+    def __missing__(self, labels: Labels) -> Observe:
+        """Make the observer of *labels* and keep it."""
+        observe = self[labels] = self._make(labels)
+        return observe
 
 
 class Metrics:
@@ -115,17 +98,32 @@ class Metrics:
                 multiprocess_mode="livesum",
                 registry=registry,
             )
-        self.series = SeriesByLabels(self)
+        self.observe_app = Observers(self._app_observer) if parts.requests else None
+        self.observe_queue = Observers(self._queue_observer) if parts.queue_time else None
         FILES.follow(self)
 
     def forget_cells(self) -> None:
-        """Look up every series anew: its values have moved."""
-        self.series.clear()
+        """Make every observer anew: its values have moved."""
+        for observers in (self.observe_app, self.observe_queue):
+            if observers is not None:
+                observers.clear()
 
-    def count_exception(self, method: str, extra: tuple[str, ...]) -> None:
+    def count_exception(self, method: str, extra: Labels) -> None:
         """Count a request that ended in an exception."""
         if self.exceptions is not None:
             self.exceptions.labels(method, "500", *extra).inc()
+
+    def _app_observer(self, labels: Labels) -> Observe:
+        """Return what counts requests of method, group, status and default labels by duration."""
+        assert self.duration is not None
+        assert self.total is not None
+        method, _, *others = labels
+        return observer(self.duration.labels(*labels), self.total.labels(method, *others))
+
+    def _queue_observer(self, labels: Labels) -> Observe:
+        """Return what observes the time that requests of a group have waited."""
+        assert self.queue is not None
+        return observer(self.queue.labels(*labels))
 
 
 def _counters(registry: CollectorRegistry, labels: Sequence[str]) -> tuple[Counter, Counter]:

@@ -82,6 +82,7 @@ class MetricsPort:
         self._turn.release()
 
     def _after_fork_in_child(self) -> None:
+        self._closed = True  # a thread is not copied, but where gevent has patched it a greenlet is
         self._close_sockets()
         self._after_fork()
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 from prometheus_client import values as prometheus_values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
@@ -157,14 +157,15 @@ class SlotValue:
         """Return none: there are no exemplars across processes."""
 
 
-def observer(histogram: Histogram) -> Callable[[float], None]:
-    """Return what observes a value in *histogram*, a labelled child, at the least cost.
+def observer(histogram: Histogram, counter: Counter | None = None) -> Callable[[float], None]:
+    """Return what observes a value in *histogram*, and counts it in *counter*, at the least cost.
 
-    It holds for as long as the files stay the same (`SlotFiles.follow`).
+    Both are children (with labels). It holds for as long as the files stay the same
+    (`SlotFiles.follow`).
     """
     last = histogram._buckets[-1]
     if not isinstance(last, SlotValue) or not FILES.shared:
-        return histogram.observe
+        return _plain_observer(histogram, counter)
     cells = last.cells  # the file's newest view, so it reaches all of them
     bounds, sum_index = histogram._upper_bounds, histogram._sum.index
     indices = [bucket.index for bucket in histogram._buckets]
@@ -173,7 +174,27 @@ def observer(histogram: Histogram) -> Callable[[float], None]:
         cells[indices[bisect_left(bounds, amount)]] += 1.0
         cells[sum_index] += amount
 
-    return observe
+    if counter is None:
+        return observe
+    count_cells, count_index = counter._value.cells, counter._value.index
+
+    def count_and_observe(amount: float) -> None:
+        count_cells[count_index] += 1.0
+        cells[indices[bisect_left(bounds, amount)]] += 1.0
+        cells[sum_index] += amount
+
+    return count_and_observe
+
+
+def _plain_observer(histogram: Histogram, counter: Counter | None) -> Callable[[float], None]:
+    if counter is None:
+        return histogram.observe
+
+    def count_and_observe(amount: float) -> None:
+        counter.inc()
+        histogram.observe(amount)
+
+    return count_and_observe
 
 
 def use_slots() -> None:

@@ -3,6 +3,8 @@
 import itertools
 import logging
 import re
+import subprocess
+import sys
 import threading
 import time
 
@@ -60,6 +62,31 @@ def test_the_ladder_can_be_believed():
     assert (BUCKETS[0], BUCKETS[-1]) == (0.001, 30.0)
     assert 0.45 in BUCKETS
     assert max(high / low for low, high in itertools.pairwise(BUCKETS)) < 1.21
+
+
+def test_the_ladder_is_a_parameter(app):
+    """Of both histograms."""
+    instrument(app, buckets=(0.1, 1.0))
+    add_routes(app)
+
+    app.test_client().get("/items/1", headers=sent(0.5))
+
+    found = samples(app)
+    edges = {dict(labels)["le"] for (name, labels) in found if name.endswith("_bucket")}
+    assert edges == {"0.1", "1.0", "+Inf"}
+    assert found.total(f"{DURATION}_bucket", le="0.1") == 1
+    assert found.total(f"{QUEUE}_bucket", le="0.1") == 0
+    assert found.total(f"{QUEUE}_bucket", le="1.0") == 1
+
+
+def test_the_arbiter_loads_no_flask():
+    """Its workers do, after gevent has patched what it imports; and gunicorn is no requirement."""
+    program = (
+        "import sys, swarmscope.server.gunicorn; print({*sys.modules} & {'flask', 'gunicorn'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert done.stdout == b"set()\n"
 
 
 def test_requests_are_grouped_by_rule(app):

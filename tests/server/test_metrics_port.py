@@ -157,6 +157,23 @@ def test_a_taken_port_stops_the_start(serve, tmp_path):
         assert list(base.iterdir()) == []
 
 
+def test_no_place_for_the_files_stops_the_start(tmp_path):
+    """With one line that names it and what moves it."""
+    (tmp_path / "file").touch()
+    conf = tmp_path / "conf.py"
+    conf.write_text("from swarmscope.server.gunicorn import *\nserve_metrics(port=0)\n")
+    base = tmp_path / "file" / "metrics"
+    gunicorn = start_gunicorn(
+        "-c", str(conf), "-b", "127.0.0.1:0", "support.service:create_app()",
+        log=tmp_path / "log", environment={"PROMETHEUS_MULTIPROC_DIR": str(base)},
+    )  # fmt: skip
+
+    assert gunicorn.process.wait(20) == 1
+    log = gunicorn.log.read_text()
+    assert f"Error: the metrics' directory cannot be made in {base} (Not a directory)" in log
+    assert "Traceback" not in log
+
+
 def test_a_reload_moves_the_port(serve):
     """The conf file is read again at SIGHUP; where it says the same, nothing moves."""
     with serve("-w", "1") as service:
@@ -209,7 +226,13 @@ def test_gevent_patched_in_the_conf_file(serve):
     conf = "from gevent import monkey\nmonkey.patch_all()\n"
     with serve("-w", "1", "-k", "gevent", conf=conf) as service:
         assert get(service.port, "/pid").status == 200
-        assert service.scrape().total("flask_http_request_total") == 1
+        before = service.scrape()
+        assert before.total("flask_http_request_total") == 1
+
+        for _ in range(50):
+            service.scrape()
+        used = "gunicorn_worker_cpu_seconds_total"
+        assert service.scrape().total(used) - before.total(used) < 0.2  # it serves none of them
 
 
 def test_metrics_without_a_port(serve):
