@@ -21,6 +21,7 @@ from swarmscope.client.shape import Shape
 logger = logging.getLogger(__name__)
 
 RAMP_S = 2.0
+DRAIN_SHARE = 0.25  # of the next level's users
 FASTEST_RAMP = 100.0  # users a second; above it Locust warns
 
 
@@ -45,7 +46,11 @@ class Capacity(Shape):
 
     def stage(self) -> str | None:
         """Return the level that is being tried."""
-        return f"capacity: {self._hunt.level.users} users" if self._hunt else None
+        if self._hunt is None:
+            return None
+        level = self._hunt.level
+        why = "" if level.next_users is None else f", to drain before {level.next_users}"
+        return f"capacity: {level.users} users{why}"
 
     def tick(self) -> tuple[int, float] | None:
         """Return the level to be at; None when the search is over."""
@@ -80,6 +85,9 @@ class Capacity(Shape):
         if level.ramped is None:
             if runner.state == STATE_RUNNING and runner.user_count == level.users:
                 level.ramped = now
+        elif level.next_users is not None:
+            if hunt.drained(senses.seconds, senses.until()):
+                self._go(hunt, level.next_users)
         elif level.trial is None:
             if now >= level.ramped + hunt.settings.settle_s:
                 level.trial = hunt.trial(ceil(now))
@@ -101,9 +109,14 @@ class Capacity(Shape):
         following = hunt.search.next_users()
         if following is None:
             self._end(hunt)
-        else:
-            hunt.level = Level(following, _rate(level.users, following))
-            self.announce()
+        elif held:
+            self._go(hunt, following)
+        else:  # an open workload's backlog would be held against all that follows
+            self._go(hunt, max(int(following * DRAIN_SHARE), 1), following)
+
+    def _go(self, hunt: Hunt, users: int, next_users: int | None = None) -> None:
+        hunt.level = Level(users, _rate(hunt.level.users, users), next_users)
+        self.announce()
 
     def _end(self, hunt: Hunt) -> None:
         assert self.runner is not None

@@ -8,19 +8,22 @@ from dataclasses import dataclass, field
 
 from swarmscope.client.capacity import Search
 from swarmscope.client.capacity_options import Settings
-from swarmscope.client.measurement import Measured
+from swarmscope.client.measurement import Measured, Seconds
 from swarmscope.client.objective import Trial
 from swarmscope.client.verdict import Percentiles, Verdict, broken_part
 
+CALM_S = 3
+LONGEST_DRAIN_WINDOWS = 3
 STALL_SHARE = 1.1  # requests/s that more users must bring, or a saturated generator is the limit
 
 
 @dataclass
 class Level:
-    """One load that is being tried."""
+    """One load that is being tried, or one at which a backlog drains before `next_users`."""
 
     users: int
     rate: float  # of the ramp, in users a second
+    next_users: int | None = None
     ramped: float | None = None  # when all users were there
     trial: Trial | None = None
 
@@ -48,6 +51,15 @@ class Hunt:
     began: float = field(default_factory=time.monotonic)
     levels: int = 0
     _results: dict[tuple[int, bool], Result] = field(default_factory=lambda: defaultdict(Result))
+
+    def drained(self, seconds: Seconds, until: int) -> bool:
+        """Whether nothing was slow for a while before *until*, or has been for too long."""
+        ramped = self.level.ramped
+        if ramped is None or until < ramped + CALM_S:
+            return False
+        recent = seconds.between(until - CALM_S, until)
+        calm = recent.requests > 0 and not recent.slow
+        return calm or until > ramped + LONGEST_DRAIN_WINDOWS * self.settings.window_s
 
     def trial(self, begin: int) -> Trial:
         """Return the trial of the level that has settled; one that was tried before is seen out."""

@@ -1,0 +1,69 @@
+"""One search as it goes on: draining a backlog, and telling whose limit it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from swarmscope.client.capacity import Bounds, Search
+from swarmscope.client.capacity_options import Settings
+from swarmscope.client.hunt import Hunt, Level
+from swarmscope.client.measurement import Measured, Seconds, measured
+from swarmscope.client.objective import Objective
+
+LIMIT_MS = 450
+BOUNDS = Bounds(start=10, most=1000, precision=0.05)
+
+
+@pytest.fixture
+def hunt() -> Hunt:
+    settings = Settings(Objective(LIMIT_MS, 0.01), BOUNDS, settle_s=5, window_s=20)
+    return Hunt(settings, Search(BOUNDS), Level(users=10, rate=5))
+
+
+def figures(requests: int, ms: float) -> Measured:
+    return measured([(ms, None, None, False)] * requests, LIMIT_MS)
+
+
+def test_a_backlog_has_drained_when_nothing_was_slow_for_a_while(hunt):
+    """Three seconds without a slow request, of those after the ramp down."""
+    hunt.level = Level(users=2, rate=5, next_users=20, ramped=1000.0)
+    seconds = Seconds()
+    seconds.add((second, figures(5, 900)) for second in range(1000, 1010))
+    seconds.add((second, figures(2, 20)) for second in range(1010, 1020))
+
+    assert next(until for until in range(1000, 1020) if hunt.drained(seconds, until)) == 1013
+
+
+def test_silence_is_no_calm(hunt):
+    """A service that answers nothing has not drained; after three windows the search goes on."""
+    hunt.level = Level(users=2, rate=5, next_users=20, ramped=1000.0)
+
+    assert not hunt.drained(Seconds(), 1060)
+    assert hunt.drained(Seconds(), 1061)
+
+
+def test_a_saturated_generator_whose_rate_stalls_is_the_limit(hunt):
+    """Twice the users, hardly more requests, nothing slow, and the generator has no CPU left."""
+    assert not hunt.note(True, figures(1000, 20), 10, saturated=False)
+    hunt.level = Level(users=20, rate=5)
+    assert hunt.note(True, figures(1050, 20), 10, saturated=True)
+
+
+def test_a_busy_generator_that_keeps_up_is_no_limit(hunt):
+    """The objective held and the rate grew with the users: its latencies are at worst too long."""
+    hunt.note(True, figures(1000, 20), 10, saturated=False)
+    hunt.level = Level(users=20, rate=5)
+
+    assert not hunt.note(True, figures(1900, 20), 10, saturated=True)
+
+
+def test_trials_of_one_level_add_up_by_what_they_found(hunt):
+    """The verdict's figures are those of all trials of its level that held."""
+    hunt.note(True, figures(100, 20), 10, saturated=False)
+    hunt.note(False, figures(100, 900), 10, saturated=False)
+    hunt.note(True, figures(200, 30), 10, saturated=False)
+
+    verdict = hunt.verdict()
+
+    assert (verdict.users, verdict.requests_per_s, verdict.levels) == (10, 15, 3)
+    assert verdict.total.p99 == pytest.approx(30, rel=0.025)
