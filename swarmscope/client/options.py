@@ -99,6 +99,7 @@ class Options:
     journal_limit_bytes: int
     drain_seconds: float
     allowed_hosts: frozenset[str]
+    database: str = ""  # a URL without a password; empty: as libpq's variables say
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -127,6 +128,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         journal_limit_bytes=parsed.journal_limit,
         drain_seconds=parsed.drain_time,
         allowed_hosts=frozenset(hosts),
+        database=_database_of(home, connection, environ),
     )
 
 
@@ -144,6 +146,13 @@ def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:
     if given.get("PGHOST") == _HOST_BY_DEFAULT and "PGHOST" not in environ and named_elsewhere:
         del given["PGHOST"]
     return MappingProxyType(given)
+
+
+def _database_of(home: Path, connection: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """Return the URL of the database of `swarmscope up`, unless a flag or PG* names another."""
+    named = connection != {"PGHOST": _HOST_BY_DEFAULT} or "PGHOST" in environ
+    file = home / "database.url"
+    return "" if named or not file.is_file() else file.read_text(encoding="utf-8").strip()
 
 
 def shipper_environment(options: Options) -> dict[str, str]:

@@ -244,6 +244,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--drain", type=float, required=True, help="seconds after the last writer")
     parser.add_argument("--lock", type=int, required=True, help="inherited lock of the directory")
+    parser.add_argument("--database", default="", help="URL; else as libpq's environment says")
     arguments = parser.parse_args()
     gc.set_threshold(GC_THRESHOLD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Locust's to handle; what it leaves is delivered
@@ -253,7 +254,7 @@ def main() -> None:
     )
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
     try:
-        ship_until(Deadline(arguments.drain), Shipper(arguments.directory))
+        ship_until(Deadline(arguments.drain), Shipper(arguments.directory, arguments.database))
     except migrations.NewerSchema as error:
         logger.error("%s", error)
         sys.exit(status.HOPELESS)

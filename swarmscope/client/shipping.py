@@ -73,6 +73,7 @@ class Shipping:
     def _start(self, lock: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "swarmscope.client.shipper", str(self._directory)]
         command += ["--drain", str(self._options.drain_seconds), "--lock", str(lock)]
+        command += ["--database", self._options.database]
         return subprocess.Popen(
             command,
             env=shipper_environment(self._options),

@@ -123,6 +123,26 @@ def test_nothing_listens_beyond_loopback(up: Native) -> None:
     assert listening == {"127.0.0.1"}
 
 
+def test_a_swarm_from_a_terminal_needs_no_address_of_the_database(up: Native, root: Path) -> None:
+    """The README's headless command finds the database by the home, before any run from the UI."""
+    host = up.services()["api"]["url"]
+    program = Path(sys.executable).parent / "locust"
+    load = ("--headless", "-u", "3", "-t", "2s", "-H", host)
+    locust = subprocess.run(
+        [program, "-f", "locustfiles", *load, "--timescale"],
+        cwd=root,
+        env={"PATH": os.environ["PATH"], "SWARMSCOPE_HOME": str(up.home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert locust.returncode == 0, locust.stderr
+    shown = json.loads(up.run("show", "--whole", "--json").stdout)
+
+    assert shown["status"] == "finished"
+    assert sum(row["requests"] for row in shown["summary"] if row["name"]) > 0
+
+
 def test_status_is_a_table(up: Native) -> None:
     """A line for each service, with its state and its whole address."""
     lines = up.run("status").stdout.splitlines()
