@@ -1,8 +1,25 @@
 """Counts of what was left out: gathered over all workers, told once, at the end of a run."""
 
+import re
+
 from locust.env import Environment
+from support.locust import Field
+from support.waiting import poll_until
 
 from swarmscope.client import tally
+
+SLOW_USERS = """
+from locust import task
+from swarmscope.client import FastHttpUser
+from swarmscope.client.pacing import paced
+
+class Visitor(FastHttpUser):
+    wait_time = paced(0.1)
+
+    @task
+    def visit(self):
+        self.client.get("/slow/250")
+"""
 
 
 def test_counts_are_told_when_the_run_ends(caplog):
@@ -44,3 +61,16 @@ def test_workers_counts_add_up_at_the_master():
     leader.events.worker_report.fire(client_id="three", data={})
 
     assert tally.of(leader)["arrivals_dropped"] == 6
+
+
+def test_real_workers_slots_are_told_by_their_master(field: Field, tmp_path):
+    """Users who would come every 100 ms and wait 250 ms each time miss two slots each time."""
+    file = tmp_path / "scenario.py"
+    file.write_text(SLOW_USERS)
+    master = field.master(file, 2)
+    master.start(4)
+    poll_until(lambda: master.done() > 60, "requests")
+    master.stop()
+    told = poll_until(lambda: re.search(r"(\d+) slots were skipped", master.text()), "the count")
+
+    assert int(told[1]) > 1.5 * 60
