@@ -36,6 +36,7 @@ def register() -> None:
 
 def on_init(environment: Environment, **_: object) -> None:
     """Start what the options ask for; without ``--timescale``, no listener."""
+    upstream.count_from_now()
     parsed: Any = environment.parsed_options
     if parsed is None:
         return

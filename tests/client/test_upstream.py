@@ -2,6 +2,7 @@
 
 import pytest
 from locust import argument_parser
+from support.locust import scenario
 
 from swarmscope.client.upstream import remember_default_arguments
 
@@ -41,3 +42,20 @@ def test_default_arguments_are_worked_out_once_and_are_the_same(parsers_built):
         answer.clear()
 
     assert len(parsers_built) == 1
+
+
+SLOW_TO_IMPORT = """
+import time
+
+began = time.perf_counter()
+while time.perf_counter() < began + 2:
+    pass
+"""
+
+
+def test_a_run_lasts_as_long_as_it_was_told(field, tmp_path):
+    """What Locust did before the swarm is no part of --run-time; load can only make it longer."""
+    locust = field.headless(scenario(tmp_path, more=SLOW_TO_IMPORT), "-t", "2s")
+
+    assert locust.process.wait(60) == 0, locust.text()
+    assert field.value("SELECT extract(epoch FROM end_time - id) FROM testrun") >= 2
