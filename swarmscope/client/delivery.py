@@ -25,6 +25,7 @@ from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_
 from swarmscope.client.records import End, Event, RunStopped, WorkerStopped
 from swarmscope.client.statements import apply, bury, moment
 from swarmscope.client.windows import Key, Window, Windows
+from swarmscope.runs.compaction import compact
 
 logger = logging.getLogger(__name__)
 
@@ -101,12 +102,14 @@ class Delivery:
         batch = Batch(self.header.host, self.header.pid, self._courses)
         passage = self._read(batch, self.position)
         if passage.position > self.position or passage.over:
-            self._write(connection, batch, passage)
+            ended = self._write(connection, batch, passage)
             self.position, self.shipped_now = passage.position, batch.size
             for record in batch.others:
                 if isinstance(record, WorkerStopped):
                     self._courses.pop(record.run, None)
             self._delete(passage.passed)
+            for run in ended:
+                compact(connection, run)
         if not passage.more:
             self.caught_up = time.time()
         self.finished = passage.over
@@ -171,7 +174,8 @@ class Delivery:
             self._damaged.add(path)
             logger.error("%s is damaged and will be kept: %s", path, what)
 
-    def _write(self, connection: Connection, batch: Batch, passage: Passage) -> None:
+    def _write(self, connection: Connection, batch: Batch, passage: Passage) -> set[str]:
+        """Store the batch; return the runs that something ended in."""
         with connection.transaction():
             held = connection.execute(
                 "SELECT position FROM journal WHERE id = %s FOR UPDATE", (self.id,)
@@ -197,6 +201,7 @@ class Delivery:
                 "UPDATE journal SET position = %s, finished = %s, updated = now() WHERE id = %s",
                 (passage.position, passage.over, self.id),
             )
+        return touched
 
     def _write_tallies(self, connection: Connection, batch: Batch) -> None:
         for run, tally in batch.tallies.items():

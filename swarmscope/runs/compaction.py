@@ -16,7 +16,7 @@ Connection = psycopg.Connection[Any]
 SPAN = timedelta(minutes=2)  # of a run, to a transaction
 
 
-def compact(connection: Connection, run_id: datetime) -> int:
+def compact(connection: Connection, run_id: datetime | str) -> int:
     """Join the rows of each window of 10 s and 60 s of a run; return how many rows that made.
 
     Does nothing to a run of which more may come: it runs, or a worker has not delivered its end.
@@ -30,21 +30,7 @@ def compact(connection: Connection, run_id: datetime) -> int:
     return joined
 
 
-def crowded(connection: Connection) -> list[datetime]:
-    """Return the finished runs, latest first, that have windows of several rows."""
-    found = connection.execute(
-        "SELECT r.run_id FROM (SELECT run_id FROM run_worker GROUP BY run_id"
-        "    HAVING bool_and(outcome IS NOT NULL)) r"
-        " JOIN testrun t ON t.id = r.run_id AND t.status <> 'running'"
-        " WHERE EXISTS (SELECT 1 FROM histogram_closed h WHERE h.run_id = r.run_id"
-        "    AND resolution = 60 AND part = 'total' AND name = ''"
-        "    GROUP BY time HAVING count(*) > 1)"
-        " ORDER BY r.run_id DESC"
-    )
-    return [run_id for (run_id,) in found.fetchall()]
-
-
-def _spans(connection: Connection, run_id: datetime) -> Iterator[datetime]:
+def _spans(connection: Connection, run_id: datetime | str) -> Iterator[datetime]:
     first, last = connection.execute(
         "SELECT min(h.time), max(h.time) FROM histogram_closed h JOIN testrun t ON t.id = h.run_id"
         " WHERE h.run_id = %s AND resolution = 60 AND part = 'total' AND name = ''"

@@ -411,6 +411,7 @@ CREATE FUNCTION compact(
     run timestamptz, since timestamptz, until timestamptz, resolutions integer[] DEFAULT '{10,60}'
 ) RETURNS bigint
 LANGUAGE sql AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended(run_text(run), 0));  -- or two would deadlock
     WITH crowded AS (
         SELECT resolution, time, name, request_type, part
         FROM histogram_closed
