@@ -156,7 +156,8 @@ def _users(run: Run) -> str:
 
 def _workers(run: Run) -> str:
     lost = f", {run.lost_workers} lost" if run.lost_workers else ""
-    waiting = f", {run.unfinished_workers} not delivered yet" if run.unfinished_workers else ""
+    late = max(run.unfinished_workers - run.lost_workers, 0)
+    waiting = f", {late} not delivered yet" if late else ""
     return f"{run.workers}{lost}{waiting}" if run.workers else ""
 
 
