@@ -25,6 +25,7 @@ class Answer:
     total_s: float
     queue_s: float
     app_s: float
+    ended_s: float  # on the clock of perf_counter
 
     @property
     def outside_s(self) -> float:
@@ -60,11 +61,18 @@ def get(address: Address, path: str, read_after_s: float = 0.0) -> Answer:
         time.sleep(read_after_s)
     response = connection.getresponse()
     body = response.read()
-    total_s = time.perf_counter() - started
+    ended_s = time.perf_counter()
     connection.close()
     parts = PARTS.fullmatch(response.headers["Server-Timing"] or "")
     queue_ms, app_ms = parts.groups() if parts else (0, 0)
-    return Answer(response.status, body, total_s, float(queue_ms or 0) / 1e3, float(app_ms) / 1e3)
+    return Answer(
+        response.status,
+        body,
+        ended_s - started,
+        float(queue_ms or 0) / 1e3,
+        float(app_ms) / 1e3,
+        ended_s,
+    )
 
 
 def get_all(address: Address, paths: Iterable[str], clients: int) -> list[Answer]:
