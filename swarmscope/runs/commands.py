@@ -188,6 +188,6 @@ def _bring_up_to_date(connection: Connection) -> None:
     versions = ", ".join(map(str, applied))
     done = f"applied {versions}" if applied else "up to date"
     click.echo(f"Schema version {migrations.NEWEST}: {done}.")
-    count = pruning.prune(connection, pruning.default_age(connection))
+    count = pruning.prune(connection, pruning.default_age(connection), pruning.AT_START_S)
     if count:
         click.echo(f"{count:,} raw requests beyond their age deleted.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from swarmscope.runs import timescale
 
 Connection = psycopg.Connection[Any]
 
+AT_START_S = 5.0  # what a start may spend on pruning
 STEP = timedelta(minutes=1)  # one transaction's share, so that none grows with the run
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -39,21 +42,30 @@ def prunable(connection: Connection, before: datetime) -> int:
     return int(row[0])
 
 
-def prune(connection: Connection, older_than: timedelta) -> int:
+def prune(connection: Connection, older_than: timedelta, most_seconds: float = math.inf) -> int:
     """Delete raw requests that started longer ago than *older_than*; return how many.
 
     *connection* is in autocommit mode: each step is a transaction, and an interrupted prune has
-    done a part of its work. With TimescaleDB whole days go by dropping their chunks.
+    done a part of its work. So has one that ends after *most_seconds*, to hold no start up; the
+    next goes on. With TimescaleDB whole days go by dropping their chunks.
     """
+    end = time.monotonic() + most_seconds
     before = datetime.now(UTC) - older_than
-    count = prunable(connection, before)
-    if count and timescale.installed(connection):
-        timescale.drop_chunks(connection, before)
+    deleted = _drop_chunks(connection, before) if timescale.installed(connection) else 0
     start = datetime.min.replace(tzinfo=UTC)
-    while oldest := _oldest(connection, start, before):
+    while time.monotonic() < end and (oldest := _oldest(connection, start, before)):
         start = min(oldest + STEP, before)
-        connection.execute("DELETE FROM request WHERE time >= %s AND time < %s", [oldest, start])
-    return count
+        deleted += connection.execute(
+            "DELETE FROM request WHERE time >= %s AND time < %s", [oldest, start]
+        ).rowcount
+    return deleted
+
+
+def _drop_chunks(connection: Connection, before: datetime) -> int:
+    there = prunable(connection, before)
+    if there:
+        timescale.drop_chunks(connection, before)
+    return there - (prunable(connection, before) if there else 0)
 
 
 def _oldest(connection: Connection, start: datetime, before: datetime) -> datetime | None:

@@ -26,7 +26,7 @@ def prepare(cluster: Cluster, home: Home) -> None:
             roles.prepare(admin, passwords)
             with roles.connect_as_owner(admin, passwords[roles.OWNER]) as owner:
                 migrations.migrate(owner)
-                pruning.prune(owner, pruning.default_age(owner))
+                pruning.prune(owner, pruning.default_age(owner), pruning.AT_START_S)
     except migrations.NewerSchema as error:
         raise StackError(str(error)) from error
     except psycopg.Error as error:

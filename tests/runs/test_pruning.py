@@ -78,3 +78,12 @@ def test_the_default_age_is_a_setting(connection):
     connection.execute("DELETE FROM setting")
     with pytest.raises(LookupError, match="keep_requests_days"):
         default_age(connection)
+
+
+def test_a_start_is_not_held_up(connection):
+    """Out of time, pruning stops after a whole step, and the next one goes on from there."""
+    long_ago = datetime.now(UTC) - 40 * DAY
+    store_run(connection, [Sample(60 * i, 1) for i in range(10)], start=long_ago)
+
+    assert prune(connection, 30 * DAY, most_seconds=0) == 0
+    assert prune(connection, 30 * DAY, most_seconds=60) == 10
