@@ -99,6 +99,23 @@ class Event(Record):
     details: str | None = None
 
 
+class WorkerLost(Record):
+    """The leader hears no more of a worker; `state` says how it knows."""
+
+    run: str
+    worker: str
+    time: float
+    state: str
+
+
+class WorkerBack(Record):
+    """The leader hears of a lost worker again."""
+
+    run: str
+    worker: str
+    time: float
+
+
 class RunStopped(Record):
     """The end of a run, as its leader saw it."""
 
@@ -163,6 +180,8 @@ AnyRecord = (
     | UserCount
     | RampComplete
     | Event
+    | WorkerLost
+    | WorkerBack
     | RunStopped
     | RunExit
     | WorkerStarted

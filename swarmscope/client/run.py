@@ -32,6 +32,8 @@ from swarmscope.client.records import (
     RunStarted,
     RunStopped,
     UserCount,
+    WorkerBack,
+    WorkerLost,
     run_id,
     start_of,
 )
@@ -165,9 +167,9 @@ class Leader:
             state = present.get(worker, "gone")
             was_there = before not in (STATE_MISSING, "gone")
             if was_there and state in (STATE_MISSING, "gone") and runner.state != "stopping":
-                self._tell("worker_lost", f"worker {worker} is {state}")
+                self._listener.record(WorkerLost(self.run, worker, time.time(), state))
             elif not was_there and state not in (STATE_MISSING, "gone"):
-                self._tell("note", f"worker {worker} is back")
+                self._listener.record(WorkerBack(self.run, worker, time.time()))
             self._workers[worker] = state
 
     def _join(self, worker: str, state: str) -> None:

@@ -30,6 +30,7 @@ logger = logging.getLogger("swarmscope.shipper")
 Connection = psycopg.Connection[Any]
 
 PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 1.0
 LEAST_PAUSE_SHARE = 3.0  # pauses are at least so many times as long as the round before
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 5.0
@@ -230,6 +231,7 @@ def ship_until(deadline: Deadline, shipper: Shipper) -> None:
             more = shipper.round()
             trouble.end()
             pause = max(PAUSE_SECONDS, LEAST_PAUSE_SHARE * (time.monotonic() - began))
+            pause = min(pause, LONGEST_PAUSE_SECONDS)  # a round may have hung for long
             pause = 0.0 if more else pause
         except psycopg.Error as failure:
             shipper.disconnect()

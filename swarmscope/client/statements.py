@@ -97,6 +97,19 @@ def _(record: records.Event, connection: Connection, journal: UUID) -> None:
 
 
 @apply.register
+def _(record: records.WorkerLost, connection: Connection, journal: UUID) -> None:
+    _set_outcome(connection, record.run, record.worker, "lost")
+    text = f"worker {record.worker} is {record.state}"
+    _event(connection, record.run, "worker_lost", record.time, text)
+
+
+@apply.register
+def _(record: records.WorkerBack, connection: Connection, journal: UUID) -> None:
+    _set_outcome(connection, record.run, record.worker, None)
+    _event(connection, record.run, "note", record.time, f"worker {record.worker} is back")
+
+
+@apply.register
 def _(record: records.RunStopped, connection: Connection, journal: UUID) -> None:
     connection.execute(
         "SELECT close_run(%(run)s, greatest(%(ended)s,"
@@ -161,11 +174,15 @@ def _(record: records.Record, connection: Connection, journal: UUID) -> None:
 
 
 def bury(connection: Connection, journal: UUID, worker: str, last_seen: datetime) -> list[str]:
-    """Say of a process that died what it can say no more; return the runs that this touched."""
+    """Say of a process that died what it can say no more; return the runs that this touched.
+
+    *last_seen* is by the clock of its machine.
+    """
     lost = connection.execute(
-        "UPDATE run_worker SET outcome = 'lost' WHERE journal_id = %s AND stopped IS NULL"
-        " RETURNING run_id",
-        (journal,),
+        "UPDATE run_worker SET outcome = 'lost',"
+        " stopped = %s + make_interval(secs => coalesce(clock_offset_s, 0))"
+        " WHERE journal_id = %s AND stopped IS NULL RETURNING run_id",
+        (last_seen, journal),
     ).fetchall()
     led = connection.execute(
         "SELECT id, close_run(id, greatest(id, %s), 'aborted') FROM testrun"
@@ -179,6 +196,14 @@ def bury(connection: Connection, journal: UUID, worker: str, last_seen: datetime
         text = f"worker {worker} ended without its stop record"
         _insert_event(connection, run, "worker_lost", last_seen, text)
     return [run for (run, *_) in [*lost, *led]]
+
+
+def _set_outcome(connection: Connection, run: str, worker: str, outcome: str | None) -> None:
+    """Say what became of a worker whose own journal has not told yet."""
+    connection.execute(
+        "UPDATE run_worker SET outcome = %s WHERE run_id = %s AND worker = %s AND stopped IS NULL",
+        (outcome, run, worker),
+    )
 
 
 def _note_users(connection: Connection, run: str, users: int, target: int) -> None:

@@ -22,6 +22,8 @@ from swarmscope.client.records import (
     RunStarted,
     RunStopped,
     Samples,
+    WorkerBack,
+    WorkerLost,
     WorkerStarted,
     WorkerStopped,
     run_id,
@@ -322,13 +324,32 @@ def test_a_killed_leaders_run_is_aborted(tmp_path, shipper, query, torn):
         file.write(torn)
     ship_all(shipper)
     assert query("SELECT count(*) FROM request") == [(2,)]
-    assert query("SELECT status, complete, lost_workers FROM run") == [("aborted", False, 1)]
+    assert query("SELECT status, complete, lost_workers FROM run") == [("aborted", True, 1)]
     assert query("SELECT kind FROM events ORDER BY time, kind") == [
         ("started",),
         ("stopped",),
         ("worker_lost",),
     ]
     assert not list(tmp_path.glob("*.journal"))
+
+
+def test_a_worker_that_the_leader_lost(tmp_path, shipper, query):
+    """A lost worker whose journal is elsewhere keeps the run incomplete.
+
+    What a worker says itself counts more; ``stopped`` is for those of whom all is there.
+    """
+    leader = Process(tmp_path, "leader")
+    workers = ("gone", "back", "told")
+    leader.write(STARTED, *(Participant(RUN, worker) for worker in workers))
+    leader.write(*(WorkerLost(RUN, worker, START + 1, "missing") for worker in workers))
+    leader.write(WorkerBack(RUN, "back", START + 2), RunStopped(RUN, "plan", START + 3))
+    ship_all(shipper)
+    worker = Process(tmp_path, "told")
+    worker.write(WorkerStarted(RUN, "told", START), WorkerStopped(RUN, "told", START + 3))
+    ship_all(shipper)
+    found = query("SELECT worker, outcome, stopped IS NULL FROM run_worker ORDER BY worker")
+    assert found == [("back", None, True), ("gone", "lost", True), ("told", "stopped", False)]
+    assert query("SELECT status, complete, lost_workers FROM run") == [("finished", False, 1)]
 
 
 def test_segments_are_followed_and_deleted(tmp_path, shipper, query):

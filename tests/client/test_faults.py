@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,19 +82,18 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """Run a PostgreSQL of this module's own."""
-    directory = tmp_path_factory.mktemp("postgres")
-    for parent in (directory, *directory.parents[:2]):
-        os.chmod(parent, 0o755)  # as root the server runs as somebody else
-    cluster = Cluster(directory, free_port())
-    cluster.initialise()
-    server = Server(cluster, cluster.start(directory / "log"))
-    poll_until(server._answers, "PostgreSQL to answer", seconds=60)
-    try:
-        yield server
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="swarmscope-faults-") as name:
+        os.chmod(name, 0o755)  # as root the server runs as somebody else
+        cluster = Cluster(Path(name), free_port())
+        cluster.initialise()
+        server = Server(cluster, cluster.start(cluster.directory / "log"))
+        poll_until(server._answers, "PostgreSQL to answer", seconds=60)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_a_killed_worker(field: Field, target: Target, seconds):
     assert stored[1] == sent[1]
     assert 0 <= lost <= math.ceil(pace * 0.1) + 4  # what was in flight for its users, too
     outcomes = field.query("SELECT outcome, stopped IS NULL FROM run_worker ORDER BY outcome")
-    assert outcomes == [("lost", True), ("stopped", False)]
-    assert field.query("SELECT status, complete FROM run") == [("finished", False)]
+    assert outcomes == [("lost", False), ("stopped", False)]
+    assert field.query("SELECT status, complete, lost_workers FROM run") == [("finished", True, 1)]
     kinds = field.query("SELECT DISTINCT kind FROM events WHERE kind = 'worker_lost'")
     assert kinds == [("worker_lost",)]

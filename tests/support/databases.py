@@ -20,14 +20,22 @@ def superuser_dsn(cluster: Cluster, name: str = "postgres") -> str:
     )
 
 
-@contextlib.contextmanager
-def fresh_runs_database(cluster: Cluster) -> Iterator[str]:
-    """Create and migrate a database; yields its superuser's connection string."""
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
+def _template(admin: psycopg.Connection, cluster: Cluster) -> str:
+    """Return the name of a migrated database, made once in each cluster: copies are cheaper."""
+    name = "migrated_template"
+    if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
         admin.execute(f"CREATE DATABASE {name}")
         with psycopg.connect(superuser_dsn(cluster, name), autocommit=True) as connection:
             migrate(connection)
+    return name
+
+
+@contextlib.contextmanager
+def fresh_runs_database(cluster: Cluster) -> Iterator[str]:
+    """Create a migrated database; yields its superuser's connection string."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_template(admin, cluster)}")
     yield superuser_dsn(cluster, name)
     with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:  # anew: tests restart
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
