@@ -39,7 +39,7 @@ if worker_class == "gevent":
     def post_request(worker: object, req: object, environ: object, resp: object) -> None:
         """Let other connections have their turn.
 
-        A client that sends its next request at once would be served again and again: with 50 such
-        clients p99 was 600 ms, and is 60 ms with this.
+        A client that sends its next request at once would be served again and again: with 500
+        such clients of one worker p50 was 0.7 ms and p99 1.9 s, and with this 0.31 and 0.35 s.
         """
         gevent.sleep(0)
