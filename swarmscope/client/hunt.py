@@ -69,10 +69,11 @@ class Hunt:
     def note(self, held: bool, figures: Measured, seconds: float, saturated: bool) -> bool:
         """Take in what the level did; return whether the generator was the limit."""
         users = self.level.users
-        result = self._results[users, held]
-        result.figures.add(figures)
-        result.seconds += seconds
         self.levels += 1
+        if held or not saturated:  # else the figures are the generator's own
+            result = self._results[users, held]
+            result.figures.add(figures)
+            result.seconds += seconds
         limited = saturated and (not held or self._stalled(users))
         self.search.note(users, held, limited)
         return limited

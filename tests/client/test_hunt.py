@@ -57,6 +57,17 @@ def test_a_busy_generator_that_keeps_up_is_no_limit(hunt):
     assert not hunt.note(True, figures(1900, 20), 10, saturated=True)
 
 
+def test_what_a_saturated_generator_measured_is_no_reason(hunt):
+    """Its own waiting is outside of the service; the verdict's reason is from the trial after it."""
+    own = measured([(900.0, 10.0, 10.0, False)] * 100, LIMIT_MS)
+    queued = measured([(700.0, 680.0, 10.0, False)] * 100, LIMIT_MS)
+
+    assert hunt.note(False, own, 10, saturated=True)
+    assert not hunt.note(False, queued, 10, saturated=False)
+
+    assert (hunt.verdict().broken_part, hunt.verdict().levels) == ("queue", 2)
+
+
 def test_trials_of_one_level_add_up_by_what_they_found(hunt):
     """The verdict's figures are those of all trials of its level that held."""
     hunt.note(True, figures(100, 20), 10, saturated=False)
