@@ -58,7 +58,7 @@ def test_a_busy_generator_that_keeps_up_is_no_limit(hunt):
 
 
 def test_what_a_saturated_generator_measured_is_no_reason(hunt):
-    """Its own waiting is outside of the service; the verdict's reason is from the trial after it."""
+    """Its own waiting is outside of the service; the reason is from the trial after it."""
     own = measured([(900.0, 10.0, 10.0, False)] * 100, LIMIT_MS)
     queued = measured([(700.0, 680.0, 10.0, False)] * 100, LIMIT_MS)
 
