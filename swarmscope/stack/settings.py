@@ -24,6 +24,7 @@ PORTS = {  # setting: (default, who listens there)
     "POSTGRES_PORT": (54329, "PostgreSQL"),
 }
 LARGEST_PORT = 65535
+HOSTS_WITH_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::")  # where a listener has 127.0.0.1
 MOST_WORKERS = 256
 DRAIN_S = 30.0  # Locust's own default
 
@@ -48,6 +49,7 @@ class Settings:
 def read_settings(directory: Path, environ: Mapping[str, str]) -> Settings:
     """Return the settings that hold in *directory*; a bad one raises `StackError` by its name."""
     environment = merged_environment(directory, environ)
+    _check_host(environment)
     grafana_home = environment.get("GRAFANA_HOME")
     return Settings(
         checkout=directory,
@@ -104,6 +106,16 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
     if not 0 <= seconds < math.inf:
         raise StackError(f"{name}={value}: a number of seconds is expected")
     return seconds
+
+
+def _check_host(environment: Mapping[str, str]) -> None:
+    """Refuse an address of the API at which neither Prometheus, Locust nor our check finds it."""
+    host = environment.get("API_HOST") or HOSTS_WITH_LOOPBACK[0]
+    if host not in HOSTS_WITH_LOOPBACK:
+        expected = ", ".join(HOSTS_WITH_LOOPBACK)
+        raise StackError(
+            f"API_HOST={host}: the stack asks 127.0.0.1; one of {expected} is expected"
+        )
 
 
 def _ports(environment: Mapping[str, str]) -> dict[str, int]:
