@@ -26,7 +26,7 @@ from benchmarks._alternating import KINDS
 from benchmarks._gunicorn import OURS, STOCK, serving
 
 CONNECTIONS = 8
-SLICE_REQUESTS = 100
+SLICE_REQUESTS = 50
 CLASSES = {
     "sync": ("-k", "sync"),
     "gthread": ("-k", "gthread", "--threads", "4"),

@@ -79,7 +79,7 @@ def instrument(
     meter = Meter(app, exporter, metrics, unmeasured, _group(group_by), server_timing)
     app.wsgi_app = meter  # type: ignore[method-assign]
     got_request_exception.connect(meter.note_exception, app, weak=False)
-    if metrics.default_extra:
+    if metrics.default_labels:
         _keep_labels(app, exporter)
     if trace_ids:
         add_trace_ids()

@@ -95,7 +95,7 @@ class Meter:
         self._app = app
         self._wsgi_app = app.wsgi_app
         self._excluded_paths = exporter.excluded_paths or ()
-        self._metrics, self._extra = metrics, metrics.default_extra
+        self._metrics, self._default_labels = metrics, metrics.default_labels
         self._observe_app, self._observe_queue = metrics.observe_app, metrics.observe_queue
         self._unmeasured = unmeasured
         self._group = group
@@ -146,13 +146,15 @@ class Meter:
         method = environ["REQUEST_METHOD"]
         if method not in METHODS:
             method = OTHER_METHOD
-        extra = self._extra and environ.get(LABELS_KEY, self._extra)
+        labels: tuple[str, ...] = (method, group, exchange.status)
+        if self._default_labels:
+            labels += environ.get(LABELS_KEY, self._default_labels)
         if self._observe_app is not None:
-            self._observe_app[(method, group, exchange.status, *extra)](exchange.app_s)
+            self._observe_app[labels](exchange.app_s)
         if queue_s is not None and self._observe_queue is not None:
             self._observe_queue[(group,)](queue_s)
         if RAISED_KEY in environ:
-            self._metrics.count_exception(method, extra)
+            self._metrics.count_exception(labels)
 
     def _observe_failure(self, exchange: Exchange) -> None:
         environ = exchange.environ

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -18,10 +18,12 @@ EXCEPTIONS = "flask_http_request_exceptions"
 QUEUE = "flask_http_request_queue_seconds"
 IN_FLIGHT = "flask_http_requests_in_flight"
 INFO = "flask_exporter_info"
+TOTAL_TEXT = "Total number of HTTP requests"
+EXCEPTIONS_TEXT = "Total number of HTTP requests which resulted in an exception"
 FAMILIES = frozenset({DURATION, TOTAL, EXCEPTIONS, QUEUE, IN_FLIGHT, INFO})
 
 Observe = Callable[[float], None]
-Labels = tuple[str, ...]
+Labels = tuple[str, ...]  # method, group, status, the exporter's default labels
 
 
 def _ladder() -> tuple[float, ...]:
@@ -72,32 +74,16 @@ class Metrics:
     ) -> None:
         """Make the metrics, with *group* and the names of *extra* as labels."""
         self.labels = (group, *extra)
-        self.default_extra = tuple(extra.values())
-        self.duration = self.total = self.exceptions = self.queue = self.in_flight = None
-        if parts.requests:
-            self.duration = Histogram(
-                DURATION,
-                "Flask HTTP request duration in seconds",
-                ("method", group, "status", *extra),
-                buckets=buckets,
-                registry=registry,
-            )
-            self.total, self.exceptions = _counters(registry, ("method", "status", *extra))
-        if parts.queue_time:
-            self.queue = Histogram(
-                QUEUE,
-                "From the client's sending a request to the start of its handling, in seconds",
-                (group,),
-                buckets=buckets,
-                registry=registry,
-            )
-        if parts.in_flight:
-            self.in_flight = Gauge(
-                IN_FLIGHT,
-                "Requests that the app is working on, or streaming the answer to",
-                multiprocess_mode="livesum",
-                registry=registry,
-            )
+        self.default_labels = tuple(extra.values())
+        requests, queue_time, in_flight = parts.requests, parts.queue_time, parts.in_flight
+        labels = ("method", "status", *extra)
+        self.duration = _duration(registry, buckets, group, extra) if requests else None
+        self.total = Counter(TOTAL, TOTAL_TEXT, labels, registry=registry) if requests else None
+        self.exceptions = (
+            Counter(EXCEPTIONS, EXCEPTIONS_TEXT, labels, registry=registry) if requests else None
+        )
+        self.queue = _queue(registry, buckets, group) if queue_time else None
+        self.in_flight = _in_flight(registry) if in_flight else None
         self.observe_app = Observers(self._app_observer) if parts.requests else None
         self.observe_queue = Observers(self._queue_observer) if parts.queue_time else None
         FILES.follow(self)
@@ -108,13 +94,14 @@ class Metrics:
             if observers is not None:
                 observers.clear()
 
-    def count_exception(self, method: str, extra: Labels) -> None:
+    def count_exception(self, labels: Labels) -> None:
         """Count a request that ended in an exception."""
         if self.exceptions is not None:
-            self.exceptions.labels(method, "500", *extra).inc()
+            method, _, _, *others = labels
+            self.exceptions.labels(method, "500", *others).inc()
 
     def _app_observer(self, labels: Labels) -> Observe:
-        """Return what counts requests of method, group, status and default labels by duration."""
+        """Return what counts requests by duration."""
         assert self.duration is not None
         assert self.total is not None
         method, _, *others = labels
@@ -126,12 +113,32 @@ class Metrics:
         return observer(self.queue.labels(*labels))
 
 
-def _counters(registry: CollectorRegistry, labels: Sequence[str]) -> tuple[Counter, Counter]:
-    total = Counter(TOTAL, "Total number of HTTP requests", labels, registry=registry)
-    exceptions = Counter(
-        EXCEPTIONS,
-        "Total number of HTTP requests which resulted in an exception",
-        labels,
+def _duration(
+    registry: CollectorRegistry, buckets: Sequence[float], group: str, extra: Iterable[str]
+) -> Histogram:
+    return Histogram(
+        DURATION,
+        "Flask HTTP request duration in seconds",
+        ("method", group, "status", *extra),
+        buckets=buckets,
         registry=registry,
     )
-    return total, exceptions
+
+
+def _queue(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> Histogram:
+    return Histogram(
+        QUEUE,
+        "From the client's sending a request to the start of its handling, in seconds",
+        (group,),
+        buckets=buckets,
+        registry=registry,
+    )
+
+
+def _in_flight(registry: CollectorRegistry) -> Gauge:
+    return Gauge(
+        IN_FLIGHT,
+        "Requests that the app is working on, or streaming the answer to",
+        multiprocess_mode="livesum",
+        registry=registry,
+    )
