@@ -59,7 +59,7 @@ def test_five_searches_in_a_row_find_what_theory_says(
         file.write_text(users)
         for _ in range(5):
             began = time.monotonic()
-            locust = field.headless(file, "--shape", "Capacity", "--capacity-start", 20)
+            locust = field.headless(file, "--shape", "Capacity", "--capacity-start", 30)
             assert locust.process.wait(900) == 0, locust.text()
             (details,) = field.query(
                 "SELECT details FROM events WHERE kind = 'verdict' ORDER BY time DESC LIMIT 1"
