@@ -24,6 +24,16 @@ from support.waiting import free_port, poll_until
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 
+TESTS = Path(__file__).resolve().parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep an area's tests in one process where several run, since they share servers."""
+    for item in items:
+        area = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group(area))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Run a real PostgreSQL for the whole session."""
