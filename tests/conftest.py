@@ -23,7 +23,6 @@ from support.waiting import free_port, poll_until
 
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
-
 TESTS = Path(__file__).resolve().parent
 
 
