@@ -144,7 +144,7 @@ class Delivery:
         if passage.more or passage.ended:
             return passage.ended
         if not self.alive:  # a torn tail, if there is one, stays torn
-            passage.position = self.size
+            passage.position = max(passage.position, self.size)  # a delivered one may be left
             passage.died = is_last
             return True
         return not is_last and passage.position >= self.size
@@ -161,7 +161,7 @@ class Delivery:
                     return
         except JournalError as error:  # nobody knows where the next record would begin
             self._note_damage(reader.path, f"the rest of it is lost: {error}")
-            passage.position = self.size
+            passage.position = max(passage.position, self.size)
 
     def _take(self, batch: Batch, passage: Passage, path: Path, payload: bytes) -> None:
         try:

@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from swarmscope.client.batch import MOST_ENDPOINTS
+from swarmscope.client.delivery import Delivery
 from swarmscope.client.journal import Header, Writer
 from swarmscope.client.records import (
     Continued,
@@ -377,6 +379,29 @@ def test_a_new_shipper_goes_on_where_the_last_one_was(tmp_path, runs_database, q
     assert query("SELECT count(*), count(DISTINCT trace_id) FROM request") == [(1000, 1000)]
     assert [counted(query, r) for r in (1, 10, 60)] == [1000] * 3
     assert query("SELECT samples FROM run_worker") == [(1000,)]
+
+
+def test_a_shipper_killed_before_it_deletes(tmp_path, runs_database, query, monkeypatch):
+    """Segments that were delivered, but not deleted any more, are not delivered again."""
+    process = Process(tmp_path, segment_bytes=1_000)
+    for begin in range(0, 200, 50):  # a segment each
+        process.samples(*(sample(n) for n in range(begin, begin + 50)))
+    process.samples(sample(200), sample(201))
+    killed = Shipper(tmp_path, runs_database)
+    with monkeypatch.context() as patch:
+        patch.setattr(Delivery, "_delete", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            killed.round()
+    assert query("SELECT count(*) FROM request") == [(202,)]  # the transaction was whole
+    assert len(list(tmp_path.glob("*.journal"))) == 5
+    process.samples(sample(202))
+    successor = Shipper(tmp_path, runs_database)
+    ship_all(successor)
+    assert query("SELECT count(*), count(DISTINCT trace_id) FROM request") == [(203, 203)]
+    assert len(list(tmp_path.glob("*.journal"))) == 1
+    process.writer.close()
+    for shipper in (killed, successor):
+        shipper.disconnect()
 
 
 def test_two_shippers_do_no_harm(tmp_path, runs_database, query):
