@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, request
-from werkzeug.wsgi import ClosingIterator
 
 from swarmscope.server.headers import seconds_since
 
@@ -80,6 +79,25 @@ class Exchange:
         self.status = "500"
 
 
+class Stream:
+    """A body that is read after the app has returned; *ended* is called however it ends."""
+
+    def __init__(self, body: Iterable[bytes], ended: Callable[[], None]) -> None:
+        self._body, self._ended = body, ended
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the body's own iterator, which costs nothing per chunk."""
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Close the body; raises what its own `close` does."""
+        try:
+            if close := getattr(self._body, "close", None):
+                close()
+        finally:
+            self._ended()
+
+
 class Meter:
     """A WSGI application that passes requests on to *app* and observes them."""
 
@@ -119,10 +137,12 @@ class Meter:
             exchange.fail()
             self._observe_failure(exchange)
             raise
+        if not exchange.status:  # a middleware calls the app only when its body is read
+            return Stream(body, lambda: self._observe_late(exchange))
         self._observe(exchange)
         if add_in_flight is not None:
             if exchange.streamed:
-                return ClosingIterator(body, lambda: add_in_flight(-1))
+                return Stream(body, lambda: add_in_flight(-1))
             add_in_flight(-1)
         return body
 
@@ -155,6 +175,16 @@ class Meter:
             self._observe_queue[(group,)](queue_s)
         if RAISED_KEY in environ:
             self._metrics.count_exception(labels)
+
+    def _observe_late(self, exchange: Exchange) -> None:
+        """Count an exchange whose answer began after the app had returned, or never did."""
+        if self._add_in_flight is not None:
+            self._add_in_flight(-1)
+        if exchange.status:
+            self._observe(exchange)
+        else:
+            exchange.fail()
+            self._observe_failure(exchange)
 
     def _observe_failure(self, exchange: Exchange) -> None:
         environ = exchange.environ
