@@ -75,7 +75,7 @@ def instrument(
     path = _exposed_path(app, exporter, path)
     parts = Parts(requests, queue_time, in_flight)
     metrics = _metrics_of(exporter, buckets, group_by, parts)
-    unmeasured = frozenset({*exclude, path})
+    unmeasured = frozenset({*exclude, path} - {""})  # that is the root of a mounted app
     meter = Meter(app, exporter, metrics, unmeasured, _group(group_by), server_timing)
     app.wsgi_app = meter  # type: ignore[method-assign]
     got_request_exception.connect(meter.note_exception, app, weak=False)
