@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import Any
 
@@ -23,6 +24,24 @@ def add_trace_ids() -> None:
 
     with_trace_id.adds_trace_ids = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(with_trace_id)
+    _let_apps_give_their_own()
+
+
+def _let_apps_give_their_own() -> None:
+    """Let ``extra={"trace_id": …}`` replace ours: a logger raises KeyError for what is set."""
+    make_record = logging.Logger.makeRecord
+    place = [*inspect.signature(make_record).parameters].index("extra")
+
+    def with_their_own(*args: Any, **named: Any) -> logging.LogRecord:
+        extra = args[place] if len(args) > place else None  # so `Logger._log` hands it on
+        if not extra or "trace_id" not in extra:
+            return make_record(*args, **named)
+        others = {name: value for name, value in extra.items() if name != "trace_id"}
+        record = make_record(*args[:place], others, *args[place + 1 :], **named)
+        record.trace_id = extra["trace_id"]
+        return record
+
+    logging.Logger.makeRecord = with_their_own  # type: ignore[method-assign]
 
 
 def current_trace_id() -> str:

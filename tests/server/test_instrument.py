@@ -14,7 +14,7 @@ from flask.views import MethodView
 from prometheus_client import CollectorRegistry
 from support.scraping import parse
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.test import Client
+from werkzeug.test import Client, create_environ
 
 from swarmscope.server import BUCKETS, current_trace_id, instrument
 
@@ -469,6 +469,19 @@ def test_log_records_carry_the_trace_id(app, caplog):
     assert [record.trace_id for record in caplog.records] == [TRACE, TRACE, "", "", ""]
 
 
+def test_a_log_record_may_bring_a_trace_id_of_its_own(app, caplog):
+    """The app's own stays: a logger refuses names that a record has already."""
+    instrument(app)
+
+    @app.get("/")
+    def index():
+        current_app.logger.warning("mine", extra={"trace_id": "mine", "other": 1})
+        return ""
+
+    assert app.test_client().get("/", headers={"traceparent": TRACEPARENT}).status_code == 200
+    assert [(record.trace_id, record.other) for record in caplog.records] == [("mine", 1)]
+
+
 def test_a_middleware_may_answer_instead_of_the_app(app):
     """One that was wrapped around the app before it was instrumented."""
     inner = app.wsgi_app
@@ -485,6 +498,63 @@ def test_a_middleware_may_answer_instead_of_the_app(app):
     assert app.test_client().get("/closed").status_code == 503
 
     assert count(samples(app), method="GET", status="503", url_rule="unmatched") == 1
+
+
+def test_a_middleware_may_call_the_app_when_its_body_is_read(app):
+    """As WSGI allows: it is counted once its answer stands, and a failure is a 500."""
+    inner = app.wsgi_app
+
+    def late(environ, start_response):
+        yield from inner(environ, start_response)
+
+    app.wsgi_app = late
+    exporter = instrument(app)
+    add_routes(app)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    client = app.test_client()
+
+    response = client.get("/items/1")
+    assert TIMING.fullmatch(response.headers["Server-Timing"])
+    response.close()
+    broken = app.wsgi_app(create_environ("/boom"), lambda *_: None)
+    with pytest.raises(LookupError):
+        next(iter(broken))
+    broken.close()
+
+    def counted(name, **labels):
+        return exporter.registry.get_sample_value(name, labels)
+
+    rule = "/items/<int:number>"
+    assert counted(f"{DURATION}_count", method="GET", status="200", url_rule=rule) == 1
+    assert counted(f"{DURATION}_count", method="GET", status="500", url_rule="/boom") == 1
+    assert counted(EXCEPTIONS, method="GET", status="500") == 1
+    assert counted(IN_FLIGHT) == 0
+
+
+def test_a_stream_whose_closing_fails_is_in_flight_no_more(app):
+    """Whatever a callback of the app's raises."""
+    exporter = instrument(app)
+
+    @app.get("/stream")
+    def stream():
+        response = Response(iter(["a", "b"]))
+        response.call_on_close(lambda: [].pop())
+        return response
+
+    response = app.test_client().get("/stream", buffered=False)
+    with pytest.raises(IndexError):
+        response.close()
+
+    assert exporter.registry.get_sample_value(IN_FLIGHT) == 0
+
+
+def test_the_root_of_a_mounted_app_is_measured(app):
+    """Its path is empty, and so is that of an endpoint that is nowhere."""
+    instrument(app, path="")
+    app.add_url_rule("/", view_func=lambda: "ok")
+    mounted = Client(DispatcherMiddleware(Flask("outer"), {"/inner": app.wsgi_app}))
+
+    assert "Server-Timing" in mounted.get("/inner").headers
 
 
 def test_counts_are_exact_under_threads(app):
