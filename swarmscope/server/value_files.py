@@ -7,8 +7,10 @@ was set at, both doubles. Entries are only ever appended.
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from struct import unpack_from
 
@@ -20,8 +22,12 @@ CELL_BYTES = 8
 class ValueFile:
     """One slot's values of one kind (``counter``, ``gauge_livesum`` …), mapped into memory."""
 
-    def __init__(self, path: Path) -> None:
-        """Map *path*; raises FileNotFoundError, or ValueError for a file that is still empty."""
+    def __init__(self, path: Path, one_text: Callable[[str], str]) -> None:
+        """Map *path*; raises FileNotFoundError, or ValueError for a file that is still empty.
+
+        *one_text* returns the same key for all that mean the same.
+        """
+        self._one_text = one_text
         self.kind, _, self.slot = path.stem.rpartition("_")
         self.keys: list[str] = []
         self._cell_of: list[int] = []
@@ -59,7 +65,7 @@ class ValueFile:
         while self._read_bytes < used:
             length = unpack_from("i", self._bytes, self._read_bytes)[0]
             start = self._read_bytes + LENGTH_BYTES
-            self.keys.append(self._bytes[start : start + length].decode())
+            self.keys.append(self._one_text(self._bytes[start : start + length].decode()))
             end = start + length
             value = end + CELL_BYTES - end % CELL_BYTES  # at least one byte of padding
             self._cell_of.append(value // CELL_BYTES)
@@ -72,6 +78,7 @@ class ValueFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._mapped: dict[str, ValueFile] = {}
+        self._texts: dict[str, str] = {}
 
     def by_kind(self) -> dict[str, list[ValueFile]]:
         """Return the files that are there now, grouped by kind, in the order of their names."""
@@ -89,7 +96,12 @@ class ValueFiles:
 
     def _open(self, name: str) -> ValueFile | None:
         try:
-            self._mapped[name] = ValueFile(self._directory / name)
+            self._mapped[name] = ValueFile(self._directory / name, self._one_text)
         except (FileNotFoundError, ValueError):  # just removed, or being made
             return None
         return self._mapped[name]
+
+    def _one_text(self, key: str) -> str:
+        """Return the first key that differs in its help alone, which a reload may have changed."""
+        *means, _ = json.loads(key)
+        return self._texts.setdefault(json.dumps(means), key)

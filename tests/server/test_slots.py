@@ -122,6 +122,21 @@ def test_the_text_is_what_prometheus_client_would_make_of_it(directory):
     assert parse(ours.render().decode()) == expected  # nothing is added up twice
 
 
+def test_a_changed_help_makes_no_second_series(directory):
+    """A reload brings a new wording: counters go on, and no sample stands twice in the text."""
+    for text, amount in (("Jobs", 5), ("Jobs that were done", 2)):
+        registry = CollectorRegistry()
+        Counter("c", text, registry=registry).inc(amount)
+        Histogram("h", text, registry=registry).observe(amount)
+        Gauge("g", text, registry=registry).set(amount)
+
+    lines = Exposition(directory).render().decode().splitlines()
+    names = [line.rpartition(" ")[0] for line in lines]
+
+    assert len(set(names)) == len(names)
+    assert {"c_total 7.0", "h_count 2.0", "h_sum 7.0", 'g{pid="0"} 2.0'} <= set(lines)
+
+
 def test_series_that_come_later_are_shown(directory, registry):
     """A reader notices new series, new files, files that grew and files that went."""
     counter = Counter("c", "", ["x"], registry=registry)
