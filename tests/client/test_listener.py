@@ -162,7 +162,7 @@ def test_a_context_that_contains_itself(make):
         {"response": SimpleNamespace(headers=None, trace_id=object())},
         {"unexpected": 1},
     ],
-    ids=str,
+    ids=lambda more: "-".join(more),  # an id must be the same in each process
 )
 def test_odd_requests_are_recorded(make, more):
     """One odd request is journalled, and costs the ones beside it nothing."""
