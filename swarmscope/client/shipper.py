@@ -22,7 +22,7 @@ import psycopg
 
 from swarmscope.client import status
 from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
-from swarmscope.client.journal import JournalError, Reader, is_locked, segments
+from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
 from swarmscope.runs import migrations
 
 logger = logging.getLogger("swarmscope.shipper")
@@ -41,6 +41,7 @@ KEEP_ALIVE: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "application_name": "swarmscope shipper",
+    "client_encoding": "UTF8",  # rows are packed so, whatever PGCLIENTENCODING says
 }
 
 
@@ -54,6 +55,7 @@ class Shipper:
     _migrated: bool = False
     _deliveries: dict[str, Delivery] = field(default_factory=dict)
     _unreadable: set[str] = field(default_factory=set)
+    _complained: set[str] = field(default_factory=set)
     delivered: int = 0  # samples, by this shipper
 
     def round(self) -> bool:
@@ -71,6 +73,8 @@ class Shipper:
                 self.delivered += delivery.shipped_now
             except (Overtaken, FileNotFoundError):  # by another shipper: look again
                 more = True
+            except OSError as error:  # such as a directory in which nothing may be deleted
+                self._complain(journal, error)
             except psycopg.Error as error:
                 if connection.broken:
                     raise
@@ -118,18 +122,27 @@ class Shipper:
             if journal in self._deliveries or journal in self._unreadable:
                 continue
             try:
-                with Reader(files[0].path) as reader:
-                    header = reader.header
+                header = _header_of(files[0])
+                self._deliveries[journal] = Delivery(self.directory, journal, header)
             except FileNotFoundError:
                 continue
             except EOFError:
                 _remove_stillborn(files[0].path)
-                continue
-            except JournalError as error:
-                logger.error("%s; it is left as it is", error)
+            except (JournalError, OSError) as error:
+                self._complain(journal, error)
                 self._unreadable.add(journal)
-                continue
-            self._deliveries[journal] = Delivery(self.directory, journal, header)
+
+    def _complain(self, journal: str, error: Exception) -> None:
+        if journal not in self._complained:
+            self._complained.add(journal)
+            logger.error("%s; it is left as it is", error)
+
+
+def _header_of(segment: Segment) -> Header:
+    with Reader(segment.path) as reader:
+        if reader.header.journal != segment.journal:  # a copy would be delivered twice
+            raise JournalError(f"{segment.path} is a part of {reader.header.journal}")
+        return reader.header
 
 
 def _remove_stillborn(path: Path) -> None:
@@ -255,11 +268,14 @@ def main() -> None:
         level=logging.INFO, format="[%(asctime)s] %(levelname)s/%(name)s: %(message)s"
     )
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
+    shipper = Shipper(arguments.directory, arguments.database)
     try:
-        ship_until(Deadline(arguments.drain), Shipper(arguments.directory, arguments.database))
+        ship_until(Deadline(arguments.drain), shipper)
     except migrations.NewerSchema as error:
         logger.error("%s", error)
         sys.exit(status.HOPELESS)
+    if segments(arguments.directory) and shipper.is_empty():
+        sys.exit(status.UNREADABLE)
 
 
 if __name__ == "__main__":

@@ -40,19 +40,19 @@ class Shipping:
         self._directory = options.journal_directory
         self._child: subprocess.Popen[bytes] | None = None
         self._hopeless = False
+        self._unreadable: set[str] = set()  # journals for which no shipper need be started
         self._complained = False
         self._watcher = gevent.spawn(self._watch)
 
     def _watch(self) -> None:
         while not self._hopeless:
-            if segments(self._directory):  # without a journal a shipper ends at once
+            if segments(self._directory).keys() - self._unreadable:  # else it would end at once
                 self.ensure()
             gevent.sleep(WATCH_SECONDS)
 
     def ensure(self) -> None:
         """Start a shipper unless one runs."""
-        if self._child is not None and self._child.poll() == status.HOPELESS:
-            self._hopeless = True
+        if self._gave_up():
             return
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -69,6 +69,16 @@ class Shipping:
             pass  # one runs
         finally:
             os.close(lock)
+
+    def _gave_up(self) -> bool:
+        """Learn from the exit status of the last shipper of ours whether another may do better."""
+        exit_status = self._child.poll() if self._child else None
+        self._hopeless = exit_status == status.HOPELESS
+        if exit_status == status.UNREADABLE:
+            self._child = None
+            self._unreadable = segments(self._directory).keys() - {self._listener.journal}
+            return True
+        return self._hopeless
 
     def _start(self, lock: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "swarmscope.client.shipper", str(self._directory)]

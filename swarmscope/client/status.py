@@ -9,6 +9,7 @@ from pathlib import Path
 
 FILE = "shipper.json"
 HOPELESS = 3  # a shipper's exit status when to start it again would change nothing
+UNREADABLE = 4  # a shipper's exit status when all that is left is what it cannot read
 
 Progress = tuple[int, float]  # bytes in the database; when all that there was had been shipped
 

@@ -16,7 +16,7 @@ import pytest
 
 from swarmscope.client.batch import MOST_ENDPOINTS
 from swarmscope.client.delivery import Delivery
-from swarmscope.client.journal import Header, Writer
+from swarmscope.client.journal import Header, Reader, Writer
 from swarmscope.client.records import (
     Continued,
     End,
@@ -443,3 +443,64 @@ def test_damage_costs_what_is_damaged(tmp_path, shipper, query, caplog):
     assert caplog.text.count("is damaged") == 2
     assert len(list(tmp_path.glob("*.damaged"))) == 2
     assert not list(tmp_path.glob("*.journal"))
+
+
+def test_a_damaged_segment_costs_itself(tmp_path, shipper, query, caplog):
+    """One of a journal's later segments without a header, one with a length that is none."""
+    process = Process(tmp_path, segment_bytes=1_000)
+    for begin in range(0, 200, 50):  # a segment each
+        process.samples(*(sample(n) for n in range(begin, begin + 50)))
+    process.write(End())
+    process.writer.close()
+    paths = sorted(tmp_path.glob("*.journal"))
+    paths[1].write_bytes(b"?" + paths[1].read_bytes()[1:])
+    with Reader(paths[2]) as reader:
+        header_end = reader.header_end
+    content = bytearray(paths[2].read_bytes())
+    content[header_end : header_end + 4] = b"\xff\xff\xff\x7f"
+    paths[2].write_bytes(content)
+    ship_all(shipper)
+    arrived = [int(trace, 16) for (trace,) in query("SELECT trace_id FROM request ORDER BY 1")]
+    assert arrived == [*range(50), *range(150, 200)]
+    assert caplog.text.count("is damaged") == 2
+    assert len(list(tmp_path.glob("*.damaged"))) == 2
+    assert not list(tmp_path.glob("*.journal"))
+
+
+def test_what_is_no_journal_of_ours_is_left(tmp_path, shipper, query, caplog):
+    """A newer version's journal and a copy of one stay; one line each; the others arrive."""
+    process = Process(tmp_path)
+    process.samples(sample(0))
+    process.writer.close()
+    (path,) = tmp_path.glob("*.journal")
+    copy, newer = tmp_path / "copy.00000000.journal", tmp_path / "newer.00000000.journal"
+    copy.write_bytes(path.read_bytes())
+    newer.write_bytes(b"SWRMJRN\x02" + path.read_bytes()[8:])
+    for _ in range(3):
+        ship_all(shipper)
+    assert query("SELECT count(*) FROM request") == [(1,)]
+    assert set(tmp_path.glob("*.journal")) == {copy, newer}
+    assert caplog.text.count("is left as it is") == 2
+    assert shipper.is_empty()
+
+
+def test_a_file_that_cannot_be_deleted_is_told_once(tmp_path, shipper, query, caplog, monkeypatch):
+    """The others go on, and nothing is delivered twice."""
+    kept, other = Process(tmp_path, "kept"), Process(tmp_path, "other")
+    for process in (kept, other):
+        process.samples(sample(0))
+        process.write(End())
+        process.writer.close()
+    unlink = Path.unlink
+
+    def refuse(path: Path, **more: bool) -> None:
+        if path.name.startswith(kept.header.journal):
+            raise PermissionError("not here")
+        unlink(path, **more)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    for _ in range(3):
+        ship_all(shipper)
+    assert query("SELECT count(*) FROM request") == [(2,)]
+    assert caplog.text.count("not here") == 1
+    assert not list(tmp_path.glob(f"{other.header.journal}*"))

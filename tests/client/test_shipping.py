@@ -1,0 +1,69 @@
+"""Locust's side of shipping: when a shipper is started, and when no more."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import gevent
+import pytest
+from support.waiting import free_port
+
+from swarmscope.client import shipping
+from swarmscope.client.options import Options
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """Return Locust's side of a directory with a newer version's journal, and what it starts."""
+    journals = tmp_path / "journals"
+    journals.mkdir()
+    (journals / "newer.00000000.journal").write_bytes(b"SWRMJRN\x02" + bytes(100))
+    popen = Mock(side_effect=subprocess.Popen)
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(shipping, "WATCH_SECONDS", 0.01)
+    options = Options(
+        plan="",
+        grafana_url="",
+        test_env="",
+        test_version="",
+        description="",
+        iterations_per_second=0.0,
+        connection={"PGHOST": "127.0.0.1", "PGPORT": str(free_port())},
+        journal_directory=journals,
+        journal_limit_bytes=1 << 20,
+        drain_seconds=5.0,
+        allowed_hosts=frozenset(),
+    )
+    ours = shipping.Shipping(options, SimpleNamespace(journal="ours"))
+    yield ours, popen, journals
+    ours._watcher.kill()
+
+
+def rounds(count: int) -> None:
+    """Let the watcher look so many times."""
+    for _ in range(count):
+        gevent.sleep(shipping.WATCH_SECONDS)
+
+
+def started(ours: shipping.Shipping, popen: Mock) -> subprocess.Popen[bytes]:
+    """Return the shipper that the watcher has started."""
+    rounds(3)
+    assert ours._child is not None
+    assert popen.call_count
+    return ours._child
+
+
+def test_no_shipper_is_started_again_for_what_none_can_read(watched):
+    """An idle swarm beside a newer version's journal starts one shipper, not one each second."""
+    ours, popen, journals = watched
+    assert started(ours, popen).wait(30) == shipping.status.UNREADABLE
+    rounds(50)
+    assert popen.call_count == 1
+    Path(journals / "ours.00000000.journal").write_bytes(b"")
+    rounds(3)
+    assert popen.call_count == 2  # our own journal is worth one
+    ours._child.terminate()
+    ours._child.wait(30)
