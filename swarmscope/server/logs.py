@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask import has_request_context, request
@@ -29,7 +30,7 @@ def add_trace_ids() -> None:
 
 def _let_apps_give_their_own() -> None:
     """Let ``extra={"trace_id": …}`` replace ours: a logger raises KeyError for what is set."""
-    make_record = logging.Logger.makeRecord
+    make_record: Callable[..., logging.LogRecord] = logging.Logger.makeRecord
     place = [*inspect.signature(make_record).parameters].index("extra")
 
     def with_their_own(*args: Any, **named: Any) -> logging.LogRecord:
