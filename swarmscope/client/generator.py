@@ -105,10 +105,13 @@ def _gather_own(probe: HealthProbe, keeper: TrustKeeper) -> None:
 
 
 def _judge(environment: Environment, keeper: TrustKeeper) -> None:
-    """Judge each run by the reports since its ramp was complete; warn when it ends."""
+    """Judge each run by the reports since its first ramp was complete; warn when it ends."""
 
     def begin(**_: object) -> None:
         keeper.begin()
+
+    def end_ramp(**_: object) -> None:
+        keeper.end_ramp()
 
     def warn(**_: object) -> None:
         trust = keeper.verdict()
@@ -116,5 +119,5 @@ def _judge(environment: Environment, keeper: TrustKeeper) -> None:
             logger.warning(warning)
 
     environment.events.test_start.add_listener(begin)
-    environment.events.spawning_complete.add_listener(begin)
+    environment.events.spawning_complete.add_listener(end_ramp)
     environment.events.test_stop.add_listener(warn)

@@ -110,11 +110,25 @@ class TrustKeeper:
         self.begin()
 
     def begin(self, now: float | None = None) -> None:
-        """Start afresh at *now* (Unix seconds): when a run starts and when its ramp is complete."""
+        """Start afresh at *now* (Unix seconds), as at the start of a run."""
+        self._ramped = False
         self._reports = self._saturated_reports = 0
         self._worst = ("", Health(0.0, 0.0, {}))
         self._dispersions: deque[float] = deque(maxlen=10_000)
         self.arrivals.begin(time.time() if now is None else now)
+
+    def end_ramp(self, now: float | None = None) -> None:
+        """Judge what follows *now* (Unix seconds), when all users of a stage are there.
+
+        A run's first ramp is forgotten. Later ones are the stages of a shape: what they saturated
+        counts, and only their arrivals are begun anew, since a change of rate is no burst.
+        """
+        now = time.time() if now is None else now
+        if self._ramped:
+            self.arrivals.begin(now)
+        else:
+            self.begin(now)
+            self._ramped = True
 
     def add(self, worker: str, health: Health, now: float | None = None) -> None:
         """Take in one worker's report, received at *now* (Unix seconds)."""

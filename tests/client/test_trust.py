@@ -125,3 +125,30 @@ def test_a_new_run_starts_with_a_clean_sheet():
     assert keeper.verdict() is None
     keeper.add("a", WELL)
     assert not keeper.verdict().saturated
+
+
+def test_what_an_earlier_stage_saturated_is_not_forgotten():
+    """A shape completes a ramp for each stage; only the first one's reports are not judged."""
+    keeper = TrustKeeper()
+    keeper.add("a", BUSY)
+    keeper.end_ramp()
+    assert keeper.verdict() is None
+
+    for _ in range(5):
+        keeper.add("a", LAGGING)
+    keeper.end_ramp()
+    for _ in range(5):
+        keeper.add("a", WELL)
+
+    assert keeper.verdict().saturated_share == 0.5
+
+
+def test_a_stage_with_another_rate_is_no_burst():
+    """Ten times the requests from one stage to the next, each of them perfectly even."""
+    keeper = TrustKeeper()
+    keeper.end_ramp(970.0)
+    keeper.add("a", Health(0.1, 0.0, dict.fromkeys(range(9700, 9850), 1)), now=985.0)
+    keeper.end_ramp(985.0)
+    keeper.add("a", Health(0.1, 0.0, dict.fromkeys(range(9850, 10_000), 10)), now=1000.0)
+
+    assert keeper.verdict().dispersion == 0
