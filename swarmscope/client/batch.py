@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +20,7 @@ LONGEST_URL = 255
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")
 MOST_REMEMBERED = 50_000
+CHUNK_ROWS = 1_000
 LATEST_S = 4e9  # a start beyond is no time: this is in the year 2096
 LONGEST_MS = 1e12
 
@@ -82,16 +83,13 @@ class Batch:
     """Gathers the records of one journal until they are written together."""
 
     def __init__(self, loadgen: str, pid: int, courses: dict[str, Course]) -> None:
-        self.requests: list[bytes] = []
+        self.size = 0  # rows for ``request``
+        self.sink: Callable[[bytes], None] | None = None  # takes these rows, many at a time
+        self._requests: list[bytes] = []  # head and tail of each that the sink has not
         self.others: list[Record] = []
         self.tallies: dict[str, Tally] = {}
         self._process = rows.text(loadgen) + rows.int4(pid)
         self._courses = courses
-
-    @property
-    def size(self) -> int:
-        """The number of rows for ``request``."""
-        return len(self.requests) // 2  # head and tail of each
 
     def take(self, payload: bytes) -> Record:
         """Add one record; raises msgspec.DecodeError or ValueError for what is none."""
@@ -101,9 +99,18 @@ class Batch:
             record = repaired(payload)
         if isinstance(record, Samples):
             self._take_samples(record)
+            self.size += len(record.rows)
+            if len(self._requests) >= 2 * CHUNK_ROWS:
+                self.flush()
         else:
             self.others.append(record)
         return record
+
+    def flush(self) -> None:
+        """Hand the rows gathered so far to the sink."""
+        assert self.sink
+        self.sink(b"".join(self._requests))
+        self._requests.clear()
 
     def crowded(self) -> Iterator[str]:
         """Yield, once each, the runs with more names than have histograms of their own."""
@@ -124,11 +131,11 @@ class Batch:
     def _take_samples(self, block: Samples) -> None:
         course = self._courses.setdefault(block.run, Course())
         tally = self.tallies.setdefault(block.run, Tally())
-        heads, append, offset = course.heads, self.requests.append, block.offset_s
+        heads, append, offset = course.heads, self._requests.append, block.offset_s
         run_start = rows.run_us(block.run) / rows.MICROSECONDS
         tally.samples += len(block.rows)
         if block.late_ms:
-            self._take_open(block, course, tally)
+            self._take_open(block, course, tally, run_start)
             return
         for sample in block.rows:
             start, ms, name, method, url, length, greenlet, error, context, timing, trace = sample
@@ -149,12 +156,12 @@ class Batch:
             append(head)
             append(tail)
 
-    def _take_open(self, block: Samples, course: Course, tally: Tally) -> None:
+    def _take_open(self, block: Samples, course: Course, tally: Tally, run_start: float) -> None:
         """Take samples whose latency counts from when they were due; parts are of what followed."""
         for sample, late_ms in zip(block.rows, block.late_ms, strict=True):
             start, ms, _, _, _, length, greenlet, error, _, timing, trace = sample
             head, cells = self._head(block, course, sample)
-            start += block.offset_s
+            start = start + block.offset_s if 0 <= start < LATEST_S else run_start
             queue = app = None
             if ms is not None and 0 <= late_ms <= ms < LONGEST_MS:
                 cell = cells.setdefault(int(start + ms / 1000), Cell())
@@ -165,8 +172,8 @@ class Batch:
                     queue, app = _take_parts(cell, tally, ms - late_ms, timing)
             time_us = int(start * rows.MICROSECONDS)
             tail = tail_of(time_us, ms, error is None, greenlet, length, queue, app, trace)
-            self.requests.append(rows.with_lateness(head, late_ms))
-            self.requests.append(tail)
+            self._requests.append(rows.with_lateness(head, late_ms))
+            self._requests.append(tail)
 
     def _head(
         self, block: Samples, course: Course, sample: Sample

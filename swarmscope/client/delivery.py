@@ -33,7 +33,6 @@ Connection = psycopg.Connection[Any]
 
 MOST_ROWS = 25_000  # a transaction
 NEWBORN_SECONDS = 10.0  # a segment without a header after that will never get one
-CHUNK_ROWS = 1_000
 DAMAGED_SUFFIX = ".damaged"
 
 
@@ -70,6 +69,9 @@ class Delivery:
         of it, and the next call finds out which.
         """
         self.shipped_now = 0
+        if self.journal not in segments(self.directory):  # another shipper had the last of it
+            self.finished = True
+            return False
         try:
             if self.position is None:
                 self._claim(connection)
@@ -99,9 +101,9 @@ class Delivery:
 
     def _ship_batch(self, connection: Connection) -> bool:
         assert self.position is not None
-        batch = Batch(self.header.host, self.header.pid, self._courses)
-        passage = self._read(batch, self.position)
-        if passage.position > self.position or passage.over:
+        passage = Passage(self.position)
+        if self._has_news():
+            batch = Batch(self.header.host, self.header.pid, self._courses)
             ended = self._write(connection, batch, passage)
             self.position, self.shipped_now = passage.position, batch.size
             for record in batch.others:
@@ -115,17 +117,24 @@ class Delivery:
         self.finished = passage.over
         return passage.more
 
-    def _read(self, batch: Batch, position: int) -> Passage:
-        """Fill *batch* with what follows *position*."""
-        passage = Passage(position)
+    def _has_news(self) -> bool:
+        """Tell whether the journal is longer than what was delivered, or has ended."""
+        files = segments(self.directory).get(self.journal, [])
+        if len(files) != 1 or not is_locked(files[0].path):
+            return True
+        with Reader(files[0].path) as reader:
+            self.size = reader.header.base + reader.size()
+        return self.size > (self.position or 0)
+
+    def _read(self, batch: Batch, passage: Passage) -> None:
+        """Fill *batch* with what follows the passage's position."""
         files = segments(self.directory).get(self.journal, [])
         for segment, following in pairwise([*files, None]):
             assert segment
             if not self._read_segment(batch, passage, segment, is_last=following is None):
-                return passage
+                return
             passage.passed.append(segment)
         passage.over = passage.died or passage.ended
-        return passage
 
     def _read_segment(
         self, batch: Batch, passage: Passage, segment: Segment, is_last: bool
@@ -188,7 +197,7 @@ class Delivery:
             ).fetchone()
             if held != (self.position, False):
                 raise Overtaken
-            _copy(connection, "request", rows.REQUEST_COLUMNS, batch.requests)
+            self._copy_requests(connection, batch, passage)
             for record in batch.others:
                 apply(record, connection, self.id)
             self._write_tallies(connection, batch)
@@ -208,6 +217,15 @@ class Delivery:
                 (passage.position, passage.over, self.id),
             )
         return touched
+
+    def _copy_requests(self, connection: Connection, batch: Batch, passage: Passage) -> None:
+        """Read on while the database stores what was read: both then take a core of their own."""
+        with connection.cursor().copy(_copy_into("request", rows.REQUEST_COLUMNS)) as copy:
+            copy.write(rows.BEGIN)
+            batch.sink = copy.write
+            self._read(batch, passage)
+            batch.flush()
+            copy.write(rows.END)
 
     def _write_tallies(self, connection: Connection, batch: Batch) -> None:
         for run, tally in batch.tallies.items():
@@ -237,7 +255,9 @@ class Delivery:
         self, connection: Connection, table: str, windows: Iterable[tuple[Key, Window]]
     ) -> None:
         content = [rows.window_row(self.id, key, window) for key, window in windows]
-        _copy(connection, table, rows.WINDOW_COLUMNS, content)
+        if content:
+            with connection.cursor().copy(_copy_into(table, rows.WINDOW_COLUMNS)) as copy:
+                copy.write(b"".join((rows.BEGIN, *content, rows.END)))
 
     def _note_of_crowd(self, run: str) -> Event:
         text = (
@@ -272,15 +292,8 @@ class Passage:
     passed: list[Segment] = field(default_factory=list)  # read to their ends
 
 
-def _copy(connection: Connection, table: str, columns: str, content: list[bytes]) -> None:
-    if not content:
-        return
-    statement = f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
-    with connection.cursor().copy(statement) as copy:
-        copy.write(rows.BEGIN)
-        for start in range(0, len(content), CHUNK_ROWS):
-            copy.write(b"".join(content[start : start + CHUNK_ROWS]))
-        copy.write(rows.END)
+def _copy_into(table: str, columns: str) -> str:
+    return f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
 
 
 def _open_windows(connection: Connection, journal: UUID) -> list[tuple[Key, Window]]:

@@ -253,6 +253,17 @@ def test_wrong_types_arrive(tmp_path, shipper, query):
     assert query("SELECT count(*) FROM request") == [(4,)]
 
 
+@pytest.mark.parametrize("start", [math.inf, math.nan, -1.0, 1e300])
+def test_an_impossible_start_of_an_open_workload_arrives(tmp_path, shipper, query, start):
+    """It counts from the run's start, as in a closed workload, and its neighbour as it was."""
+    process = Process(tmp_path)
+    odd, plain = sample(0, start=start), sample(1)
+    process.write(Samples(RUN, "plan", 0.0, [odd, plain], [1.0, 2.0]))
+    ship_all(shipper)
+    found = query("SELECT extract(epoch FROM time)::float8, late_ms FROM request ORDER BY time")
+    assert found == [(START, 1.0), (START + 0.01, 2.0)]
+
+
 def test_long_names_are_bounded_and_stay_different(tmp_path, shipper, query):
     """A name of any length is stored, shortened in a way that keeps names apart."""
     process = Process(tmp_path)
@@ -504,3 +515,15 @@ def test_a_file_that_cannot_be_deleted_is_told_once(tmp_path, shipper, query, ca
     assert query("SELECT count(*) FROM request") == [(2,)]
     assert caplog.text.count("not here") == 1
     assert not list(tmp_path.glob(f"{other.header.journal}*"))
+
+
+def test_a_journal_that_is_gone_is_forgotten(tmp_path, shipper, query):
+    """Files that somebody else delivered, or removed, are no work and no error."""
+    process = Process(tmp_path)
+    process.samples(sample(0))
+    ship_all(shipper)
+    for path in tmp_path.glob("*.journal"):
+        path.unlink()
+    assert not shipper.round()
+    assert shipper._deliveries == {}
+    assert query("SELECT count(*) FROM request") == [(1,)]
