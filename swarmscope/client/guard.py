@@ -63,7 +63,7 @@ class Guard:
         if not _is_known(host, self._hosts):
             return f"the host {host!r} is not known here; --web-allowed-hosts may name it"
         origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place(origin) != host.lower():
             return f"the origin {origin!r} is another site"
         if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
             return "it was sent by another site"
@@ -96,12 +96,22 @@ def _body(environ: dict[str, Any]) -> bytes | None:
 
 def _is_known(host: str, names: Collection[str]) -> bool:
     """Tell whether a page under this name is ours: no attacker's name can be one of these."""
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # an unbalanced bracket of an IPv6 address
+        return False
     try:
         ipaddress.ip_address(name)
     except ValueError:
         return name in names
     return True
+
+
+def _place(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # an unbalanced bracket of an IPv6 address
+        return ""
 
 
 def _refuse(start_response: StartResponse, reason: str) -> list[bytes]:

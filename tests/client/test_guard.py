@@ -47,6 +47,8 @@ def post(locust: Locust, path: str, form: dict[str, str], **headers: str) -> req
         {"Origin": "http://127.0.0.1.evil.example"},
         {"Origin": "http://127.0.0.1:1"},  # another port is another site
         {"Origin": "null"},  # a sandboxed frame
+        {"Origin": "http://[broken"},
+        {"Host": "[broken"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Host": "evil.example"},  # a name that an attacker lets point to 127.0.0.1
