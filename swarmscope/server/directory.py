@@ -52,8 +52,8 @@ def sweep(base: Path) -> None:
             if not young and (held := _lock(directory)) is not None:
                 shutil.rmtree(directory, ignore_errors=True)
                 os.close(held)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            continue  # another's, or just removed by another
+        except OSError:
+            continue  # another's, just removed by another, or no directory at all
 
 
 def _lock(directory: Path) -> int | None:
