@@ -134,17 +134,20 @@ def _listen_later(server: Any) -> None:
 def on_reload(server: Any) -> None:
     """Move the metrics if the conf file now says so; they stay where a new port cannot be had."""
     old = _state.port
-    if old is None or old.asked_for == (_state.host, _state.number):
+    if old is not None and old.asked_for == (_state.host, _state.number):
         return
-    old.close()
-    _state.port = None
+    if old is not None:
+        old.close()
+        _state.port = None
     try:
         _listen(server)
     except OSError as error:
         wanted = f"{_state.host}:{_state.number}"
-        _state.host, _state.number = old.address
-        _listen(server)
-        server.log.error("The metrics stay there: %s: %s", wanted, error.strerror)
+        if old is not None:
+            _state.host, _state.number = old.address
+            _listen(server)
+        stay = "there" if old else "unserved"
+        server.log.error("The metrics stay %s: %s: %s", stay, wanted, error.strerror)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -201,6 +201,23 @@ def test_a_reload_moves_the_port(serve):
         assert scrape(url).total("flask_http_request_total") == 1
 
 
+def test_a_reload_can_open_and_close_the_port(serve):
+    """From no port at all to one, and back."""
+    port = free_port()
+    with serve("-w", "1", conf="serve_metrics(port=None)\n") as service:
+        get(service.port, "/pid")
+        without = service.conf.read_text()
+        service.conf.write_text(f"{without}serve_metrics(port={port})\n")
+        os.kill(service.pid, signal.SIGHUP)
+        poll_until(lambda: port_answers(port), "the metrics to be served")
+        found = scrape(f"http://127.0.0.1:{port}/metrics")
+        assert found.total("flask_http_request_total") == 1
+
+        service.conf.write_text(without)
+        os.kill(service.pid, signal.SIGHUP)
+        poll_until(lambda: not port_answers(port), "the port to be closed")
+
+
 def test_a_new_arbiter_takes_over(serve):
     """SIGUSR2 starts it beside the old one, which has the port until it goes."""
     with serve("-w", "1", conf=f"serve_metrics(port={free_port()})\n") as service:
