@@ -9,6 +9,7 @@ Each prints a table for docs/performance.md.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
@@ -47,13 +48,21 @@ class Comparison:
     requests_per_s: list[float]  # ratio of requests/s: lower quartile, median, upper quartile
     cpu: list[float]  # the same ratio by CPU time
     cpu_us: float  # median CPU of a request, in µs
-    added_us: float  # median of what it takes more than bare
+    rounds: int
+
+    def __str__(self) -> str:
+        """Return the end of a table's row."""
+        (low, median, high), (cpu_low, cpu, cpu_high) = self.requests_per_s, self.cpu
+        return (
+            f"{median:.3f} | {low:.3f} to {high:.3f} | {cpu:.3f} | {cpu_low:.3f} to {cpu_high:.3f}"
+            f" | {self.cpu_us:.0f} µs a request, {self.rounds} rounds"
+        )
 
 
-def send(url: str, seconds: int) -> None:
-    """Send requests from another core for *seconds*, each with a start time."""
+def send(url: str, seconds: int, start_time: bool) -> None:
+    """Send requests from another core for *seconds*, with or without their start time."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(WRK_SCRIPT)
+        script.write(WRK_SCRIPT if start_time else "")
         script.flush()
         command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
         output = subprocess.run(
@@ -77,7 +86,7 @@ def _comparison(rounds: list[dict[str, tuple[float, float]]], kind: str) -> Comp
         statistics.quantiles([round["bare"][0] / round[kind][0] for round in rounds], n=4),
         statistics.quantiles([round["bare"][1] / round[kind][1] for round in rounds], n=4),
         statistics.median(round[kind][1] for round in rounds) * 1e6,
-        statistics.median(round[kind][1] - round["bare"][1] for round in rounds) * 1e6,
+        len(rounds),
     )
 
 
@@ -91,23 +100,16 @@ def main() -> None:
 @click.option("--worker-class", "classes", multiple=True, default=tuple(CLASSES))
 def overhead(seconds: int, classes: tuple[str, ...]) -> None:
     """Requests/s of one pinned worker, with each instrumentation over without."""
-    print("| worker | | requests/s ÷ bare | quartiles | by CPU time | quartiles | CPU a request |")
+    print("| worker | start time | | requests/s ÷ bare | quartiles | by CPU time | quartiles |")
     print("|---|---|---|---|---|---|---|")
-    for name in classes:
+    for name, start_time in itertools.product(classes, (False, True)):
         app = "benchmarks._alternating:create_app()"
         with serving(app, *CLASSES[name], core=0, SLICE=str(SLICE_REQUESTS)) as server:
-            send(server.address() + "/hello/you", seconds)
+            send(server.address() + "/hello/you", seconds, start_time)
             with urllib.request.urlopen(server.address() + "/slices") as answer:
                 slices = json.load(answer)
         for kind, result in compare(slices).items():
-            low, median, high = result.requests_per_s
-            cpu_low, cpu, cpu_high = result.cpu
-            print(
-                f"| {name} | {kind} | {median:.3f} | {low:.3f} to {high:.3f} | {cpu:.3f}"
-                f" | {cpu_low:.3f} to {cpu_high:.3f} | {result.cpu_us:.0f} µs |",
-                flush=True,
-            )
-        print(f"{len(slices) // len(KINDS)} rounds of {SLICE_REQUESTS} requests each")
+            print(f"| {name} | {'sent' if start_time else 'none'} | {kind} | {result}", flush=True)
 
 
 @main.command()

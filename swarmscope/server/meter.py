@@ -66,9 +66,10 @@ class Exchange:
                 self.streamed = False
                 break
         if self._server_timing:
-            timing = "app;dur=%.3f" % (app_s * 1e3)  # in half an f-string's time
-            if self.queue_s is not None:
-                timing = "queue;dur=%.3f, %s" % (self.queue_s * 1e3, timing)  # noqa: UP031
+            if self.queue_s is None:
+                timing = "app;dur=%.3f" % (app_s * 1e3)
+            else:  # one %, in half an f-string's time
+                timing = "queue;dur=%.3f, app;dur=%.3f" % (self.queue_s * 1e3, app_s * 1e3)  # noqa: UP031
             headers.append(("Server-Timing", timing))
         return self._headers_leave(status, headers, exc_info)
 
