@@ -20,6 +20,9 @@ _SECRET_PAIR = re.compile(
     (?P<value> (?: (?:bearer|basic|digest|token) \s+ )? (?: "[^"]*" | '[^']*' | [^\s&;,}}"']+ ) )
     """
 )
+_SECRET_OPTION = re.compile(rf"{_SECRET}|(?:^|[-_])(?:pw|pat|pin|key)$", re.IGNORECASE)
+_NEGATIVE = re.compile(r"-\d")  # a value: no option begins so
+_COOKIES = re.compile(r"(?i)\b(cookie\s*:\s*)[^\r\n\"']+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{0,31}://[^\s'\"<>]+", re.IGNORECASE)
 
@@ -36,6 +39,7 @@ def scrub_url(url: str) -> str:
 def scrub_text(text: str) -> str:
     """Return *text* with its URLs scrubbed and the values of what looks like a secret hidden."""
     text = _URL.sub(lambda found: scrub_url(found[0]), text)
+    text = _COOKIES.sub(lambda found: found[1] + HIDDEN, text)
     text = _SECRET_PAIR.sub(lambda found: found["name"] + HIDDEN, text)
     return _BEARER.sub(lambda found: f"{found[1]} {HIDDEN}", text)
 
@@ -66,14 +70,14 @@ def scrub_arguments(arguments: Sequence[str], secrets: Iterable[str] = ()) -> st
     hide_next = False
     for argument in arguments:
         option, equals, _ = argument.partition("=")
-        is_option = argument.startswith("-")
+        is_option = argument.startswith("-") and not _NEGATIVE.match(argument)
         if hide_next and not is_option:
             shown.append(HIDDEN)
-        elif is_option and equals and _SECRET_NAME.search(option):
+        elif is_option and equals and _SECRET_OPTION.search(option):
             shown.append(f"{option}={HIDDEN}")
         else:
             shown.append(scrub_text(argument))
-        hide_next = is_option and not equals and bool(_SECRET_NAME.search(option))
+        hide_next = is_option and not equals and bool(_SECRET_OPTION.search(option))
     line = " ".join(shown)
     for secret in secrets:
         line = line.replace(secret, HIDDEN) if secret else line

@@ -76,3 +76,19 @@ def test_a_long_text_is_scrubbed_in_no_time(unit):
     for _ in range(10):
         assert scrub_text(text) == text
     assert (time.process_time() - begun) / 10 < 0.1  # was 3 s
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--token", "-123"],
+        ["--api.key=-123"],
+        ["--pw", "123"],
+        ["--tls-key=123"],
+        ["--header", "Cookie: colour=red; id=123"],
+    ],
+)
+def test_no_way_of_writing_shows_a_secret(arguments):
+    """A number below zero, a short name, a second cookie."""
+    assert "123" not in scrub_arguments(arguments)
+    assert scrub_arguments(["--keyboard", "qwerty", "-5"]) == "--keyboard qwerty -5"
