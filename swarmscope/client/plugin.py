@@ -44,8 +44,8 @@ def on_init(environment: Environment, **_: object) -> None:
         strangers.send_away(environment)
     if parsed.timescale:
         attach(environment, options.freeze(parsed, os.environ))
-    elif parsed.metrics_port or isinstance(environment.runner, WorkerRunner):
-        generator.watch(environment)  # a worker's master may search for the capacity
+    else:
+        generator.watch(environment)  # whoever reads the figures is to know what they are worth
 
 
 def attach(environment: Environment, frozen: Options) -> None:
