@@ -111,6 +111,8 @@ class Shipper:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(self.database, autocommit=True, **KEEP_ALIVE)
             self._connection.execute("SET statement_timeout = 0")
+            # what is acknowledged is deleted here, whatever the database's own setting is
+            self._connection.execute("SET synchronous_commit = on")
             if not self._migrated:
                 _migrate(self._connection)
                 self._migrated = True

@@ -112,7 +112,7 @@ def _(record: records.WorkerBack, connection: Connection, journal: UUID) -> None
 @apply.register
 def _(record: records.RunStopped, connection: Connection, journal: UUID) -> None:
     connection.execute(
-        "SELECT close_run(%(run)s, greatest(%(ended)s,"
+        "SELECT close_run(%(run)s, greatest(%(run)s, %(ended)s,"
         " (SELECT max(stopped) FROM run_worker WHERE run_id = %(run)s)))",
         {"run": record.run, "ended": moment(record.time)},
     )
