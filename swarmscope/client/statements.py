@@ -179,10 +179,9 @@ def bury(connection: Connection, journal: UUID, worker: str, last_seen: datetime
     *last_seen* is by the clock of its machine.
     """
     lost = connection.execute(
-        "UPDATE run_worker SET outcome = 'lost',"
-        " stopped = %s + make_interval(secs => coalesce(clock_offset_s, 0))"
-        " WHERE journal_id = %s AND stopped IS NULL RETURNING run_id",
-        (last_seen, journal),
+        "UPDATE run_worker SET outcome = 'lost' WHERE journal_id = %s AND stopped IS NULL"
+        " RETURNING run_id",
+        (journal,),
     ).fetchall()
     led = connection.execute(
         "SELECT id, close_run(id, greatest(id, %s), 'aborted') FROM testrun"

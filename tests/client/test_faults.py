@@ -242,7 +242,7 @@ def test_a_killed_worker(field: Field, target: Target, seconds):
     assert stored[1] == sent[1]
     assert 0 <= lost <= math.ceil(pace * 0.1) + 4  # what was in flight for its users, too
     outcomes = field.query("SELECT outcome, stopped IS NULL FROM run_worker ORDER BY outcome")
-    assert outcomes == [("lost", False), ("stopped", False)]
-    assert field.query("SELECT status, complete, lost_workers FROM run") == [("finished", True, 1)]
+    assert outcomes == [("lost", True), ("stopped", False)]
+    assert field.query("SELECT status, complete, lost_workers FROM run") == [("finished", False, 1)]
     kinds = field.query("SELECT DISTINCT kind FROM events WHERE kind = 'worker_lost'")
     assert kinds == [("worker_lost",)]
