@@ -26,6 +26,7 @@ from swarmscope.stack.postgres import SUPERUSER, Cluster
 TESTS = Path(__file__).resolve().parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep an area's tests in one process where several run, since they share servers."""
     for item in items:
