@@ -26,12 +26,10 @@ from swarmscope.stack.postgres import SUPERUSER, Cluster
 TESTS = Path(__file__).resolve().parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep an area's tests in one process where several run, since they share servers."""
-    for item in items:
-        area = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(area))
+    area = item.path.relative_to(TESTS).parts[0]
+    item.add_marker(pytest.mark.xdist_group(area))
 
 
 @pytest.fixture(scope="session")
