@@ -115,8 +115,8 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--rounds", default=40, show_default=True)
-@click.option("--seconds", default=0.5, show_default=True, help="Length of a slice.")
+@click.option("--rounds", default=200, show_default=True)
+@click.option("--seconds", default=0.25, show_default=True, help="Length of a slice.")
 def swarm(rounds: int, seconds: float) -> None:
     """Requests/s and CPU per request of one Locust process, by listener."""
     with tempfile.TemporaryDirectory() as name, database(Path(name)) as runs, fast_server() as url:
@@ -130,9 +130,7 @@ def swarm(rounds: int, seconds: float) -> None:
             check=True,
         ).stdout
     slices = [{s["kind"]: s for s in round} for round in json.loads(output.splitlines()[-1])]
-    print(
-        f"{rounds} rounds of slices of {seconds} s; quartiles of the ratio to none, slice by slice"
-    )
+    print(f"{rounds} rounds of slices of {seconds} s: medians, of ratios to none with quartiles")
     print("| listener | requests/s | ratio | by CPU | CPU µs a request |\n|---|---|---|---|---|")
     for kind in KINDS:
         print(_swarm_row(kind, slices))
@@ -165,14 +163,15 @@ def samples() -> None:
         output = subprocess.run(
             command, env=environment, stdout=subprocess.PIPE, text=True, check=True
         ).stdout
-    print("| listener | CPU µs a sample, in the Locust process |\n|---|---|")
-    for kind, cost_us in json.loads(output.splitlines()[-1]).items():
-        print(f"| {kind} | {cost_us:.2f} |")
+    print("| listener | CPU µs a sample, in the Locust process: median (quartiles) |\n|---|---|")
+    for kind, costs_us in json.loads(output.splitlines()[-1]).items():
+        low, median, high = statistics.quantiles(costs_us, n=4)
+        print(f"| {kind} | {median:.2f} ({low:.2f} to {high:.2f}) |")
 
 
 @main.command()
 @click.option("--rows", default=1_000_000, show_default=True)
-@click.option("--rounds", default=3, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
 def ship(rows: int, rounds: int) -> None:
     """Rows/s of one shipper, histograms and all, from a journal on disk to PostgreSQL."""
     print("| rows/s | rows per CPU second of the shipper | CPU µs a row: shipper | PostgreSQL |")

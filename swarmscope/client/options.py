@@ -46,10 +46,7 @@ _NOT_IN_UI = {
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add our options, and take those that the web UI must not change out of it.
-
-    Locust would print the password into the page.
-    """
+    """Add our options, and take those that the web UI must not change out of it."""
     group = parser.add_argument_group("swarmscope - Journal")
     group.add_argument(
         "--journal-dir",
@@ -62,7 +59,7 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         type=int,
         env_var="LOCUST_JOURNAL_LIMIT",
         default=JOURNAL_LIMIT_BYTES,
-        help="Bytes that one process's journal may occupy; past it samples are dropped and counted",
+        help="Bytes a process's journal may occupy; past it samples are dropped and counted",
     )
     group.add_argument(
         "--drain-time",
@@ -78,9 +75,13 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         help="Comma-separated host names under which the web UI may be used, beside this machine's",
     )
     parser.set_defaults(grafana_url=GRAFANA_URL)
-    ours = {action.dest for action in group._group_actions}
+    _take_out_of_ui(parser, _NOT_IN_UI | {action.dest for action in group._group_actions})
+
+
+def _take_out_of_ui(parser: LocustArgumentParser, options: set[str]) -> None:
+    """Leave no field in the web UI's form for *options*: Locust would print the password there."""
     for action in parser._actions:
-        if action.dest in _NOT_IN_UI | ours:
+        if action.dest in options:
             action.include_in_web_ui = False
 
 

@@ -119,17 +119,10 @@ def request_tail(
             )  # fmt: skip
         except error:
             pass  # one is missing, or out of its range
-    return b"".join(
-        (
-            _INT8.pack(8, unix_us - EPOCH_US),
-            double(response_ms),
-            pack(">ihii", 2, success, 4, greenlet & INT4_MAX),
-            int4(length),
-            double(queue_ms),
-            double(app_ms),
-            text(trace_id.hex()) if trace_id and len(trace_id) == TRACE_BYTES else NULL,
-        )
-    )
+    trace_id = trace_id if trace_id and len(trace_id) == TRACE_BYTES else None
+    process = pack(">ihii", 2, success, 4, greenlet & INT4_MAX)
+    parts = double(queue_ms) + double(app_ms) + text(trace_id.hex() if trace_id else None)
+    return timestamp_us(unix_us) + double(response_ms) + process + int4(length) + parts
 
 
 def window_row(journal: UUID, key: Key, window: Window) -> bytes:
