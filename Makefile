@@ -13,7 +13,7 @@ status: .venv/installed  ## What runs, and where
 	.venv/bin/swarmscope status
 
 test: .venv/installed  ## Lint, types and every test that CI runs
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/pytest -n 2 --dist loadgroup -m "not proof"
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/pytest -n 2 --dist loadfile -m "not proof"
 
 check: .venv/installed  ## Lint and types only, in seconds
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -23,14 +23,6 @@ from support.waiting import free_port, poll_until
 
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
-TESTS = Path(__file__).resolve().parent
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep an area's tests in one process where several run, since they share servers."""
-    area = item.path.relative_to(TESTS).parts[0]
-    item.add_marker(pytest.mark.xdist_group(area))
-
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
