@@ -140,8 +140,9 @@ def run_through(field: Field, target: Target, what: str, seconds: float, breaks,
     """Let a swarm run while the database is away for *seconds*."""
     before = target.answered()
     file = scenario(field.directory)
-    options = ("-u", 8, "-r", 100, "--processes", 2, "--master-bind-port", field.master_port)
-    locust = field.headless(file, *options, "--master-port", field.master_port)
+    ports = ("--master-bind-port", field.master_port, "--master-port", field.master_port)
+    workers = ("--processes", 2, *ports) if seconds >= 10 else ()
+    locust = field.headless(file, "-u", 8, "-r", 100, *workers)
     poll_until(lambda: field.value("SELECT count(*) FROM request") > 0, "the first rows")
     usual = rate(target, seconds / 2)
     breaks()
