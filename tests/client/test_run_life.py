@@ -95,9 +95,16 @@ def test_a_killed_master_leaves_an_aborted_run(field: Field, target: Target, tmp
     before = target.answered()
     file = scenario(tmp_path)
     locust = field.headless(file, "-u", 4, "-r", 100, *one_machine(field, 2))
-    poll_until(lambda: target.answered() > before + 100, "requests")
+    poll_until(lambda: field.value("SELECT count(*) FROM request") > 100, "samples in the database")
+    shippers = field.shippers()
+    for pid in shippers:
+        os.kill(pid, signal.SIGSTOP)  # so that samples are left over, however fast it delivers
+    answered = target.answered()
+    written = sum(path.stat().st_size for path in field.waiting())
+    poll_until(lambda: target.answered() > answered + 100, "more requests")
+    poll_until(lambda: sum(p.stat().st_size for p in field.waiting()) > written + 2000, "samples")
     os.killpg(locust.process.pid, signal.SIGKILL)
-    for pid in field.shippers():
+    for pid in shippers:
         os.kill(pid, signal.SIGKILL)
     assert field.waiting()
     seen = field.value("SELECT count(*) FROM request")
