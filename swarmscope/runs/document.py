@@ -1,0 +1,233 @@
+"""One run as one document: what pages, reports and other programs read instead of the database.
+
+`docs/run-document.md` describes it. Latencies are in ms, points of time on the axis in seconds since
+the run's start. A figure that nobody measured is None, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+VERSION = 1  # of the format: raised when a field goes or changes its meaning, not when one is added
+MOST_POINTS = 600
+MOST_ERRORS = 50
+MOST_EVENTS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Who ran what, when, against what, with which versions; everything but figures."""
+
+    id: str  # the start, ISO 8601 in UTC with microseconds
+    testplan: str
+    scenario: str | None  # user classes, and the shape if there is one
+    profile: str | None
+    description: str | None
+    environment: str
+    test_version: str | None
+    host: str | None
+    username: str | None
+    repository: str | None
+    arguments: str | None
+    versions: dict[str, str]  # of swarmscope, locust, python …
+    status: str  # running, finished or aborted
+    exit_code: int | None
+    started: datetime
+    ramp_complete: datetime | None
+    ended: datetime | None
+    duration_s: float | None
+    target_users: int | None
+    peak_users: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completeness:
+    """Whether all of the run is there, and what is missing."""
+
+    complete: bool  # over, and every journal that took part has been delivered
+    workers: int
+    unfinished_workers: int
+    lost_workers: int
+    dropped: int  # samples for which there was no room
+    implausible: int  # samples without parts: clocks differ
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """The limit on client latency and failures; `met` by the totals, None while they are empty."""
+
+    quantile: float
+    limit_ms: float
+    fail_ratio: float
+    met: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A capacity run's answer: its sentence, and its figures (`swarmscope.client.verdict`)."""
+
+    text: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Whether the generator was good enough to believe the run's latencies."""
+
+    trusted: bool
+    text: str  # one sentence for people
+    details: dict[str, Any]  # saturated_share, worst_worker, cpu_ratio, loop_lag_ms, dispersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """One part of latency over a span of time, of *requests* requests."""
+
+    requests: int
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One endpoint's figures, or those of all together (name and request_type are '' then).
+
+    `total` is what the client felt. Parts that no request came with are None, and so is `raw`,
+    the latency from the actual start, of a workload that is not open.
+    """
+
+    name: str
+    request_type: str
+    requests: int
+    failures: int
+    fail_ratio: float
+    requests_per_s: float
+    objective_met: bool
+    total: Latency
+    app: Latency | None
+    queue: Latency | None
+    outside: Latency | None
+    raw: Latency | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """One part of latency over time; each list has an element per point of `Points.t_s`."""
+
+    mean_ms: list[float | None]  # means may be stacked, percentiles may not
+    p50_ms: list[float | None]
+    p95_ms: list[float | None]
+    p99_ms: list[float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """All endpoints together over time, at most `MOST_POINTS` points of `width_s` seconds each.
+
+    A point begins at its `t_s`; the first may begin a little before the run. A point in which
+    nothing finished has zero rates and no latencies. `covered` is the share of the requests that
+    came with their parts, 0 to 1.
+    """
+
+    width_s: float
+    t_s: list[float]
+    users: list[int | None]
+    requests_per_s: list[float]
+    failures_per_s: list[float]
+    covered: list[float | None]
+    total: Curves
+    app: Curves | None
+    queue: Curves | None
+    outside: Curves | None
+    raw: Curves | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Error:
+    """What failed alike at one endpoint; `first_s` and `last_s` since the run's start."""
+
+    name: str
+    request_type: str
+    error: str
+    failures: int
+    first_s: float
+    last_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """Something that happened, in words; kinds are those of the table `events`, '' another's."""
+
+    t_s: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """The load generator's health over time: of each point the worst worker's."""
+
+    t_s: list[float]
+    cpu_ratio: list[float | None]  # 1 is a full core, all that a worker can use
+    loop_lag_ms: list[float | None]
+    dispersion: list[float | None]  # of all workers together; random arrivals have 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One quantity of one service over time, as Prometheus saw it; of all its traffic."""
+
+    job: str  # Prometheus's name of the service
+    name: str  # see `swarmscope.runs.prometheus`; the unit is its end
+    values: list[float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """How the services fared by their own metrics, on an axis of their own."""
+
+    t_s: list[float]
+    series: list[Series]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """All that a page shows of one run. `totals` and `endpoints` are since ramp complete, or of the
+    whole run: `since_s` and `until_s` say of what exactly. `totals` is None before anything finished,
+    `server` and `generator` where nobody measured."""
+
+    version: int
+    run: Facts
+    completeness: Completeness
+    objective: Objective
+    verdict: Verdict | None
+    trust: Trust | None
+    whole: bool
+    since_s: float | None
+    until_s: float | None
+    totals: Endpoint | None
+    endpoints: list[Endpoint]
+    points: Points
+    errors: list[Error]
+    events: list[Happening]
+    generator: Generator | None
+    server: Server | None
+    grafana_url: str | None
+
+
+def encode(document: Document) -> bytes:
+    """Return the document as JSON, the same bytes for the same document."""
+    return msgspec.json.encode(document)
+
+
+def decode(content: bytes | str) -> Document:
+    """Return the document that *content*, JSON, holds; raises msgspec.DecodeError for another."""
+    return msgspec.json.decode(content, type=Document)
