@@ -1,6 +1,6 @@
 """One run as one document: what pages, reports and other programs read instead of the database.
 
-`docs/run-document.md` describes it. Latencies are in ms, points of time on the axis in seconds since
+`docs/run-document.md` describes it. Latencies are in ms, points of the time axis in seconds since
 the run's start. A figure that nobody measured is None, never zero.
 """
 
@@ -200,9 +200,12 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """All that a page shows of one run. `totals` and `endpoints` are since ramp complete, or of the
-    whole run: `since_s` and `until_s` say of what exactly. `totals` is None before anything finished,
-    `server` and `generator` where nobody measured."""
+    """All that a page shows of one run.
+
+    `totals` and `endpoints` are since ramp complete, or of the whole run: `since_s` and `until_s` say
+    of what exactly. `totals` is None before anything finished, `server` and `generator` are where
+    nobody measured.
+    """
 
     version: int
     run: Facts
