@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from swarmscope.stack.elsewhere import libpq
 from swarmscope.stack.home import DATABASE, Home
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.secrets import OWNER
@@ -154,8 +155,9 @@ def locust_master(settings: Settings, home: Home) -> Service:
     return Service(
         name="locust",
         command=(
-            *_locust(),
-            *("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(master)),
+            *_locust(settings),
+            *("--master", "--master-bind-host", settings.master_bind_host),
+            *("--master-bind-port", str(master)),
             *("--web-host", "127.0.0.1", "--web-port", str(web), "--class-picker"),
         ),
         check=f"http:{web}/",
@@ -174,13 +176,13 @@ def locust_master(settings: Settings, home: Home) -> Service:
 
 def locust_workers(settings: Settings, home: Home) -> list[Service]:
     """Return Locust's workers, numbered from 1; they wait for their master by themselves."""
-    master = settings.ports["LOCUST_MASTER_BIND_PORT"]
-    arguments = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(master))
+    port = str(settings.master_port)
+    arguments = ("--worker", "--master-host", settings.master_host, "--master-port", port)
     return [
         Service(
             name=f"locust-worker-{number}",
-            command=(*_locust(), *arguments),
-            check=f"connected:{master}",
+            command=(*_locust(settings), *arguments),
+            check=f"connected:{port}",
             after=(DATABASE_READY,),
             environment=_runs_database(settings, home),
             stop_s=LOCUST_STOP_S + settings.locust_drain_s,
@@ -189,11 +191,15 @@ def locust_workers(settings: Settings, home: Home) -> list[Service]:
     ]
 
 
-def _locust() -> tuple[str, ...]:
-    return (*_python("locust"), "-f", "locustfiles", "--timescale")
+def _locust(settings: Settings) -> tuple[str, ...]:
+    scenarios = settings.environment.get("LOCUST_LOCUSTFILE") or "locustfiles"
+    return (*_python("locust"), "-f", scenarios, "--timescale")
 
 
 def _runs_database(settings: Settings, home: Home) -> dict[str, str]:
+    """Return where samples go; a database of another machine is in what all services inherit."""
+    if "postgres" not in settings.only:
+        return {} if libpq(settings.environment, home) else {"LOCUST_KEEP_JOURNALS": "true"}
     return {
         "PGHOST": "127.0.0.1",
         "PGPORT": str(settings.ports["POSTGRES_PORT"]),

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from swarmscope.stack.errors import StackError
+from swarmscope.stack.home import Home
+from swarmscope.stack.services import locust_master, locust_workers
 from swarmscope.stack.settings import PORTS, read_settings
 
 
@@ -68,3 +70,15 @@ def test_the_example_lists_every_port(root: Path) -> None:
     for name, (default, _) in PORTS.items():
         assert listed[name] in (str(default), "")  # "" where Compose has another default
     assert {"LOCUST_WORKERS", "SWARMSCOPE_HOME", "GRAFANA_HOME"} <= set(listed)
+
+
+def test_own_scenarios(tmp_path: Path) -> None:
+    """`LOCUST_LOCUSTFILE` is Locust's own setting, and holds for master and workers alike."""
+    for environment, file in (({}, "locustfiles"), ({"LOCUST_LOCUSTFILE": "mine.py"}, "mine.py")):
+        settings = read_settings(tmp_path, environment)
+        home = Home(settings.home)
+        locusts = [locust_master(settings, home), *locust_workers(settings, home)]
+
+        assert len(locusts) >= 2
+        for service in locusts:
+            assert service.command[service.command.index("-f") + 1] == file
