@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import socket
 import statistics
 import subprocess
 import tempfile
@@ -25,6 +24,7 @@ import click
 from benchmarks import _observation, _restarts
 from benchmarks._alternating import KINDS
 from benchmarks._gunicorn import OURS, STOCK, serving
+from benchmarks._ports import free_port
 
 CONNECTIONS = 8
 SLICE_REQUESTS = 50
@@ -130,7 +130,7 @@ def restarts(number: int, stock_restarts: int) -> None:
     print("|---|---|---|---|---|---|")
     for kind, times in (("ours", number), ("stock", stock_restarts)):
         with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-            hooks = OURS if kind == "ours" else STOCK.format(port=_free_port())
+            hooks = OURS if kind == "ours" else STOCK.format(port=free_port())
             app = f"benchmarks._alternating:service('{kind}')"
             options = ("--preload", "-w", str(_restarts.WORKERS))
             with serving(app, *options, hooks=hooks, PROMETHEUS_MULTIPROC_DIR=directory) as server:
@@ -144,11 +144,6 @@ def restarts(number: int, stock_restarts: int) -> None:
                         f" | {found.files} | {found.file_bytes / 1e6:.1f} MB |",
                         flush=True,
                     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import psutil
 import psycopg
 
 from benchmarks._listener_kinds import KINDS
+from benchmarks._ports import free_port
 from swarmscope.client.journal import Header, Writer
 from swarmscope.client.records import Continued, End, Samples, run_id
 from swarmscope.client.shipper import Shipper
@@ -59,7 +59,7 @@ class Database:
 def database(directory: Path) -> Iterator[Database]:
     """Run a PostgreSQL server until the block ends."""
     os.chmod(directory, 0o755)  # as root the server runs as somebody else
-    cluster = Cluster(directory, _free_port())
+    cluster = Cluster(directory, free_port())
     cluster.initialise()
     server = cluster.start(directory / "log")
     settings = {
@@ -81,11 +81,6 @@ def database(directory: Path) -> Iterator[Database]:
         server.wait()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def _connected(where: str) -> psycopg.Connection[Any]:
     deadline = time.monotonic() + PORT_SECONDS
     while True:
@@ -100,7 +95,7 @@ def _connected(where: str) -> psycopg.Connection[Any]:
 @contextmanager
 def fast_server() -> Iterator[str]:
     """Run a trivial HTTP server until the block ends; yields its address."""
-    port = _free_port()
+    port = free_port()
     server = subprocess.Popen([sys.executable, "-m", "benchmarks._fast_server", str(port)])
     try:
         yield f"http://127.0.0.1:{port}"
