@@ -13,7 +13,7 @@ from swarmscope.client.options import GRAFANA_URL
 from swarmscope.client.run import grafana_link
 
 BY_STEM = {"ids": lambda path: path.stem}
-DRAWN = {"stat", "timeseries", "heatmap", "gauge", "bargauge", "table", "barchart"}
+DRAWN = {"stat", "timeseries", "heatmap", "gauge", "bargauge", "table", "barchart", "trend"}
 COLOURS = {  # one meaning each, on every dashboard
     "client": "#5794F2",
     "server": "#56A64B",
@@ -94,11 +94,17 @@ def test_queries_ask_provisioned_data_sources(path, datasources):
 
 @pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
 def test_variables_reach_sql_quoted(path):
-    """A variable inside SQL is always a quoted literal: what a link carries stays a value."""
+    """A variable inside SQL is always a quoted literal: what a link carries stays a value.
+
+    Variables are written in braces everywhere, and are none but the dashboard's own.
+    """
+    own = {variable["name"] for variable in load(path)["templating"]["list"]}
     for query in queries(path):
+        assert not re.search(r"\$(?!__)\w", query.text), str(query)
+        used = re.findall(r"\$\{(\w+)(:\w+)?\}", query.text)
+        assert {name for name, _ in used} <= own, str(query)
         if query.datasource == "timescale":
-            used = re.findall(r"\$\{([^}]+)\}|\$(?!__)(\w+)", query.text)
-            assert all(braced.endswith(":sqlstring") for braced, _ in used), str(query)
+            assert all(style == ":sqlstring" for _, style in used), str(query)
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
@@ -117,10 +123,35 @@ def test_colours_mean_the_same_everywhere(path):
 def test_links_open_dashboards_that_exist(path):
     stems = {path.stem for path in DASHBOARDS}
 
-    for link in load(path)["links"]:
-        match = re.match(r"/d/([a-z]+)\?", link["url"])
-        assert match, link
-        assert match[1] in stems, link
+    for url in _urls(load(path)):
+        match = re.match(r"/d/([a-z]+)\?", url)
+        assert match, url
+        assert match[1] in stems, url
+
+
+def _urls(part):
+    """Yield the address of each link, of the dashboard, its panels and their fields."""
+    if isinstance(part, list):
+        for item in part:
+            yield from _urls(item)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name == "url":
+                yield value
+            else:
+                yield from _urls(value)
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
+def test_every_dashboard_leads_to_all_others(path):
+    """A button for each dashboard with our tag keeps the time and the variables, so the run."""
+    dashboard = load(path)
+    (link,) = [link for link in dashboard["links"] if link["type"] == "dashboards"]
+
+    assert dashboard["tags"] == link["tags"] == ["swarmscope"]
+    assert link["keepTime"]
+    assert link["includeVars"]
+    assert not link["asDropdown"]
 
 
 def test_data_sources_have_the_uids_that_are_contracts(datasources):

@@ -5,6 +5,7 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -29,6 +30,7 @@ USERS = 8
 QUERIES = [query for path in DASHBOARDS for query in queries(path)]
 SQL = [query for query in QUERIES if query.datasource == "timescale"]
 PROMQL = [query for query in QUERIES if query.datasource == "prometheus"]
+CHOSEN: dict[str, str] = {}  # the values of variables that are not a run
 HOSTILE = (
     "'; DROP TABLE testrun; --",
     "\\'; SELECT pg_sleep(60); --",
@@ -52,8 +54,9 @@ class Recorded:
         self.view = View(int(since) / 1000, int(until) / 1000, self.variables(self.run), 1)
 
     @staticmethod
-    def variables(run: str) -> dict[str, str]:
-        return {"run": run}
+    def variables(run: str, **others: str) -> dict[str, str]:
+        """Return what a viewer has chosen: a value for each variable of any dashboard."""
+        return {"run": run, **CHOSEN, **others}
 
     def ask(self, query, view) -> tuple[list[str], list[tuple]]:
         """Return the columns and rows that Grafana's role gets."""
@@ -139,7 +142,8 @@ def test_promql_returns_numbers(recorded, query):
 @pytest.mark.parametrize("query", SQL, ids=str)
 def test_no_variable_injects_sql(recorded, query, hostile):
     """Whatever stands in a link is the name of a run or of none; it never becomes a statement."""
-    view = View(recorded.view.start, recorded.view.end, recorded.variables(hostile), 1)
+    everywhere = dict.fromkeys(recorded.view.variables, hostile)
+    view = View(recorded.view.start, recorded.view.end, everywhere, 1)
 
     recorded.ask(query, view)
 
@@ -173,26 +177,27 @@ def test_a_run_without_requests_has_no_curves(recorded, what_if):
 
     for query in SQL:
         rows = what_if.execute(sql(query.text, view)).fetchall()
-        if query.place.startswith("panel"):
+        if query.place.startswith("panel") and "${run:" in query.text:
             figures = {figure for row in rows for figure in row if isinstance(figure, float)}
             assert figures <= {0.0}, str(query)
 
-    (link,) = what_if.execute(sql(_variable("run_range"), view)).fetchone()
-    assert link.endswith("&to=now")
+    for query in _variables("run_range"):
+        (link,) = what_if.execute(sql(query.text, view)).fetchone()
+        assert link.endswith("&to=now")
 
 
 def test_a_run_that_is_on_is_followed(recorded, what_if):
     """The link to a run that has not ended opens a range that moves with the time."""
     what_if.execute("UPDATE testrun SET end_time = NULL, status = 'running'")
 
-    for name in ("run_range", "latest_range"):
-        (link,) = what_if.execute(sql(_variable(name), recorded.view)).fetchone()
+    for query in _variables("run_range", "latest_range"):
+        (link,) = what_if.execute(sql(query.text, recorded.view)).fetchone()
         assert re.fullmatch(r"from=\d{13}&to=now", link)
 
 
 def test_a_runs_label_says_what_it_was(recorded):
     """The list offers the latest run first, then each run by plan, users and start."""
-    _, rows = recorded.ask(next(q for q in SQL if q.place == "variable run"), recorded.view)
+    _, rows = recorded.ask(_variables("run")[0], recorded.view)
 
     assert rows[0] == ("Latest run", "latest")
     label, run = rows[1]
@@ -201,8 +206,10 @@ def test_a_runs_label_says_what_it_was(recorded):
     assert label == f"_scenario.py · {USERS} users · {start} UTC"
 
 
-def _variable(name):
-    return next(query.text for query in SQL if query.place == f"variable {name}")
+def _variables(*names):
+    found = [query for query in SQL if query.place in {f"variable {name}" for name in names}]
+    assert found
+    return found
 
 
 def test_curves_add_up_to_what_was_sent(recorded):
@@ -258,6 +265,11 @@ def test_grafana_shows_the_file_to_anybody(grafana, path):
     assert titles == [panel["title"] for panel in load(path)["panels"]]
 
 
+def _expression(query, view):
+    asks = promql if query.place.startswith("variable") else interpolated
+    return asks(query.text, view)
+
+
 @pytest.mark.grafana
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_grafana_answers_each_query(grafana, recorded, query):
@@ -267,7 +279,7 @@ def test_grafana_answers_each_query(grafana, recorded, query):
         "datasource": {"uid": query.datasource},
         "format": "table",
         "rawSql": interpolated(query.text, recorded.view),
-        "expr": interpolated(query.text, recorded.view),
+        "expr": _expression(query, recorded.view),
         "range": True,
         "intervalMs": recorded.view.interval_s * 1000,
         "maxDataPoints": 1000,
@@ -290,7 +302,9 @@ def test_the_browser_draws_every_panel(grafana, recorded, path):
     if chromium is None:
         pytest.skip("chromium is missing")
     start, end = recorded.view.milliseconds()
-    link = f"{grafana.url}/d/{path.stem}?var-run={recorded.run}&from={start}&to={end}&refresh="
+    chosen = {f"var-{name}": value for name, value in recorded.view.variables.items()}
+    asked = urlencode({**chosen, "from": start, "to": end, "refresh": ""})
+    link = f"{grafana.url}/d/{path.stem}?{asked}"
     expected = list(panels(load(path)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

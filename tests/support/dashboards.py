@@ -76,6 +76,7 @@ def queries(path: Path) -> Iterator[Query]:
 
 def _query(path: Path, place: str, datasource: Mapping[str, str], target: Mapping[str, Any]):
     text = target.get("rawSql") or target.get("expr") or target["query"]
+    text = text if isinstance(text, str) else text["query"]
     return Query(path.stem, place, datasource["uid"], text, target)
 
 
@@ -104,8 +105,9 @@ def sql(text: str, view: View) -> str:
 
 
 def promql(text: str, view: View) -> str:
-    """Return the expression that reaches Prometheus."""
+    """Return the expression that reaches Prometheus; a variable's values are its label's."""
     text = interpolated(text, view)
+    text = re.sub(r"^label_values\((.*),\s*(\w+)\)$", r"group by (\2) (\1)", text)
     text = text.replace("$__rate_interval", f"{4 * PROMETHEUS_STEP_S}s")
     text = text.replace("$__range", f"{math.ceil(view.end - view.start)}s")
     return text.replace("$__interval", f"{PROMETHEUS_STEP_S}s")
