@@ -77,7 +77,8 @@ def main(users: int, period_s: float, seconds: float) -> None:
     click.echo(f"{'':8}{'req/s':>8}{'dispersion':>12}{'p50':>9}{'p95':>9}{'p99':>9}{'failed':>8}")
     with tempfile.TemporaryDirectory() as directory:
         database = f"sqlite:///{directory}/api.sqlite3"
-        options = ("-k", "gevent", "--keep-alive", "75", "--backlog", "4096")
+        connections = ("--worker-connections", "20000", "--backlog", "4096")
+        options = ("-k", "gevent", "--keep-alive", "75", *connections)
         with serving("api:create_app()", *options, API_DATABASE_URL=database) as server:
             for kind in ("Stock", "Spread"):
                 result = swarm(kind, server.address(), users, period_s, seconds)
