@@ -1,0 +1,39 @@
+// Elements made from text: nothing that came from a run is ever parsed as HTML.
+
+/** Make an element. A function becomes a listener, `false` and `null` leave an attribute out. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child != null));
+  return element;
+}
+
+const byId = (id) => document.getElementById(id);
+
+/** Put *children* into the element *id*, and hide it when there are none. */
+function fill(id, ...children) {
+  const shown = children.filter((child) => child != null);
+  byId(id).replaceChildren(...shown);
+  byId(id).hidden = shown.length === 0;
+}
+
+/** A link, but only to the web: whatever else an address may be stays text. */
+function link(address, text, attributes = {}) {
+  const safe = /^https?:\/\//i.test(address ?? "");
+  return safe ? make("a", { href: address, rel: "noreferrer", ...attributes }, text) : null;
+}
+
+/** Tell people who cannot see what changed. */
+function announce(text) {
+  byId("spoken").textContent = text;
+}
+
+/** Offer *text* as a file. */
+function download(name, text, type) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}

@@ -1,0 +1,27 @@
+// Where a page begins: a file has its data inside, a live page asks for it.
+
+const inside = (id) => JSON.parse(byId(id).textContent);
+
+function offerData(data, name) {
+  byId("data").addEventListener("click", () =>
+    download(`${name()}.json`, JSON.stringify(data(), null, 1), "application/json"),
+  );
+}
+
+byId("print").addEventListener("click", () => window.print());
+byId("unzoom").addEventListener("click", () => zoom(null));
+Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+watchColours();
+
+const kind = document.documentElement.dataset.kind;
+if (kind === "live") {
+  live();
+} else if (kind === "comparison") {
+  const data = inside("comparison-data");
+  offerData(() => data, () => "swarmscope-comparison");
+  compare(data);
+} else {
+  const data = inside("run-data");
+  offerData(() => data, () => `swarmscope-${fileName(data.run.id)}`);
+  show(data);
+}
