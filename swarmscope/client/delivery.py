@@ -55,6 +55,7 @@ class Delivery:
     shipped_now: int = 0  # samples, by the last call of `ship`
     _courses: dict[str, Course] = field(default_factory=dict)
     _windows: Windows = field(default_factory=Windows)
+    ended_now: bool = False  # whether that delivered the end of something
     _damaged: set[Path] = field(default_factory=set)
 
     @property
@@ -68,7 +69,7 @@ class Delivery:
         Raises psycopg.Error when that failed; nothing of the batch is in the database then, or all
         of it, and the next call finds out which.
         """
-        self.shipped_now = 0
+        self.shipped_now, self.ended_now = 0, False
         if self.journal not in segments(self.directory):  # another shipper had the last of it
             self.finished = True
             return False
@@ -153,6 +154,8 @@ class Delivery:
             return True
         with reader:
             self.size = reader.header.base + reader.size()
+            self._refused.clear()
+            self.ended_now = bool(ended)
             self._read_frames(batch, passage, reader)
         if passage.more or passage.ended:
             return passage.ended

@@ -12,6 +12,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
+from swarmscope.client.announcements import announce
 from swarmscope.client.health import Batches, Health, HealthProbe
 from swarmscope.client.metrics import LocustCollector, RunInfo, Shipping, serve
 from swarmscope.client.trust import TrustKeeper
@@ -53,15 +54,16 @@ def watch(
     run_info: Callable[[], RunInfo | None] = _no_run,
     shipping: Callable[[], dict[str, Shipping]] = _no_shipping,
     batches: Batches | None = None,
-) -> None:
+) -> TrustKeeper | None:
     """Measure in processes that run users, gather and serve in the one that leads them.
 
-    *batches* is where to ask for the samples of this process, if somebody gathers them.
+    *batches* is where to ask for the samples of this process, if somebody gathers them. Returns
+    what has been gathered.
     """
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
         _report(environment, HealthProbe(environment, batches))
-        return
+        return None
     keeper = TrustKeeper()
     if isinstance(runner, MasterRunner):
         _gather(environment, keeper)
@@ -72,6 +74,7 @@ def watch(
     if options is not None and options.metrics_port:
         collector = LocustCollector(environment, keeper, run_info, shipping, time.time)
         serve(collector, options.metrics_host, options.metrics_port)
+    return keeper
 
 
 def _report(environment: Environment, probe: HealthProbe) -> None:
@@ -113,11 +116,15 @@ def _judge(environment: Environment, keeper: TrustKeeper) -> None:
     def end_ramp(**_: object) -> None:
         keeper.end_ramp()
 
-    def warn(**_: object) -> None:
+    def judge(**_: object) -> None:
         trust = keeper.verdict()
+        if trust:
+            announce(environment, "trust", trust.sentence(), trust.details())
         if trust and (warning := trust.warning()):
             logger.warning(warning)
 
     environment.events.test_start.add_listener(begin)
     environment.events.spawning_complete.add_listener(end_ramp)
-    environment.events.test_stop.add_listener(warn)
+    environment.events.test_stop._handlers.insert(
+        0, judge
+    )  # before who writes it down ends the run

@@ -62,6 +62,13 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         help="Bytes a process's journal may occupy; past it samples are dropped and counted",
     )
     group.add_argument(
+        "--keep-journals",
+        action="store_true",
+        env_var="LOCUST_KEEP_JOURNALS",
+        default=False,
+        help="Deliver nothing from here: samples stay on disk until 'swarmscope ship' brings them",
+    )
+    group.add_argument(
         "--drain-time",
         type=float,
         env_var="LOCUST_DRAIN_TIME",
@@ -73,6 +80,13 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         env_var="LOCUST_WEB_ALLOWED_HOSTS",
         default="",
         help="Comma-separated host names under which the web UI may be used, beside this machine's",
+    )
+    group.add_argument(
+        "--prometheus-url",
+        env_var="PROMETHEUS_URL",
+        default="",
+        help="Prometheus, whose figures of the services are stored with each run;"
+        " default: that of `swarmscope up`",
     )
     parser.set_defaults(grafana_url=GRAFANA_URL)
     _take_out_of_ui(parser, _NOT_IN_UI | {action.dest for action in group._group_actions})
@@ -100,6 +114,8 @@ class Options:
     journal_limit_bytes: int
     drain_seconds: float
     allowed_hosts: frozenset[str]
+    keep_journals: bool = False
+    prometheus_url: str = ""
     database: str = ""  # a URL without a password; empty: as libpq's variables say
 
     @property
@@ -111,9 +127,10 @@ class Options:
 def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     """Return the options that hold for the life of this process.
 
-    The password is taken out of *parsed*, which Locust sends to every worker.
+    What may hold a password is taken out of *parsed*, which Locust sends to every worker.
     """
     connection = _connection(parsed, environ)
+    prometheus_url, parsed.prometheus_url = parsed.prometheus_url, ""
     parsed.pgpassword = ""
     home = Path(environ.get("SWARMSCOPE_HOME") or HOME)
     hosts = {host.strip().lower() for host in parsed.web_allowed_hosts.split(",")} - {""}
@@ -129,6 +146,8 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         journal_limit_bytes=parsed.journal_limit,
         drain_seconds=parsed.drain_time,
         allowed_hosts=frozenset(hosts),
+        prometheus_url=prometheus_url,
+        keep_journals=parsed.keep_journals,
         database=_database_of(home, connection, environ),
     )
 
@@ -157,5 +176,6 @@ def _database_of(home: Path, connection: Mapping[str, str], environ: Mapping[str
 
 
 def shipper_environment(options: Options) -> dict[str, str]:
-    """Return the environment in which libpq finds the database."""
-    return {**os.environ, **options.connection}
+    """Return the environment in which libpq finds the database, and others Prometheus."""
+    prometheus = {"PROMETHEUS_URL": options.prometheus_url} if options.prometheus_url else {}
+    return {**os.environ, **options.connection, **prometheus}

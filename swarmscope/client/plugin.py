@@ -8,6 +8,7 @@ from dataclasses import astuple
 from typing import Any
 from uuid import uuid4
 
+import gevent
 import locust_plugins
 from locust import events
 from locust.env import Environment
@@ -37,6 +38,7 @@ def register() -> None:
 def on_init(environment: Environment, **_: object) -> None:
     """Start what the options ask for; without ``--timescale``, no listener."""
     upstream.count_from_now()
+    upstream.keep_connections()
     parsed: Any = environment.parsed_options
     if parsed is None:
         return
@@ -91,7 +93,9 @@ def _lead(
         shipping.wait(workers.journals, shows=True)
 
     environment.events.quit.add_listener(on_quit)
-    generator.watch(environment, leader.info, backlogs, listener.batches)
+    keeper = generator.watch(environment, leader.info, backlogs, listener.batches)
+    if keeper:
+        gevent.spawn(leader.note_health, keeper)
 
 
 class _Workers:

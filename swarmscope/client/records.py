@@ -61,6 +61,7 @@ class RunStarted(Record):
     arguments: str
     host: str | None
     versions: dict[str, str]
+    grafana_url: str | None = None  # its dashboard, for links to this run
 
 
 class Participant(Record):
@@ -78,6 +79,16 @@ class UserCount(Record):
     time: float
     users: int
     target: int
+
+
+class GeneratorHealth(Record):
+    """How the generator fared since the last such record, the worst of all workers."""
+
+    run: str
+    time: float
+    cpu_ratio: float
+    loop_lag_s: float
+    dispersion: float | None
 
 
 class RampComplete(Record):
@@ -178,6 +189,7 @@ AnyRecord = (
     | RunStarted
     | Participant
     | UserCount
+    | GeneratorHealth
     | RampComplete
     | Event
     | WorkerLost

@@ -11,13 +11,19 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import gevent
 import locust
 import msgspec
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
+from locust.runners import (
+    STATE_MISSING,
+    WORKER_REPORT_INTERVAL,
+    MasterRunner,
+    Runner,
+    WorkerRunner,
+)
 
 import swarmscope
 from swarmscope.client.announcements import announced
@@ -26,6 +32,7 @@ from swarmscope.client.metrics import RunInfo
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
     Event,
+    GeneratorHealth,
     Participant,
     RampComplete,
     RunExit,
@@ -38,6 +45,8 @@ from swarmscope.client.records import (
     start_of,
 )
 from swarmscope.client.scrub import scrub_arguments, scrub_name, scrub_url
+from swarmscope.client.trust import TrustKeeper
+from swarmscope.runs import links
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +112,7 @@ class Leader:
             arguments=scrub_arguments(sys.argv[1:], options.secrets),
             host=_host(environment),
             versions=_versions(),
+            grafana_url=_presentable(options.grafana_url),
         )
 
     def _on_ramp_complete(self, user_count: int, **_: object) -> None:
@@ -127,6 +137,14 @@ class Leader:
         self._listener.record(RunStopped(self.run, self._options.plan, ended))
         logger.info("Report of this run: %s", self.link(ended))
         self.run = ""
+
+    def note_health(self, keeper: TrustKeeper) -> None:
+        """Write down again and again how the generator fares while a run is on."""
+        while True:
+            gevent.sleep(WORKER_REPORT_INTERVAL)
+            now = time.time()
+            if self.run and (figures := keeper.now(now)):
+                self._listener.record(GeneratorHealth(self.run, now, *figures))
 
     def quit(self, exit_code: int | None) -> None:
         """Note the exit status of the process with the run that its end, or Ctrl-C, ended."""
@@ -220,20 +238,14 @@ class Follower:
 
 
 def grafana_link(url: str, run: str, ended: float | None = None) -> str:
-    """Return *url*, a dashboard with or without a query, with the run and its time range set.
+    """Return the dashboard at *url* with the run and its time range set, for the log."""
+    return links.dashboard(_presentable(url), run, ended)
 
-    The link goes to the log, so it has neither user info nor the value of a token.
-    """
+
+def _presentable(url: str) -> str:
+    """Return *url* with neither user info nor the value of a token."""
     parts = urlsplit(scrub_name(url))
-    chosen = {
-        "var-run": run,
-        "from": int(start_of(run) * 1000),
-        "to": "now" if ended is None else int(ended * 1000) + 1000,
-    }
-    query = "&".join(filter(None, (parts.query.strip("&"), urlencode(chosen))))
-    return urlunsplit(
-        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment)
-    )
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _scenario(environment: Environment) -> str:

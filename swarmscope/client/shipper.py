@@ -22,8 +22,9 @@ import psycopg
 
 from swarmscope.client import status
 from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
+from swarmscope.client.capturing import Capturing
 from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
-from swarmscope.runs import migrations
+from swarmscope.runs import migrations, prometheus
 
 logger = logging.getLogger("swarmscope.shipper")
 
@@ -59,6 +60,7 @@ class Shipper:
     delivered: int = 0  # samples, by this shipper
 
     def round(self) -> bool:
+    ended: bool = True  # whether runs may have ended that nobody has looked at yet
         """Deliver a batch of each journal; tell whether more is there already.
 
         Raises psycopg.Error when the database cannot be reached or refuses.
@@ -73,6 +75,7 @@ class Shipper:
                 self.delivered += delivery.shipped_now
             except (Overtaken, FileNotFoundError):  # by another shipper: look again
                 more = True
+                self.ended |= delivery.ended_now
             except OSError as error:  # such as a directory in which nothing may be deleted
                 self._complain(journal, error)
             except psycopg.Error as error:
@@ -237,10 +240,10 @@ class Deadline:
             self.watchdog.cancel()
 
 
-def ship_until(deadline: Deadline, shipper: Shipper) -> None:
+def ship_until(deadline: Deadline, shipper: Shipper, capturing: Capturing) -> None:
     """Deliver until *deadline* says that it is over. Raises NewerSchema."""
     trouble = Trouble(shipper.directory)
-    while not deadline.reached(shipper):
+    while not deadline.reached(shipper) or capturing.busy():
         began = time.monotonic()
         try:
             more = shipper.round()
@@ -261,6 +264,9 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--drain", type=float, required=True, help="seconds after the last writer")
     parser.add_argument("--lock", type=int, required=True, help="inherited lock of the directory")
+            if shipper.ended:
+                shipper.ended = False
+                capturing.look()
     parser.add_argument("--database", default="", help="URL; else as libpq's environment says")
     arguments = parser.parse_args()
     gc.set_threshold(GC_THRESHOLD)
@@ -272,7 +278,7 @@ def main() -> None:
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
     shipper = Shipper(arguments.directory, arguments.database)
     try:
-        ship_until(Deadline(arguments.drain), shipper)
+        ship_until(Deadline(arguments.drain), shipper, capturing)
     except migrations.NewerSchema as error:
         logger.error("%s", error)
         sys.exit(status.HOPELESS)
@@ -282,3 +288,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    capturing = Capturing(arguments.database, KEEP_ALIVE, prometheus.locate())

@@ -37,8 +37,8 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
     connection.execute(
         "INSERT INTO testrun (id, testplan, profile_name, num_clients, rps, description, env,"
         " username, gitrepo, changeset_guid, arguments, status, target_users, peak_users, host,"
-        " scenario, journal_id, versions) VALUES"
-        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s)",
+        " scenario, journal_id, versions, grafana_url) VALUES"
+        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s, %s)",
         (
             record.run,
             clean(record.testplan),
@@ -56,6 +56,7 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
             clean(record.scenario),
             journal,
             json.dumps(record.versions),
+            clean(record.grafana_url),
         ),
     )
     text = f"{record.testplan} started by {record.username}: {record.users} users"
@@ -77,6 +78,21 @@ def _(record: records.UserCount, connection: Connection, journal: UUID) -> None:
         (moment(record.time), record.run, clean(record.testplan), record.users),
     )
     _note_users(connection, record.run, record.users, record.target)
+
+
+@apply.register
+def _(record: records.GeneratorHealth, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "INSERT INTO generator_health (run_id, time, cpu_ratio, loop_lag_s, dispersion)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        (
+            record.run,
+            moment(record.time),
+            record.cpu_ratio,
+            record.loop_lag_s,
+            record.dispersion,
+        ),
+    )
 
 
 @apply.register

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, median, pvariance
+from typing import Any
 
 from swarmscope.client.health import WINDOWS_PER_SECOND, Health
 
@@ -100,6 +101,26 @@ class Trust:
             return None
         return f"Do not trust this run's latencies: {' and '.join(complaints)}."
 
+    def sentence(self) -> str:
+        """Return the warning, or the words that say that there is none."""
+        return self.warning() or (
+            f"The generator kept up: CPU at most {self.cpu_ratio:.0%}, "
+            f"event-loop lag at most {self.loop_lag_seconds * 1000:.0f} ms."
+        )
+
+    def details(self) -> dict[str, Any]:
+        """Return all figures, ready for JSON."""
+        return {
+            "saturated": self.saturated,
+            "bursty": self.bursty,
+            "reports": self.reports,
+            "saturated_share": self.saturated_share,
+            "worst_worker": self.worst_worker,
+            "cpu_ratio": self.cpu_ratio,
+            "loop_lag_ms": self.loop_lag_seconds * 1000,
+            "dispersion": self.dispersion,
+        }
+
 
 class TrustKeeper:
     """Gathers the workers' reports of one run; the master's part."""
@@ -145,6 +166,20 @@ class TrustKeeper:
     def forget(self, worker: str) -> None:
         """Drop a worker that is gone, so that its last figures do not live on."""
         self.latest.pop(worker, None)
+
+    def now(self, now: float) -> tuple[float, float, float | None] | None:
+        """Return the highest CPU ratio, the highest lag in seconds, and the dispersion of all.
+
+        They are of the workers' latest reports; None when there are none.
+        """
+        if not self.latest:
+            return None
+        latest = list(self.latest.values())
+        return (
+            max(health.cpu_ratio for health in latest),
+            max(health.loop_lag_seconds for health in latest),
+            self.arrivals.dispersion(ALL_WORKERS, now),
+        )
 
     def verdict(self) -> Trust | None:
         """Return what the reports since `begin` amount to; None without reports."""

@@ -202,9 +202,9 @@ class Server:
 class Document:
     """All that a page shows of one run.
 
-    `totals` and `endpoints` are since ramp complete, or of the whole run: `since_s` and `until_s` say
-    of what exactly. `totals` is None before anything finished, `server` and `generator` are where
-    nobody measured.
+    `totals` and `endpoints` are since ramp complete, or of the whole run: `since_s` and `until_s`
+    say of what exactly. `totals` is None before anything finished, `server` and `generator` are
+    None where nobody measured.
     """
 
     version: int

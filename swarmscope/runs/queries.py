@@ -107,8 +107,16 @@ def find(connection: Connection, wanted: str) -> Run:
     if len(found) != 1:
         many = "several runs begin with" if found else "no run is called"
         raise NoSuchRun(f"{many} {wanted!r}; `swarmscope runs` lists them")
+    return by_id(connection, found[0][0])
+
+
+def by_id(connection: Connection, run_id: datetime) -> Run:
+    """Return the run with this very id; raises `NoSuchRun`."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
-        return cursor.execute("SELECT * FROM run WHERE run_id = %s", found[0]).fetchall()[0]
+        run = cursor.execute("SELECT * FROM run WHERE run_id = %s", [run_id]).fetchone()
+    if run is None:
+        raise NoSuchRun(f"no run is called {run_id}; `swarmscope runs` lists them")
+    return run
 
 
 def verdict(connection: Connection, run_id: datetime) -> Verdict | None:

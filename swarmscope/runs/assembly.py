@@ -1,0 +1,338 @@
+"""Makes a run's document from the runs database, and from Prometheus while it is to be had."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from math import ceil
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from swarmscope.runs import captures, document, links, prometheus, queries
+from swarmscope.runs.document import MOST_ERRORS, MOST_EVENTS, MOST_POINTS, Document
+from swarmscope.runs.histogram import PARTS
+
+logger = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+Row = Mapping[str, Any]
+
+LATE = timedelta(minutes=10)  # what users finish so long after the end of their run is drawn too
+SPARE_POINTS = 10  # for that, and for a first point that begins before the run
+DIGITS = 5  # of a curve's values; histograms are exact to 2.5 %
+
+
+def assemble(
+    connection: Connection,
+    run_id: datetime,
+    whole: bool = False,
+    prometheus_url: str | None = None,
+) -> Document:
+    """Return a run's document, with figures since ramp complete or of the *whole* run.
+
+    All of it is of one moment of the database. The services' own series are those that were stored
+    when the run was over, else what the Prometheus at *prometheus_url* answers now; when it does
+    not answer they are left out. Raises `queries.NoSuchRun`.
+    """
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        made = _assemble(connection, run_id, whole)
+        capture = captures.stored(connection, run_id)
+    if capture is None and prometheus_url is not None:
+        capture = _ask(prometheus_url, made.run)
+    return dataclasses.replace(made, server=_server(made.run.started, capture))
+
+
+def _assemble(connection: Connection, run_id: datetime, whole: bool) -> Document:
+    run, row = queries.by_id(connection, run_id), _row(connection, run_id)
+    rows = queries.summary(connection, run_id, whole)
+    endpoints = [_endpoint(list(group)) for _, group in groupby(rows, _endpoint_of)]
+    totals = next((e for e in endpoints if (e.name, e.request_type) == ("", "")), None)
+    return Document(
+        version=document.VERSION,
+        run=_facts(run, row),
+        completeness=_completeness(run),
+        objective=_objective(row, totals),
+        verdict=_verdict(connection, run_id),
+        trust=_trust(connection, run_id),
+        whole=whole,
+        since_s=_seconds(run_id, rows[0].since) if rows else None,
+        until_s=_seconds(run_id, rows[0].until) if rows else None,
+        totals=totals,
+        endpoints=[endpoint for endpoint in endpoints if endpoint is not totals],
+        points=_points(connection, run),
+        errors=_errors(connection, run_id),
+        events=_events(connection, run_id),
+        generator=_generator(connection, run),
+        server=None,
+        grafana_url=_grafana_url(run, row["grafana_url"]),
+    )
+
+
+def _row(connection: Connection, run_id: datetime) -> Row:
+    """Return what the view `run` does not have of a run, and the objective."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(
+            "SELECT changeset_guid, gitrepo, arguments, exit_code, grafana_url,"
+            " coalesce(versions, '{}') AS versions,"
+            " setting_of('objective_quantile') AS quantile, setting_of('objective_ms') AS limit_ms,"
+            " setting_of('objective_fail_ratio') AS fail_ratio FROM testrun WHERE id = %s",
+            [run_id],
+        )
+        return found.fetchall()[0]
+
+
+def _facts(run: queries.Run, row: Row) -> document.Facts:
+    return document.Facts(
+        id=run.run,
+        testplan=run.testplan,
+        scenario=run.scenario,
+        profile=run.profile_name,
+        description=run.description,
+        environment=run.env,
+        test_version=row["changeset_guid"],
+        host=run.host,
+        username=run.username,
+        repository=row["gitrepo"],
+        arguments=row["arguments"],
+        versions=row["versions"],
+        status=run.status,
+        exit_code=row["exit_code"],
+        started=run.started,
+        ramp_complete=run.ramp_complete,
+        ended=run.ended,
+        duration_s=run.duration_s,
+        target_users=run.target_users,
+        peak_users=run.peak_users,
+    )
+
+
+def _completeness(run: queries.Run) -> document.Completeness:
+    return document.Completeness(
+        complete=run.complete,
+        workers=run.workers,
+        unfinished_workers=run.unfinished_workers,
+        lost_workers=run.lost_workers,
+        dropped=run.dropped,
+        implausible=run.implausible,
+    )
+
+
+def _objective(row: Row, totals: document.Endpoint | None) -> document.Objective:
+    return document.Objective(
+        quantile=row["quantile"],
+        limit_ms=row["limit_ms"],
+        fail_ratio=row["fail_ratio"],
+        met=totals.objective_met if totals else None,
+    )
+
+
+def _verdict(connection: Connection, run_id: datetime) -> document.Verdict | None:
+    found = queries.verdict(connection, run_id)
+    return document.Verdict(text=found.text, details=found.details) if found else None
+
+
+def _trust(connection: Connection, run_id: datetime) -> document.Trust | None:
+    found = connection.execute(
+        "SELECT text, coalesce(details, '{}') FROM events"
+        " WHERE run_id = %s AND kind = 'trust' ORDER BY time DESC LIMIT 1",
+        [run_id],
+    ).fetchone()
+    if found is None:
+        return None
+    text, details = found
+    trusted = not (details.get("saturated") or details.get("bursty"))
+    return document.Trust(trusted=trusted, text=text, details=details)
+
+
+def _endpoint_of(row: queries.Summary) -> tuple[str, str]:
+    return row.name, row.request_type
+
+
+def _endpoint(rows: Sequence[queries.Summary]) -> document.Endpoint:
+    """Return one endpoint's figures from its rows, one for each part."""
+    parts = {row.part: row for row in rows}
+    total = parts["total"]
+    return document.Endpoint(
+        name=total.name,
+        request_type=total.request_type,
+        requests=total.requests,
+        failures=total.failures,
+        fail_ratio=total.fail_ratio,
+        requests_per_s=total.requests_per_s,
+        objective_met=total.objective_met,
+        total=_latency(total),
+        app=_latency(parts["app"]) if "app" in parts else None,
+        queue=_latency(parts["queue"]) if "queue" in parts else None,
+        outside=_latency(parts["outside"]) if "outside" in parts else None,
+        raw=_latency(parts["raw"]) if "raw" in parts else None,
+    )
+
+
+def _latency(row: queries.Summary) -> document.Latency:
+    return document.Latency(
+        requests=row.requests,
+        mean_ms=row.mean_ms,
+        p50_ms=row.p50_ms,
+        p90_ms=row.p90_ms,
+        p95_ms=row.p95_ms,
+        p99_ms=row.p99_ms,
+        max_ms=row.max_ms,
+    )
+
+
+def width_s(duration_s: float) -> int:
+    """Return how many seconds a point of a run's curves stands for.
+
+    It is a width that the database stores windows for, or whole minutes, such that a run of
+    *duration_s* has fewer than `MOST_POINTS` points.
+    """
+    least = duration_s / (MOST_POINTS - SPARE_POINTS)
+    if least <= 10:
+        return 1 if least <= 1 else 10
+    return 60 * ceil(least / 60)
+
+
+def _span(run: queries.Run) -> tuple[datetime, datetime, int]:
+    """Return from when until when a run is drawn, and the width of a point in seconds."""
+    now = datetime.now(UTC)
+    lasted = (run.ended or now) - run.started
+    until = run.ended + LATE if run.ended else now + LATE  # a worker's clock may be ahead
+    return run.started, until, width_s(lasted.total_seconds())
+
+
+def _points(connection: Connection, run: queries.Run) -> document.Points:
+    span = _span(run)
+    curves = {part: _curve(connection, run, part) for part in PARTS}
+    total = curves["total"]
+    counted = connection.execute(
+        "SELECT time, users FROM users_over_time(%s, %s, %s, %s)", [run.run_id, *span]
+    )
+    users = dict(counted.fetchall())
+    times = sorted(total.keys() | users.keys())[:MOST_POINTS]
+    return document.Points(
+        width_s=span[2],
+        t_s=[_seconds(run.started, time) for time in times],
+        users=[users.get(time) for time in times],
+        requests_per_s=[_short(total[t]["requests_per_s"]) if t in total else 0.0 for t in times],
+        failures_per_s=[_short(total[t]["failures_per_s"]) if t in total else 0.0 for t in times],
+        covered=[_share(curves["outside"].get(t), total.get(t)) for t in times],
+        total=_curves(total, times),
+        app=_curves(curves["app"], times) if curves["app"] else None,
+        queue=_curves(curves["queue"], times) if curves["queue"] else None,
+        outside=_curves(curves["outside"], times) if curves["outside"] else None,
+        raw=_curves(curves["raw"], times) if curves["raw"] else None,
+    )
+
+
+def _curve(connection: Connection, run: queries.Run, part: str) -> dict[datetime, Row]:
+    """Return the database's points of one part of all requests, by their times."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        query = "SELECT * FROM latency(%s, %s, %s, %s, %s)"
+        rows = cursor.execute(query, [run.run_id, *_span(run), part])
+        return {row["time"]: row for row in rows}
+
+
+def _curves(rows: Mapping[datetime, Row], times: Iterable[datetime]) -> document.Curves:
+    found = [rows.get(time, {}) for time in times]
+    return document.Curves(
+        mean_ms=[_short(row.get("mean_ms")) for row in found],
+        p50_ms=[_short(row.get("p50_ms")) for row in found],
+        p95_ms=[_short(row.get("p95_ms")) for row in found],
+        p99_ms=[_short(row.get("p99_ms")) for row in found],
+    )
+
+
+def _share(part: Row | None, total: Row | None) -> float | None:
+    if not total or not total["requests"]:
+        return None
+    return _short(part["requests"] / total["requests"]) if part else 0.0
+
+
+def _errors(connection: Connection, run_id: datetime) -> list[document.Error]:
+    rows = connection.execute(
+        "SELECT failures, name, request_type, error, first, last"
+        " FROM failures(%s, '-infinity', 'infinity') LIMIT %s",
+        [run_id, MOST_ERRORS],
+    )
+    return [
+        document.Error(
+            name=name,
+            request_type=request_type,
+            error=error or "",
+            failures=failures,
+            first_s=_seconds(run_id, first),
+            last_s=_seconds(run_id, last),
+        )
+        for failures, name, request_type, error, first, last in rows
+    ]
+
+
+def _events(connection: Connection, run_id: datetime) -> list[document.Happening]:
+    rows = connection.execute(
+        "SELECT time, coalesce(kind, ''), text FROM (SELECT * FROM events WHERE run_id = %s"
+        " ORDER BY time DESC LIMIT %s) latest ORDER BY time, kind, text",
+        [run_id, MOST_EVENTS],
+    )
+    return [
+        document.Happening(t_s=_seconds(run_id, time), kind=kind, text=text)
+        for time, kind, text in rows
+    ]
+
+
+def _generator(connection: Connection, run: queries.Run) -> document.Generator | None:
+    width = _span(run)[2]
+    rows = connection.execute(
+        "SELECT date_bin(make_interval(secs => %s), time, 'epoch') AS slot, max(cpu_ratio),"
+        " max(loop_lag_s) * 1000, max(dispersion) FROM generator_health"
+        " WHERE run_id = %s GROUP BY slot ORDER BY slot LIMIT %s",
+        [width, run.run_id, MOST_POINTS],
+    ).fetchall()
+    if not rows:
+        return None
+    return document.Generator(
+        t_s=[_seconds(run.started, time) for time, *_ in rows],
+        cpu_ratio=[_short(cpu) for _, cpu, _, _ in rows],
+        loop_lag_ms=[_short(lag) for _, _, lag, _ in rows],
+        dispersion=[_short(ratio) for *_, ratio in rows],
+    )
+
+
+def _ask(url: str, run: document.Facts) -> prometheus.Capture | None:
+    try:
+        return prometheus.read(url, run.started, run.ended or datetime.now(UTC))
+    except prometheus.Unavailable as error:
+        logger.info("No figures of the services: %s", error)
+        return None
+
+
+def _server(started: datetime, capture: prometheus.Capture | None) -> document.Server | None:
+    if capture is None or not capture.series:
+        return None
+    points = len(next(iter(capture.series.values())))
+    since_s = _seconds(started, capture.since)
+    return document.Server(
+        t_s=[since_s + number * capture.step_s for number in range(points)],
+        series=[
+            document.Series(job=job, name=name, values=[_short(value) for value in values])
+            for (job, name), values in capture.series.items()
+        ],
+    )
+
+
+def _grafana_url(run: queries.Run, url: str | None) -> str | None:
+    ended = None if run.ended is None else run.ended.timestamp()
+    return links.dashboard(url, run.run, ended) if url else None
+
+
+def _seconds(started: datetime, time: datetime) -> float:
+    return round((time - started).total_seconds(), 3)
+
+
+def _short(value: Any) -> Any:
+    return value if value is None else float(f"{value:.{DIGITS}g}")

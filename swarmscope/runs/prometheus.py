@@ -1,0 +1,187 @@
+"""What Prometheus knows of the services during a run: a bounded set of series.
+
+Everything is read within seconds or not at all: who asks has a swarm, or a person, waiting.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from math import ceil, isfinite
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+import msgspec
+
+MOST_POINTS = 600
+MOST_JOBS = 8
+TIMEOUT_S = 2.0  # of one question
+PATIENCE_S = 6.0  # of all
+LARGEST_ANSWER_BYTES = 32 << 20
+SHORTEST_STEP_S = 2  # the scrape interval of prometheus.yml
+SHORTEST_WINDOW_S = 10  # five scrapes, as in rules.yml
+
+_DURATION = "sum by (job, le) (rate(flask_http_request_duration_seconds_bucket[{window}s]))"
+_CPU = "rate(gunicorn_worker_cpu_seconds_total[{window}s])"
+RATES = {  # of the window that ends at the moment asked for
+    "requests_per_s": "sum by (job) (rate(flask_http_request_duration_seconds_count[{window}s]))",
+    "p50_ms": f"1000 * histogram_quantile(0.50, {_DURATION})",
+    "p95_ms": f"1000 * histogram_quantile(0.95, {_DURATION})",
+    "p99_ms": f"1000 * histogram_quantile(0.99, {_DURATION})",
+    "worker_cpu_max_ratio": f"max by (job) ({_CPU})",
+    "worker_cpu_mean_ratio": f"avg by (job) ({_CPU})",
+}
+GAUGES = {
+    "in_flight_requests": "max by (job) (max_over_time(flask_http_requests_in_flight[{step}s]))",
+    "backlog_connections": "max by (job) (max_over_time(gunicorn_backlog_connections[{step}s]))",
+    "workers": "max by (job) (gunicorn_workers)",
+    "worker_memory_bytes": "sum by (job) (gunicorn_worker_resident_memory_bytes)",
+}
+NAMES = (*RATES, *GAUGES)
+
+
+class Unavailable(Exception):
+    """Prometheus did not answer as it should; the text is one line without a password."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Series on one axis: element *i* is of `since` + *i* × `step_s`, None where it is unknown."""
+
+    since: datetime
+    step_s: float
+    series: Mapping[tuple[str, str], list[float | None]]  # by (job, name)
+
+
+class _Line(msgspec.Struct):
+    metric: dict[str, str]
+    values: list[tuple[float, str]]  # Unix seconds, and a number as text
+
+
+class _Result(msgspec.Struct):
+    result: list[_Line]
+
+
+class _Answer(msgspec.Struct):
+    data: _Result
+
+
+def locate(url: str | None = None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return Prometheus's address: *url*, else `PROMETHEUS_URL`, else that of the home's own.
+
+    None where nothing says one; whether anybody listens there is another question.
+    """
+    if given := url or environ.get("PROMETHEUS_URL"):
+        return given
+    file = Path(environ.get("SWARMSCOPE_HOME") or ".swarmscope") / "prometheus.url"
+    try:
+        return file.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
+
+
+def read(url: str, since: datetime, until: datetime) -> Capture:
+    """Return the services' series of [since, until] from the Prometheus at *url*.
+
+    At most `MOST_POINTS` points and `MOST_JOBS` services. Raises `Unavailable`.
+    """
+    span_s = max((until - since).total_seconds(), SHORTEST_STEP_S)
+    step_s = max(SHORTEST_STEP_S, ceil(span_s / (MOST_POINTS - 1)))
+    axis = _Axis(since.timestamp(), step_s, int(span_s // step_s) + 1)
+    asker = _Asker(url, time.monotonic() + PATIENCE_S)
+    found: dict[tuple[str, str], list[float | None]] = {}
+    for name, expression in RATES.items():
+        window_s = max(SHORTEST_WINDOW_S, step_s)
+        query = expression.format(window=window_s)
+        found |= _by_job(name, asker.ask(query, axis, shift_s=window_s / 2), axis)
+    for name, expression in GAUGES.items():
+        query = expression.format(step=step_s)
+        found |= _by_job(name, asker.ask(query, axis, shift_s=0), axis)
+    jobs = sorted({job for job, _ in found})[:MOST_JOBS]
+    kept = {key: values for key, values in sorted(found.items()) if key[0] in jobs}
+    return Capture(since, float(step_s), kept)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    since_s: float  # Unix time
+    step_s: int
+    points: int
+
+
+@dataclass(frozen=True)
+class _Asker:
+    url: str
+    deadline: float  # by the monotonic clock
+
+    def ask(self, query: str, axis: _Axis, shift_s: float) -> list[_Line]:
+        """Return the lines of *query*, each value moved back by *shift_s*.
+
+        A rate tells of the middle of its window. What is not over yet is not asked for.
+        """
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
+            raise Unavailable(f"Prometheus took longer than {PATIENCE_S:g} s")
+        start = axis.since_s + shift_s
+        end = min(start + (axis.points - 1) * axis.step_s, time.time())
+        if end < start:
+            return []
+        form = {"query": query, "start": start, "end": end, "step": axis.step_s}
+        lines = _post(self.url, "/api/v1/query_range", form, min(TIMEOUT_S, left_s))
+        for line in lines:
+            line.values = [(at - shift_s, value) for at, value in line.values]
+        return lines
+
+
+def _post(url: str, path: str, form: Mapping[str, object], timeout_s: float) -> list[_Line]:
+    parts = _checked(url)
+    place = parts.netloc.rpartition("@")[2]
+    request = Request(f"{parts.scheme}://{place}{parts.path.rstrip('/')}{path}")
+    request.data = urlencode(form).encode()
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as answer:
+            content = answer.read(LARGEST_ANSWER_BYTES)
+        return msgspec.json.decode(content, type=_Answer).data.result
+    except (OSError, HTTPException, msgspec.DecodeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise Unavailable(f"Prometheus at {place} does not answer: {reason}") from error
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Unavailable("Prometheus's address has to be an http:// or https:// URL")
+    return parts
+
+
+def _by_job(
+    name: str, lines: list[_Line], axis: _Axis
+) -> dict[tuple[str, str], list[float | None]]:
+    return {(line.metric.get("job", ""), name): _on_axis(line, axis) for line in lines}
+
+
+def _on_axis(line: _Line, axis: _Axis) -> list[float | None]:
+    values: list[float | None] = [None] * axis.points
+    for at, text in line.values:
+        number, value = round((at - axis.since_s) / axis.step_s), float(text)
+        if 0 <= number < axis.points and isfinite(value):
+            values[number] = value
+    return values
+
+
+def settled(until: datetime) -> datetime:
+    """Return when Prometheus knows all about a run that ended at *until*, two scrapes later."""
+    return until.astimezone(UTC) + timedelta(seconds=SHORTEST_WINDOW_S / 2 + 2 * SHORTEST_STEP_S)
