@@ -1,11 +1,18 @@
-"""What is mended in Locust itself, each with the version that needs it; gone when that is."""
+"""What is mended in Locust and its HTTP client: the version that needs it, gone when that is."""
 
 from __future__ import annotations
 
 import functools
+import select
+import socket
+from typing import Any
 
 import gevent
+from gevent import monkey
+from geventhttpclient.connectionpool import ConnectionPool
 from locust import argument_parser
+
+_poll = monkey.get_original("select", "poll")
 
 
 def remember_default_arguments() -> None:
@@ -34,3 +41,23 @@ def count_from_now() -> None:
     Locust 2.47 sets ``--run-time`` right after that, so the swarm was shorter by what that took.
     """
     gevent.get_hub().loop.update_now()
+
+
+def keep_connections() -> None:
+    """Let a process with more than a thousand users keep their connections.
+
+    geventhttpclient 2.6 asks ``select`` whether an idle connection still lives, which takes no file
+    number above 1,023. That one fails for all others, they count as dead, and each request of every
+    user beyond the first thousand opens a connection of its own.
+    """
+    mended: Any = ConnectionPool
+    mended._is_socket_alive = _is_silent
+
+
+def _is_silent(_pool: ConnectionPool, sock: socket.socket | None) -> bool:
+    """Tell whether *sock* is open and has nothing to say, as an idle connection must be."""
+    if sock is None or sock.fileno() < 0:
+        return False
+    poll = _poll()  # never gevent's own, which would let other greenlets run in between
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)

@@ -1,10 +1,19 @@
 """Locust's own code with what we mend in it."""
 
+from __future__ import annotations
+
+import os
+import resource
+import socket
+
 import pytest
+from geventhttpclient.connectionpool import ConnectionPool
 from locust import argument_parser
 from support.locust import scenario
 
-from swarmscope.client.upstream import remember_default_arguments
+from swarmscope.client.upstream import keep_connections, remember_default_arguments
+
+SELECT_HOLDS = 1024  # FD_SETSIZE: file numbers from here on are beyond select(2)
 
 
 @pytest.fixture
@@ -59,3 +68,48 @@ def test_a_run_lasts_as_long_as_it_was_told(field, tmp_path):
 
     assert locust.process.wait(60) == 0, locust.text()
     assert field.value("SELECT extract(epoch FROM end_time - id) FROM testrun") >= 2
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """Return a connection pool as it is unmended, and is again after the test."""
+    monkeypatch.setattr(ConnectionPool, "_is_socket_alive", ConnectionPool._is_socket_alive)
+    return ConnectionPool("127.0.0.1", 1, "127.0.0.1", 1)
+
+
+@pytest.fixture
+def connection():
+    """Return both ends of a connection; the first one's file number is a high one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard <= SELECT_HOLDS + 1:
+        pytest.skip("this machine allows no such file number")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, SELECT_HOLDS + 2), hard))
+    near, far = socket.socketpair()
+    high = socket.socket(fileno=os.dup2(near.fileno(), SELECT_HOLDS + 1))
+    near.close()
+    yield high, far
+    high.close()
+    far.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_stock_gives_up_living_connections(pool, connection):
+    """What is mended is still there to mend; when this fails, `keep_connections` can go."""
+    assert not pool._is_socket_alive(connection[0])
+
+
+def test_connections_of_many_users_are_kept(pool, connection):
+    """An idle connection is used again; one that was closed, or says something unasked, is not."""
+    near, far = connection
+    keep_connections()
+
+    assert pool._is_socket_alive(near)
+    far.send(b"HTTP/1.1 408 Request Timeout")
+    assert not pool._is_socket_alive(near)
+    near.recv(100)
+    assert pool._is_socket_alive(near)
+    far.close()
+    assert not pool._is_socket_alive(near)
+    near.close()
+    assert not pool._is_socket_alive(near)
+    assert not pool._is_socket_alive(None)
