@@ -53,9 +53,9 @@ class Delivery:
     size: int = 0  # bytes there are
     caught_up: float = field(default_factory=time.time)  # when all that there was had been shipped
     shipped_now: int = 0  # samples, by the last call of `ship`
+    ended_now: bool = False  # whether that delivered the end of something
     _courses: dict[str, Course] = field(default_factory=dict)
     _windows: Windows = field(default_factory=Windows)
-    ended_now: bool = False  # whether that delivered the end of something
     _damaged: set[Path] = field(default_factory=set)
 
     @property
@@ -107,6 +107,8 @@ class Delivery:
             batch = Batch(self.header.host, self.header.pid, self._courses)
             ended = self._write(connection, batch, passage)
             self.position, self.shipped_now = passage.position, batch.size
+            self._refused.clear()
+            self.ended_now = bool(ended)
             for record in batch.others:
                 if isinstance(record, WorkerStopped):
                     self._courses.pop(record.run, None)
@@ -154,8 +156,6 @@ class Delivery:
             return True
         with reader:
             self.size = reader.header.base + reader.size()
-            self._refused.clear()
-            self.ended_now = bool(ended)
             self._read_frames(batch, passage, reader)
         if passage.more or passage.ended:
             return passage.ended

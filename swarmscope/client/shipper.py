@@ -21,8 +21,8 @@ from typing import Any
 import psycopg
 
 from swarmscope.client import status
-from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
 from swarmscope.client.capturing import Capturing
+from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
 from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
 from swarmscope.runs import migrations, prometheus
 
@@ -58,9 +58,9 @@ class Shipper:
     _unreadable: set[str] = field(default_factory=set)
     _complained: set[str] = field(default_factory=set)
     delivered: int = 0  # samples, by this shipper
+    ended: bool = True  # whether runs may have ended that nobody has looked at yet
 
     def round(self) -> bool:
-    ended: bool = True  # whether runs may have ended that nobody has looked at yet
         """Deliver a batch of each journal; tell whether more is there already.
 
         Raises psycopg.Error when the database cannot be reached or refuses.
@@ -73,10 +73,10 @@ class Shipper:
             try:
                 more |= delivery.ship(connection)
                 self.delivered += delivery.shipped_now
+                self.ended |= delivery.ended_now
             except (Overtaken, FileNotFoundError):  # by another shipper: look again
                 more = True
-                self.ended |= delivery.ended_now
-            except OSError as error:  # such as a directory in which nothing may be deleted
+            except (OSError, *UNEXPECTED) as error:  # such as a directory where nothing is deleted
                 self._complain(journal, error)
             except psycopg.Error as error:
                 if connection.broken:
@@ -248,6 +248,9 @@ def ship_until(deadline: Deadline, shipper: Shipper, capturing: Capturing) -> No
         try:
             more = shipper.round()
             trouble.end()
+            if shipper.ended:
+                shipper.ended = False
+                capturing.look()
             pause = max(PAUSE_SECONDS, LEAST_PAUSE_SHARE * (time.monotonic() - began))
             pause = min(pause, LONGEST_PAUSE_SECONDS)  # a round may have hung for long
             pause = 0.0 if more else pause
@@ -264,9 +267,6 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--drain", type=float, required=True, help="seconds after the last writer")
     parser.add_argument("--lock", type=int, required=True, help="inherited lock of the directory")
-            if shipper.ended:
-                shipper.ended = False
-                capturing.look()
     parser.add_argument("--database", default="", help="URL; else as libpq's environment says")
     arguments = parser.parse_args()
     gc.set_threshold(GC_THRESHOLD)
@@ -277,6 +277,7 @@ def main() -> None:
     )
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
     shipper = Shipper(arguments.directory, arguments.database)
+    capturing = Capturing(arguments.database, KEEP_ALIVE, prometheus.locate())
     try:
         ship_until(Deadline(arguments.drain), shipper, capturing)
     except migrations.NewerSchema as error:
@@ -288,4 +289,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    capturing = Capturing(arguments.database, KEEP_ALIVE, prometheus.locate())
