@@ -11,7 +11,7 @@ from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 
-from swarmscope.client import clock
+from swarmscope.client import clock, transport
 
 SENT = "X-Request-Start"
 TRACE = "traceparent"
@@ -20,12 +20,14 @@ TRACE = "traceparent"
 def mark(headers: dict[str, Any]) -> bytes | None:
     """Add the headers that are missing; return the trace id (16 bytes), None if it is malformed.
 
+    A header that a scenario sets itself stays, however its name is written.
     Sources: W3C Trace Context, level 1, section 3.2; ``t=<Unix seconds>`` as nginx writes it.
     """
-    if SENT not in headers:
+    given = {name.lower(): value for name, value in headers.items()}
+    if SENT.lower() not in given:
         headers[SENT] = f"t={time.time() + clock.offset_s:.6f}"
-    if TRACE in headers:
-        return _trace_id(headers[TRACE])
+    if TRACE in given:
+        return _trace_id(given[TRACE])
     # an id of zeros is invalid, so the lowest bit is always set
     trace_id = (getrandbits(128) | 1).to_bytes(16, "big")
     headers[TRACE] = f"00-{trace_id.hex()}-{getrandbits(64) | 1:016x}-01"
@@ -64,6 +66,7 @@ class FastHttpUser(locust.FastHttpUser):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.client.__class__ = _FastSession  # Locust makes the session and takes no class for it
+        transport.spare(self.client)
 
 
 class HttpUser(locust.HttpUser):
