@@ -176,7 +176,8 @@ function create(id, spec) {
   table.setAttribute("aria-label", `Figures: ${card.querySelector("h2").textContent}`);
   const figures = make("details", {}, make("summary", {}, "Figures as a table"), table);
   card.querySelector(".chart").replaceChildren(surface, legend, figures);
-  const known = { id, card, surface, tip, legend, table, figures, spec, hidden: new Set() };
+  const known = { id, card, surface, tip, legend, table, figures, spec };
+  known.hidden = new Set(spec.series.filter(({ away }) => away).map(({ label }) => label));
   plots.set(canvas.id, known);
   known.chart = new Chart(canvas, {
     type: "line",

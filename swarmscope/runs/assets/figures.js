@@ -6,6 +6,7 @@ const KINDS = {
   stopped: "Stopped",
   stage: "Stage",
   verdict: "Verdict",
+  trust: "Trust",
   worker_lost: "Worker lost",
   samples_dropped: "Samples dropped",
   note: "Note",

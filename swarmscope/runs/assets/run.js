@@ -1,6 +1,7 @@
 // One run's document on the page: the same code for a live page and for a file.
 
 const PERCENTILES = ["p50", "p95", "p99"];
+const MARKED = ["started", "ramp_complete", "stopped", "stage", "worker_lost", "samples_dropped"];
 const LOGARITHMIC_FROM = 30; // times the least
 
 const latencyAxis = () => ({ title: "latency", format: axisMilliseconds, reading: milliseconds });
@@ -34,12 +35,12 @@ function spread(series) {
 }
 
 /** What all of a run's charts have in common. */
-function frame({ run, points, since_s, whole, events, server, generator }) {
+function frame({ run, points, since_s, whole, events }) {
   const ends = [run.duration_s ?? 0, points.t_s.at(-1) ?? 0];
   return {
     range: [0, Math.max(1, ...ends)],
     started: run.started,
-    marks: events.filter(({ kind }) => kind in KINDS && kind !== "note" && kind !== "verdict"),
+    marks: events.filter(({ kind }) => MARKED.includes(kind)),
     rampEnd: whole ? null : since_s,
   };
 }

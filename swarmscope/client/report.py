@@ -1,0 +1,112 @@
+"""The option ``--swarm-report FILE``: a run's page as a file, written once the run is over.
+
+A child process makes it (``swarmscope report``), so that Locust's event loop has no part in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+from swarmscope.client.options import Options, shipper_environment
+from swarmscope.client.run import RUN_OPTION
+from swarmscope.runs import files
+
+logger = logging.getLogger(__name__)
+
+SPARE_SECONDS = 30.0  # beyond the drain: to start, to read, and for Prometheus's last scrapes
+
+
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """Add the option; the UI has no field for it."""
+    group = parser.add_argument_group("swarmscope - Report")
+    action = group.add_argument(
+        "--swarm-report",
+        metavar="FILE",
+        type=_writable,
+        help="Write a run's page to FILE, one HTML file, when it is over; needs --timescale",
+    )
+    action.include_in_web_ui = False
+
+
+def _writable(text: str) -> str:
+    """Return *text* as an absolute path; an error says why nothing can be written there."""
+    try:
+        files.check(Path(text))
+    except files.Unwritable as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return str(Path(text).absolute())
+
+
+def refuse_without_runs(parsed: Any) -> None:
+    """End Locust when there would be nothing to report."""
+    if parsed.swarm_report and not parsed.timescale:
+        raise SystemExit("--swarm-report needs --timescale: without it no run is recorded")
+
+
+class Reporting:
+    """Has each run's report written: in the background while there is a UI, else at the end."""
+
+    def __init__(self, environment: Environment, options: Options) -> None:
+        self._options = options
+        self._parsed: Any = environment.parsed_options
+        self._file = self._parsed.swarm_report
+        self._child: subprocess.Popen[str] | None = None
+        self._writing: gevent.Greenlet | None = None
+        self._over = ""  # the run whose report is to be written yet
+        if self._file:
+            environment.events.test_stop.add_listener(self._on_stop)
+
+    def _on_stop(self, **_: object) -> None:
+        self._over = vars(self._parsed).get(RUN_OPTION, "")
+        if not self._parsed.headless:
+            self._begin()
+
+    def _begin(self) -> None:
+        run, self._over = self._over, ""
+        if self._child:  # an earlier run's: its report would be replaced anyway
+            self._child.kill()
+        self._writing = gevent.spawn(self._write, run)
+
+    def finish(self) -> bool:
+        """Write what is to be written yet, after the drain; tell whether the report is there."""
+        if self._over:
+            self._begin()
+        return self._writing is None or bool(self._writing.get())
+
+    def _write(self, run: str) -> bool:
+        """Let a child write *run*'s report; tell whether it did."""
+        patience_s = self._options.drain_seconds + SPARE_SECONDS
+        child = self._child = self._start(run, patience_s)
+        try:
+            said, complaint = child.communicate(timeout=patience_s + SPARE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            said, complaint = child.communicate()
+            complaint = complaint or "it took too long"
+        if child.returncode == 0:
+            logger.info("Report of this run: %s", said.strip())
+        elif child is self._child:
+            logger.error("No report was written: %s", complaint.strip().removeprefix("Error: "))
+        return child.returncode == 0
+
+    def _start(self, run: str, patience_s: float) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "swarmscope", "report", run, "--output", self._file]
+        command += ["--wait", str(patience_s), "--database", self._options.database]
+        return subprocess.Popen(
+            command,
+            env=shipper_environment(self._options),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for Locust, which waits for it
+        )

@@ -1,0 +1,76 @@
+"""The verb ``report``: a run's page, frozen as one file."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg
+
+from swarmscope.runs import assembly, captures, files, page, prometheus, queries
+from swarmscope.runs.commands import database_option, reading
+from swarmscope.runs.queries import Run
+
+Connection = psycopg.Connection[Any]
+
+POLL_S = 0.5
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it; default: swarmscope-RUN.html in this directory.",
+)
+@click.option("--whole", is_flag=True, help="Figures of the whole run, its ramp included.")
+@click.option(
+    "--wait",
+    "patience_s",
+    default=0.0,
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="How long to wait at most until all of the run is there.",
+)
+@database_option
+def report(
+    run: str, output: Path | None, whole: bool, patience_s: float, database: str | None
+) -> None:
+    """Write a run's page as one HTML file: RUN is latest, latest~1, an id, or an id's beginning.
+
+    The file needs no network and no server. The same run makes the same file.
+    """
+    try:
+        files.check(output or Path("swarmscope.html"))
+        with reading(database) as connection:
+            found = _settled(connection, run, patience_s)
+            document = assembly.assemble(connection, found.run_id, whole, prometheus.locate())
+        path = output or Path(f"swarmscope-{found.run.replace(':', '-')}.html")
+        files.write(path, page.render(document, live=False))
+    except files.Unwritable as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(path)
+
+
+def _settled(connection: Connection, wanted: str, patience_s: float) -> Run:
+    """Return a run once nothing more of it is to come, or after *patience_s*."""
+    deadline = time.monotonic() + patience_s
+    found = queries.find(connection, wanted)
+    while not _is_settled(connection, found) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        found = queries.by_id(connection, found.run_id)
+    return found
+
+
+def _is_settled(connection: Connection, run: Run) -> bool:
+    """Tell whether all samples are there, and what Prometheus has to say, if there is one."""
+    if not run.complete or run.ended is None:
+        return False
+    if prometheus.locate() is None or captures.stored(connection, run.run_id):
+        return True
+    return datetime.now(UTC) > prometheus.settled(run.ended)
