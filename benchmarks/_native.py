@@ -26,7 +26,7 @@ from swarmscope.runs.database import connect
 from swarmscope.runs.queries import Connection
 from swarmscope.stack.settings import PORTS
 
-SWARMSCOPE = Path(sys.executable).parent / "swarmscope"
+SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 PATIENCE_S = 120.0
 KINDS = (  # the first that is found in a process's command line
     ("shipper", "swarmscope.client.shipper"),
@@ -123,11 +123,11 @@ def native(locustfile: str, **environment: str) -> Iterator[Native]:
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         settings = {**os.environ, **ports, "SWARMSCOPE_HOME": str(home), **environment}
         settings["LOCUST_LOCUSTFILE"] = locustfile
-        subprocess.run([SWARMSCOPE, "up", "--detach"], cwd=ROOT, env=settings, check=True)
+        subprocess.run([*SWARMSCOPE, "up", "--detach"], cwd=ROOT, env=settings, check=True)
         try:
             yield Native(home, settings)
         finally:
-            subprocess.run([SWARMSCOPE, "down"], cwd=ROOT, env=settings, check=True)
+            subprocess.run([*SWARMSCOPE, "down"], cwd=ROOT, env=settings, check=True)
 
 
 def await_true(condition: Any, what: str, more_s: float = 0) -> None:

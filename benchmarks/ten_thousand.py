@@ -32,13 +32,12 @@ import click
 from benchmarks._gunicorn import ROOT, STOCK, serving
 from benchmarks._native import LocustUi, Native, await_true, native
 from benchmarks._ports import free_port
-from swarmscope.client.trust import ALL_WORKERS
 from swarmscope.runs.queries import runs, summary, verdict
 
 USERS_FILE = "benchmarks/_ten_thousand_users.py"
 STOCK_USERS_FILE = "benchmarks/_ten_thousand_stock.py"
 SETTLE_S = 5.0
-DISPERSION = f'locust_arrival_dispersion_ratio{{worker="{ALL_WORKERS}"}}'
+DISPERSION = 'locust_arrival_dispersion_ratio{worker="all"}'
 
 
 @dataclass(frozen=True)
