@@ -33,6 +33,28 @@
 --   run_of(run) -> the id of a run that is named by text: its id, or 'latest'; NULL for anything else
 --   run_range(run) -> since, until: the time range of a link to a run, as Grafana's URLs have it
 --   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
+--   run_list(most) -> for a table of runs, latest first: run, since, until (of a link), started,
+--       testplan, users, duration_s, status, requests_per_s, p50_ms, p95_ms, p99_ms, server_p50_ms,
+--       server_p95_ms, server_p99_ms, fail_ratio, objective, verdict, version, description
+--   baseline_of(baseline, run) -> the id of the run that another is held against: named as run_of
+--       has it, or 'previous': the last one before it of the same plan
+--   side_by_side(run, baseline, most) -> elapsed_s and, of both runs at that moment, users,
+--       requests_per_s, p95_ms, server_p95_ms (baseline_users, …); *most* points or so
+--   differences(run, baseline) -> endpoint and, since ramp complete, figures of the run
+--       beside their change as a ratio (failures: as a difference) from the baseline
+--   endpoints_of(run) -> name, request_type, endpoint: both as one text, 'All endpoints' first
+--   endpoints(run, since, until) -> endpoint, requests, requests_per_s, fail_ratio, mean_ms, p50_ms,
+--       p95_ms, p99_ms, max_ms, server_p95_ms, queue_p95_ms, outside_p95_ms, objective
+--   latency_heatmap(run, since, until, width_s, endpoint) -> time (a slot's end), up_to_ms,
+--       requests: in bands of latency that grow by a fifth, those without a request among them
+--   slowest(run, since, until, endpoint, most = 25) -> started, endpoint, total_ms, late_ms,
+--       queue_ms, app_ms, outside_ms, error, worker, trace_id: raw requests, slowest first
+--   by_worker(run, since, until) -> worker, requests, share, requests_per_s, fail_ratio, mean_ms,
+--       max_ms
+--   workers(run) -> worker (its id, cut), samples, share (of all samples), dropped, implausible,
+--       clock_offset_ms (to be added to the worker's clock), state
+--   generator_summary(run) -> cpu_ratio, loop_lag_s (what nine in ten reports of the worst worker
+--       stayed below), dispersion (median): since ramp complete; no row without reports
 --   percentile(quantile, buckets, cumulative, max_ms) -> ms, of a row of merged()
 --   setting_of(name) -> value of a row of `setting`: objective_quantile, objective_ms, …
 --
@@ -52,7 +74,10 @@ BEGIN
             AND proname IN (
                 'bucket_of', 'bucket_ms', 'percentile', 'resolution_for', 'slot_s', 'tiles', 'merged',
                 'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of', 'run_text',
-                'run_of', 'run_range', 'failures',
+                'run_of', 'range_of', 'run_range', 'failures',
+                'run_list', 'baseline_of', 'course', 'side_by_side', 'endpoint_text', 'differences',
+                'endpoints_of', 'endpoints', 'latency_heatmap', 'slowest', 'by_worker',
+                'workers', 'generator_summary',
                 'refresh_summary', 'close_run', 'compact'
             )
     LOOP
@@ -358,12 +383,17 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 -- Unix milliseconds, a moment wider than the run; a run that is on goes to 'now'.
+CREATE FUNCTION range_of(started timestamptz, ended timestamptz)
+RETURNS TABLE (since text, until text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (extract(epoch FROM started) * 1000 - 2000)::bigint::text,
+        coalesce((extract(epoch FROM ended) * 1000 + 3000)::bigint::text, 'now')
+$$;
+
 CREATE FUNCTION run_range(run text) RETURNS TABLE (since text, until text)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT (extract(epoch FROM id) * 1000 - 2000)::bigint::text,
-        CASE WHEN end_time IS NULL THEN 'now'
-            ELSE (extract(epoch FROM end_time) * 1000 + 3000)::bigint::text END
-    FROM testrun WHERE id = run_of(run_range.run)
+    SELECT link.* FROM testrun CROSS JOIN LATERAL range_of(id, end_time) link
+    WHERE id = run_of(run_range.run)
 $$;
 
 CREATE VIEW run_choice AS
@@ -395,6 +425,327 @@ CREATE VIEW run AS
         FROM run_worker WHERE run_id = r.id
     ) w
     LEFT JOIN LATERAL summary(r.id, false, '{total}', '{""}') s ON true;
+
+-- The dashboard `runs`: what each run was, and two of them beside each other.
+
+CREATE FUNCTION run_list(most integer DEFAULT 200)
+RETURNS TABLE (
+    run text, since text, until text, started timestamptz, testplan text, users integer,
+    duration_s double precision, status text, requests_per_s double precision,
+    p50_ms double precision, p95_ms double precision, p99_ms double precision,
+    server_p50_ms double precision, server_p95_ms double precision, server_p99_ms double precision,
+    fail_ratio double precision, objective text, verdict text, version text, description text
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT run_text(r.id), link.since, link.until, r.id, regexp_replace(r.testplan, '^.*/', ''),
+        coalesce(r.peak_users, r.target_users, r.num_clients),
+        extract(epoch FROM coalesce(r.end_time, now()) - r.id)::double precision,
+        CASE WHEN r.status = 'finished' AND EXISTS (
+            SELECT FROM run_worker w WHERE w.run_id = r.id AND w.stopped IS NULL
+        ) THEN 'incomplete' ELSE r.status END,
+        s.requests_per_s, s.p50_ms, s.p95_ms, s.p99_ms, app.p50_ms, app.p95_ms, app.p99_ms,
+        s.fail_ratio,
+        CASE WHEN s.objective_met THEN 'holds' WHEN NOT s.objective_met THEN 'missed' END,
+        (
+            SELECT e.text FROM events e WHERE e.run_id = r.id AND e.kind = 'verdict'
+            ORDER BY e.time DESC LIMIT 1
+        ), r.changeset_guid, r.description
+    FROM (SELECT * FROM testrun ORDER BY id DESC LIMIT most) r
+    CROSS JOIN LATERAL range_of(r.id, r.end_time) link
+    LEFT JOIN LATERAL summary(r.id, false, '{total}', '{""}') s ON true
+    LEFT JOIN LATERAL summary(r.id, false, '{app}', '{""}') app ON true
+    ORDER BY r.id DESC
+$$;
+
+CREATE FUNCTION baseline_of(baseline text, run text) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN baseline <> 'previous' THEN run_of(baseline) ELSE (
+        SELECT max(before.id) FROM testrun r JOIN testrun before USING (testplan)
+        WHERE r.id = run_of(baseline_of.run) AND before.id < r.id
+    ) END
+$$;
+
+-- A run's figures by the seconds since its start.
+CREATE FUNCTION course(run timestamptz, width_s double precision) RETURNS TABLE (
+    elapsed_s double precision, users integer, requests_per_s double precision,
+    p95_ms double precision, server_p95_ms double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH asked AS (
+        SELECT id AS since, coalesce(end_time, now()) + interval '1 hour' AS until,
+            date_bin(make_interval(secs => slot_s(width_s)), id, 'epoch') AS zero
+        FROM testrun WHERE id = run
+    ), total AS MATERIALIZED (  -- once each, not once for each other's point
+        SELECT l.* FROM asked, latency(run, since, until, width_s) l
+    ), app AS MATERIALIZED (
+        SELECT l.* FROM asked, latency(run, since, until, width_s, 'app') l
+    ), present AS MATERIALIZED (
+        SELECT u.* FROM asked, users_over_time(run, since, until, slot_s(width_s)) u
+    )
+    SELECT extract(epoch FROM time - zero)::double precision, present.users, total.requests_per_s,
+        total.p95_ms, app.p95_ms
+    FROM asked CROSS JOIN total LEFT JOIN app USING (time) LEFT JOIN present USING (time)
+$$;
+
+CREATE FUNCTION side_by_side(run timestamptz, baseline timestamptz, most integer DEFAULT 300)
+RETURNS TABLE (
+    elapsed_s double precision, users integer, baseline_users integer,
+    requests_per_s double precision, baseline_requests_per_s double precision,
+    p95_ms double precision, baseline_p95_ms double precision,
+    server_p95_ms double precision, baseline_server_p95_ms double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH longest AS (
+        SELECT max(extract(epoch FROM coalesce(end_time, now()) - id))::double precision / most
+            AS width_s
+        FROM testrun WHERE id IN (run, baseline)
+    )
+    SELECT elapsed_s, a.users, b.users, a.requests_per_s, b.requests_per_s, a.p95_ms, b.p95_ms,
+        a.server_p95_ms, b.server_p95_ms
+    FROM (SELECT c.* FROM longest, course(run, width_s) c) a
+    FULL JOIN (SELECT c.* FROM longest, course(baseline, width_s) c) b USING (elapsed_s)
+    ORDER BY elapsed_s
+$$;
+
+-- An endpoint as people read it, and choose it in a list.
+CREATE FUNCTION endpoint_text(name text, request_type text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN name = '' AND request_type = '' THEN 'All endpoints'
+        WHEN request_type = '' THEN name ELSE request_type || ' ' || name END
+$$;
+
+CREATE FUNCTION differences(run timestamptz, baseline timestamptz) RETURNS TABLE (
+    endpoint text, requests_per_s double precision, requests_per_s_change double precision,
+    p50_ms double precision, p50_change double precision,
+    p95_ms double precision, p95_change double precision,
+    p99_ms double precision, p99_change double precision,
+    server_p95_ms double precision, server_p95_change double precision,
+    queue_p95_ms double precision, queue_p95_change double precision,
+    fail_ratio double precision, fail_ratio_change double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH figures AS (
+        SELECT id, endpoint_text(s.name, s.request_type) AS endpoint,
+            max(s.requests_per_s) FILTER (WHERE s.part = 'total') AS requests_per_s,
+            max(s.p50_ms) FILTER (WHERE s.part = 'total') AS p50_ms,
+            max(s.p95_ms) FILTER (WHERE s.part = 'total') AS p95_ms,
+            max(s.p99_ms) FILTER (WHERE s.part = 'total') AS p99_ms,
+            max(s.p95_ms) FILTER (WHERE s.part = 'app') AS server_p95_ms,
+            max(s.p95_ms) FILTER (WHERE s.part = 'queue') AS queue_p95_ms,
+            max(s.fail_ratio) FILTER (WHERE s.part = 'total') AS fail_ratio
+        FROM (SELECT run AS id UNION SELECT baseline) chosen
+        CROSS JOIN LATERAL summary(id, false, '{total,app,queue}') s
+        GROUP BY id, s.name, s.request_type
+    )
+    SELECT endpoint, a.requests_per_s, a.requests_per_s / nullif(b.requests_per_s, 0) - 1,
+        a.p50_ms, a.p50_ms / b.p50_ms - 1, a.p95_ms, a.p95_ms / b.p95_ms - 1,
+        a.p99_ms, a.p99_ms / b.p99_ms - 1,
+        a.server_p95_ms, a.server_p95_ms / b.server_p95_ms - 1,
+        a.queue_p95_ms, a.queue_p95_ms / b.queue_p95_ms - 1,
+        a.fail_ratio, a.fail_ratio - b.fail_ratio
+    FROM (SELECT * FROM figures WHERE id = run) a
+    FULL JOIN (SELECT * FROM figures WHERE id = baseline) b USING (endpoint)
+    ORDER BY endpoint <> 'All endpoints', endpoint
+$$;
+
+-- The dashboard `requests`: one run in detail.
+
+CREATE FUNCTION endpoints_of(run timestamptz)
+RETURNS TABLE (name text, request_type text, endpoint text)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT DISTINCT h.name, h.request_type, endpoint_text(h.name, h.request_type)
+    FROM histogram h
+    WHERE h.run_id = run AND h.resolution = 60 AND h.part = 'total'
+    ORDER BY h.name, h.request_type
+$$;
+
+-- Rates are over the seconds in which something finished, first to last, as summary() has it.
+CREATE FUNCTION endpoints(run timestamptz, since timestamptz, until timestamptz) RETURNS TABLE (
+    endpoint text, requests bigint, requests_per_s double precision, fail_ratio double precision,
+    mean_ms double precision, p50_ms double precision, p95_ms double precision,
+    p99_ms double precision, max_ms double precision, server_p95_ms double precision,
+    queue_p95_ms double precision, outside_p95_ms double precision, objective text
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH finished AS (
+        SELECT extract(epoch FROM max(h.time) - min(h.time))::double precision + 1 AS seconds
+        FROM histogram h
+        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
+            AND h.name = '' AND h.request_type = ''
+            AND h.time >= endpoints.since AND h.time <= endpoints.until - interval '1 s'
+    ), figures AS (
+        SELECT m.*, percentile(0.5, buckets, cumulative, m.max_ms) AS p50_ms,
+            percentile(0.95, buckets, cumulative, m.max_ms) AS p95_ms,
+            percentile(0.99, buckets, cumulative, m.max_ms) AS p99_ms,
+            m.failures <= setting_of('objective_fail_ratio') * m.requests AND percentile(
+                setting_of('objective_quantile'), buckets, cumulative, m.max_ms
+            ) <= setting_of('objective_ms') AS met
+        FROM merged(
+            run, endpoints.since, endpoints.until, NULL, '{total,queue,app,outside}', NULL
+        ) m
+    )
+    SELECT endpoint_text(total.name, total.request_type), total.requests,
+        total.requests / finished.seconds, total.failures::double precision / total.requests,
+        total.sum_ms / total.requests, total.p50_ms, total.p95_ms, total.p99_ms, total.max_ms,
+        app.p95_ms, queue.p95_ms, outside.p95_ms, CASE WHEN total.met THEN 'holds' ELSE 'missed' END
+    FROM finished
+    CROSS JOIN (SELECT * FROM figures WHERE part = 'total') total
+    LEFT JOIN (SELECT * FROM figures WHERE part = 'app') app USING (name, request_type)
+    LEFT JOIN (SELECT * FROM figures WHERE part = 'queue') queue USING (name, request_type)
+    LEFT JOIN (SELECT * FROM figures WHERE part = 'outside') outside USING (name, request_type)
+    ORDER BY total.name, total.request_type
+$$;
+
+-- Four buckets are a band; every band between the lowest and the highest is in every slot.
+CREATE FUNCTION latency_heatmap(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision,
+    endpoint text DEFAULT 'All endpoints'
+) RETURNS TABLE ("time" timestamptz, up_to_ms double precision, requests bigint)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH bar AS (
+        SELECT slot, ceil(bucket / 4.0)::integer AS band, sum(n) AS requests
+        FROM endpoints_of(run) chosen
+        CROSS JOIN LATERAL (
+            SELECT * FROM histogram i
+            WHERE i.run_id = run AND i.resolution = resolution_for(width_s) AND i.part = 'total'
+                AND i.name = chosen.name AND i.request_type = chosen.request_type
+                AND i.time < latency_heatmap.until AND i.time >= date_bin(
+                    make_interval(secs => slot_s(width_s)), latency_heatmap.since, 'epoch'
+                )
+        ) h
+        CROSS JOIN LATERAL date_bin(make_interval(secs => slot_s(width_s)), h.time, 'epoch') AS slot
+        CROSS JOIN LATERAL unnest(h.buckets, h.counts) AS one (bucket, n)
+        WHERE chosen.endpoint = latency_heatmap.endpoint
+        GROUP BY slot, band
+    ), extent AS (
+        SELECT min(slot) AS first, max(slot) AS last, min(band) AS lowest, max(band) AS highest
+        FROM bar
+    )
+    SELECT slot + make_interval(secs => slot_s(width_s)), power(1.025::float8 / 0.975, 4 * band),
+        coalesce(bar.requests, 0)
+    FROM extent
+    CROSS JOIN generate_series(first, last, make_interval(secs => slot_s(width_s))) AS slot
+    CROSS JOIN generate_series(lowest, highest) AS band
+    LEFT JOIN bar USING (slot, band)
+    ORDER BY slot, band
+$$;
+
+-- Reads few of the raw requests, however many there are. The *most* slowest ones are in as many
+-- windows with the longest maxima at most (minutes, then seconds), and of these in the highest
+-- buckets: when a request of a bucket that finished in a second began is known almost to the second.
+CREATE FUNCTION slowest(
+    run timestamptz, since timestamptz, until timestamptz, endpoint text DEFAULT 'All endpoints',
+    most integer DEFAULT 25
+) RETURNS TABLE (
+    started timestamptz, endpoint text, total_ms double precision, late_ms double precision,
+    queue_ms double precision, app_ms double precision, outside_ms double precision, error text,
+    worker text, trace_id text
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH chosen AS (
+        SELECT e.name, e.request_type FROM endpoints_of(run) e WHERE e.endpoint = slowest.endpoint
+    ), "minute" AS (
+        SELECT h.time
+        FROM histogram h JOIN chosen USING (name, request_type)
+        WHERE h.run_id = run AND h.resolution = 60 AND h.part = 'total'
+            AND h.time > slowest.since - interval '60 s' AND h.time < slowest.until
+        GROUP BY h.time
+        ORDER BY max(h.max_ms) DESC LIMIT most + 2  -- the first and the last may lie half outside
+    ), found AS (
+        SELECT h.time, h.max_ms, h.buckets, h.counts
+        FROM chosen CROSS JOIN "minute" CROSS JOIN LATERAL (
+            SELECT * FROM histogram i
+            WHERE i.run_id = run AND i.resolution = 1 AND i.part = 'total'
+                AND i.name = chosen.name AND i.request_type = chosen.request_type
+                AND i.time >= "minute".time AND i.time < "minute".time + interval '60 s'
+                AND i.time >= slowest.since AND i.time <= slowest.until - interval '1 s'
+            OFFSET 0
+        ) h
+    ), "second" AS (
+        SELECT f.time FROM found f GROUP BY f.time ORDER BY max(f.max_ms) DESC LIMIT most
+    ), bar AS (
+        SELECT f.time, bucket, sum(sum(n)) OVER (ORDER BY bucket DESC) AS so_far, sum(n) AS n
+        FROM found f JOIN "second" USING (time)
+        CROSS JOIN LATERAL unnest(f.buckets, f.counts) AS one (bucket, n)
+        GROUP BY f.time, bucket
+    ), window_of AS (  -- overlapping ones joined
+        SELECT unnest(range_agg(tstzrange(
+            b.time - make_interval(secs => power(1.025::float8 / 0.975, bucket) / 1000 + 0.01),
+            b.time - make_interval(secs => power(1.025::float8 / 0.975, bucket - 1) / 1000 - 1.01)
+        ))) AS began
+        FROM bar b
+        WHERE bucket >= (
+            SELECT coalesce(max(c.bucket) FILTER (WHERE c.so_far >= most), min(c.bucket)) FROM bar c
+        )
+    )
+    SELECT r.time, endpoint_text(r.name, r.request_type), r.response_time, coalesce(r.late_ms, 0),
+        r.queue_ms, r.app_ms, r.response_time - coalesce(r.late_ms, 0) - r.queue_ms - r.app_ms,
+        coalesce(r.exception, ''), r.loadgen, coalesce(r.trace_id, '')
+    FROM window_of CROSS JOIN LATERAL (
+        SELECT * FROM request i
+        WHERE i.run_id = run AND i.time >= lower(began) AND i.time < upper(began)
+            AND slowest.endpoint IN ('All endpoints', endpoint_text(i.name, i.request_type))
+            AND date_bin(
+                '1 s', i.time + make_interval(secs => i.response_time / 1000), 'epoch'
+            ) BETWEEN slowest.since AND slowest.until - interval '1 s'
+        ORDER BY i.response_time DESC LIMIT most
+    ) r
+    ORDER BY r.response_time DESC, r.time
+    LIMIT most
+$$;
+
+-- From windows of a second, which stay as each worker's journal brought them.
+CREATE FUNCTION by_worker(run timestamptz, since timestamptz, until timestamptz) RETURNS TABLE (
+    worker text, requests bigint, share double precision, requests_per_s double precision,
+    fail_ratio double precision, mean_ms double precision, max_ms double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(w.worker, 'unknown'), h.requests,
+        (h.requests / sum(h.requests) OVER ())::double precision, h.requests / h.seconds,
+        h.failures::double precision / h.requests, h.sum_ms / h.requests, h.max_ms
+    FROM (
+        SELECT journal_id, sum(count) AS requests, sum(i.failures) AS failures,
+            sum(i.sum_ms) AS sum_ms, max(i.max_ms) AS max_ms,
+            extract(epoch FROM max(i.time) - min(i.time))::double precision + 1 AS seconds
+        FROM histogram i
+        WHERE i.run_id = run AND i.resolution = 1 AND i.part = 'total'
+            AND i.name = '' AND i.request_type = ''
+            AND i.time >= by_worker.since AND i.time <= by_worker.until - interval '1 s'
+        GROUP BY journal_id
+    ) h
+    LEFT JOIN run_worker w ON w.run_id = run AND w.journal_id = h.journal_id
+    ORDER BY 1
+$$;
+
+-- The dashboard `generator`: whether a run can be trusted.
+
+CREATE FUNCTION workers(run timestamptz) RETURNS TABLE (
+    worker text, samples bigint, share double precision, dropped bigint, implausible bigint,
+    clock_offset_ms double precision, state text
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT regexp_replace(w.worker, '(_[0-9a-f]{6})[0-9a-f]{26}$', '\1'), w.samples,
+        w.samples / nullif(sum(w.samples) OVER (), 0)::double precision, w.dropped, w.implausible,
+        w.clock_offset_s * 1000,
+        CASE WHEN w.outcome = 'lost' THEN 'lost' WHEN w.stopped IS NOT NULL THEN 'delivered'
+            WHEN r.status = 'running' THEN 'running' ELSE 'not delivered yet' END
+    FROM run_worker w LEFT JOIN testrun r ON r.id = w.run_id
+    WHERE w.run_id = run
+    ORDER BY w.worker
+$$;
+
+-- A run is saturated when more than a tenth of its reports are: hence the ninth tenth.
+CREATE FUNCTION generator_summary(run timestamptz) RETURNS TABLE (
+    cpu_ratio double precision, loop_lag_s double precision, dispersion double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY h.cpu_ratio),
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY h.loop_lag_s),
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY h.dispersion)
+    FROM generator_health h JOIN testrun r ON r.id = h.run_id
+    WHERE h.run_id = run AND h.time >= coalesce(r.ramp_complete, r.id)
+    HAVING count(*) > 0
+$$;
 
 -- Fills locust-plugins' summary columns from the histograms; harmless when repeated.
 CREATE FUNCTION refresh_summary(run timestamptz) RETURNS void

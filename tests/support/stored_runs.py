@@ -68,13 +68,13 @@ def _store_requests(
 ) -> None:
     with connection.cursor().copy(
         "COPY request (time, run_id, greenlet_id, loadgen, name, request_type, response_time,"
-        " success, testplan) FROM STDIN"
+        " success, testplan, exception, queue_ms, app_ms) FROM STDIN"
     ) as copy:
         for s in samples:
             started = run + timedelta(seconds=s.at_s, milliseconds=-s.ms)
-            copy.write_row(
-                [started, run, 1, s.worker, s.name, s.method, s.ms, int(not s.failed), testplan]
-            )
+            row = [started, run, 1, s.worker, s.name, s.method, s.ms, int(not s.failed), testplan]
+            error = "it failed" if s.failed else None
+            copy.write_row([*row, error, s.parts.get("queue"), s.parts.get("app")])
 
 
 def _store_windows(
