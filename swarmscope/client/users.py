@@ -15,6 +15,7 @@ from swarmscope.client import clock, transport
 
 SENT = "X-Request-Start"
 TRACE = "traceparent"
+_SENT = SENT.lower()
 
 
 def mark(headers: dict[str, Any]) -> bytes | None:
@@ -24,7 +25,7 @@ def mark(headers: dict[str, Any]) -> bytes | None:
     Sources: W3C Trace Context, level 1, section 3.2; ``t=<Unix seconds>`` as nginx writes it.
     """
     given = {name.lower(): value for name, value in headers.items()}
-    if SENT.lower() not in given:
+    if _SENT not in given:
         headers[SENT] = f"t={time.time() + clock.offset_s:.6f}"
     if TRACE in given:
         return _trace_id(given[TRACE])

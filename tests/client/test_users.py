@@ -90,6 +90,15 @@ def test_own_headers_win(mirror, ours, _stock):
 
 
 @pytest.mark.parametrize(("ours", "_stock"), PAIRS)
+def test_own_headers_win_however_they_are_written(mirror, ours, _stock):
+    """Names of headers know no case: a second one beside the scenario's would contradict it."""
+    mine = {"x-request-start": "t=1", "Traceparent": f"00-{'cd' * 16}-{'1' * 16}-00"}
+    assert client_of(ours, mirror).get("/", headers=mine).trace_id == b"\xcd" * 16
+    ((_, headers),) = mirror.seen
+    assert [n for n in headers if n.lower() in ("x-request-start", "traceparent")] == list(mine)
+
+
+@pytest.mark.parametrize(("ours", "_stock"), PAIRS)
 def test_a_failed_request_has_a_trace_too(mirror, ours, _stock):
     """Nobody listens: there is a response object all the same."""
     client = client_of(ours, mirror)
