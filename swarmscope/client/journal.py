@@ -145,11 +145,12 @@ class Writer:
         os.close(before[0])
 
     def _undo_roll(self, before: tuple[int, int, int]) -> None:
-        if self._file != before[0]:
-            os.close(self._file)
-            segment_path(self._directory, self.header.journal, self._number).unlink()
+        file, path = self._file, segment_path(self._directory, self.header.journal, self._number)
         self._file, self._base, self._size = before
         self._number -= 1
+        if file != self._file:
+            path.unlink(missing_ok=True)
+            os.close(file)  # not before: nobody may take it for the journal of a dead process
 
     def bytes_on_disk(self) -> int:
         """Return what the journal's segments occupy: what is shipped is deleted by segments."""

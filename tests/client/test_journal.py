@@ -138,6 +138,26 @@ def test_a_long_journal_goes_on_in_segments(tmp_path):
     writer.close()
 
 
+def test_a_full_disk_takes_the_next_segment_back(tmp_path):
+    """Where there is no room for the farewell the journal goes on in its old segment."""
+    writer = Writer(tmp_path, HEADER, segment_bytes=1000)
+    writer.append(b"x" * 2000)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (writer.position + 5, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.roll(b"farewell")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    (path,) = tmp_path.iterdir()
+    assert is_locked(path)
+    writer.append(b"after")
+    writer.roll(b"farewell")
+    assert read(path) == [b"x" * 2000, b"after", b"farewell"]
+    assert read(path_of(tmp_path, 1)) == []
+    writer.close()
+
+
 def test_a_full_disk_leaves_whole_frames(writer, tmp_path):
     """What found no room is not there in part, and later frames are where they belong."""
     writer.append(b"before")
