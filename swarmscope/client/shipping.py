@@ -14,7 +14,7 @@ from pathlib import Path
 import gevent
 
 from swarmscope.client import status
-from swarmscope.client.journal import Reader, segments
+from swarmscope.client.journal import JournalError, Reader, segments
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
 from swarmscope.client.options import Options, shipper_environment
@@ -39,7 +39,7 @@ class Shipping:
         self._listener = listener
         self._directory = options.journal_directory
         self._child: subprocess.Popen[bytes] | None = None
-        self._hopeless = False
+        self._hopeless = options.keep_journals  # then this machine has no way to the database
         self._unreadable: set[str] = set()  # journals for which no shipper need be started
         self._complained = False
         self._watcher = gevent.spawn(self._watch)
@@ -57,23 +57,21 @@ class Shipping:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
+            try:
+                if _locked(lock):
+                    self._child = self._start(lock)
+                    self._complained = False
+            finally:
+                os.close(lock)
+        except OSError as error:  # a full disk, or no room for a process: there may be, later
             if not self._complained:
                 logger.error("No shipper can run in %s: %s", self._directory, error.strerror)
             self._complained = True
-            return
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._child = self._start(lock)
-        except BlockingIOError:
-            pass  # one runs
-        finally:
-            os.close(lock)
 
     def _gave_up(self) -> bool:
         """Learn from the exit status of the last shipper of ours whether another may do better."""
         exit_status = self._child.poll() if self._child else None
-        self._hopeless = exit_status == status.HOPELESS
+        self._hopeless |= exit_status == status.HOPELESS
         if exit_status == status.UNREADABLE:
             self._child = None
             self._unreadable = segments(self._directory).keys() - {self._listener.journal}
@@ -111,15 +109,20 @@ class Shipping:
                     deadline - told,
                 )
             gevent.sleep(POLL_SECONDS)
-        if shows and left:
+        if left:  # a worker says so too: it may be alone on its machine
             logger.warning(
-                "%s of samples could not be delivered in time and wait in %s: "
-                "'swarmscope ship %s' or the next start delivers them",
+                "%s of samples %s in %s: 'swarmscope ship %s' or the next start delivers them",
                 size(left),
+                self._fate(),
                 self._directory,
                 self._directory,
             )
         self._watcher.kill()
+
+    def _fate(self) -> str:
+        if self._options.keep_journals:
+            return "are kept"
+        return "could not be delivered in time and wait"
 
     def _bytes_left(self, journals: set[str]) -> int:
         """Return the bytes on disk of *journals* that the database has not confirmed."""
@@ -139,12 +142,21 @@ class Shipping:
         return Backlog(unshipped, lag, self._listener.dropped)
 
 
+def _locked(file: int) -> bool:
+    """Take the lock of *file*; tell whether nobody else holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _end(path: Path) -> int:
-    """Return the position of a journal's end, by its last segment."""
+    """Return the position of a journal's end, by its last segment; 0 where none can be read."""
     try:
         with Reader(path) as reader:
             return reader.header.base + reader.size()
-    except (EOFError, FileNotFoundError):
+    except (EOFError, JournalError, OSError):
         return 0
 
 

@@ -56,6 +56,30 @@ def started(ours: shipping.Shipping, popen: Mock) -> subprocess.Popen[bytes]:
     return ours._child
 
 
+def test_a_machine_without_room_for_a_process_is_asked_again(watched, caplog):
+    """One line says so, the watcher lives on, and the shipper starts when there is room."""
+    ours, popen, _ = watched
+    refusals = iter([BlockingIOError(11, "try again"), OSError(12, "no memory")])
+    real = popen.side_effect
+
+    def start(*arguments: object, **more: object) -> subprocess.Popen[bytes]:
+        if error := next(refusals, None):
+            raise error
+        return real(*arguments, **more)
+
+    popen.side_effect = start
+    rounds(5)
+    assert caplog.text.count("No shipper can run") == 1
+    assert "try again" in caplog.text
+    assert ours._child.wait(30) == shipping.status.UNREADABLE
+
+
+def test_a_damaged_journal_holds_up_no_end(watched):
+    """What nobody can read has no end to wait for."""
+    *_, journals = watched
+    assert shipping._end(journals / "newer.00000000.journal") == 0
+
+
 def test_no_shipper_is_started_again_for_what_none_can_read(watched):
     """An idle swarm beside a newer version's journal starts one shipper, not one each second."""
     ours, popen, journals = watched
