@@ -76,12 +76,22 @@ class LocustCollector(Collector):
                 count = sum(worker.state == state for worker in runner.clients.values())
                 workers.add_metric([state], count)
             yield workers
+            yield self._users_of(runner)
         info = GaugeMetricFamily(
             "locust_run_info", "1 while this run is on.", labels=["run_id", "testplan"]
         )
         if run := self._run_info():
             info.add_metric([run.run_id, _utf8(run.testplan)], 1)
         yield info
+
+    @staticmethod
+    def _users_of(runner: MasterRunner) -> Metric:
+        """Return how the users are shared out: a busy worker may have more than its part."""
+        text = "Simulated users of a worker, as it last reported."
+        family = GaugeMetricFamily("locust_worker_users", text, labels=["worker"])
+        for name, worker in runner.clients.items():
+            family.add_metric([name], worker.user_count)
+        return family
 
     def _requests(self) -> Iterator[Metric]:
         labels = ["name", "method"]

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from support.gunicorn import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS_STEP_S = 2  # the least; no point comes more often than a scrape
 DASHBOARDS = sorted((ROOT / "grafana/dashboards").glob("*.json"))
 
@@ -74,7 +73,9 @@ def queries(path: Path) -> Iterator[Query]:
             yield _query(path, place, source, target)
 
 
-def _query(path: Path, place: str, datasource: Mapping[str, str], target: Mapping[str, Any]):
+def _query(
+    path: Path, place: str, datasource: Mapping[str, str], target: Mapping[str, Any]
+) -> Query:
     text = target.get("rawSql") or target.get("expr") or target["query"]
     text = text if isinstance(text, str) else text["query"]
     return Query(path.stem, place, datasource["uid"], text, target)
@@ -108,6 +109,8 @@ def promql(text: str, view: View) -> str:
     """Return the expression that reaches Prometheus; a variable's values are its label's."""
     text = interpolated(text, view)
     text = re.sub(r"^label_values\((.*),\s*(\w+)\)$", r"group by (\2) (\1)", text)
-    text = text.replace("$__rate_interval", f"{4 * PROMETHEUS_STEP_S}s")
+    step_s = max(view.interval_s, PROMETHEUS_STEP_S)
+    rate_s = max(step_s + PROMETHEUS_STEP_S, 4 * PROMETHEUS_STEP_S)
+    text = text.replace("$__rate_interval", f"{rate_s}s")
     text = text.replace("$__range", f"{math.ceil(view.end - view.start)}s")
-    return text.replace("$__interval", f"{PROMETHEUS_STEP_S}s")
+    return text.replace("$__interval", f"{step_s}s")

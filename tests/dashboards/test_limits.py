@@ -1,0 +1,46 @@
+"""The limits that a dashboard draws are those that something else judges by."""
+
+import pytest
+from support.dashboards import DASHBOARDS, load, panels
+
+from swarmscope.client import trust
+
+(GENERATOR,) = [path for path in DASHBOARDS if path.stem == "generator"]
+
+
+def _limits(steps):
+    return [step["value"] for step in steps if step["value"] is not None]
+
+
+@pytest.mark.parametrize(
+    ("title", "limit"),
+    [
+        ("Do workers have CPU left?", trust.CPU_RATIO_LIMIT),
+        ("Do workers react in time?", trust.LOOP_LAG_LIMIT_SECONDS),
+        ("Do requests come in bursts?", trust.DISPERSION_LIMIT),
+    ],
+)
+def test_lines_are_drawn_where_the_verdict_on_a_run_changes(title, limit):
+    (panel,) = [panel for panel in panels(load(GENERATOR)) if panel["title"] == title]
+
+    assert _limits(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) == [limit]
+
+
+def test_tiles_turn_red_where_the_verdict_on_a_run_changes():
+    (panel,) = [
+        panel
+        for panel in panels(load(GENERATOR))
+        if panel["title"] == "Since the ramp was complete"
+    ]
+    limits = {
+        override["matcher"]["options"]: _limits(setting["value"]["steps"])
+        for override in panel["fieldConfig"]["overrides"]
+        for setting in override["properties"]
+        if setting["id"] == "thresholds"
+    }
+
+    assert limits == {
+        "CPU": [trust.CPU_RATIO_LIMIT],
+        "loop lag": [trust.LOOP_LAG_LIMIT_SECONDS],
+        "dispersion": [trust.DISPERSION_LIMIT],
+    }
