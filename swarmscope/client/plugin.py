@@ -14,7 +14,17 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from swarmscope.client import clock, generator, guard, load, options, strangers, upstream
+from swarmscope.client import (
+    both_ends,
+    clock,
+    generator,
+    guard,
+    load,
+    options,
+    report,
+    strangers,
+    upstream,
+)
 from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
@@ -80,6 +90,8 @@ def _lead(
         environment.stop_timeout = STOP_TIMEOUT_SECONDS
     if environment.web_ui:
         guard.protect(environment.web_ui, frozen.allowed_hosts)
+        readers = both_ends.add(environment.web_ui, frozen)
+        environment.events.quit.add_listener(lambda **_: readers.end())
     if isinstance(environment.runner, MasterRunner):
         clock.answer(environment)
         environment.events.worker_report.add_listener(workers.on_worker_report)

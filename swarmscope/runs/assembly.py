@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from math import ceil
@@ -21,30 +21,48 @@ logger = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 Row = Mapping[str, Any]
+Services = Callable[[datetime, datetime | None], prometheus.Capture | None]  # by start and end
 
 LATE = timedelta(minutes=10)  # what users finish so long after the end of their run is drawn too
 SPARE_POINTS = 10  # for that, and for a first point that begins before the run
 DIGITS = 5  # of a curve's values; histograms are exact to 2.5 %
 
 
+def ask_prometheus(url: str | None) -> Services | None:
+    """Return what asks the Prometheus at *url*, if there is one; it leaves out what it cannot get.
+
+    A run without an end is asked for up to now.
+    """
+
+    def ask(started: datetime, ended: datetime | None) -> prometheus.Capture | None:
+        assert url is not None
+        try:
+            return prometheus.read(url, started, ended or datetime.now(UTC))
+        except prometheus.Unavailable as error:
+            logger.info("No figures of the services: %s", error)
+            return None
+
+    return None if url is None else ask
+
+
 def assemble(
     connection: Connection,
     run_id: datetime,
     whole: bool = False,
-    prometheus_url: str | None = None,
+    services: Services | None = None,
 ) -> Document:
     """Return a run's document, with figures since ramp complete or of the *whole* run.
 
     All of it is of one moment of the database. The services' own series are those that were stored
-    when the run was over, else what the Prometheus at *prometheus_url* answers now; when it does
-    not answer they are left out. Raises `queries.NoSuchRun`.
+    when the run was over, else what *services* knows now (`ask_prometheus`). Raises
+    `queries.NoSuchRun`.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         made = _assemble(connection, run_id, whole)
         capture = captures.stored(connection, run_id)
-    if capture is None and prometheus_url is not None:
-        capture = _ask(prometheus_url, made.run)
+    if capture is None and services is not None:
+        capture = services(made.run.started, made.run.ended)
     return dataclasses.replace(made, server=_server(made.run.started, capture))
 
 
@@ -301,14 +319,6 @@ def _generator(connection: Connection, run: queries.Run) -> document.Generator |
         loop_lag_ms=[_short(lag) for _, _, lag, _ in rows],
         dispersion=[_short(ratio) for *_, ratio in rows],
     )
-
-
-def _ask(url: str, run: document.Facts) -> prometheus.Capture | None:
-    try:
-        return prometheus.read(url, run.started, run.ended or datetime.now(UTC))
-    except prometheus.Unavailable as error:
-        logger.info("No figures of the services: %s", error)
-        return None
 
 
 def _server(started: datetime, capture: prometheus.Capture | None) -> document.Server | None:

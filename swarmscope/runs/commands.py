@@ -16,7 +16,16 @@ import psycopg
 from psycopg import conninfo
 from rich.console import Console
 
-from swarmscope.runs import database, migrations, pruning, queries, roles, tables
+from swarmscope.runs import (
+    assembly,
+    database,
+    migrations,
+    prometheus,
+    pruning,
+    queries,
+    roles,
+    tables,
+)
 
 Connection = psycopg.Connection[Any]
 
@@ -41,12 +50,14 @@ def _one_line_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _reading(where: str | None) -> Iterator[Connection]:
+def reading(where: str | None) -> Iterator[Connection]:
+    """Connect for a verb; what a user can mend ends it with one line and exit status 1."""
     with _one_line_errors(), database.connect_to_read(where) as connection:
         yield connection
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """Print *value*, of types that msgspec knows, for people and programs."""
     click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
 
 
@@ -59,10 +70,10 @@ def runs(limit: int, as_json: bool, database: str | None) -> None:
 
     Latencies and rates are since ramp complete.
     """
-    with _reading(database) as connection:
+    with reading(database) as connection:
         found = queries.runs(connection, limit)
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif found:
         console = Console(highlight=False)
         console.print(tables.runs_table(found, console.width))
@@ -78,16 +89,17 @@ def runs(limit: int, as_json: bool, database: str | None) -> None:
 def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
     """Print one run: RUN is latest, latest~1, an id, or an id's beginning.
 
-    Figures are since ramp complete; --json has them with all their digits.
+    Figures are since ramp complete. --json prints the run's document: these figures with all their
+    digits, curves, errors, events (docs/run-document.md).
     """
-    with _reading(database) as connection:
+    with reading(database) as connection:
         found = queries.find(connection, run)
+        if as_json:
+            services = assembly.ask_prometheus(prometheus.locate())
+            print_json(assembly.assemble(connection, found.run_id, whole, services))
+            return
         summary = queries.summary(connection, found.run_id, whole)
         verdict = queries.verdict(connection, found.run_id)
-    if as_json:
-        answer = {"whole": whole, "summary": summary, "verdict": verdict}
-        _print_json(msgspec.to_builtins(found) | answer)
-        return
     console = Console(highlight=False)
     console.print(tables.facts_table(found, verdict.text if verdict else None), "")
     console.print(tables.summary_table(summary, console.width))
@@ -115,7 +127,7 @@ def prune(older_than: timedelta | None, dry_run: bool, database: str | None) -> 
 
     Runs, their events and their histograms stay for ever, and with them all summaries.
     """
-    with _reading(database) as connection:
+    with reading(database) as connection:
         span = pruning.default_age(connection) if older_than is None else older_than
         if dry_run:
             count = pruning.prunable(connection, datetime.now(UTC) - span)

@@ -133,3 +133,9 @@ def summary(connection: Connection, run_id: datetime, whole: bool = False) -> li
     """Return all parts of all endpoints of a run, since ramp complete or of the *whole* run."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute("SELECT * FROM summary(%s, %s)", [run_id, whole]).fetchall()
+
+
+def finished(connection: Connection, run_id: datetime) -> int:
+    """Return how many requests of a run finished, whether their raw rows are still there or not."""
+    query = "SELECT coalesce(sum(requests), 0) FROM summary(%s, true, '{total}', '{\"\"}')"
+    return int(connection.execute(query, [run_id]).fetchall()[0][0])

@@ -49,7 +49,8 @@ def report(
         files.check(output or Path("swarmscope.html"))
         with reading(database) as connection:
             found = _settled(connection, run, patience_s)
-            document = assembly.assemble(connection, found.run_id, whole, prometheus.locate())
+            services = assembly.ask_prometheus(prometheus.locate())
+            document = assembly.assemble(connection, found.run_id, whole, services)
         path = output or Path(f"swarmscope-{found.run.replace(':', '-')}.html")
         files.write(path, page.render(document, live=False))
     except files.Unwritable as error:

@@ -122,7 +122,7 @@ def test_show_says_what_is_missing(two_runs, empty_database):
 
 
 def test_json_has_every_digit(two_runs, empty_database, connection):
-    """`runs --json` is a list, `show --json` an object with its summary; times are UTC."""
+    """`runs --json` is a list, `show --json` a run's document; times are UTC."""
     listed = json.loads(answer("runs", "--json", "--database", empty_database, TZ="Asia/Tokyo"))
     shown = json.loads(answer("show", "latest~1", "--json", "--database", empty_database))
 
@@ -132,9 +132,9 @@ def test_json_has_every_digit(two_runs, empty_database, connection):
     ]
     assert listed[0]["testplan"] == HOSTILE
     assert (listed[0]["complete"], listed[1]["complete"]) == (False, True)
-    assert shown["ended"] == "2026-03-01T12:01:00.250000Z"
-    expected = queries.summary(connection, START)
-    assert [row["p95_ms"] for row in shown["summary"]] == [row.p95_ms for row in expected]
+    assert shown["run"]["ended"] == "2026-03-01T12:01:00.250000Z"
+    expected = {row.part: row.p95_ms for row in queries.summary(connection, START) if not row.name}
+    assert {part: shown["totals"][part]["p95_ms"] for part in expected} == expected
     assert len(answer("runs", "-n", "1", "--json", "--database", empty_database)) < 2_000
 
 
@@ -145,7 +145,7 @@ def test_whole_includes_the_ramp(two_runs, empty_database):
     )
 
     assert shown["whole"] is True
-    assert shown["summary"][2]["requests"] == shown["summary"][0]["requests"] == 500
+    assert shown["totals"]["requests"] == shown["totals"]["app"]["requests"] == 500
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,8 @@ def test_a_swarm_from_a_terminal_needs_no_address_of_the_database(up: Native, ro
     assert locust.returncode == 0, locust.stderr
     shown = json.loads(up.run("show", "--whole", "--json").stdout)
 
-    assert shown["status"] == "finished"
-    assert sum(row["requests"] for row in shown["summary"] if row["name"]) > 0
+    assert shown["run"]["status"] == "finished"
+    assert sum(endpoint["requests"] for endpoint in shown["endpoints"]) > 0
 
 
 def test_status_is_a_table(up: Native) -> None:

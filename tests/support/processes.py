@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-OURS = ("API_", "GF_", "GRAFANA_", "LOCUST_", "PG", "SWARMSCOPE_")
+OURS = ("API_", "GF_", "GRAFANA_", "LOCUST_", "PG", "PROMETHEUS_URL", "SWARMSCOPE_")
 
 
 def clean_environment(**additions: str) -> dict[str, str]:

@@ -1,0 +1,199 @@
+"""The page "Both ends" in Locust's UI: its routes, and who reads the runs database for them.
+
+    /both-ends                 the page
+    /both-ends/run/RUN.json    a run's document; RUN is latest, an id, or an id's beginning
+    /both-ends/runs.json       the latest runs, as `swarmscope runs --json` prints them
+
+What the database has to say comes from a child process (`swarmscope.client.reader`) and is kept for
+a moment: any number of open pages cost what one does, and Locust's event loop only passes bytes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import html
+import subprocess
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import gevent
+import msgspec
+from flask import Blueprint, Response, request, url_for
+from gevent.lock import BoundedSemaphore
+from locust.web import WebUI
+
+from swarmscope.client.options import Options, shipper_environment
+from swarmscope.client.reader import FRESH_S, Head, Question
+from swarmscope.runs import page
+
+PATIENCE_S = 12.0
+IDLE_S = 60.0
+MOST_ANSWERS = 16
+LONGEST_NAME = 64
+HTML = "text/html; charset=utf-8"
+
+LINK = (
+    '<a href="{path}" style="position:fixed;z-index:1300;right:16px;bottom:16px;padding:8px 14px;'
+    "border-radius:4px;font:500 14px Roboto,Helvetica,Arial,sans-serif;color:#fff;"
+    'background:#15803d;text-decoration:none">Both ends</a>'
+)
+
+
+View = Callable[..., Response]
+
+
+@dataclass
+class Answer:
+    """What is kept of an answer: a gzip'ed body, and until when it may be given again."""
+
+    status: int
+    body: bytes
+    tag: str
+    kind: str = "application/json"
+    until: float = inf  # by the monotonic clock
+
+
+class Readers:
+    """Asks the child process, one question at a time; starts it when asked, ends it when idle."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._child: subprocess.Popen[bytes] | None = None
+        self._turn = BoundedSemaphore()
+        self._answers: OrderedDict[str | None, Answer] = OrderedDict()
+        self._asked = 0.0
+
+    def ask(self, run: str | None) -> Answer:
+        """Return the answer about *run*, or about all runs, that is fresh or can be had now."""
+        self._asked = time.monotonic()
+        if (kept := self._kept(run)) is None:
+            with self._turn:
+                kept = self._kept(run) or self._keep(run, self._ask_child(run))
+        return kept
+
+    def _kept(self, run: str | None) -> Answer | None:
+        answer = self._answers.get(run)
+        return answer if answer and time.monotonic() < answer.until else None
+
+    def _keep(self, run: str | None, answer: Answer) -> Answer:
+        self._answers[run] = answer
+        self._answers.move_to_end(run)
+        while len(self._answers) > MOST_ANSWERS:
+            self._answers.popitem(last=False)
+        return answer
+
+    def _ask_child(self, run: str | None) -> Answer:
+        try:
+            with gevent.Timeout(PATIENCE_S, TimeoutError("it takes too long")):
+                head, body = self._converse(run)
+        except (OSError, EOFError, TimeoutError, msgspec.DecodeError) as error:
+            self.end()
+            text = f"the runs database cannot be read: {error or type(error).__name__}"
+            body = gzip.compress(msgspec.json.encode({"message": text}))
+            return Answer(503, body, "", until=time.monotonic() + FRESH_S)
+        return Answer(head.status, body, head.tag, until=time.monotonic() + head.lasts_s)
+
+    def _converse(self, run: str | None) -> tuple[Head, bytes]:
+        child = self._started()
+        assert child.stdin
+        assert child.stdout
+        child.stdin.write(msgspec.json.encode(Question(run)) + b"\n")
+        child.stdin.flush()
+        line = child.stdout.readline()
+        if not line:
+            raise EOFError("its reader has died")
+        head = msgspec.json.decode(line, type=Head)
+        return head, child.stdout.read(head.length)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            command = [sys.executable, "-m", "swarmscope.client.reader"]
+            command += ["--database", self._options.database]
+            self._child = subprocess.Popen(
+                command,
+                env=shipper_environment(self._options),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+            gevent.spawn(self._end_when_idle, self._child)
+        return self._child
+
+    def _end_when_idle(self, child: subprocess.Popen[bytes]) -> None:
+        while self._child is child:
+            gevent.sleep(IDLE_S / 4)
+            if time.monotonic() > self._asked + IDLE_S:
+                with self._turn:
+                    self.end()
+
+    def end(self) -> None:
+        """End the child; the next question starts another."""
+        child, self._child = self._child, None
+        if child:
+            child.kill()  # it only reads
+            child.wait()
+
+
+def add(web_ui: WebUI, options: Options) -> Readers:
+    """Add the page to Locust's UI, and to the UI a link to it."""
+    readers = Readers(options)
+    app: Any = web_ui.app
+    private: Callable[[View], View] = web_ui.auth_required_if_enabled
+    routes = Blueprint("both_ends", __name__, url_prefix=app.blueprints["locust"].url_prefix)
+
+    @routes.get("/both-ends")
+    @private
+    def show_page() -> Response:
+        return _given(_page())
+
+    @routes.get("/both-ends/runs.json")
+    @private
+    def list_runs() -> Response:
+        return _given(readers.ask(None))
+
+    @routes.get("/both-ends/run/<run>.json")
+    @private
+    def show_run(run: str) -> Response:
+        return _given(readers.ask(run[:LONGEST_NAME]))
+
+    app.register_blueprint(routes)
+    app.after_request(_with_link)
+    return readers
+
+
+@functools.cache
+def _page() -> Answer:
+    content = page.render(None, live=True).encode()
+    tag = hashlib.sha256(content).hexdigest()[:16]
+    return Answer(200, gzip.compress(content), tag, HTML)
+
+
+def _given(answer: Answer) -> Response:
+    """Return the answer to the current request, as short as its sender can take it."""
+    response = Response(answer.body, answer.status, content_type=answer.kind)
+    response.headers["Cache-Control"] = "private, no-cache"  # ask whether it has changed
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"]:
+        response.content_encoding = "gzip"
+    else:
+        response.set_data(gzip.decompress(answer.body))
+    if answer.tag:
+        response.set_etag(answer.tag)
+        response.make_conditional(request)
+    return response
+
+
+def _with_link(response: Response) -> Response:
+    """Put a link to the page into Locust's own, which has no place for one."""
+    if request.endpoint == "locust.index" and response.status_code == 200:
+        link = LINK.format(path=html.escape(url_for("both_ends.show_page")))
+        response.set_data(response.get_data(as_text=True).replace("</body>", f"{link}</body>"))
+    return response

@@ -1,0 +1,120 @@
+"""The verb ``export``: a run's raw requests as CSV, however many there are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import psycopg
+
+from swarmscope.runs import queries
+from swarmscope.runs.commands import database_option, reading
+
+Connection = psycopg.Connection[Any]
+
+SLICE = timedelta(minutes=1)  # what is sorted at once
+MARGIN = timedelta(hours=1)  # a clock may have been off, and what came late was due before
+PARTIAL_SUFFIX = ".part"
+
+# Names have their units; `time` is the request's start, of an open workload when it was due.
+COLUMNS = {
+    "time": "run_text(time)",
+    "name": "name",
+    "request_type": "request_type",
+    "response_time_ms": "response_time",
+    "queue_ms": "queue_ms",
+    "app_ms": "app_ms",
+    "late_ms": "late_ms",
+    "success": "success",
+    "exception": "exception",
+    "response_length_bytes": "response_length",
+    "url": "url",
+    "trace_id": "trace_id",
+    "context": "context",
+    "worker": "loadgen",
+    "pid": "pid",
+    "greenlet_id": "greenlet_id",
+}
+_SELECTED = ", ".join(f'{expression} AS "{name}"' for name, expression in COLUMNS.items())
+_QUERY = (
+    f"COPY (SELECT {_SELECTED} FROM request"
+    " WHERE run_id = %s AND time >= %s AND time < %s ORDER BY time, name)"
+    " TO STDOUT (FORMAT csv, HEADER {header})"
+)
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+    default="-",
+    metavar="FILE",
+    help="Where to; standard output unless given. A file is there when all of it is.",
+)
+@database_option
+def export(run: str, output: Path, database: str | None) -> None:
+    """Write a run's raw requests as CSV, in the order of their starts.
+
+    RUN is latest, latest~1, an id, or an id's beginning. Raw requests are kept for 30 days unless
+    the database's setting says otherwise; what is no longer there is said at the end.
+    """
+    with reading(database) as connection:
+        found = queries.find(connection, run)
+        with _written_whole(output) as file:
+            count = write_requests(connection, found, file)
+        expected = queries.finished(connection, found.run_id)
+    missing = f" of {expected:,}: the others were pruned or did not fit" if count < expected else ""
+    click.echo(f"{count:,} requests{missing}.", err=True)
+
+
+def write_requests(connection: Connection, run: queries.Run, file: IO[bytes]) -> int:
+    """Write all raw requests of *run* to *file*; return how many.
+
+    Memory is bounded here by a row and in the database by a minute's requests.
+    """
+    count, header = 0, True
+    with connection.cursor() as cursor:
+        for since, until in _slices(connection, run):
+            query = _QUERY.format(header=str(header).lower())
+            with cursor.copy(query, [run.run_id, since, until]) as copy:
+                for block in copy:
+                    file.write(block)
+            count += cursor.rowcount
+            header = False
+    return count
+
+
+def _slices(connection: Connection, run: queries.Run) -> Iterator[tuple[datetime, datetime]]:
+    """Yield spans of time that hold all of a run: mostly minutes, wide ones at both ends."""
+    since, until = run.started - MARGIN, run.started
+    end = run.ended or connection.execute("SELECT now()").fetchall()[0][0]
+    while until < end:
+        yield since, until
+        since, until = until, until + SLICE
+    yield since, until + MARGIN
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open *path* such that a file is there only when all of it is; ``-`` is standard output."""
+    if str(path) == "-":
+        yield sys.stdout.buffer
+    elif path.exists() and not path.is_file():  # a pipe, a device
+        with path.open("wb") as file:
+            yield file
+    else:
+        partial = path.with_name(path.name + PARTIAL_SUFFIX)
+        try:
+            with partial.open("wb") as file:
+                yield file
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,221 @@
+"""A run's document: what it says is what `swarmscope show` and the database's summary say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from support.databases import fresh_runs_database
+from support.stored_runs import START, Sample, store_run
+
+from swarmscope.runs import assembly, captures, document, queries
+from swarmscope.runs.document import MOST_POINTS, Latency
+from swarmscope.runs.prometheus import Capture
+from swarmscope.stack.postgres import Cluster
+
+PARTS = {"queue": 1.0, "app": 20.0, "outside": 2.0}
+
+
+def samples(seconds: int, rate: int = 10) -> list[Sample]:
+    """Requests of two endpoints, one of which fails now and then, some without their parts."""
+    return [
+        Sample(
+            at_s=number / rate,
+            ms=20 + number % 7,
+            name="/tests" if number % 3 else "/missing",
+            failed=number % 30 == 0,
+            parts=PARTS if number % 2 else {},
+        )
+        for number in range(seconds * rate)
+    ]
+
+
+@pytest.fixture(scope="module")
+def connection(cluster: Cluster) -> Iterator[psycopg.Connection[Any]]:
+    """Connect to one database for all of this file: most of it only reads."""
+    with fresh_runs_database(cluster) as name, psycopg.connect(name, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def run(connection) -> datetime:
+    """A run of a minute, its ramp complete after ten seconds, with users, events and failures."""
+    started = store_run(connection, samples(60), ramp_s=9.75)
+    connection.cursor().executemany(
+        "INSERT INTO user_count (time, run_id, testplan, user_count) VALUES (%s, %s, 'x', %s)",
+        [(started + timedelta(seconds=s), started, min(s, 10)) for s in range(60)],
+    )
+    connection.cursor().executemany(
+        "INSERT INTO events (time, run_id, kind, text, details) VALUES (%s, %s, %s, %s, %s)",
+        [
+            (started, started, "started", "started", None),
+            (started + timedelta(seconds=59), started, "trust", "It was.", '{"saturated": true}'),
+            (started + timedelta(seconds=60), started, "verdict", "Many.", '{"users": 7}'),
+        ],
+    )
+    connection.cursor().executemany(
+        "INSERT INTO generator_health VALUES (%s, %s, %s, %s, %s)",
+        [(started, started + timedelta(seconds=s), s / 60, 0.001, None) for s in range(0, 60, 3)],
+    )
+    return started
+
+
+def latency(row: queries.Summary) -> Latency:
+    return Latency(
+        requests=row.requests,
+        mean_ms=row.mean_ms,
+        p50_ms=row.p50_ms,
+        p90_ms=row.p90_ms,
+        p95_ms=row.p95_ms,
+        p99_ms=row.p99_ms,
+        max_ms=row.max_ms,
+    )
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_figures_are_those_of_the_summary(connection, run, whole):
+    """Every endpoint and part, to the last digit, since ramp complete or of the whole run."""
+    made = assembly.assemble(connection, run, whole)
+
+    found = {
+        (endpoint.name, endpoint.request_type, part): getattr(endpoint, part)
+        for endpoint in [made.totals, *made.endpoints]
+        for part in ("total", "app", "queue", "outside", "raw")
+        if getattr(endpoint, part) is not None
+    }
+    rows = queries.summary(connection, run, whole)
+    assert found == {(r.name, r.request_type, r.part): latency(r) for r in rows}
+    totals = {r.name: r for r in rows if r.part == "total"}
+    counted = (made.totals.requests, made.totals.failures)
+    assert counted == ((600, 20) if whole else (502, 16))
+    for endpoint in [made.totals, *made.endpoints]:
+        row = totals[endpoint.name]
+        assert endpoint.failures == row.failures
+        assert endpoint.fail_ratio == row.fail_ratio
+        assert endpoint.requests_per_s == row.requests_per_s
+    assert (made.since_s, made.until_s) == (-0.25 if whole else 9.75, 60.75)
+
+
+def test_curves_are_those_of_the_panels(connection, run):
+    """Each point has the rates and percentiles of the database's own function, and its users."""
+    points = assembly.assemble(connection, run).points
+
+    rows = connection.execute(
+        "SELECT time, requests_per_s, failures_per_s, p50_ms, p95_ms, p99_ms"
+        " FROM latency(%s, %s, %s, 1)",
+        [run, run, run + timedelta(minutes=2)],
+    ).fetchall()
+    assert points.width_s == 1
+    assert points.t_s == [(row[0] - run).total_seconds() for row in rows]
+    drawn = zip(
+        points.requests_per_s,
+        points.failures_per_s,
+        points.total.p50_ms,
+        points.total.p95_ms,
+        points.total.p99_ms,
+        strict=True,
+    )
+    for values, row in zip(drawn, rows, strict=True):
+        assert [*values] == [v if v is None else pytest.approx(v, rel=1e-4) for v in row[1:]]
+    assert points.users[1:12] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]
+    assert set(points.covered[1:-1]) == {0.5}
+    assert points.app.mean_ms[5] == 20
+    assert points.raw is None
+
+
+def test_it_says_what_happened(connection, run):
+    """Facts, completeness, verdict, trust, failures, events and the generator's health."""
+    made = assembly.assemble(connection, run)
+
+    assert made.run.id == "2026-03-01T12:00:00.250000Z"
+    assert (made.run.testplan, made.run.status, made.run.duration_s) == (
+        "classic.py",
+        "finished",
+        60,
+    )
+    assert made.completeness.complete
+    assert (made.objective.limit_ms, made.objective.met) == (450, False)
+    assert (made.verdict.text, made.verdict.details) == ("Many.", {"users": 7})
+    assert (made.trust.trusted, made.trust.text) == (False, "It was.")
+    assert [(e.kind, e.t_s) for e in made.events] == [
+        ("started", 0),
+        ("trust", 59),
+        ("verdict", 60),
+    ]
+    (error,) = made.errors
+    assert (error.name, error.failures) == ("/missing", 20)
+    assert made.generator.t_s[:2] == [-0.25, 2.75]
+    assert made.generator.cpu_ratio[10] == 0.5
+    assert made.generator.loop_lag_ms[0] == 1
+    assert made.generator.dispersion == [None] * 20
+    assert (made.server, made.grafana_url) == (None, None)
+
+
+def test_it_survives_json(connection, run):
+    """What is written is read back as the same document; the same run makes the same bytes."""
+    made = assembly.assemble(connection, run)
+
+    assert document.decode(document.encode(made)) == made
+    assert document.encode(assembly.assemble(connection, run)) == document.encode(made)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 589, 591, 3600, 5899, 5901, 86_400, 30 * 86_400])
+def test_points_are_bounded(connection, seconds):
+    """A run of any length has 600 points at most, of windows as the database makes them."""
+    width = assembly.width_s(seconds)
+
+    assert seconds / width <= MOST_POINTS - assembly.SPARE_POINTS
+    assert connection.execute("SELECT slot_s(%s)", [width]).fetchone() == (width,)
+
+
+def test_a_run_that_has_just_begun(connection):
+    """Nothing finished: no totals, no points, and no error."""
+    connection.execute(
+        "INSERT INTO testrun (id, testplan, num_clients, env, grafana_url)"
+        " VALUES (now(), 'x', 1, '', 'http://grafana.test/d/swarm?orgId=1')"
+    )
+    run = queries.find(connection, "latest")
+
+    made = assembly.assemble(connection, run.run_id)
+
+    assert (made.totals, made.endpoints, made.points.t_s, made.since_s) == (None, [], [], None)
+    assert made.grafana_url.startswith(
+        f"http://grafana.test/d/swarm?orgId=1&var-run={run.run[:13]}"
+    )
+    assert made.grafana_url.endswith("&to=now")
+
+
+def test_no_such_run(connection):
+    """It is said in a line."""
+    with pytest.raises(queries.NoSuchRun):
+        assembly.assemble(connection, START - timedelta(days=1))
+
+
+def test_stored_series_go_before_prometheus(connection, run):
+    """What was captured when the run was over is what a document has, whoever is asked later."""
+    series = {("api", "in_flight_requests"): [1.0, None, 3.0], ("api", "p95_ms"): [None, 2.0, 2.0]}
+    capture = Capture(run, 2.0, series)
+
+    asked = assembly.assemble(connection, run, services=lambda started, ended: capture)
+    assert captures.store(connection, run, capture)
+    assert not captures.store(connection, run, Capture(run, 2.0, {}))
+    kept = assembly.assemble(connection, run, services=None)
+
+    assert kept == asked
+    assert kept.server.t_s == [0, 2, 4]
+    assert {(s.job, s.name): s.values for s in kept.server.series} == series
+
+
+def test_runs_that_want_their_series(connection, run):
+    """Those that are over, not long ago, and have none."""
+    now = datetime.now(UTC)
+    over = store_run(connection, samples(1), start=now - timedelta(hours=1), lasted_s=1)
+    store_run(connection, samples(1), start=now - timedelta(minutes=1), lasted_s=None)
+
+    assert captures.wanting(connection) == [(over, over + timedelta(seconds=1))]
+    captures.store(connection, over, Capture(over, 2.0, {}))
+    assert captures.wanting(connection) == []
+    assert assembly.assemble(connection, over).server is None

@@ -1,0 +1,70 @@
+"""Raw requests as CSV: all of a run's, in order, whatever their texts hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from support.databases import fresh_runs_database
+from support.stored_runs import START, Sample, store_run
+
+from swarmscope.cli import main
+from swarmscope.runs.export import COLUMNS
+
+HOSTILE = 'a "quoted", comma,\nline\r\n=1+1'
+
+
+@pytest.fixture(scope="module")
+def database(cluster):
+    """A run of five minutes with a request before its start, another's requests beside them."""
+    with fresh_runs_database(cluster) as name:
+        with psycopg.connect(name, autocommit=True) as connection:
+            mine = [Sample(i * 0.5, 5 + i % 3, HOSTILE if i % 2 else "/tests") for i in range(600)]
+            store_run(connection, [Sample(0.1, 2_000), *mine], lasted_s=300)
+            other = [Sample(i, 5) for i in range(100)]
+            store_run(connection, other, start=START + timedelta(seconds=10))
+            connection.execute("UPDATE request SET url = 'http://x/' || loadgen")
+        yield name
+
+
+def export(database: str, *arguments: str):
+    which = ["export", "2026-03-01T12:00:00", "--database", database]
+    done = CliRunner().invoke(main, [*which, *arguments])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_every_request_is_exported_once(database):
+    """Columns carry their units, rows come in the order of their starts, texts come through."""
+    done = export(database)
+
+    rows = list(csv.DictReader(io.StringIO(done.stdout_bytes.decode(), newline="")))
+    assert list(rows[0]) == list(COLUMNS)
+    assert len(rows) == 601
+    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    assert rows[0]["time"] == "2026-03-01T11:59:58.350000Z"
+    assert {row["name"] for row in rows} == {"/tests", HOSTILE}
+    assert sum(float(row["response_time_ms"]) for row in rows) == 2_000 + 600 * 6
+    assert done.stderr == "601 requests.\n"
+
+
+def test_a_file_is_whole_or_not_there(database, tmp_path):
+    """It appears when it is complete, and says what had been pruned."""
+    file = tmp_path / "run.csv"
+    done = export(database, "-o", str(file))
+    assert len(list(csv.reader(file.open(newline="")))) == 602
+    assert done.stdout == ""
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "DELETE FROM request WHERE run_id = %s AND time < %s",
+            [START, START + timedelta(seconds=150)],
+        )
+    done = export(database, "-o", str(file))
+    assert len(list(csv.reader(file.open(newline="")))) == 300
+    assert done.stderr == "299 requests of 601: the others were pruned or did not fit.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.csv"]
