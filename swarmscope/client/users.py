@@ -15,6 +15,7 @@ from swarmscope.client import clock, transport
 
 SENT = "X-Request-Start"
 TRACE = "traceparent"
+_NO_ZEROS = 1 << 64 | 1  # an id of zeros is invalid: the lowest bit of trace and span is always set
 _SENT = SENT.lower()
 
 
@@ -29,10 +30,9 @@ def mark(headers: dict[str, Any]) -> bytes | None:
         headers[SENT] = f"t={time.time() + clock.offset_s:.6f}"
     if TRACE in given:
         return _trace_id(given[TRACE])
-    # an id of zeros is invalid, so the lowest bit is always set
-    trace_id = (getrandbits(128) | 1).to_bytes(16, "big")
-    headers[TRACE] = f"00-{trace_id.hex()}-{getrandbits(64) | 1:016x}-01"
-    return trace_id
+    ids = f"{getrandbits(192) | _NO_ZEROS:048x}"
+    headers[TRACE] = f"00-{ids[:32]}-{ids[32:]}-01"
+    return bytes.fromhex(ids[:32])
 
 
 def _trace_id(traceparent: object) -> bytes | None:
