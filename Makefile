@@ -12,7 +12,7 @@ down: .venv/installed  ## Stop what `up` started; data stays
 status: .venv/installed  ## What runs, and where
 	.venv/bin/swarmscope status
 
-test: .venv/installed  ## Lint, types and every test that CI runs
+test: .venv/schemas  ## Lint, types and every test that CI runs
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/pytest -n 2 --dist loadfile -m "not proof"
 
 check: .venv/installed  ## Lint and types only, in seconds
@@ -24,6 +24,7 @@ proofs: .venv/installed  ## Slow proofs and full-length faults, before a release
 lock: .venv/installed  ## Write the lock files anew from pyproject.toml
 	$(COMPILE) --all-extras --group dev -o requirements.lock pyproject.toml
 	$(COMPILE) --extra image --group build -c requirements.lock -o requirements.image.lock pyproject.toml
+	$(COMPILE) --group schemas -c requirements.lock -o requirements.schemas.lock
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
@@ -33,4 +34,8 @@ help:  ## This list
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q --require-hashes -r requirements.lock
 	.venv/bin/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/schemas: .venv/installed requirements.schemas.lock
+	.venv/bin/pip install -q --require-hashes -r requirements.schemas.lock
 	@touch $@
