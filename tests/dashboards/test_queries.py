@@ -30,7 +30,13 @@ USERS = 8
 QUERIES = [query for path in DASHBOARDS for query in queries(path)]
 SQL = [query for query in QUERIES if query.datasource == "timescale"]
 PROMQL = [query for query in QUERIES if query.datasource == "prometheus"]
-CHOSEN: dict[str, str] = {}  # the values of variables that are not a run
+EVERYTHING = ".*"  # what the option All stands for
+CHOSEN = {  # variables that are no run
+    "job": "api",
+    "instance": EVERYTHING,
+    "route": EVERYTHING,
+    "endpoint": "All endpoints",
+}
 HOSTILE = (
     "'; DROP TABLE testrun; --",
     "\\'; SELECT pg_sleep(60); --",
@@ -56,7 +62,7 @@ class Recorded:
     @staticmethod
     def variables(run: str, **others: str) -> dict[str, str]:
         """Return what a viewer has chosen: a value for each variable of any dashboard."""
-        return {"run": run, **CHOSEN, **others}
+        return {"run": run, "baseline": run, **CHOSEN, **others}
 
     def ask(self, query, view) -> tuple[list[str], list[tuple]]:
         """Return the columns and rows that Grafana's role gets."""
@@ -100,7 +106,8 @@ def _everything_happened(stack):
 
 def _health_was_reported(stack):
     names = ("locust_worker_cpu_ratio", "locust_event_loop_lag_seconds", "locust_run_info")
-    return all(stack.query(name) for name in names)
+    arrivals = "locust_arrival_dispersion_ratio"
+    return all(stack.query(name) for name in (*names, arrivals))
 
 
 @pytest.mark.parametrize("query", SQL, ids=str)
@@ -223,6 +230,61 @@ def test_curves_add_up_to_what_was_sent(recorded):
     assert sum(per_second) == pytest.approx(recorded.stack.sent())
 
 
+def _ask_prometheus(recorded, title, moment):
+    """Return, of the API dashboard's panel *title*, {refId: {labels' values: number}}."""
+    answers = {}
+    for query in PROMQL:
+        if query.dashboard == "api" and query.place.startswith(f"panel {title}, "):
+            answer = requests.post(
+                f"{recorded.stack.prometheus}/api/v1/query",
+                data={"query": promql(query.text, recorded.view), "time": moment},
+                timeout=10,
+            ).json()
+            answers[query.target["refId"]] = {
+                tuple(one["metric"].values()): float(one["value"][1])
+                for one in answer["data"]["result"]
+            }
+    return answers
+
+
+def test_a_service_is_judged_without_any_run(recorded):
+    """From Prometheus alone: nothing failed, handlers took milliseconds, so the objective holds."""
+    end = recorded.view.end
+
+    requests_ = _ask_prometheus(recorded, "Requests", end)
+    objective = _ask_prometheus(recorded, "Objective, at the server", end)
+    workers = _ask_prometheus(recorded, "Workers", end)
+
+    assert requests_["A"][()] > 0
+    assert requests_["B"] == {(): 0.0}
+    assert objective["B"] == {(): 1.0}
+    assert workers == {"A": {(): 2.0}, "B": {(): 0.0}}
+
+
+def test_each_route_has_a_row(recorded):
+    """Every route that was asked for is there; what no rule matched was refused, and only that."""
+    table = _ask_prometheus(recorded, "Which route takes the workers' time?", recorded.view.end)
+
+    assert set(table["B"]) == {("/tests",), ("unmatched",)}
+    assert table["C"][("unmatched",)] == pytest.approx(1)
+    assert ("/tests",) not in table["C"]
+    assert all(table["E"][route] <= table["F"][route] <= table["G"][route] for route in table["B"])
+
+
+def test_workers_account_for_all_samples(recorded):
+    """The generator's table has each worker once, and their samples are what was sent."""
+    (query,) = [query for query in SQL if "FROM workers(" in query.text]
+
+    columns, rows = recorded.ask(query, recorded.view)
+
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert len(found) == 2
+    assert sum(row["samples"] for row in found) == recorded.stack.sent()
+    assert sum(row["share"] for row in found) == pytest.approx(1)
+    assert all(abs(row["clock"]) < 100 for row in found)  # one machine, one clock
+    assert {row["state"] for row in found} == {"delivered"}
+
+
 def test_the_link_to_a_run_spans_it(recorded):
     """Variables give the range of a link: from before the start until after the stop."""
     with psycopg.connect(recorded.database.reader) as connection:
@@ -302,7 +364,8 @@ def test_the_browser_draws_every_panel(grafana, recorded, path):
     if chromium is None:
         pytest.skip("chromium is missing")
     start, end = recorded.view.milliseconds()
-    chosen = {f"var-{name}": value for name, value in recorded.view.variables.items()}
+    variables = recorded.view.variables.items()
+    chosen = {f"var-{name}": value for name, value in variables if value != EVERYTHING}
     asked = urlencode({**chosen, "from": start, "to": end, "refresh": ""})
     link = f"{grafana.url}/d/{path.stem}?{asked}"
     expected = list(panels(load(path)))
