@@ -25,7 +25,14 @@ from swarmscope.client.records import (
     Dropped,
     End,
     Event,
+    Participant,
+    RampComplete,
     Record,
+    RunExit,
+    RunStarted,
+    RunStopped,
+    WorkerBack,
+    WorkerLost,
     WorkerStarted,
     WorkerStopped,
 )
@@ -34,11 +41,16 @@ logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.08  # less than the 0.1 that is promised, since a busy loop is late
 MOST_PENDING = 5_000  # samples; more are flushed at once
-MOST_WAITING_RECORDS = 10_000
+MOST_WAITING_RECORDS = 10_000  # beyond, only what a run cannot be told without
 REPORT_DROPPED_SECONDS = 5.0
 LIMIT_CHECK_SECONDS = 1.0
 LONGEST_TEXT = 4_000  # characters of an exception or a context
 SECONDS_OF_CLOCK_CHANGE = 0.001
+
+NEEDED = (
+    RunStarted, Participant, RampComplete, WorkerLost, WorkerBack, RunStopped, RunExit,
+    WorkerStarted, Dropped, WorkerStopped, End,
+)  # fmt: skip
 
 _encode = msgspec.msgpack.Encoder().encode
 _encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qualname__}>").encode
@@ -60,7 +72,8 @@ class Listener:
         self._works = False
         self._rows: list[tuple[Any, ...]] = []
         self._late: list[tuple[float, tuple[Any, ...]]] = []  # (late_ms, row) of an open workload
-        self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING_RECORDS)
+        self._waiting: deque[bytes] = deque()
+        self._forgotten = 0  # records that were not worth waiting
         self._writer: Writer | None = None
         self._unreported = 0
         self._reason = self._trouble = ""
@@ -146,7 +159,10 @@ class Listener:
     def record(self, record: Record) -> None:
         """Append *record* after all samples so far."""
         self._flush_samples()
-        self._waiting.append(_encoded(record))
+        if len(self._waiting) < MOST_WAITING_RECORDS or isinstance(record, NEEDED):
+            self._waiting.append(_encoded(record))
+        else:
+            self._forgotten += 1
         self._flush_records()
 
     def flush(self) -> None:
@@ -170,7 +186,8 @@ class Listener:
             if self._works and abs(clock.offset_s - self._offset_s) > SECONDS_OF_CLOCK_CHANGE:
                 self._record_clock()
             self.flush()
-            if self._unreported and time.monotonic() > self._reported_at + REPORT_DROPPED_SECONDS:
+            report_at = self._reported_at + REPORT_DROPPED_SECONDS
+            if self._unreported and not self._waiting and time.monotonic() > report_at:
                 self._report_dropped()
 
     def _record_clock(self) -> None:
@@ -206,6 +223,13 @@ class Listener:
     def _flush_records(self) -> None:
         while self._waiting and self._append(self._waiting[0]):
             self._waiting.popleft()
+        if self._forgotten and not self._waiting:
+            text = (
+                f"{self._forgotten} user counts and notes of {self.worker} were dropped:"
+                " the journal could not be written"
+            )
+            self._forgotten = 0
+            self.record(Event(self._run, "samples_dropped", self.now(), text))
 
     def _append(self, payload: bytes) -> bool:
         """Append to the journal; tell whether it is there."""

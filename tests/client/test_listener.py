@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -18,7 +19,16 @@ from locust.exception import CatchResponseError
 from swarmscope.client.journal import Header, Reader, segments
 from swarmscope.client.listener import MOST_PENDING, Listener
 from swarmscope.client.options import Options
-from swarmscope.client.records import AnyRecord, Dropped, Samples, WorkerStarted, run_id
+from swarmscope.client.records import (
+    AnyRecord,
+    Dropped,
+    Event,
+    RunStopped,
+    Samples,
+    UserCount,
+    WorkerStarted,
+    run_id,
+)
 from swarmscope.client.shipper import Shipper
 
 RUN = run_id(1_700_000_000.0)
@@ -227,6 +237,29 @@ def test_a_disk_that_cannot_be_written_costs_samples_only(make, tmp_path, caplog
     assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
 
 
+def test_a_run_is_told_however_long_the_disk_is_full(make, tmp_path, monkeypatch):
+    """What only tells of a moment gives way, and is counted; beginnings and ends are kept."""
+    monkeypatch.setattr("swarmscope.client.listener.MOST_WAITING_RECORDS", 10)
+    (tmp_path / "home").write_text("in the way of a directory")
+    listener = make(tmp_path / "home" / "journals")
+    for second in range(100):
+        listener.record(UserCount(RUN, "plan", float(second), 1, 1))
+    fire(listener)
+    listener.finish()
+    listener.record(RunStopped(RUN, "plan", 100.0))
+
+    (tmp_path / "home").unlink()
+    found = recorded(listener)
+    kinds = Counter(type(record).__name__ for record in found)
+    waiting = 10 - kinds["ClockOffset"] - kinds["WorkerStarted"]
+    assert kinds["WorkerStarted"] == kinds["WorkerStopped"] == kinds["RunStopped"] == 1
+    assert kinds["UserCount"] == waiting > 5
+    assert [record.count for record in found if isinstance(record, Dropped)] == [1]
+    (event,) = [record for record in found if isinstance(record, Event)]
+    assert event.kind == "samples_dropped"
+    assert event.text.startswith(f"{100 - waiting} user counts and notes of worker were dropped")
+
+
 def test_a_journal_at_its_limit_drops_and_tells(make, runs_database, caplog):
     """Past its limit a journal takes no samples; once shipped it does; the run knows how many."""
     listener = make(journal_limit_bytes=10_000)
@@ -274,7 +307,7 @@ def test_without_the_option_nothing_is_recorded(monkeypatch, tmp_path):
     from swarmscope.client import plugin
 
     monkeypatch.chdir(tmp_path)
-    parsed = SimpleNamespace(timescale=False, metrics_port=0)
+    parsed = SimpleNamespace(timescale=False, metrics_port=0, swarm_report="")
     environment = Environment(parsed_options=parsed)
     environment.create_local_runner()
     hooks = {k: v for k, v in vars(environment.events).items() if isinstance(v, EventHook)}
