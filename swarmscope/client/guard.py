@@ -1,6 +1,7 @@
 """Keeps other web pages away from Locust's UI, which has no defence of its own.
 
-Locust answers any origin's requests, and a form sent to ``/swarm`` may overwrite any option.
+Locust answers any origin's requests, under any name, and a form sent to ``/swarm`` may overwrite
+any option.
 """
 
 from __future__ import annotations
@@ -47,21 +48,38 @@ class Guard:
         self._application = application
         self._hosts = hosts
         self._frozen = frozen
+        self._told = False  # of a page that could not be read
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         def without_cors(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             kept = [h for h in headers if not h[0].lower().startswith("access-control-")]
             return start_response(status, kept, *rest)
 
-        if environ["REQUEST_METHOD"] not in READING and (reason := self._reason(environ)):
+        reads = environ["REQUEST_METHOD"] in READING
+        reason = self._unknown_host(environ) if reads else self._reason(environ)
+        if reason:
+            if not (reads and self._told):  # an open page asks again every second
+                logger.warning("A request to the web UI was refused: %s.", reason)
+            self._told |= reads
             return _refuse(start_response, reason)
         return self._application(environ, without_cors)
 
+    def _unknown_host(self, environ: dict[str, Any]) -> str | None:
+        """Return why the name under which we were asked is none of ours.
+
+        To a browser, a page under an attacker's name that now points to us is of one origin with
+        ours, and may read it. What names no host at all is no browser.
+        """
+        host = environ.get("HTTP_HOST")
+        if host is None or _is_known(host, self._hosts):
+            return None
+        return f"the host {host!r} is not known here; --web-allowed-hosts may name it"
+
     def _reason(self, environ: dict[str, Any]) -> str | None:
-        """Return why the request is refused, or None."""
+        """Return why a request that changes something is refused, or None."""
         host = environ.get("HTTP_HOST", "")
-        if not _is_known(host, self._hosts):
-            return f"the host {host!r} is not known here; --web-allowed-hosts may name it"
+        if reason := self._unknown_host(environ):
+            return reason
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None and _place(origin) != host.lower():
             return f"the origin {origin!r} is another site"
@@ -115,9 +133,7 @@ def _place(origin: str) -> str:
 
 
 def _refuse(start_response: StartResponse, reason: str) -> list[bytes]:
-    message = f"Refused: {reason}."
-    logger.warning("A request to the web UI was refused: %s.", reason)
-    body = json.dumps({"success": False, "message": message}).encode()
+    body = json.dumps({"success": False, "message": f"Refused: {reason}."}).encode()
     start_response(
         "403 Forbidden",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],

@@ -100,6 +100,16 @@ def test_a_multipart_form_is_no_way_around(guarded: Locust):
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize("path", ["/", "/stats/requests", "/stats/report", "/exceptions"])
+def test_a_name_that_points_here_reads_nothing(guarded: Locust, path):
+    """To a browser a page under such a name is of one origin with ours (DNS rebinding)."""
+    answer = requests.get(f"{guarded.url}{path}", headers={"Host": "evil.example"}, timeout=10)
+    assert answer.status_code == 403
+    assert "--web-allowed-hosts" in answer.json()["message"]
+    own = requests.get(f"{guarded.url}{path}", headers={"Host": "localhost:8089"}, timeout=10)
+    assert own.status_code == 200
+
+
 def test_no_other_page_can_read(guarded: Locust):
     """Answers carry no CORS header, so browsers keep them from other pages."""
     for path in ("/", "/stats/requests", "/no-such-page"):
