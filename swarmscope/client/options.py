@@ -12,7 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from locust.argument_parser import LocustArgumentParser
+from locust.argument_parser import LocustArgumentParser, get_parser
+
+from swarmscope.client.scrub import names_secret
 
 GRAFANA_URL = "http://localhost:3000/d/swarm"
 JOURNAL_LIMIT_BYTES = 2 << 30
@@ -117,11 +119,12 @@ class Options:
     keep_journals: bool = False
     prometheus_url: str = ""
     database: str = ""  # a URL without a password; empty: as libpq's variables say
+    hidden: tuple[str, ...] = ()  # the values of a scenario's own secret options
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown anywhere."""
-        return tuple(filter(None, (self.connection.get("PGPASSWORD"),)))
+        return tuple(filter(None, (self.connection.get("PGPASSWORD"), *self.hidden)))
 
 
 def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
@@ -149,7 +152,22 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         prometheus_url=prometheus_url,
         keep_journals=parsed.keep_journals,
         database=_database_of(home, connection, environ),
+        hidden=_secret_values(parsed),
     )
+
+
+def _secret_values(parsed: Any) -> tuple[str, ...]:
+    """Return the values of options that are named like secrets, or said to be (``is_secret``).
+
+    On a command line they may stand behind a short option, whose name says nothing.
+    """
+    given = vars(parsed)
+    values = (
+        given.get(action.dest)
+        for action in get_parser()._actions
+        if getattr(action, "is_secret", False) or names_secret(action.dest)
+    )
+    return tuple(sorted({value for value in values if isinstance(value, str) and value}))
 
 
 def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from locust import events
 
 from swarmscope.client.options import freeze
 from swarmscope.client.run import grafana_link
@@ -32,6 +33,8 @@ def parsed(**more: object) -> SimpleNamespace:
         "journal_limit": 1,
         "drain_time": 30.0,
         "web_allowed_hosts": "",
+        "prometheus_url": "",
+        "keep_journals": False,
     }
     return SimpleNamespace(**{**defaults, **more})
 
@@ -81,6 +84,22 @@ def test_the_password_is_taken_out_of_what_locust_sends_around():
     assert frozen.connection["PGPASSWORD"] == "hush"
     assert frozen.secrets == ("hush",)
     assert options.pgpassword == ""
+
+
+def test_secret_options_of_a_scenario_are_known():
+    """By their names, or because the scenario says so: their values are shown nowhere."""
+
+    def add_arguments(parser) -> None:
+        parser.add_argument("-k", "--login-password")
+        parser.add_argument("--realm", is_secret=True)
+        parser.add_argument("--colour")
+
+    events.init_command_line_parser.add_listener(add_arguments)
+    try:
+        frozen = freeze(parsed(login_password="hush", realm="mine", colour="red"), {})
+    finally:
+        events.init_command_line_parser.remove_listener(add_arguments)
+    assert frozen.secrets == ("hush", "mine")
 
 
 def test_what_is_frozen_stays():
