@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ import msgspec
 from swarmscope.client import rows
 from swarmscope.client.records import AnyRecord, Record, Sample, Samples, repaired
 from swarmscope.client.rows import request_tail as tail_of
-from swarmscope.client.scrub import scrub_name, scrub_text, scrub_url
+from swarmscope.client.scrub import scrub_json, scrub_name, scrub_text, scrub_url
+from swarmscope.client.storable import storable
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Key, Window, window_of
 
@@ -23,6 +25,7 @@ MOST_REMEMBERED = 50_000
 CHUNK_ROWS = 1_000
 LATEST_S = 4e9  # a start beyond is no time: this is in the year 2096
 LONGEST_MS = 1e12
+UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError)
 
 _decode = msgspec.msgpack.Decoder(AnyRecord).decode
 
@@ -91,12 +94,8 @@ class Batch:
         self._process = rows.text(loadgen) + rows.int4(pid)
         self._courses = courses
 
-    def take(self, payload: bytes) -> Record:
-        """Add one record; raises msgspec.DecodeError or ValueError for what is none."""
-        try:
-            record: Record = _decode(payload)
-        except msgspec.ValidationError:
-            record = repaired(payload)
+    def take(self, record: Record) -> None:
+        """Add one record."""
         if isinstance(record, Samples):
             self._take_samples(record)
             self.size += len(record.rows)
@@ -104,7 +103,6 @@ class Batch:
                 self.flush()
         else:
             self.others.append(record)
-        return record
 
     def flush(self) -> None:
         """Hand the rows gathered so far to the sink."""
@@ -188,7 +186,7 @@ class Batch:
             *map(rows.text, endpoint),
             rows.text(None if url is None else scrub_url(url)[:LONGEST_URL]),
             rows.text(None if error is None else scrub_text(error)),
-            rows.json(context),
+            rows.json(None if context is None else scrub_json(context)),
             rows.NULL,  # late_ms
         )
         found = head, course.cells_of(endpoint)
@@ -197,6 +195,25 @@ class Batch:
                 course.heads.clear()
             course.heads[name, method, url] = found
         return found
+
+
+def decode(payload: bytes) -> Record:
+    """Return the record that *payload* is, such that the database can hold it.
+
+    Raises one of `UNREADABLE` for what is no record.
+    """
+    try:
+        record: Record = _decode(payload)
+    except msgspec.ValidationError:
+        record = repaired(payload)
+    if not isinstance(record, Samples):
+        return storable(record)
+    rows.run_us(record.run)
+    if not isfinite(record.offset_s) or abs(record.offset_s) > LATEST_S:
+        raise ValueError(f"a clock cannot be off by {record.offset_s} s")
+    if record.late_ms and len(record.late_ms) != len(record.rows):
+        raise ValueError("some samples of an open workload have no lateness")
+    return record
 
 
 def _take_parts(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -20,9 +21,10 @@ import msgspec
 import psycopg
 
 from swarmscope.client import rows
-from swarmscope.client.batch import MOST_ENDPOINTS, Batch, Course
+from swarmscope.client.batch import MOST_ENDPOINTS, UNREADABLE, Batch, Course, decode
 from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
-from swarmscope.client.records import End, Event, RunStopped, WorkerStopped
+from swarmscope.client.records import End, Event, Record, RunStopped, Samples, WorkerStopped
+from swarmscope.client.sieve import REFUSALS, Refusal, Sieve, copy_requests
 from swarmscope.client.statements import apply, bury, moment
 from swarmscope.client.windows import Key, Window, Windows
 from swarmscope.runs.compaction import compact
@@ -57,6 +59,8 @@ class Delivery:
     _courses: dict[str, Course] = field(default_factory=dict)
     _windows: Windows = field(default_factory=Windows)
     _damaged: set[Path] = field(default_factory=set)
+    _refused: dict[int, Refusal] = field(default_factory=dict)  # by the position after the record
+    _run: str = ""  # that the journal spoke of last
 
     @property
     def id(self) -> UUID:
@@ -80,6 +84,11 @@ class Delivery:
                 self._delete(segments(self.directory).get(self.journal, []))
                 return False
             return self._ship_batch(connection)
+        except REFUSALS:
+            began, self.position = self.position, None
+            if began is None or not self._sift(connection, began):
+                raise
+            return True
         except BaseException:
             self.position = None
             raise
@@ -98,7 +107,45 @@ class Delivery:
             assert found
             self._windows = Windows(_open_windows(connection, self.id))
             self._courses = _courses(connection, self.id)
+            self._run = _latest_run(connection, self.id)
         self.position, self.finished = found
+
+    def _sift(self, connection: Connection, began: int) -> bool:
+        """Find what the database refuses of the batch that begins there; tell whether any is new.
+
+        The next batch leaves it out.
+        """
+        known = len(self._refused)
+        sieve = Sieve(connection, self.id, self.header, self._last_seen().timestamp())
+        size = 0
+        with connection.transaction(force_rollback=True):
+            for end, record in self._records(began):
+                if end not in self._refused and (refusal := sieve.refusal(record)):
+                    self._refused[end] = refusal
+                    self._tell_of_refusal(record, refusal)
+                size += len(record.rows) if isinstance(record, Samples) else 0
+                if size >= MOST_ROWS:
+                    break
+        return len(self._refused) > known
+
+    def _tell_of_refusal(self, record: Record, refusal: Refusal) -> None:
+        what = f"{count} samples" if (count := len(refusal.samples)) else type(record).__name__
+        logger.error(
+            "%s of %s dropped, the database refuses what is in there: %s",
+            *(what, self.header.worker, refusal.reason),
+        )
+
+    def _records(self, begin: int) -> Iterator[tuple[int, Record]]:
+        """Yield what can be read from the position *begin* on, with the position after it."""
+        for segment in segments(self.directory).get(self.journal, []):
+            try:
+                with Reader(segment.path) as reader:
+                    base = reader.header.base
+                    for frame in reader.frames(max(begin - base, reader.header_end)):
+                        with suppress(*UNREADABLE):  # that is damage, and told elsewhere
+                            yield base + frame.end, decode(frame.payload)
+            except (EOFError, JournalError):
+                continue
 
     def _ship_batch(self, connection: Connection) -> bool:
         assert self.position is not None
@@ -125,8 +172,11 @@ class Delivery:
         files = segments(self.directory).get(self.journal, [])
         if len(files) != 1 or not is_locked(files[0].path):
             return True
-        with Reader(files[0].path) as reader:
-            self.size = reader.header.base + reader.size()
+        try:
+            with Reader(files[0].path) as reader:
+                self.size = reader.header.base + reader.size()
+        except (EOFError, JournalError):
+            return True
         return self.size > (self.position or 0)
 
     def _read(self, batch: Batch, passage: Passage) -> None:
@@ -134,13 +184,13 @@ class Delivery:
         files = segments(self.directory).get(self.journal, [])
         for segment, following in pairwise([*files, None]):
             assert segment
-            if not self._read_segment(batch, passage, segment, is_last=following is None):
+            if not self._read_segment(batch, passage, segment, following):
                 return
             passage.passed.append(segment)
         passage.over = passage.died or passage.ended
 
     def _read_segment(
-        self, batch: Batch, passage: Passage, segment: Segment, is_last: bool
+        self, batch: Batch, passage: Passage, segment: Segment, following: Segment | None
     ) -> bool:
         """Read on in *segment*; tell whether nothing more will ever come from it."""
         self.alive = is_locked(segment.path)  # before reading, so that nothing comes in between
@@ -151,8 +201,8 @@ class Delivery:
             passage.died = not self.alive and time.time() > born + NEWBORN_SECONDS
             return passage.died
         except JournalError as error:
-            self._note_damage(segment.path, f"all of it is lost: {error}")
-            passage.died = is_last
+            self._note_damage(passage, segment.path, f"all of it is lost: {error}")
+            passage.died = following is None
             return True
         with reader:
             self.size = reader.header.base + reader.size()
@@ -160,37 +210,53 @@ class Delivery:
         if passage.more or passage.ended:
             return passage.ended
         if not self.alive:  # a torn tail, if there is one, stays torn
-            if passage.position < self.size and not is_last:  # it was closed whole
-                self._note_damage(segment.path, "the rest of it is lost: a record is cut off")
+            if passage.position < self.size and following:  # it was closed whole
+                what = "the rest of it is lost: a record is cut off"
+                self._note_damage(passage, segment.path, what)
             passage.position = max(passage.position, self.size)  # a delivered one may be left
-            passage.died = is_last
+            passage.died = following is None
             return True
-        return not is_last and passage.position >= self.size
+        return following is not None and _begins_at(following, passage.position)
 
     def _read_frames(self, batch: Batch, passage: Passage, reader: Reader) -> None:
         """Take frames until the batch is full or the segment has no more."""
         base = reader.header.base
         try:
             for frame in reader.frames(max(passage.position - base, reader.header_end)):
-                self._take(batch, passage, reader.path, frame.payload)
+                self._take(batch, passage, reader.path, frame.payload, base + frame.end)
                 passage.position = base + frame.end
                 if batch.size >= MOST_ROWS:
                     passage.more = True
                     return
         except JournalError as error:  # nobody knows where the next record would begin
-            self._note_damage(reader.path, f"the rest of it is lost: {error}")
+            self._note_damage(passage, reader.path, f"the rest of it is lost: {error}")
             passage.position = max(passage.position, self.size)
 
-    def _take(self, batch: Batch, passage: Passage, path: Path, payload: bytes) -> None:
+    def _take(self, batch: Batch, passage: Passage, path: Path, payload: bytes, end: int) -> None:
         try:
-            passage.ended = isinstance(batch.take(payload), End)
-        except (msgspec.DecodeError, ValueError) as error:
-            self._note_damage(path, f"a record is lost: {error}")
+            record = decode(payload)
+        except UNREADABLE as error:
+            self._note_damage(passage, path, f"a record is lost: {error}")
+            return
+        passage.ended = isinstance(record, End)
+        self._run = getattr(record, "run", self._run)
+        refusal = self._refused.get(end)
+        for part in refusal.instead(record) if refusal else (record,):
+            batch.take(part)
 
-    def _note_damage(self, path: Path, what: str) -> None:
+    def _note_damage(self, passage: Passage, path: Path, what: str) -> None:
         if path not in self._damaged:
             self._damaged.add(path)
             logger.error("%s is damaged and will be kept: %s", path, what)
+        text = f"samples of {self.header.worker} may be lost, {path.name} is damaged: {what}"
+        event = Event(self._run, "samples_dropped", path.stat().st_mtime, text)
+        passage.damaged.setdefault(path, event)
+
+    def _tell_of_damage(self, connection: Connection, passage: Passage) -> None:
+        """Let the run know that was on where a file is damaged, or else the one after it."""
+        for event in passage.damaged.values():
+            if run := event.run or self._run:
+                apply(msgspec.structs.replace(event, run=run), connection, self.id)
 
     def _write(self, connection: Connection, batch: Batch, passage: Passage) -> set[str]:
         """Store the batch; return the runs that something ended in."""
@@ -200,9 +266,11 @@ class Delivery:
             ).fetchone()
             if held != (self.position, False):
                 raise Overtaken
-            self._copy_requests(connection, batch, passage)
+            # both then take a core of their own: the database stores while we read on
+            copy_requests(connection, batch, lambda: self._read(batch, passage))
             for record in batch.others:
                 apply(record, connection, self.id)
+            self._tell_of_damage(connection, passage)
             self._write_tallies(connection, batch)
             self._write_windows(connection, batch, passage)
             for run in batch.crowded():
@@ -220,15 +288,6 @@ class Delivery:
                 (passage.position, passage.over, self.id),
             )
         return touched
-
-    def _copy_requests(self, connection: Connection, batch: Batch, passage: Passage) -> None:
-        """Read on while the database stores what was read: both then take a core of their own."""
-        with connection.cursor().copy(_copy_into("request", rows.REQUEST_COLUMNS)) as copy:
-            copy.write(rows.BEGIN)
-            batch.sink = copy.write
-            self._read(batch, passage)
-            batch.flush()
-            copy.write(rows.END)
 
     def _write_tallies(self, connection: Connection, batch: Batch) -> None:
         for run, tally in batch.tallies.items():
@@ -259,7 +318,7 @@ class Delivery:
     ) -> None:
         content = [rows.window_row(self.id, key, window) for key, window in windows]
         if content:
-            with connection.cursor().copy(_copy_into(table, rows.WINDOW_COLUMNS)) as copy:
+            with connection.cursor().copy(rows.copy_into(table, rows.WINDOW_COLUMNS)) as copy:
                 copy.write(b"".join((rows.BEGIN, *content, rows.END)))
 
     def _note_of_crowd(self, run: str) -> Event:
@@ -293,10 +352,16 @@ class Passage:
     ended: bool = False  # in order
     died: bool = False  # it ended without saying so
     passed: list[Segment] = field(default_factory=list)  # read to their ends
+    damaged: dict[Path, Event] = field(default_factory=dict)
 
 
-def _copy_into(table: str, columns: str) -> str:
-    return f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
+def _begins_at(segment: Segment, position: int) -> bool:
+    """Tell whether a living writer has gone on in *segment*; until then it may turn back."""
+    try:
+        with Reader(segment.path) as reader:
+            return reader.header.base <= position
+    except (EOFError, JournalError):
+        return False
 
 
 def _open_windows(connection: Connection, journal: UUID) -> list[tuple[Key, Window]]:
@@ -307,6 +372,16 @@ def _open_windows(connection: Connection, journal: UUID) -> list[tuple[Key, Wind
         (journal,),
     )
     return [(Key(*row[:6]), Window.of(*row[6:])) for row in found]
+
+
+def _latest_run(connection: Connection, journal: UUID) -> str:
+    """Return the run that the journal was last known to speak of; empty when there is none."""
+    found = connection.execute(
+        "SELECT run_text(greatest((SELECT max(run_id) FROM run_worker WHERE journal_id = %(id)s),"
+        " (SELECT max(id) FROM testrun WHERE journal_id = %(id)s)))",
+        {"id": journal},
+    ).fetchone()
+    return found[0] or "" if found else ""
 
 
 def _courses(connection: Connection, journal: UUID) -> dict[str, Course]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from struct import Struct, error, pack
 from uuid import UUID
 
+from swarmscope.client.storable import INT4_MAX, plain_json, plain_text
 from swarmscope.client.windows import Key, Window
 
 BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -20,7 +21,6 @@ MICROSECONDS = 1_000_000
 EPOCH_S = 946_684_800  # 2000-01-01 in Unix seconds
 EPOCH_US = EPOCH_S * MICROSECONDS
 INT2_OID, INT4_OID = 21, 23
-INT4_MAX = 2**31 - 1
 TRACE_BYTES = 16
 
 _LENGTH = Struct(">i")
@@ -42,19 +42,24 @@ WINDOW_COLUMNS = (
 _WINDOW_FIELDS = pack(">h", WINDOW_COLUMNS.count(",") + 1)
 
 
+def copy_into(table: str, columns: str) -> str:
+    """Return the statement after which rows of these columns are sent."""
+    return f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
+
+
 def text(value: str | None) -> bytes:
     """Return a text field; what PostgreSQL's text cannot hold is replaced."""
     if value is None:
         return NULL
-    content = value.replace("\0", "\ufffd").encode("utf-8", "replace")
+    content = plain_text(value).encode("utf-8", "replace")
     return _LENGTH.pack(len(content)) + content
 
 
 def json(value: str | None) -> bytes:
-    """Return a jsonb field; *value* is JSON, in which NUL is written as an escape."""
+    """Return a jsonb field; *value* is JSON."""
     if value is None:
         return NULL
-    content = b"\x01" + value.replace("\\u0000", "\\ufffd").encode("utf-8", "replace")
+    content = b"\x01" + plain_json(value).encode("utf-8", "replace")
     return _LENGTH.pack(len(content)) + content
 
 

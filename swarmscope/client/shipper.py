@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import signal
+import struct
 import sys
 import threading
 import time
@@ -18,12 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 
 from swarmscope.client import status
 from swarmscope.client.capturing import Capturing
 from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
 from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
+from swarmscope.client.storable import plain_text
 from swarmscope.runs import migrations, prometheus
 
 logger = logging.getLogger("swarmscope.shipper")
@@ -35,6 +38,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 LEAST_PAUSE_SHARE = 3.0  # pauses are at least so many times as long as the round before
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 5.0
+UNEXPECTED = (JournalError, ValueError, ArithmeticError, struct.error)  # of one journal
 GC_THRESHOLD = 500_000  # a batch makes many objects and no cycles: the default costs a tenth
 KEEP_ALIVE: dict[str, Any] = {
     "connect_timeout": 5,
@@ -127,15 +131,27 @@ class Shipper:
             if journal in self._deliveries or journal in self._unreadable:
                 continue
             try:
-                header = _header_of(files[0])
+                header = _header_of(files)
                 self._deliveries[journal] = Delivery(self.directory, journal, header)
             except FileNotFoundError:
                 continue
             except EOFError:
-                _remove_stillborn(files[0].path)
+                self._remove_stillborn(files[0])
             except (JournalError, OSError) as error:
                 self._complain(journal, error)
                 self._unreadable.add(journal)
+
+    def _remove_stillborn(self, segment: Segment) -> None:
+        """Remove a file whose writer ended before it wrote anything."""
+        path = segment.path
+        try:
+            if time.time() > path.stat().st_mtime + NEWBORN_SECONDS and not is_locked(path):
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass  # somebody else did
+        except OSError as error:
+            self._complain(segment.journal, error)
+            self._unreadable.add(segment.journal)
 
     def _complain(self, journal: str, error: Exception) -> None:
         if journal not in self._complained:
@@ -143,26 +159,29 @@ class Shipper:
             logger.error("%s; it is left as it is", error)
 
 
-def _header_of(segment: Segment) -> Header:
-    with Reader(segment.path) as reader:
-        if reader.header.journal != segment.journal:  # a copy would be delivered twice
-            raise JournalError(f"{segment.path} is a part of {reader.header.journal}")
-        return reader.header
+def _header_of(files: list[Segment]) -> Header:
+    """Return the header of the first segment that has one; the damaged ones before are told later.
 
-
-def _remove_stillborn(path: Path) -> None:
-    """Remove a file whose writer ended before it wrote anything."""
-    try:
-        if time.time() > path.stat().st_mtime + NEWBORN_SECONDS and not is_locked(path):
-            path.unlink()
-    except FileNotFoundError:
-        pass  # somebody else did
+    Raises EOFError for a journal that has just begun, JournalError for one that cannot be read.
+    """
+    damage = None
+    for segment in files:
+        try:
+            with Reader(segment.path) as reader:
+                if reader.header.journal != segment.journal:  # a copy would be delivered twice
+                    raise JournalError(f"{segment.path} is a part of {reader.header.journal}")
+                worker, host = plain_text(reader.header.worker), plain_text(reader.header.host)
+                return msgspec.structs.replace(reader.header, worker=worker, host=host)
+        except JournalError as error:
+            damage = damage or error
+    assert damage
+    raise damage
 
 
 def _alive(path: Path) -> bool:
     try:
         return is_locked(path)
-    except FileNotFoundError:
+    except OSError:  # gone, or somebody else's
         return False
 
 

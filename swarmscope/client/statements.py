@@ -12,6 +12,7 @@ import psycopg
 
 from swarmscope.client import records
 from swarmscope.client.scrub import scrub_text
+from swarmscope.client.storable import plain_json
 
 Connection = psycopg.Connection[Any]
 
@@ -19,11 +20,6 @@ Connection = psycopg.Connection[Any]
 def moment(unix_s: float) -> datetime:
     """Return *unix_s* as PostgreSQL wants it."""
     return datetime.fromtimestamp(unix_s, UTC)
-
-
-def clean(text: str | None) -> str | None:
-    """Return *text* without NUL, which PostgreSQL's text cannot hold."""
-    return None if text is None else text.replace("\0", "\ufffd")
 
 
 @singledispatch
@@ -41,22 +37,22 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
         " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s, %s)",
         (
             record.run,
-            clean(record.testplan),
-            clean(record.profile),
+            record.testplan,
+            record.profile,
             record.users,
             record.iterations_per_second,
-            clean(record.description),
-            clean(record.environment),
-            clean(record.username),
-            clean(record.repository),
-            clean(record.version),
-            clean(record.arguments),
+            record.description,
+            record.environment,
+            record.username,
+            record.repository,
+            record.version,
+            record.arguments,
             record.users,
-            clean(record.host),
-            clean(record.scenario),
+            record.host,
+            record.scenario,
             journal,
             json.dumps(record.versions),
-            clean(record.grafana_url),
+            record.grafana_url,
         ),
     )
     text = f"{record.testplan} started by {record.username}: {record.users} users"
@@ -75,7 +71,7 @@ def _(record: records.Participant, connection: Connection, journal: UUID) -> Non
 def _(record: records.UserCount, connection: Connection, journal: UUID) -> None:
     connection.execute(
         "INSERT INTO user_count (time, run_id, testplan, user_count) VALUES (%s, %s, %s, %s)",
-        (moment(record.time), record.run, clean(record.testplan), record.users),
+        (moment(record.time), record.run, record.testplan, record.users),
     )
     _note_users(connection, record.run, record.users, record.target)
 
@@ -163,8 +159,10 @@ def _(record: records.ClockOffset, connection: Connection, journal: UUID) -> Non
 @apply.register
 def _(record: records.Dropped, connection: Connection, journal: UUID) -> None:
     connection.execute(
-        "UPDATE run_worker SET dropped = dropped + %s WHERE run_id = %s AND worker = %s",
-        (record.count, record.run, record.worker),
+        "INSERT INTO run_worker (run_id, worker, dropped) VALUES (%s, %s, %s)"
+        " ON CONFLICT (run_id, worker) DO UPDATE SET"
+        " dropped = run_worker.dropped + excluded.dropped",
+        (record.run, record.worker, record.count),
     )
     text = f"{record.count} samples of {record.worker} were dropped: {record.reason}"
     _event(connection, record.run, "samples_dropped", record.time, text)
@@ -245,5 +243,5 @@ def _insert_event(
 ) -> None:
     connection.execute(
         "INSERT INTO events (time, text, run_id, kind, details) VALUES (%s, %s, %s, %s, %s)",
-        (time, clean(scrub_text(text)), run, kind, details),
+        (time, scrub_text(text), run, kind, plain_json(details) if details else None),
     )

@@ -20,10 +20,12 @@ from swarmscope.client.journal import Header, Reader, Writer
 from swarmscope.client.records import (
     Continued,
     End,
+    Event,
     Participant,
     RunStarted,
     RunStopped,
     Samples,
+    UserCount,
     WorkerBack,
     WorkerLost,
     WorkerStarted,
@@ -432,6 +434,62 @@ def test_two_shippers_do_no_harm(tmp_path, runs_database, query):
         shipper.disconnect()
 
 
+def test_what_is_refused_holds_up_nothing(tmp_path, shipper, query, caplog):
+    """What the database refuses is left out, counted and told; all the rest arrives."""
+    ship_all(shipper)  # makes the schema
+    shipper._connection.execute("ALTER TABLE request ADD CHECK (name <> '/refused')")
+    process = Process(tmp_path)
+    process.write(STARTED, WorkerStarted(RUN, WORKER, START), STARTED)  # one run cannot begin twice
+    process.write(UserCount(RUN, "plan", math.nan, 1, 1), UserCount("no run", "plan", START, 1, 1))
+    refused = {100, 101, 250}
+    names = ["/refused" if n in refused else "/a" for n in range(300)]
+    process.samples(*(sample(n, name=names[n]) for n in range(300)))
+    block = [sample(n, name="/refused" if n == 301 else "/a") for n in range(300, 303)]
+    process.write(Samples(RUN, "plan", 0.0, block, [1.0, 2.0, 3.0]))
+    process.write(Samples(RUN, "plan", math.inf, [sample(400)]))  # no clock is off by so much
+    process.write(
+        UserCount(RUN, "plan", START, 2**40, 1), Event(RUN, "note", START, "x", "no JSON")
+    )
+    process.write(WorkerStopped(RUN, WORKER, START + 5), RunStopped(RUN, "plan", START + 5), End())
+    process.writer.close()
+    ship_all(shipper)
+
+    arrived = [int(trace, 16) for (trace,) in query("SELECT trace_id FROM request ORDER BY 1")]
+    assert arrived == sorted(set(range(303)) - refused - {301})
+    assert query("SELECT late_ms FROM request WHERE late_ms > 0 ORDER BY 1") == [(1.0,), (3.0,)]
+    assert counted(query, 1) == 299
+    assert query("SELECT samples, dropped FROM run_worker") == [(299, 4)]
+    assert query("SELECT status, complete, peak_users FROM run") == [("finished", True, 2**31 - 1)]
+    told = query("SELECT kind, text FROM events WHERE kind IN ('note', 'samples_dropped')")
+    assert sorted((kind, text.partition(f" of {WORKER} ")[0]) for kind, text in told) == [
+        ("note", "a record (Event)"),
+        ("note", "a record (RunStarted)"),
+        ("note", "a record (UserCount)"),
+        ("samples_dropped", "1 samples"),
+        ("samples_dropped", "3 samples"),
+        ("samples_dropped", "samples"),  # the block that no clock explains
+    ]
+    assert caplog.text.count("the database refuses") == 6
+    assert not list(tmp_path.glob("*.journal"))
+
+
+def test_odd_values_are_stored_as_near_as_may_be(tmp_path, shipper, query):
+    """A NUL in a verdict's figures, or in a worker's name, and a context that is no JSON."""
+    process = Process(tmp_path, "a \0 worker")
+    details = json.dumps({"name": "a\0b", "path": "C:\\u0000"})
+    process.write(STARTED, Event(RUN, "verdict", START, "a \0 verdict", details))
+    process.write(Participant(RUN, "\0"), UserCount(RUN, "\0", START, 1, 1))
+    process.samples(sample(0, context=details), sample(1, context="{"))
+    ship_all(shipper)
+    stored = {"name": "a\ufffdb", "path": "C:\\u0000"}
+    verdicts = query("SELECT text, details FROM events WHERE kind = 'verdict'")
+    assert verdicts == [("a \ufffd verdict", stored)]
+    contexts = query("SELECT context FROM request ORDER BY time")
+    assert contexts == [(stored,), ({"error": "this is no JSON"},)]
+    workers = {worker for (worker,) in query("SELECT worker FROM run_worker")}
+    assert workers == {"a \ufffd worker", "\ufffd"}
+
+
 def test_damage_costs_what_is_damaged(tmp_path, shipper, query, caplog):
     """What cannot be read is lost and kept as it is; what stands around it arrives."""
     broken, torn, sound = Process(tmp_path), Process(tmp_path, "torn"), Process(tmp_path, "sound")
@@ -449,6 +507,11 @@ def test_damage_costs_what_is_damaged(tmp_path, shipper, query, caplog):
     arrived = [int(trace, 16) for (trace,) in query("SELECT trace_id FROM request ORDER BY 1")]
     assert arrived == [0, 1, 2, 4]
     assert caplog.text.count("is damaged") == 2
+    told = query("SELECT run_text(run_id), text FROM events WHERE kind = 'samples_dropped'")
+    assert [(run, text.partition(",")[0]) for run, text in sorted(told)] == [
+        (RUN, "samples of torn may be lost"),
+        (RUN, "samples of worker may be lost"),
+    ]
     assert len(list(tmp_path.glob("*.damaged"))) == 2
     assert not list(tmp_path.glob("*.journal"))
 
@@ -473,6 +536,49 @@ def test_a_damaged_segment_costs_itself(tmp_path, shipper, query, caplog):
     assert caplog.text.count("is damaged") == 2
     assert len(list(tmp_path.glob("*.damaged"))) == 2
     assert not list(tmp_path.glob("*.journal"))
+
+
+def test_a_damaged_beginning_costs_itself(tmp_path, shipper, query):
+    """A journal whose first segment lost its header is delivered from the second on, and told."""
+    process = Process(tmp_path, segment_bytes=1_000)
+    for begin in range(0, 100, 50):  # a segment each
+        process.samples(*(sample(n) for n in range(begin, begin + 50)))
+    process.write(End())
+    process.writer.close()
+    first = min(tmp_path.glob("*.journal"))
+    first.write_bytes(b"?" + first.read_bytes()[1:])
+    ship_all(shipper)
+    assert query("SELECT count(*) FROM request") == [(50,)]
+    assert query("SELECT run_text(run_id), kind FROM events") == [(RUN, "samples_dropped")]
+    assert list(tmp_path.glob("*.damaged")) == [first.with_suffix(".damaged")]
+
+
+def test_a_writer_may_take_a_segment_back(tmp_path, shipper, query):
+    """On a full disk a new segment may go before the one before it ends: nothing is lost."""
+    process = Process(tmp_path)
+    process.samples(sample(0))
+    (path,) = tmp_path.glob("*.journal")
+    new = Writer(tmp_path, msgspec.structs.replace(process.header, segment=1, base=10_000))
+    ship_all(shipper)
+    process.samples(sample(1))
+    new.close()
+    max(tmp_path.glob("*.journal")).unlink()
+    ship_all(shipper)
+    assert query("SELECT count(*) FROM request") == [(2,)]
+    assert path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"?" * 100], ids=["empty", "damaged"])
+def test_a_segment_without_a_header_stops_no_shipper(tmp_path, shipper, query, content):
+    """While its writer lives it is waited for; the other journals go on."""
+    process, other = Process(tmp_path), Process(tmp_path, "other")
+    process.samples(sample(0))
+    ship_all(shipper)
+    (path,) = tmp_path.glob(f"{process.header.journal}*")
+    path.write_bytes(content)
+    other.samples(sample(1))
+    shipper.round()
+    assert query("SELECT count(*) FROM request") == [(2,)]
 
 
 def test_what_is_no_journal_of_ours_is_left(tmp_path, shipper, query, caplog):
