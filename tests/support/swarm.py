@@ -143,13 +143,14 @@ def running_stack(
     workers: int = 2,
     more_targets: Mapping[str, int] | None = None,
     application: str = "api:create_app()",
+    captures: bool = False,
     **api_settings: str,
 ) -> Iterator[Stack]:
     """Run *application*, Locust master and *workers*, and Prometheus until the block ends.
 
     *database* is the connection string of a migrated runs database's owner; *api_settings* are
-    ``API_*`` variables, *more_targets* {job: port} for Prometheus to scrape too. All files, among
-    them a log per process, go to *directory*.
+    ``API_*`` variables, *more_targets* {job: port} for Prometheus to scrape too. With *captures*
+    Locust knows of Prometheus. All files, among them a log per process, go to *directory*.
     """
     with contextlib.ExitStack() as parts, _logs_in_failures(directory):
         metrics_port = free_port()
@@ -157,6 +158,10 @@ def running_stack(
             _running_api(directory, application, metrics_port, api_settings)
         )
         ports = {name: free_port() for name in ("web", "master", "metrics", "prometheus")}
+        if captures:
+            (directory / "home").mkdir()
+            url = f"http://127.0.0.1:{ports['prometheus']}"
+            (directory / "home/prometheus.url").write_text(url)
         parts.enter_context(_running_locust(directory, database, scenario, gunicorn.url, ports))
         for number in range(workers):
             parts.enter_context(_running_worker(directory, database, scenario, ports, number))
