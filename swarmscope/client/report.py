@@ -22,6 +22,7 @@ from swarmscope.runs import files
 
 logger = logging.getLogger(__name__)
 
+FAILED = 1  # exit status, where there is no graver one
 SPARE_SECONDS = 30.0  # beyond the drain: to start, to read, and for Prometheus's last scrapes
 
 

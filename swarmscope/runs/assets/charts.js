@@ -68,9 +68,23 @@ function logarithmicTicks(axis) {
   axis.ticks = ticks.filter(({ value }) => value >= axis.min * 0.999 && value <= axis.max * 1.001);
 }
 
+/** The 1, 2 or 5 of a decade that is next below (or above) *value*. */
+function round125(value, up) {
+  const decade = 10 ** Math.floor(Math.log10(value));
+  const steps = [1, 2, 5, 10].map((step) => step * decade);
+  return up ? steps.find((step) => step >= value) : steps.findLast((step) => step <= value);
+}
+
+/** Round ends for a logarithmic axis: no curve may run along its edge. */
+function ends({ logarithmic, extent }) {
+  if (!logarithmic) return {};
+  return { min: round125(extent[0] / 1.1), max: round125(extent[1] * 1.1, true) };
+}
+
 function axis(spec, position) {
   const format = spec.format ?? digits;
   return {
+    ...ends(spec),
     type: spec.logarithmic ? "logarithmic" : "linear",
     position,
     stacked: spec.stacked ?? false,
@@ -153,6 +167,13 @@ function plot(id, spec) {
   refresh(known);
 }
 
+/** The least and the largest of the values that a logarithmic axis can show. */
+function extent(series) {
+  const values = series.flatMap((one) => one.values).filter((value) => value > 0);
+  const [least, most] = [Math.min, Math.max].map((pick) => values.reduce((a, b) => pick(a, b), values[0]));
+  return values.length ? [least, most] : [1, 10];
+}
+
 function showEmpty(id, text) {
   const known = plots.get(`${id}-canvas`);
   known?.chart.destroy();
@@ -204,6 +225,7 @@ function create(id, spec) {
 function refresh(known) {
   const { chart, spec, hidden } = known;
   spec.left.logarithmic = known.logarithmic;
+  spec.left.extent = extent(spec.series.filter(({ label }) => !hidden.has(label)));
   chart.options.scales = scales(spec);
   chart.data.datasets = spec.series.map((series) => ({
     ...dataset(series, spec.left.stacked),

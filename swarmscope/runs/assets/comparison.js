@@ -84,8 +84,7 @@ function changeColumns(changes) {
   const scale = scaleOf(changes);
   const look = ({ verdict }) => MOODS[verdict] ?? "";
   return [
-    { name: "Endpoint", text: true, head: true, of: endpointName },
-    { name: "Figure", text: "short", of: ({ part, measure }) => (measure in MEASURES ? MEASURES[measure] : `${PARTS[part]} ${measure}`) },
+    { name: "Figure", head: true, text: "short", of: ({ part, measure }) => (measure in MEASURES ? MEASURES[measure] : `${PARTS[part]} ${measure}`) },
     { name: "A", of: (row) => figure(row, row.a) },
     { name: "B", of: (row) => figure(row, row.b) },
     { name: "Change", look, of: ({ change }) => signed(change) },
@@ -98,8 +97,22 @@ function changeColumns(changes) {
 function showChanges({ changes }, only) {
   const rows = only ? changes.filter(({ verdict }) => verdict in MOODS) : changes;
   const none = make("p", { class: "empty" }, "Nothing changed beyond noise.");
-  const content = () => scrolling("Changes", table(changeColumns(changes), rows, { kind: "endpoints" }));
-  byId("changes").replaceChildren(rows.length ? content() : none);
+  byId("changes").replaceChildren(rows.length ? scrolling("Changes", changesTable(changes, rows)) : none);
+}
+
+/** A group of rows for each endpoint, whose name stands once, beside them. */
+function changesTable(changes, rows) {
+  const columns = changeColumns(changes);
+  const content = table(columns, [], { kind: "endpoints" });
+  content.tHead.rows[0].prepend(make("th", { scope: "col", class: "text" }, "Endpoint"));
+  const groups = Map.groupBy(rows, ({ name, request_type }) => JSON.stringify([name, request_type]));
+  for (const group of groups.values()) {
+    const lines = group.map((row) => tableRow(columns, row));
+    const head = { scope: "rowgroup", rowspan: group.length, class: "text" };
+    lines[0].prepend(make("th", head, endpointName(group[0])));
+    content.append(make("tbody", { class: "group" }, ...lines));
+  }
+  return content;
 }
 
 function changeTile(changes, part, measure, name, color) {

@@ -28,7 +28,8 @@ function tile(name, value, unit, more, { color, mood = "" } = {}) {
 
 function latencyTile(name, latency, color) {
   const [value, unit] = milliseconds(latency?.p95_ms).split(" ");
-  const rest = latency && `p50 ${milliseconds(latency.p50_ms)} · p99 ${milliseconds(latency.p99_ms)}`;
+  const line = (figure) => make("span", {}, `${figure} ${milliseconds(latency[`${figure}_ms`])}`);
+  const rest = latency && make("span", {}, line("p50"), line("p99"));
   return tile(`${name} p95`, value, unit, rest, { color });
 }
 
@@ -62,7 +63,7 @@ function showTiles(document) {
   );
 }
 
-const noted = (mood, head, text) => make("li", { class: mood }, make("strong", {}, head), text);
+const noted = (mood, head, text) => make("li", { class: mood }, make("strong", {}, head), " ", text);
 
 /** What a reader must know before believing a figure: verdict, trust, what is missing. */
 function showNotes(document) {
@@ -75,7 +76,7 @@ function showNotes(document) {
     notes.push(noted("warn", "No figures.", "No request finished in this run."));
   }
   if (verdict) notes.push(noted("", "Verdict.", verdict.text));
-  if (trust && !trust.trusted) notes.push(noted("warn", "Do not trust this run.", trust.text));
+  if (trust && !trust.trusted) notes.push(noted("warn", "Trust.", trust.text));
   if (run.status !== "running" && !missing.complete) notes.push(noted("warn", "Incomplete.", unfinished(missing)));
   if (missing.dropped) notes.push(noted("warn", "Samples dropped.", `There was no room for ${count(missing.dropped)} samples.`));
   if (missing.implausible) {

@@ -139,7 +139,10 @@ function repaint() {
 function watchColours() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   matchMedia("print").addEventListener("change", repaint);
-  addEventListener("beforeprint", () => plots.forEach(fitToPaper));
+  addEventListener("beforeprint", () => {
+    point(null, null);
+    plots.forEach(fitToPaper);
+  });
   addEventListener("afterprint", () => plots.forEach(({ chart }) => chart.resize()));
 }
 

@@ -29,10 +29,7 @@ function serviceCurves(server, wanted) {
 
 const present = (series) => series.filter(({ values }) => values.some((value) => value != null));
 
-function spread(series) {
-  const values = series.flatMap((one) => one.values).filter((value) => value > 0);
-  return values.length ? values.reduce((a, b) => Math.max(a, b)) / values.reduce((a, b) => Math.min(a, b)) : 1;
-}
+const spread = (series) => extent(series)[1] / extent(series)[0];
 
 /** What all of a run's charts have in common. */
 function frame({ run, points, since_s, whole, events }) {

@@ -1,0 +1,385 @@
+"""A run's page in a real browser: a file from disk, without a network, with hostile texts in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.browser import chromium, needs_chromium, opened
+from support.databases import fresh_runs_database
+from support.rich_run import DESCRIPTION, ENDPOINT, ERROR, EVENT, store_rich_run
+from support.stored_runs import START
+
+from swarmscope.runs import assembly, comparison, page, queries, tables
+from swarmscope.runs.document import Document
+
+pytestmark = [pytest.mark.browser, needs_chromium]
+
+LATER = START + timedelta(hours=1)
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+LARGEST_BYTES = 6_000_000
+READABLE = 4.5  # contrast of text, WCAG 2.2, 1.4.3
+CURVES = """id => Chart.getChart(`${id}-canvas`).data.datasets.map(
+    d => [d.label, d.data.map(p => p.x), d.data.map(p => p.y)])"""
+
+
+COLOR = "Chart.getChart('both-ends-canvas').data.datasets[1].borderColor"
+WHITE = "rgb(255, 255, 255)"
+SPANS = """['both-ends', 'generator'].map(id => {
+    const {min, max} = Chart.getChart(`${id}-canvas`).scales.x;
+    return [min, max];
+})"""
+FOCUSED = "document.activeElement"
+
+
+class Frozen(NamedTuple):
+    """Two runs, their files on disk, and what was compared."""
+
+    document: Document
+    file: Path
+    comparison: comparison.Comparison
+    comparison_file: Path
+    again: str  # the first run's page, made once more
+
+
+@pytest.fixture(scope="module")
+def frozen(cluster, tmp_path_factory) -> Frozen:
+    """Freeze a run with all that a page can show, and its comparison with a slower one."""
+    directory = tmp_path_factory.mktemp("pages")
+    with (
+        fresh_runs_database(cluster) as database,
+        psycopg.connect(database, autocommit=True) as connection,
+    ):
+        store_rich_run(connection)
+        store_rich_run(connection, LATER, slower=1.5)
+        a, b, again = (assembly.assemble(connection, id) for id in (START, LATER, START))
+        runs = (queries.by_id(connection, id) for id in (START, LATER))
+        found = comparison.compare(connection, *runs)
+    files = directory / "run.html", directory / "comparison.html"
+    files[0].write_text(page.render(a, live=False))
+    files[1].write_text(page.render_comparison(a, b, found))
+    return Frozen(a, files[0], found, files[1], page.render(again, live=False))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start one browser for all of these tests."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def desk(browser, frozen) -> Iterator[Page]:
+    """Open the run's file once, for tests that leave it as it is."""
+    with opened(browser, viewport=DESK, offline=True) as page:
+        page.goto(frozen.file.as_uri())
+        yield page
+
+
+def test_the_same_run_makes_the_same_file(frozen):
+    """Whoever makes a report anew gets what there was, byte by byte, and it is no large one."""
+    assert frozen.file.read_text() == frozen.again
+    assert frozen.file.stat().st_size < LARGEST_BYTES
+    assert frozen.comparison_file.stat().st_size < LARGEST_BYTES
+
+
+def test_a_file_needs_no_network(browser, frozen):
+    """It asks for nothing but itself, and its policy would let nothing else happen."""
+    asked: list[str] = []
+    with opened(browser, offline=True) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(frozen.file.as_uri())
+        expect(page.locator("#tiles li")).to_have_count(8)
+        policy = page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content")
+
+    assert asked == [frozen.file.as_uri()]
+    assert "default-src 'none'" in policy
+    assert "connect-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_both_ends_are_drawn_with_the_documents_values(desk, frozen):
+    """Three percentiles of the client's latency and of the handlers', point for point."""
+    points = frozen.document.points
+    curves = {label: (x, y) for label, x, y in desk.evaluate(CURVES, "both-ends")}
+    for end, part in (("client", points.total), ("server", points.app)):
+        for percentile in ("p50", "p95", "p99"):
+            x, y = curves[f"{end} {percentile}"]
+            assert x == points.t_s
+            assert y == getattr(part, f"{percentile}_ms")
+            assert any(value is None for value in y), "a stall is a gap"
+    server = frozen.document.server
+    (traffic,) = [s for s in server.series if s.name == "p95_ms"]
+    assert curves["all traffic p95"] == (server.t_s, traffic.values)
+
+
+@pytest.mark.parametrize(
+    ("chart", "wanted"),
+    [
+        ("parts", {f"{part}": f"{part}.mean_ms" for part in ("app", "queue", "outside")}),
+        (
+            "rates",
+            {"requests/s": "requests_per_s", "failures/s": "failures_per_s", "users": "users"},
+        ),
+    ],
+)
+def test_other_curves_have_the_documents_values(desk, frozen, chart, wanted):
+    """Where the time goes is stacked from means; users stand beside requests/s."""
+    curves = {label: y for label, _, y in desk.evaluate(CURVES, chart)}
+    for label, path in wanted.items():
+        value: Any = frozen.document.points
+        for name in path.split("."):
+            value = getattr(value, name)
+        assert curves[label] == value
+
+
+def test_saturation_and_health_are_drawn(desk, frozen):
+    """The service's own series, and the generator's, on axes of their own."""
+    saturation = {label: y for label, _, y in desk.evaluate(CURVES, "saturation")}
+    health = {label: y for label, _, y in desk.evaluate(CURVES, "generator")}
+    series = {s.name: s.values for s in frozen.document.server.series}
+
+    assert saturation["CPU of the busiest worker"] == series["worker_cpu_max_ratio"]
+    assert saturation["in flight"] == series["in_flight_requests"]
+    assert saturation["backlog"] == series["backlog_connections"]
+    assert health["event-loop lag, worst worker"] == frozen.document.generator.loop_lag_ms
+    assert health["CPU of the busiest worker"] == frozen.document.generator.cpu_ratio
+
+
+def test_tiles_say_what_show_says(desk, frozen):
+    """The same digits as `swarmscope show`."""
+    totals = frozen.document.totals
+    values = desk.locator("#tiles li").evaluate_all(
+        "all => all.map(li => [li.querySelector('.name').innerText.trim(),"
+        " li.querySelector('.value').firstChild.textContent])"
+    )
+    assert dict(values) == {
+        "Users": "40",
+        "Requests/s": tables.rate(totals.requests_per_s),
+        "Client p95": tables.milliseconds(totals.total.p95_ms),
+        "Server p95": tables.milliseconds(totals.app.p95_ms),
+        "Queue p95": tables.milliseconds(totals.queue.p95_ms),
+        "Outside p95": tables.milliseconds(totals.outside.p95_ms),
+        "Failures": tables.percent(totals.fail_ratio),
+        "Objective": "missed",
+    }
+
+
+def test_the_notes_say_what_to_know_first(desk, frozen):
+    """That the objective was missed, whose time it was, and that the generator misled."""
+    notes = desk.locator("#notes li").all_inner_texts()
+
+    assert notes[0].startswith("Objective missed.")
+    assert "went to the queue in front of them" in notes[0]
+    assert notes[1:] == [f"Trust. {frozen.document.trust.text}"]
+
+
+def test_endpoints_can_be_sorted(desk, frozen):
+    """All of them together come first, in whatever order; the header says which."""
+    rows = desk.locator("#endpoints tbody tr")
+    names = [e.name for e in frozen.document.endpoints]
+    assert len(names) == 2
+    total, *cells = rows.nth(0).locator("th, td").all_inner_texts()
+    assert total == "All endpoints"
+    assert cells[0] == tables.count(frozen.document.totals.requests)
+
+    requests = desk.get_by_role("button", name="Requests", exact=True)
+    for _ in range(2):
+        requests.click()
+        header = desk.locator("#endpoints th[aria-sort]")
+        direction = header.get_attribute("aria-sort")
+        shown = [
+            int(text.replace(",", ""))
+            for text in rows.locator("td:nth-child(2)").all_inner_texts()[1:]
+        ]
+        assert shown == sorted(shown, reverse=direction == "descending")
+        assert requests.evaluate("button => button === document.activeElement")
+
+
+def test_nothing_of_a_run_is_more_than_text(desk, frozen):
+    """Names, errors, events and descriptions that are markup are shown as they are."""
+    assert desk.evaluate("window.hacked") is None
+    assert desk.locator("img, main svg[onload]").count() == 0
+    assert desk.locator("script").count() == 3  # data, library, page
+    assert desk.locator("h1").inner_text() == DESCRIPTION
+    assert ENDPOINT in desk.locator("#endpoints").inner_text()
+    assert ERROR in desk.locator("#errors .mono").text_content()
+    assert EVENT in desk.locator("#events").inner_text()
+    assert json.loads(desk.locator("#run-data").text_content())["run"]["description"] == DESCRIPTION
+
+
+def test_an_address_that_is_a_script_is_no_link(browser, frozen, tmp_path):
+    """Only the web may be linked to."""
+    hostile = frozen.file.read_text().replace(
+        "http://localhost:3000/d/swarm", "javascript:alert(1)//"
+    )
+    (tmp_path / "hostile.html").write_text(hostile)
+    with opened(browser, offline=True) as page:
+        page.goto((tmp_path / "hostile.html").as_uri())
+        expect(page.locator("#tiles li")).to_have_count(8)
+        assert page.locator("a[href*='javascript']").count() == 0
+        assert page.locator("a[href*='alert']").count() == 0
+
+
+CONTRASTS = """() => {
+    const style = getComputedStyle(document.documentElement);
+    const context = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const light = name => {
+        context.fillStyle = style.getPropertyValue(name);
+        context.fillRect(0, 0, 1, 1);
+        const linear = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3)
+            .map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    };
+    const pairs = ['--ink', '--soft', '--good', '--bad', '--warn', '--focus']
+        .flatMap(text => ['--card', '--page'].map(ground => [text, ground]));
+    for (const mood of ['good', 'bad', 'warn']) pairs.push(['--ink', `--${mood}-tint`]);
+    return pairs.map(([text, ground]) => {
+        const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
+        return [text, ground, (a + 0.05) / (b + 0.05)];
+    });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_both_schemes(browser, frozen, scheme):
+    """The page follows the system, charts and all; every text has contrast enough."""
+    with opened(browser, color_scheme=scheme, offline=True) as page:
+        page.goto(frozen.file.as_uri())
+        contrasts = page.evaluate(CONTRASTS)
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        before = page.evaluate(COLOR)
+        page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
+        page.wait_for_function(f"before => {COLOR} !== before", arg=before)
+
+    assert [pair for pair in contrasts if pair[2] < READABLE] == []
+    is_dark = sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 64
+    assert is_dark == (scheme == "dark")
+
+
+@pytest.mark.parametrize("file", ["file", "comparison_file"])
+def test_a_phone_needs_no_scrolling_sideways(browser, frozen, file):
+    """At 390 px the page is as wide as the screen; wide tables scroll inside themselves."""
+    with opened(browser, viewport=PHONE, offline=True) as page:
+        page.goto(getattr(frozen, file).as_uri())
+        expect(page.locator("#tiles li").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        narrow = page.locator(".plot:visible").evaluate_all("all => all.map(e => e.offsetWidth)")
+        assert all(280 < width <= PHONE["width"] for width in narrow)
+
+
+def test_all_of_it_can_be_had_from_the_keyboard(browser, frozen):
+    """Tab goes from the top down; arrows read a chart, + zooms in, Escape out; Space hides."""
+    points = frozen.document.points
+    with opened(browser, viewport=DESK, offline=True) as page:
+        page.goto(frozen.file.as_uri())
+        page.keyboard.press("Tab")
+        expect(page.get_by_text("Skip to the figures")).to_be_focused()
+        page.keyboard.press("Enter")
+        order = []
+        for _ in range(3):
+            page.keyboard.press("Tab")
+            order.append(page.evaluate(f"{FOCUSED}.getAttribute('role') || {FOCUSED}.innerText"))
+        assert order == ["Logarithmic", "slider", "client p50"]
+
+        chart = page.get_by_role("slider", name="How long did requests take, at both ends?")
+        chart.focus()
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowLeft")
+        said = chart.get_attribute("aria-valuetext")
+        assert f"client p95 {tables.milliseconds(points.total.p95_ms[-2])} ms" in said
+        assert f"server p95 {tables.milliseconds(points.app.p95_ms[-2])} ms" in said
+        assert chart.get_attribute("aria-valuenow") == str(round(points.t_s[-2]))
+        page.keyboard.press("Home")
+        assert "rich.py started" in chart.get_attribute("aria-valuetext")
+
+        page.keyboard.press("+")
+        ranges = (
+            "['both-ends', 'parts', 'rates'].map(id => Chart.getChart(`${id}-canvas`).scales.x.max)"
+        )
+        whole = page.evaluate("Chart.getChart('both-ends-canvas').data.datasets[0].data.at(-1).x")
+        zoomed = page.evaluate(ranges)
+        assert len(set(zoomed)) == 1
+        assert zoomed[0] < whole
+        page.keyboard.press("Escape")
+        assert min(page.evaluate(ranges)) >= whole
+
+        page.locator("#both-ends .legend button").first.focus()
+        page.keyboard.press("Space")
+        expect(page.locator("#both-ends .legend button").first).to_have_attribute(
+            "aria-pressed", "false"
+        )
+        expect(page.locator("#both-ends .legend button").first).to_be_focused()
+        assert not page.evaluate("Chart.getChart('both-ends-canvas').isDatasetVisible(0)")
+
+
+def test_a_chart_is_a_table_too(desk, frozen):
+    """Whoever cannot see the curves gets their figures."""
+    card = desk.locator("#both-ends")
+    card.get_by_text("Figures as a table").click()
+    points = frozen.document.points
+    head = card.locator("thead th").all_inner_texts()
+    row = card.locator("tbody tr").nth(5).locator("th, td").all_inner_texts()
+    assert row[head.index("client p95")] == f"{tables.milliseconds(points.total.p95_ms[5])} ms"
+    assert card.locator("tbody tr").count() == len(
+        set(points.t_s) | set(frozen.document.server.t_s)
+    )
+    card.get_by_text("Figures as a table").click()
+
+
+def test_a_drag_zooms_all_charts(browser, frozen):
+    """From press to release; a button brings back all of it."""
+    with opened(browser, viewport=DESK, offline=True) as page:
+        page.goto(frozen.file.as_uri())
+        surface = page.locator("#both-ends .plot")
+        surface.scroll_into_view_if_needed()
+        box = surface.bounding_box()
+        page.mouse.move(box["x"] + 300, box["y"] + 100)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 600, box["y"] + 120, steps=4)
+        page.mouse.up()
+        (since, until), other = page.evaluate(SPANS)
+        assert other == [since, until]
+        assert 0 < since < until < 90
+        page.get_by_role("button", name="Show all of it").click()
+        assert page.evaluate(SPANS)[0][0] == 0
+        expect(page.locator("#unzoom")).to_be_hidden()
+
+
+def test_paper_is_white(browser, frozen):
+    """Printed from a dark screen, colours are those of a light one; nothing is to be clicked."""
+    with opened(browser, viewport=DESK, color_scheme="dark", offline=True) as page:
+        page.goto(frozen.file.as_uri())
+        dark = page.evaluate(COLOR)
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == WHITE
+        page.wait_for_function(f"dark => {COLOR} !== dark", arg=dark)
+        assert page.get_by_role("button", name="Print").count() == 0
+
+
+def test_two_runs_are_overlaid_from_their_starts(browser, frozen):
+    """A dashed, B solid, on the seconds since each one's start; the table says what changed."""
+    with opened(browser, viewport=DESK, offline=True) as page:
+        page.goto(frozen.comparison_file.as_uri())
+        curves = {label: (x, y) for label, x, y in page.evaluate(CURVES, "client")}
+        assert curves["A p95"][1] == frozen.document.points.total.p95_ms
+        assert curves["B p95"][0] == curves["A p95"][0]
+        rows = page.locator("#changes tbody tr")
+        expect(rows).to_have_count(len(frozen.comparison.changes))
+        worse = [c for c in frozen.comparison.changes if c.verdict in ("worse", "better")]
+        assert worse
+        page.get_by_role("button", name="Only what changed").click()
+        expect(rows).to_have_count(len(worse))
+        assert (
+            f"{len([c for c in worse if c.verdict == 'worse'])} of"
+            in page.locator("#notes").inner_text()
+        )
+        assert page.evaluate("window.hacked") is None

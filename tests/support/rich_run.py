@@ -1,0 +1,109 @@
+"""A stored run in which everything happens that a page can show, hostile texts included."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Json
+
+from support.stored_runs import START, Sample, store_run
+from swarmscope.runs import captures
+from swarmscope.runs.prometheus import Capture
+
+SECONDS = 90
+RAMP_S = 30.4
+STALL_S = range(60, 63)  # nothing finishes
+SCRIPT = "<script>window.hacked = 1</script>"
+ENDPOINT = f"/orders/</script>{SCRIPT}<img src=x onerror=window.hacked=2>"
+ERROR = f"ConnectionError('&lt;\u2028\x1b[31m</script>{SCRIPT}')"
+DESCRIPTION = f'{{{{script}}}} "><svg onload=window.hacked=3> {SCRIPT}'
+EVENT = f"<b>stage</b> 2 of 3 --> {SCRIPT} <!--"
+
+
+def store_rich_run(connection: psycopg.Connection[Any], start=START, slower: float = 1.0) -> None:
+    """Store a run of 90 s whose queue grows with its users, *slower* times as slow."""
+    store_run(connection, list(_samples(slower)), start, RAMP_S, SECONDS, testplan="plans/rich.py")
+    connection.execute(
+        "UPDATE request SET exception = %s WHERE success = 0 AND run_id = %s", [ERROR, start]
+    )
+    connection.execute(
+        "UPDATE testrun SET description = %s, host = 'http://127.0.0.1:5000', scenario = 'Visitor',"
+        " username = '<i>me</i>', target_users = 40, peak_users = 40, arguments = '--users 40',"
+        " grafana_url = 'http://localhost:3000/d/swarm', versions = %s WHERE id = %s",
+        [DESCRIPTION, Json({"locust": "2.47.0", "python": "3.11"}), start],
+    )
+    for second in range(SECONDS):
+        users = min(40, 1 + round(40 * second / RAMP_S))
+        connection.execute(
+            "INSERT INTO user_count (testplan, user_count, time, run_id) VALUES (%s, %s, %s, %s)",
+            ["plans/rich.py", users, start + timedelta(seconds=second), start],
+        )
+    _store_events(connection, start)
+    _store_health(connection, start)
+    _store_capture(connection, start)
+
+
+def _samples(slower: float) -> list[Sample]:
+    samples = []
+    for number in range(SECONDS * 20):
+        at_s = number / 20
+        if int(at_s) in STALL_S:
+            continue
+        wave = 1 + 0.5 * math.sin(number / 7)
+        queue = slower * wave * (2 if at_s < 40 else 900)
+        app, outside = slower * (8 + number % 11), 1 + number % 3
+        name, method = (ENDPOINT, "POST") if number % 5 == 0 else ("/tests", "GET")
+        parts = {"queue": queue, "app": app, "outside": outside}
+        total = queue + app + outside
+        samples.append(Sample(at_s, total, name, method, number % 400 == 0, parts=parts))
+    return samples
+
+
+def _store_events(connection: psycopg.Connection[Any], start) -> None:
+    happened = [(0, "started", "rich.py started"), (RAMP_S, "ramp_complete", "40 users are there")]
+    happened += [(50, "stage", EVENT), (SECONDS, "stopped", "rich.py stopped")]
+    for at_s, kind, text in happened:
+        connection.execute(
+            "INSERT INTO events (time, text, run_id, kind) VALUES (%s, %s, %s, %s)",
+            [start + timedelta(seconds=at_s), text, start, kind],
+        )
+    connection.execute(
+        "INSERT INTO events (time, text, run_id, kind, details) VALUES (%s, %s, %s, 'trust', %s)",
+        [
+            start + timedelta(seconds=SECONDS),
+            "Do not trust this run's latencies: requests came in bursts.",
+            start,
+            Json({"saturated": False, "bursty": True, "dispersion": 12.5}),
+        ],
+    )
+
+
+def _store_health(connection: psycopg.Connection[Any], start) -> None:
+    for second in range(0, SECONDS, 3):
+        connection.execute(
+            "INSERT INTO generator_health VALUES (%s, %s, %s, %s, %s)",
+            [start, start + timedelta(seconds=second), 0.3 + second / 300, second / 1e4, 12.5],
+        )
+
+
+def _store_capture(connection: psycopg.Connection[Any], start) -> None:
+    axis = range(0, SECONDS, 2)
+    captures.store(
+        connection,
+        start,
+        Capture(
+            start,
+            2.0,
+            {
+                ("api", "worker_cpu_max_ratio"): [min(1.0, at / 60) for at in axis],
+                ("api", "worker_cpu_mean_ratio"): [min(0.8, at / 80) for at in axis],
+                ("api", "in_flight_requests"): [float(at % 7) for at in axis],
+                ("api", "backlog_connections"): [None if at < 10 else float(at) for at in axis],
+                ("api", "p95_ms"): [20.0 for at in axis],
+                ("api", "requests_per_s"): [19.5 for at in axis],
+            },
+        ),
+    )
