@@ -39,6 +39,7 @@ def register() -> None:
     """Add our options, and take the place of locust-plugins' Timescale listener."""
     events.init_command_line_parser.add_listener(options.add_arguments)
     events.init_command_line_parser.add_listener(generator.add_arguments)
+    events.init_command_line_parser.add_listener(report.add_arguments)
     events.init.remove_listener(locust_plugins.on_locust_init)
     # before others' listeners: one that waits would let samples pass unseen
     events.init._handlers.insert(0, on_init)
@@ -54,6 +55,7 @@ def on_init(environment: Environment, **_: object) -> None:
         return
     if isinstance(environment.runner, MasterRunner):
         strangers.send_away(environment)
+    report.refuse_without_runs(parsed)
     if parsed.timescale:
         attach(environment, options.freeze(parsed, os.environ))
     else:
@@ -86,6 +88,7 @@ def _lead(
 ) -> None:
     leader = Leader(environment, frozen, listener)
     workers = _Workers()
+    reporting = report.Reporting(environment, frozen)
     if not environment.stop_timeout:  # requests in flight at a stop are to be recorded
         environment.stop_timeout = STOP_TIMEOUT_SECONDS
     if environment.web_ui:
@@ -103,6 +106,8 @@ def _lead(
         leader.quit(exit_code)
         listener.close()
         shipping.wait(workers.journals, shows=True)
+        if not reporting.finish():
+            raise SystemExit(exit_code or report.FAILED)  # of Locust's own end, little is left
 
     environment.events.quit.add_listener(on_quit)
     keeper = generator.watch(environment, leader.info, backlogs, listener.batches)
