@@ -89,6 +89,7 @@ def prometheus(program: Path, settings: Settings, home: Home) -> Service:
     ]
     (directory / "targets/swarmscope.json").write_text(json.dumps(targets, indent=2) + "\n")
     port = settings.ports["PROMETHEUS_PORT"]
+    (home / "prometheus.url").write_text(settings.url("PROMETHEUS_PORT") + "\n")
     return Service(
         name="prometheus",
         command=(

@@ -39,6 +39,8 @@ TALK = {  # (who, to whom, port): all that is allowed
     ("locust-worker", "locust", "workers"),
     ("prometheus", "locust", "metrics"),
     ("grafana", "prometheus", "http"),
+    ("locust", "prometheus", "http"),
+    ("locust-worker", "prometheus", "http"),
     ("grafana", "timescale", "postgres"),
     ("locust", "timescale", "postgres"),
     ("locust-worker", "timescale", "postgres"),

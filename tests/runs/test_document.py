@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs import assembly, captures, document, queries
+from swarmscope.runs import assembly, captures, document, prometheus, queries
 from swarmscope.runs.document import MOST_POINTS, Latency
 from swarmscope.runs.prometheus import Capture
 from swarmscope.stack.postgres import Cluster
@@ -219,3 +223,28 @@ def test_runs_that_want_their_series(connection, run):
     captures.store(connection, over, Capture(over, 2.0, {}))
     assert captures.wanting(connection) == []
     assert assembly.assemble(connection, over).server is None
+
+
+def test_the_example_in_the_docs_runs(connection, run, root):
+    """Its Python reads what `show --json` prints."""
+    text = (root / "docs/run-document.md").read_text()
+    program = re.search(r"```python\n(.*?)```", text, re.S)[1]
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=document.encode(assembly.assemble(connection, run)),
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stdout == b"GET /missing: 26 ms\n"
+
+
+def test_the_docs_name_every_field(connection, run, root):
+    """The table has a row for each field of the document, and the text each series."""
+    text = (root / "docs/run-document.md").read_text()
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.M)
+
+    named = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    assert named | {"version"} == set(msgspec.to_builtins(assembly.assemble(connection, run)))
+    assert all(f"`{name}`" in text for name in prometheus.NAMES)
