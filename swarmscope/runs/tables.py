@@ -60,7 +60,8 @@ def state(run: Run) -> str:
     return run.status if run.complete or run.status == "running" else f"{run.status}, incomplete"
 
 
-def _table(texts: Sequence[str], numbers: Sequence[str], after: Sequence[str] = ()) -> Table:
+def bare_table(texts: Sequence[str], numbers: Sequence[str], after: Sequence[str] = ()) -> Table:
+    """Return an empty table without lines: texts to the left, numbers to the right."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in texts:
         table.add_column(heading, overflow="fold", min_width=8)
@@ -75,7 +76,9 @@ def runs_table(runs: Iterable[Run], width: int) -> Table:
     """Return a row per run; ids are cut to the second, which `show` understands, when narrow."""
     narrow = width < NARROW
     wide_only = () if narrow else ("time", "requests")
-    table = _table(("run", "plan"), ("users", *wide_only, "req/s", "p95 ms", "failed"), ("state",))
+    table = bare_table(
+        ("run", "plan"), ("users", *wide_only, "req/s", "p95 ms", "failed"), ("state",)
+    )
     for column in table.columns[:2]:
         column.no_wrap, column.overflow = True, "ellipsis"
     table.columns[1].max_width = width // 4
@@ -106,7 +109,7 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
     narrow = width < NARROW
     wide_only = () if narrow else ("p90",)
     numbers = ("requests", "failed", "req/s", "mean", "p50", *wide_only, "p95", "p99", "max")
-    table = _table(("endpoint, ms",), numbers)
+    table = bare_table(("endpoint, ms",), numbers)
     order = {part: number for number, part in enumerate(PARTS)}
     for row in sorted(summaries, key=lambda s: (s.name, s.request_type, order[s.part])):
         failed, per_s = percent(row.fail_ratio), rate(row.requests_per_s)

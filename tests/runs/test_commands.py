@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
+from support.command import swarmscope
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.cli import main
 from swarmscope.runs import queries
 from swarmscope.runs.migrations import NEWEST
 from swarmscope.runs.roles import DATABASE, OWNER, READER
 
 HOSTILE = "\x1b[31m/red\x1b[0m\r\n[bold]:bomb: \u202etxt.\x07" + "x" * 60
-
-
-def swarmscope(
-    *arguments: str, cwd: Path | None = None, columns: int = 80, **environment: str
-) -> Result:
-    """Run the command in this process; of our own environment it sees nothing that matters."""
-    unset = dict.fromkeys(name for name in os.environ if name.startswith(("PG", "SWARMSCOPE")))
-    environment |= {"COLUMNS": str(columns)}
-    with contextlib.chdir(cwd or "/"):
-        return CliRunner().invoke(main, arguments, env=unset | environment)
 
 
 def answer(*arguments: str, **settings: Any) -> str:

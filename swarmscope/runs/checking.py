@@ -1,0 +1,179 @@
+"""The verb ``check``: a run that is over, held to thresholds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import psycopg
+from rich.console import Console
+
+from swarmscope.runs import database, files, migrations, outcomes, queries, thresholds
+from swarmscope.runs.commands import database_option, json_option
+from swarmscope.runs.queries import Run
+from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
+
+Connection = psycopg.Connection[Any]
+
+POLL_S = 0.5
+
+
+class Unknown(click.ClickException):
+    """There is no such run."""
+
+    exit_code = 2
+
+
+class CannotTell(click.ClickException):
+    """The database did not say what was asked."""
+
+    exit_code = CANNOT_TELL
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `check --json` prints."""
+
+    run: str
+    complete: bool
+    status: int
+    outcomes: list[Outcome]
+
+
+def _parsed(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
+    metric = str(parameter.name).replace("_", "-")
+    try:
+        return [thresholds.parse(metric, text) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for each metric, in their order."""
+    for name, metric in reversed(thresholds.METRICS.items()):
+        words = f"{metric.label}: {'least' if metric.at_least else 'most'} that it may be."
+        unit = metric.unit.upper() or "NUMBER"
+        option = click.option(
+            f"--{name}", multiple=True, metavar=unit, callback=_parsed, help=words
+        )
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("run", default="latest")
+@_threshold_options
+@click.option("--whole", is_flag=True, help="Judge the whole run, its ramp included.")
+@click.option(
+    "--wait",
+    default=0.0,
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="Wait so long for the run to be complete.",
+)
+@click.option(
+    "--junit",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the outcomes as JUnit's XML.",
+)
+@json_option
+@database_option
+def check(
+    run: str,
+    whole: bool,
+    wait: float,
+    junit: Path | None,
+    as_json: bool,
+    database: str | None,
+    **given: list[Threshold],
+) -> None:
+    """Hold a run to thresholds: RUN is latest, latest~1, an id, or an id's beginning.
+
+    Each threshold may come several times, and as "GET /tests=300" for one endpoint. Exit status: 3
+    when one is not held, 4 when one could not be judged, 2 when there is no such run. Where
+    GITHUB_STEP_SUMMARY names a file, the table is added to it.
+    """
+    wanted = [threshold for group in given.values() for threshold in group]
+    if not wanted:
+        raise click.UsageError("give a threshold, such as --p95 450")
+    try:
+        if junit:
+            files.check(junit)
+        answer = _judged(database, run, wanted, whole, wait)
+        outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
+    except files.Unwritable as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(answer)))
+    else:
+        _print(answer.outcomes)
+    click.get_current_context().exit(answer.status)
+
+
+def _print(found: list[Outcome]) -> None:
+    console = Console(highlight=False)
+    console.print(outcomes.outcomes_table(found))
+    for reason in outcomes.reasons(found):
+        console.print(reason, markup=False)
+
+
+def _judged(
+    where: str | None, wanted: str, asked: list[Threshold], whole: bool, wait_s: float
+) -> Answer:
+    """Judge the run as soon as it is complete, or as it is when the time is over."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            run, found = _judge(where, wanted, asked, whole)
+            wanted = run.run  # so that `latest` stays the same run
+        except (Unknown, CannotTell):
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            if run.complete or time.monotonic() >= deadline:
+                return Answer(run.run, run.complete, thresholds.exit_status(found), found)
+        time.sleep(POLL_S)
+
+
+def _judge(
+    where: str | None, wanted: str, asked: list[Threshold], whole: bool
+) -> tuple[Run, list[Outcome]]:
+    with reading_or_telling(where) as connection:
+        run = queries.find(connection, wanted)
+        rows = queries.summary(connection, run.run_id, whole)
+        verdict = queries.verdict(connection, run.run_id)
+    capacity = verdict.details.get("users") if verdict else None
+    found = thresholds.judge(asked, rows, whole, capacity)
+    return run, found if run.complete else thresholds.unjudged(found, incomplete(run))
+
+
+@contextmanager
+def reading_or_telling(where: str | None) -> Iterator[Connection]:
+    """Connect for a verb with a verdict: its own exit statuses tell why there is none."""
+    try:
+        with database.connect_to_read(where) as connection:
+            yield connection
+    except queries.NoSuchRun as error:
+        raise Unknown(str(error)) from error
+    except (database.Unreachable, migrations.NewerSchema) as error:
+        raise CannotTell(str(error)) from error
+    except psycopg.Error as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CannotTell(f"the runs database refused: {reason}") from error
+
+
+def incomplete(run: Run) -> str:
+    """Return in words why a run is not complete."""
+    if run.status == "running":
+        return "the run is not over"
+    lost = f", {run.lost_workers} lost" if run.lost_workers else ""
+    waiting = f"{run.unfinished_workers} of {run.workers} workers are not delivered"
+    return f"the run is not complete: {waiting}{lost}"

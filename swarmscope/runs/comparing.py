@@ -1,0 +1,185 @@
+"""The verb ``compare``: what changed from one run to another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from swarmscope.runs import assembly, comparison, files, page, queries
+from swarmscope.runs.checking import CannotTell, incomplete, reading_or_telling
+from swarmscope.runs.commands import database_option, json_option, print_json
+from swarmscope.runs.comparison import FAIL_RATIO, RATE, Change, Comparison
+from swarmscope.runs.document import Document
+from swarmscope.runs.queries import Run
+from swarmscope.runs.tables import bare_table, harmless, milliseconds, percent
+from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
+
+STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
+WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "too few"}
+PARTS = {"total": "client", "app": "server", "queue": "queue"}
+LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
+
+
+def _most(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    if not (match := re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)%", text.strip())):
+        raise click.BadParameter(f"{text!r} is no percentage such as 10%")
+    return float(match[1]) / 100
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b", default="latest")
+@click.option("--whole", is_flag=True, help="Compare the whole runs, their ramps included.")
+@click.option(
+    "--max-regression",
+    metavar="PERCENT",
+    callback=_most,
+    help="Exit with status 3 when something became worse by more, and it is no noise.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page with both runs, one file, on the time since each one's start.",
+)
+@json_option
+@database_option
+def compare(
+    a: str,
+    b: str,
+    whole: bool,
+    max_regression: float | None,
+    output: Path | None,
+    as_json: bool,
+    database: str | None,
+) -> None:
+    """Say what changed from run A to run B: latest, latest~1, an id, or an id's beginning.
+
+    Each change has an interval; all of them hold together with 95 % confidence, for what varies
+    within a run. Exit status: 3 for a regression, 4 when the runs cannot be compared, 2 when
+    there is no such run.
+    """
+    try:
+        if output:
+            files.check(output)
+        with reading_or_telling(database) as connection:
+            one, two = (_complete(queries.find(connection, name), name) for name in (a, b))
+            documents = [assembly.assemble(connection, run.run_id, whole) for run in (one, two)]
+            found = comparison.compare(connection, one, two, whole)
+        answer = _answer(found, documents, max_regression)
+        if output:
+            files.write(output, page.render_comparison(documents[0], documents[1], answer))
+    except files.Unwritable as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+    click.get_current_context().exit(answer.status)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `compare --json` prints; *regressions* is None where none were looked for."""
+
+    a: Run
+    b: Run
+    whole: bool
+    warnings: list[str]
+    changes: list[Change]
+    max_regression: float | None
+    regressions: list[Change] | None
+    status: int
+
+
+def _complete(run: Run, name: str) -> Run:
+    if not run.complete:
+        raise CannotTell(f"{harmless(name).plain}: {incomplete(run)}")
+    return run
+
+
+def _answer(found: Comparison, documents: list[Document], most: float | None) -> Answer:
+    pairs = zip("AB", documents, strict=True)
+    doubts = [f"{label}: {d.trust.text}" for label, d in pairs if d.trust and not d.trust.trusted]
+    regressions = None if most is None else found.regressions(most)
+    status = CHECK_FAILED if regressions else 0
+    if most is not None and not regressions and not found.judged:
+        status = CANNOT_TELL
+    warnings = [*found.warnings, *doubts]
+    return Answer(found.a, found.b, found.whole, warnings, found.changes, most, regressions, status)
+
+
+def _print(answer: Answer) -> None:
+    console = Console(highlight=False)
+    console.print(f"A: {answer.a.run}\nB: {answer.b.run}", markup=False)
+    for warning in answer.warnings:
+        console.print(Text.assemble(("Warning: ", "bold yellow"), harmless(warning)))
+    console.print("", changes_table(answer.changes), "")
+    for line in _conclusion(answer):
+        console.print(line, markup=False)
+
+
+def _conclusion(answer: Answer) -> Iterator[str]:
+    yield "Of the whole runs." if answer.whole else "Since the ramp of each was complete."
+    yield "All intervals hold together with 95 % confidence, for what varies within a run."
+    if answer.max_regression is None:
+        return
+    most = f"{answer.max_regression * 100:g} %"
+    if answer.status == CANNOT_TELL:
+        yield f"Whether anything became worse by more than {most} cannot be told."
+    elif answer.regressions:
+        yield f"Worse by more than {most}: {'; '.join(map(_named, answer.regressions))}."
+    else:
+        yield f"Nothing became worse by more than {most} for sure."
+
+
+def _named(change: Change) -> str:
+    label, *_ = _figures(change)
+    return f"{label} of {_endpoint(change).plain}"
+
+
+def changes_table(changes: Iterable[Change]) -> Table:
+    """Return a row for each figure of each endpoint, all endpoints together first."""
+    rows = bare_table(("endpoint",), ("", "A", "B", "change", "from", "to"), ("",))
+    before = None
+    for change in changes:
+        key = (change.name, change.request_type)
+        rows.add_row(_endpoint(change) if key != before else "", *_figures(change), _word(change))
+        before = key
+    return rows
+
+
+def _endpoint(change: Change) -> Text:
+    name = f"{change.request_type} {change.name}".strip()
+    return harmless(name) if name else Text("all endpoints", style="bold")
+
+
+def _word(change: Change) -> Text:
+    return Text(WORDS[change.verdict], style=STYLES[change.verdict])
+
+
+def _figures(change: Change) -> tuple[str, ...]:
+    """Return label, both values, the change and its interval."""
+    share = change.measure == FAIL_RATIO
+    show = percent if share else milliseconds
+    unit = " pp" if share else "%"
+    label = LABELS.get(change.measure) or f"{PARTS[change.part]} {change.measure}"
+    ends = (change.change, change.low, change.high)
+    return (label, show(change.a), show(change.b), *(_signed(end, unit) for end in ends))
+
+
+def _signed(share: float | None, unit: str) -> str:
+    if share is None:
+        return "?"
+    digits = 2 if unit != "%" else 0 if abs(share) >= 1 else 1
+    return f"{share * 100:+,.{digits}f}{unit}"

@@ -1,0 +1,126 @@
+"""Outcomes of checks, for people (a table), for CI systems (JUnit's XML) and for GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.table import Table
+from rich.text import Text
+
+from swarmscope.runs import files
+from swarmscope.runs.tables import bare_table, harmless, milliseconds, percent
+from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outcome
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+WORDS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "not judged"}
+STYLES = {PASSED: "green", FAILED: "bold red", NOT_JUDGED: "yellow"}
+HEADINGS = ("check", "limit", "value", "requests", "of", "result")
+
+
+def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return a row per threshold."""
+    rows = bare_table(HEADINGS[:1], HEADINGS[1:4], HEADINGS[4:])
+    for outcome in outcomes:
+        *cells, result = _cells(outcome)
+        rows.add_row(*map(harmless, cells), Text(result, style=STYLES[outcome.verdict]))
+    return rows
+
+
+def reasons(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return why some were not judged, each reason once and fit to be printed."""
+    given = (harmless(f"Not judged: {o.reason}.").plain for o in outcomes if o.reason)
+    return list(dict.fromkeys(given))
+
+
+def _cells(outcome: Outcome) -> tuple[str, ...]:
+    requests = "" if outcome.requests is None else f"{outcome.requests:,}"
+    limit, value = _limit(outcome), _figure(outcome, outcome.value)
+    return (_name(outcome), limit, value, requests, outcome.scope, WORDS[outcome.verdict])
+
+
+def _name(outcome: Outcome) -> str:
+    label, endpoint = METRICS[outcome.threshold.metric].label, outcome.threshold.endpoint
+    return f"{label} of {endpoint}" if endpoint else label
+
+
+def _limit(outcome: Outcome) -> str:
+    sign = "≥" if METRICS[outcome.threshold.metric].at_least else "≤"
+    return f"{sign} {_figure(outcome, outcome.threshold.limit, exact=True)}"
+
+
+def _figure(outcome: Outcome, value: float | None, exact: bool = False) -> str:
+    unit = METRICS[outcome.threshold.metric].unit
+    if value is None:
+        return "–"
+    if unit == "share":
+        return f"{value * 100:g}%" if exact else percent(value)
+    number = f"{value:,.10g}" if exact or unit == "users" else milliseconds(value)
+    return f"{number} {unit}".strip()
+
+
+def junit(outcomes: Sequence[Outcome], run: str) -> str:
+    """Return JUnit's XML: a test case per threshold, ``error`` where it could not be judged."""
+    counts = {
+        "tests": str(len(outcomes)),
+        "failures": str(sum(outcome.verdict == FAILED for outcome in outcomes)),
+        "errors": str(sum(outcome.verdict == NOT_JUDGED for outcome in outcomes)),
+    }
+    suites = ElementTree.Element("testsuites", counts)
+    name = harmless(f"swarmscope {run}".strip()).plain
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": name, "skipped": "0"} | counts)
+    for outcome in outcomes:
+        _case(suite, outcome)
+    ElementTree.indent(suites)
+    content: bytes = ElementTree.tostring(suites, "utf-8", xml_declaration=True)
+    return content.decode() + "\n"
+
+
+def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
+    name, limit, value, _, scope, _ = (harmless(cell).plain for cell in _cells(outcome))
+    title = {"classname": "swarmscope.checks", "name": f"{name} {limit} ({scope})"}
+    case = ElementTree.SubElement(suite, "testcase", title)
+    if outcome.verdict == FAILED:
+        message = {"message": f"{name} is {value}, the limit is {limit}", "type": "threshold"}
+        ElementTree.SubElement(case, "failure", message)
+    elif outcome.verdict == NOT_JUDGED:
+        message = {"message": harmless(outcome.reason).plain, "type": "not judged"}
+        ElementTree.SubElement(case, "error", message)
+
+
+def markdown(outcomes: Sequence[Outcome], run: str) -> str:
+    """Return a heading and a table in GitHub's Markdown."""
+    rows = [HEADINGS, ("---", *["---:"] * 3, "---", "---")]
+    cells = [tuple(map(_literal, _cells(outcome))) for outcome in outcomes]
+    lines = [f"| {' | '.join(row)} |" for row in [*rows, *cells]]
+    notes = "".join(f"\n{_literal(reason)}\n" for reason in reasons(outcomes))
+    heading = f"### Checks of the run {_literal(run)}" if run else "### Checks"
+    return "\n".join([heading, "", *lines, notes])
+
+
+def _literal(text: str) -> str:
+    """Return *text* so that Markdown sees nothing but characters in it.
+
+    A character reference never counts as markup (CommonMark 0.31, 6.2 note after example 41).
+    """
+    plain = harmless(text).plain
+    return "".join(c if c.isalnum() or c in " ,/" else f"&#{ord(c)};" for c in plain)
+
+
+def publish(
+    outcomes: Sequence[Outcome], run: str, junit_file: Path | None, environ: Mapping[str, str]
+) -> None:
+    """Write what was asked for: *junit_file*, and a summary where GitHub names a file for it.
+
+    Raises `files.Unwritable`.
+    """
+    if junit_file:
+        files.write(junit_file, junit(outcomes, run))
+    if summary := environ.get(SUMMARY_VARIABLE):
+        try:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(markdown(outcomes, run))
+        except OSError as error:
+            reason = f"{SUMMARY_VARIABLE} ({summary}) cannot be written: {error.strerror}"
+            raise files.Unwritable(reason) from error

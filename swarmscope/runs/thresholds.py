@@ -1,0 +1,175 @@
+"""What a run may be held to: thresholds, and what comes of judging a run by them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from swarmscope.runs.queries import Summary
+
+PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
+CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as locust-plugins' checks have it
+MOST_NAMED = 5  # endpoints, in an explanation
+
+WHOLE_RUN = "whole run"
+SINCE_RAMP = "since ramp"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that a threshold can be about, and where it stands in a run's summary."""
+
+    label: str
+    unit: str
+    part: str = "total"
+    figure: str = ""
+    at_least: bool = False  # else the limit is the most that may be
+    everywhere: bool = True  # also of one endpoint
+    most: float = math.inf
+
+
+METRICS = {
+    "p50": Metric("p50", "ms", figure="p50_ms"),
+    "p95": Metric("p95", "ms", figure="p95_ms"),
+    "p99": Metric("p99", "ms", figure="p99_ms"),
+    "server-p95": Metric("server p95", "ms", part="app", figure="p95_ms"),
+    "queue-p95": Metric("queue p95", "ms", part="queue", figure="p95_ms"),
+    "rps": Metric("requests/s", "", figure="requests_per_s", at_least=True),
+    "fail-ratio": Metric("failed", "share", figure="fail_ratio", most=1.0),
+    "avg-response-time": Metric("mean", "ms", figure="mean_ms"),
+    "capacity-users": Metric("capacity", "users", at_least=True, everywhere=False),
+}
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A limit of a metric (`METRICS`), of all endpoints together or of one (``GET /tests``)."""
+
+    metric: str
+    limit: float
+    endpoint: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a threshold; *value* is None where there is none, *requests* is its basis."""
+
+    threshold: Threshold
+    scope: str
+    verdict: str
+    value: float | None = None
+    requests: int | None = None
+    reason: str = ""
+
+
+def parse(metric: str, text: str) -> Threshold:
+    """Return the threshold that *text* is: ``450``, or ``GET /tests=300`` for one endpoint.
+
+    What stands after the last ``=`` is the limit. Raises ValueError with a line that says what is
+    wrong, without the option's name.
+    """
+    kind = METRICS[metric]
+    endpoint, separator, number = text.rpartition("=")
+    if separator and not kind.everywhere:
+        raise ValueError(f"{text!r}: this is of no single endpoint")
+    if separator and not endpoint.strip():
+        raise ValueError(f"{text!r}: no endpoint stands before the '='")
+    return Threshold(metric, _limit(kind, text, number), endpoint.strip())
+
+
+def _limit(kind: Metric, text: str, number: str) -> float:
+    """Return the number, a share also from a percentage."""
+    share = kind.unit == "share" and number.strip().endswith("%")
+    try:
+        limit = float(number.strip().removesuffix("%" if share else "")) / (100 if share else 1)
+    except ValueError:
+        form = f'a number{_of(kind.unit)}, or "METHOD NAME=NUMBER" for one endpoint'
+        raise ValueError(f"{text!r} is not {form if kind.everywhere else 'a number'}") from None
+    if not 0 <= limit <= kind.most or math.isinf(limit):
+        most = f" and at most {kind.most:g}" if math.isfinite(kind.most) else ""
+        raise ValueError(f"{text!r}: the limit must be at least 0{most}")
+    return limit
+
+
+def _of(unit: str) -> str:
+    return {"": "", "share": " from 0 to 1 or a percentage"}.get(unit, f" of {unit}")
+
+
+def judge(
+    thresholds: Iterable[Threshold],
+    summaries: Sequence[Summary],
+    whole: bool = False,
+    capacity: float | None = None,
+) -> list[Outcome]:
+    """Judge a complete run by its summary, and by the users of its verdict if it sought one."""
+    return [_judge(threshold, summaries, whole, capacity) for threshold in thresholds]
+
+
+def _judge(
+    threshold: Threshold, summaries: Sequence[Summary], whole: bool, capacity: float | None
+) -> Outcome:
+    if threshold.metric == "capacity-users":
+        return judge_value(threshold, WHOLE_RUN, capacity, None, "no capacity was found")
+    scope = WHOLE_RUN if whole else SINCE_RAMP
+    metric = METRICS[threshold.metric]
+    totals = [row for row in summaries if row.part == "total" and _is(row, threshold.endpoint)]
+    if len(totals) != 1:
+        reason = _missing(threshold.endpoint, summaries, len(totals))
+        return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
+    where = (totals[0].name, totals[0].request_type, metric.part)
+    for row in summaries:
+        if (row.name, row.request_type, row.part) == where:
+            return judge_value(threshold, scope, getattr(row, metric.figure), row.requests)
+    reason = "no response said the server's times (Server-Timing)"
+    return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
+
+
+def judge_value(
+    threshold: Threshold,
+    scope: str,
+    value: float | None,
+    requests: int | None,
+    reason: str = "there are no requests",
+) -> Outcome:
+    """Hold *value* to the limit; without a value there is only the *reason* why."""
+    if value is None:
+        return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
+    limit = threshold.limit
+    holds = value >= limit if METRICS[threshold.metric].at_least else value <= limit
+    return Outcome(threshold, scope, PASSED if holds else FAILED, value, requests)
+
+
+def endpoint_of(row: Summary) -> str:
+    """Return an endpoint as thresholds name it; '' for all together."""
+    return f"{row.request_type} {row.name}".strip()
+
+
+def _is(row: Summary, endpoint: str) -> bool:
+    return endpoint_of(row) == endpoint and bool(endpoint) == bool(row.name or row.request_type)
+
+
+def _missing(endpoint: str, summaries: Sequence[Summary], found: int) -> str:
+    if not summaries:
+        return "there are no requests"
+    if found:
+        return f"several endpoints are called {endpoint!r}"
+    names = sorted({endpoint_of(row) for row in summaries} - {""})
+    more = ", …" if len(names) > MOST_NAMED else ""
+    return f"no requests of {endpoint!r}; there are {', '.join(names[:MOST_NAMED])}{more}"
+
+
+def unjudged(outcomes: Iterable[Outcome], reason: str) -> list[Outcome]:
+    """Return *outcomes* as of a run that cannot be judged: values stay, verdicts go."""
+    return [
+        replace(outcome, verdict=NOT_JUDGED, reason=outcome.reason or reason)
+        for outcome in outcomes
+    ]
+
+
+def exit_status(outcomes: Iterable[Outcome]) -> int:
+    """Return 0 when all passed; a failure goes before what could not be judged."""
+    verdicts = {outcome.verdict for outcome in outcomes}
+    if FAILED in verdicts:
+        return CHECK_FAILED
+    return CANNOT_TELL if NOT_JUDGED in verdicts else 0

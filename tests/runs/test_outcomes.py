@@ -1,0 +1,93 @@
+"""Outcomes for people, CI systems and GitHub, whatever the names in them are."""
+
+from __future__ import annotations
+
+import io
+import re
+from html import unescape
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from swarmscope.runs import files, outcomes
+from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome, Threshold
+
+HOSTILE = (
+    'GET /<script>&"]]>|`[x](y)![i](http://evil/)*_~#\n\r\t\x00\x1b[31m\x85\ufffe\udc80\u202e'
+    "@everyone --> <!-- &lt; \\| http://evil.example www.evil.example"
+)
+FOUND = [
+    Outcome(Threshold("p95", 450.0), "since ramp", PASSED, 312.3, 12345),
+    Outcome(Threshold("p95", 300.0, HOSTILE), "since ramp", FAILED, 300.4, 5),
+    Outcome(Threshold("fail-ratio", 0.001), "whole run", FAILED, 0.0121, 12345),
+    Outcome(Threshold("rps", 100.0, "GET /x"), "since ramp", NOT_JUDGED, reason=HOSTILE),
+]
+
+
+def printed(columns: int) -> str:
+    console = Console(width=columns, file=io.StringIO())
+    console.print(outcomes.outcomes_table(FOUND))
+    return console.file.getvalue()
+
+
+def test_the_table():
+    """A row for each: what, its limit, its value, of how many requests and of which time."""
+    lines = [" ".join(line.split()) for line in printed(600).splitlines()]
+
+    assert lines[0] == "check limit value requests of result"
+    assert lines[1] == "p95 ≤ 450 ms 312 ms 12,345 since ramp pass"
+    assert lines[3] == "failed ≤ 0.1% 1.21% 12,345 whole run FAIL"
+    assert lines[4] == "requests/s of GET /x ≥ 100 – since ramp not judged"
+    assert all(c == "\n" or c.isprintable() for c in printed(80))
+    assert max(map(len, printed(80).splitlines())) <= 80
+
+
+def test_junit_is_well_formed_whatever_the_names_are():
+    """A case for each threshold; failures and what could not be judged are counted apart."""
+    suites = ElementTree.fromstring(outcomes.junit(FOUND, HOSTILE).encode())
+    (suite,) = suites
+
+    assert suites.attrib == {"tests": "4", "failures": "2", "errors": "1"}
+    assert [[child.tag for child in case] for case in suite] == [
+        [],
+        ["failure"],
+        ["failure"],
+        ["error"],
+    ]
+    assert suite[0].get("name") == "p95 ≤ 450 ms (since ramp)"
+    assert suite[2][0].get("message") == "failed is 1.21%, the limit is ≤ 0.1%"
+    assert '/<script>&"]]>|`[x](y)' in suite[1].get("name", "")
+    assert r"\x00\x1b[31m\x85\ufffe\udc80\u202e" in suite[3][0].get("message", "")
+
+
+def test_markdown_holds_names_and_no_markup():
+    """As many cells in each row; in a name no character that Markdown or HTML knows."""
+    text = outcomes.markdown(FOUND, HOSTILE)
+    heading, _, *lines = text.splitlines()
+    table = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+
+    assert {len(row) for row in table} == {6}
+    assert table[2] == ["p95", "&#8804; 450 ms", "312 ms", "12,345", "since ramp", "pass"]
+    named = table[3][0]
+    assert not set(re.sub(r"&#\d+;", "", named)) & set("<>&\"'`[]()!*_~#|\\@-.:\n")
+    assert unescape(named).startswith('p95 of GET /<script>&"]]>|`[x](y)![i](http://evil/)*_~#')
+    assert heading.startswith("### Checks of the run GET /&#60;script")
+
+
+def test_a_summary_is_added_and_a_file_replaced(tmp_path):
+    """Other steps of the job wrote to GitHub's file before; JUnit's is ours alone."""
+    summary, report = tmp_path / "summary", tmp_path / "report.xml"
+    summary.write_text("before\n")
+    report.write_text("old")
+
+    outcomes.publish(FOUND, "run", report, {"GITHUB_STEP_SUMMARY": str(summary)})
+
+    assert summary.read_text() == "before\n" + outcomes.markdown(FOUND, "run")
+    assert report.read_text() == outcomes.junit(FOUND, "run")
+
+
+def test_what_cannot_be_written_is_told(tmp_path):
+    """GitHub's file names a directory."""
+    with pytest.raises(files.Unwritable, match="GITHUB_STEP_SUMMARY"):
+        outcomes.publish(FOUND, "run", None, {"GITHUB_STEP_SUMMARY": str(tmp_path)})
