@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,13 +60,18 @@ def report(
 
 
 def _settled(connection: Connection, wanted: str, patience_s: float) -> Run:
-    """Return a run once nothing more of it is to come, or after *patience_s*."""
+    """Return a run once nothing more of it is to come, or after *patience_s*.
+
+    A run that has just ended may not even have begun in the database.
+    """
     deadline = time.monotonic() + patience_s
-    found = queries.find(connection, wanted)
-    while not _is_settled(connection, found) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        with contextlib.suppress(queries.NoSuchRun):
+            found = queries.find(connection, wanted)
+            if _is_settled(connection, found):
+                return found
         time.sleep(POLL_S)
-        found = queries.by_id(connection, found.run_id)
-    return found
+    return queries.find(connection, wanted)
 
 
 def _is_settled(connection: Connection, run: Run) -> bool:
