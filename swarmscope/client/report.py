@@ -58,8 +58,9 @@ class Reporting:
 
     def __init__(self, environment: Environment, options: Options) -> None:
         self._options = options
-        self._parsed: Any = environment.parsed_options
-        self._file = self._parsed.swarm_report
+        parsed: Any = environment.parsed_options
+        self._parsed = parsed
+        self._file = parsed.swarm_report
         self._child: subprocess.Popen[str] | None = None
         self._writing: gevent.Greenlet | None = None
         self._over = ""  # the run whose report is to be written yet
