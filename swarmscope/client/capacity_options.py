@@ -9,8 +9,7 @@ from locust.argument_parser import LocustArgumentParser
 
 from swarmscope.client.capacity import Bounds
 from swarmscope.client.objective import Objective
-
-CHECK_FAILED = 3  # exit status, as locust-plugins' checks have it
+from swarmscope.runs.thresholds import CHECK_FAILED
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:

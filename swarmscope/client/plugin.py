@@ -16,6 +16,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from swarmscope.client import (
     both_ends,
+    checks,
     clock,
     generator,
     guard,
@@ -25,6 +26,7 @@ from swarmscope.client import (
     strangers,
     upstream,
 )
+from swarmscope.client.checks import Judge, Wanted
 from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
@@ -40,6 +42,8 @@ def register() -> None:
     events.init_command_line_parser.add_listener(options.add_arguments)
     events.init_command_line_parser.add_listener(generator.add_arguments)
     events.init_command_line_parser.add_listener(report.add_arguments)
+    events.init_command_line_parser.add_listener(checks.add_arguments)
+    events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
     # before others' listeners: one that waits would let samples pass unseen
     events.init._handlers.insert(0, on_init)
@@ -56,14 +60,16 @@ def on_init(environment: Environment, **_: object) -> None:
     if isinstance(environment.runner, MasterRunner):
         strangers.send_away(environment)
     report.refuse_without_runs(parsed)
+    wanted = checks.wanted(environment)
     if parsed.timescale:
-        attach(environment, options.freeze(parsed, os.environ))
+        attach(environment, options.freeze(parsed, os.environ), wanted)
     else:
+        checks.watch(environment, wanted)
         generator.watch(environment)  # whoever reads the figures is to know what they are worth
 
 
-def attach(environment: Environment, frozen: Options) -> None:
-    """Record what this Locust process does, and deliver it."""
+def attach(environment: Environment, frozen: Options, wanted: Wanted | None = None) -> None:
+    """Record what this Locust process does, and deliver it; judge what it led by *wanted*."""
     runner = environment.runner
     if runner is None:
         return
@@ -78,13 +84,18 @@ def attach(environment: Environment, frozen: Options) -> None:
     environment.events.cpu_warning.add_listener(listener.on_cpu_warning)
     shipping = Shipping(frozen, listener)
     if leads:
-        _lead(environment, frozen, listener, shipping)
+        judge = checks.watch(environment, wanted, frozen)
+        _lead(environment, frozen, listener, shipping, judge)
     else:
         _follow(environment, listener, shipping)
 
 
 def _lead(
-    environment: Environment, frozen: Options, listener: Listener, shipping: Shipping
+    environment: Environment,
+    frozen: Options,
+    listener: Listener,
+    shipping: Shipping,
+    judge: Judge | None,
 ) -> None:
     leader = Leader(environment, frozen, listener)
     workers = _Workers()
@@ -105,7 +116,7 @@ def _lead(
     def on_quit(exit_code: int | None, **_: object) -> None:
         leader.quit(exit_code)
         listener.close()
-        shipping.wait(workers.journals, shows=True)
+        shipping.wait(workers.journals, shows=True, spent_s=judge.waited_s if judge else 0.0)
         if not reporting.finish():
             raise SystemExit(exit_code or report.FAILED)  # of Locust's own end, little is left
 

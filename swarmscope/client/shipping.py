@@ -25,6 +25,7 @@ LOCK = "shipper.lock"
 WATCH_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 POLL_SECONDS = 0.05
+LAST_RECORD_SECONDS = 2.0
 
 
 class Shipping:
@@ -90,12 +91,14 @@ class Shipping:
             start_new_session=True,  # Ctrl-C is for Locust; what it leaves must be delivered
         )
 
-    def wait(self, others: Set[str], shows: bool) -> None:
+    def wait(self, others: Set[str], shows: bool, spent_s: float = 0.0) -> None:
         """Wait until our closed journal is delivered, and those of *others* as they close.
 
-        *others* may grow meanwhile. Gives up after the drain time; *shows*: tell people.
+        *others* may grow meanwhile. Gives up after the drain time, of which *spent_s* was waited
+        before, but not without having given the last record a chance; *shows*: tell people.
         """
-        deadline = time.monotonic() + self._options.drain_seconds
+        patience = max(self._options.drain_seconds - spent_s, LAST_RECORD_SECONDS)
+        deadline = time.monotonic() + min(patience, self._options.drain_seconds)
         told = time.monotonic()
         while left := self._bytes_left({self._listener.journal, *others}):
             self.ensure()

@@ -1,0 +1,275 @@
+"""Thresholds on Locust's command line: a run that does not hold them ends with a status of its own.
+
+locust-plugins' three checks are judged as it judges them, by what Locust counted; ours by the runs
+database, once all samples are in it. One table says it all, and one place sets the exit status.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, WorkerRunner
+from rich.console import Console
+
+from swarmscope.client.announcements import announced
+from swarmscope.client.options import Options, shipper_environment
+from swarmscope.client.run import RUN_OPTION
+from swarmscope.runs import files, outcomes, thresholds
+from swarmscope.runs.checking import Answer
+from swarmscope.runs.thresholds import METRICS, NOT_JUDGED, WHOLE_RUN, Outcome, Threshold
+
+logger = logging.getLogger(__name__)
+
+COUNTED = ("rps", "fail-ratio", "avg-response-time")  # locust-plugins' own
+CAPACITY = "capacity-users"
+STORED = tuple(metric for metric in METRICS if metric not in (*COUNTED, CAPACITY))
+GRACE_SECONDS = 20.0  # for a process that starts, asks and answers, on a busy machine
+WIDTH = 100  # columns, where nobody says how many there are
+
+
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """Add a check for each figure that locust-plugins has none for; the web UI shows none."""
+    group = parser.add_argument_group("swarmscope - Checks")
+    for metric in STORED:
+        group.add_argument(
+            f"--check-{metric}",
+            action="append",
+            default=[],
+            metavar="MS",
+            env_var=_variable(metric),
+            help=f"Most ms of {METRICS[metric].label}, or of one endpoint 'GET /tests=300';"
+            " repeatable; exit status 3 when it is more, 4 when nobody can tell",
+        )
+    group.add_argument(
+        "--check-whole",
+        action="store_true",
+        env_var=_variable("whole"),
+        help="Judge the whole run, its ramp included",
+    )
+    group.add_argument(
+        "--check-junit",
+        metavar="FILE",
+        env_var=_variable("junit"),
+        default="",
+        help="Write the outcomes of all checks as JUnit's XML",
+    )
+    for action in group._group_actions:
+        action.include_in_web_ui = False
+
+
+def _variable(name: str) -> str:
+    return f"LOCUST_CHECK_{name.upper().replace('-', '_')}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The checks that were asked for, as they were when Locust started."""
+
+    counted: tuple[Threshold, ...]
+    capacity: tuple[Threshold, ...]
+    stored: tuple[Threshold, ...]
+    whole: bool
+    junit: Path | None
+
+    @property
+    def all(self) -> tuple[Threshold, ...]:
+        """All thresholds, in the order of the table."""
+        return (*self.stored, *self.counted, *self.capacity)
+
+
+def wanted(environment: Environment) -> Wanted | None:
+    """Return the checks that a process that leads is to make; exits where they make no sense."""
+    if isinstance(environment.runner, WorkerRunner):
+        return None
+    try:
+        found = read(environment.parsed_options)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    return found if found.all else None
+
+
+def watch(
+    environment: Environment, wanted: Wanted | None, options: Options | None = None
+) -> Judge | None:
+    """Judge at the end what this process led, by the runs database too if *options* say where."""
+    return Judge(environment, wanted, options) if wanted else None
+
+
+def read(parsed: Any) -> Wanted:
+    """Take them from Locust's parsed options; raises ValueError with one line about nonsense."""
+    texts = {metric: getattr(parsed, attribute(metric), None) or () for metric in STORED}
+    stored = [_parse(metric, text) for metric, given in texts.items() for text in given]
+    if stored and (not parsed.timescale or parsed.keep_journals):
+        need = (
+            "samples that are delivered, not --keep-journals" if parsed.timescale else "--timescale"
+        )
+        raise ValueError(f"--check-{stored[0].metric} needs {need}: the runs database judges it")
+    counted = [
+        _parse(metric, str(limit))
+        for metric in COUNTED
+        if (limit := getattr(parsed, attribute(metric), None)) is not None
+    ]
+    users = getattr(parsed, attribute(CAPACITY), 0)
+    junit = getattr(parsed, "check_junit", "")
+    if junit:
+        _refuse_unwritable(Path(junit))
+    return Wanted(
+        tuple(counted),
+        (_parse(CAPACITY, str(users)),) if users else (),
+        tuple(stored),
+        bool(getattr(parsed, "check_whole", False)),
+        Path(junit) if junit else None,
+    )
+
+
+def attribute(metric: str) -> str:
+    """Return the name that Locust's parsed options have for a check."""
+    return f"check_{metric.replace('-', '_')}"
+
+
+def _parse(metric: str, text: str) -> Threshold:
+    try:
+        return thresholds.parse(metric, text)
+    except ValueError as error:
+        raise ValueError(f"--check-{metric} {error}") from error
+
+
+def _refuse_unwritable(file: Path) -> None:
+    try:
+        files.check(file)
+    except files.Unwritable as error:
+        raise ValueError(f"--check-junit: {error}") from error
+
+
+def judge_stored(
+    options: Options, run: str, asked: Sequence[Threshold], whole: bool
+) -> list[Outcome]:
+    """Return what `swarmscope check` finds, once the run is complete or the drain time is over.
+
+    It is another process: a database that hangs cannot hold this one, and its event loop goes on to
+    hear the workers.
+    """
+    if not run:
+        return _unknown(asked, "no run was started")
+    logger.info("Judging the run, once its last samples are delivered")
+    environment = shipper_environment(options)
+    environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the table is ours to write
+    try:
+        done = subprocess.run(
+            _command(options, run, asked, whole),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=options.drain_seconds + GRACE_SECONDS,
+        )
+        return msgspec.json.decode(done.stdout, type=Answer).outcomes
+    except subprocess.TimeoutExpired:
+        return _unknown(asked, "the runs database did not answer in time")
+    except msgspec.DecodeError:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        return _unknown(asked, said[-1].removeprefix("Error: ") if said else "no answer")
+
+
+def _command(options: Options, run: str, asked: Sequence[Threshold], whole: bool) -> list[str]:
+    command = [sys.executable, "-m", "swarmscope", "check", run, "--json"]
+    command += ["--wait", str(options.drain_seconds), "--database", options.database]
+    command += ["--whole"] if whole else []
+    for threshold in asked:
+        where = f"{threshold.endpoint}=" if threshold.endpoint else ""
+        command.append(f"--{threshold.metric}={where}{threshold.limit!r}")
+    return command
+
+
+def _unknown(asked: Sequence[Threshold], reason: str) -> list[Outcome]:
+    return [Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=reason) for threshold in asked]
+
+
+class Judge:
+    """Judges the latest run when its Locust process ends; the master's part."""
+
+    def __init__(
+        self, environment: Environment, wanted: Wanted, options: Options | None = None
+    ) -> None:
+        self.waited_s = 0.0  # for the runs database
+        self._environment = environment
+        self._wanted = wanted
+        self._options = options
+        self._capacity: float | None = None
+        self._outcomes: list[Outcome] = []
+        announced.add_listener(self._on_announced)
+        environment.events.test_start.add_listener(self._on_start)
+        environment.events.quitting.add_listener(self._on_quitting)
+        environment.events.quit.add_listener(self._on_quit)
+
+    def _on_start(self, **_: object) -> None:
+        self._capacity = None
+
+    def _on_announced(
+        self, environment: Environment, kind: str, details: dict[str, Any] | None, **_: object
+    ) -> None:
+        if environment is self._environment and kind == "verdict" and details:
+            self._capacity = details["users"]
+
+    def _on_quitting(self, **_: object) -> None:
+        """Set the exit status, of which Locust reads at this event for the last time."""
+        runner = self._environment.runner
+        assert runner is not None
+        if runner.state in (STATE_SPAWNING, STATE_RUNNING):  # a signal ended it
+            runner.quit()
+        self._outcomes = self._judge()
+        if any(threshold.metric == "fail-ratio" for threshold in self._wanted.counted):
+            vars(self._environment.parsed_options)["exit_code_on_error"] = 0  # failures are judged
+        if status := thresholds.exit_status(self._outcomes):
+            self._environment.process_exit_code = status
+        try:
+            outcomes.publish(self._outcomes, self._run(), self._wanted.junit, os.environ)
+        except files.Unwritable as error:
+            logger.error("%s", error)
+            self._environment.process_exit_code = status or thresholds.CANNOT_TELL
+
+    def _run(self) -> str:
+        """Return the id of the latest run; '' where there is none, or none is recorded."""
+        return str(vars(self._environment.parsed_options).get(RUN_OPTION, ""))
+
+    def _judge(self) -> list[Outcome]:
+        wanted = self._wanted
+        stored: list[Outcome] = []
+        if self._options and wanted.stored:
+            began = time.monotonic()
+            stored = judge_stored(self._options, self._run(), wanted.stored, wanted.whole)
+            self.waited_s = time.monotonic() - began
+        reason = "no search for a capacity came to its end"
+        capacity = [
+            thresholds.judge_value(threshold, WHOLE_RUN, self._capacity, None, reason)
+            for threshold in wanted.capacity
+        ]
+        return [*stored, *map(self._count, wanted.counted), *capacity]
+
+    def _count(self, threshold: Threshold) -> Outcome:
+        """Judge by what Locust counted, as locust-plugins does; but nothing says nothing."""
+        total = self._environment.stats.total
+        values = {
+            "rps": total.total_rps,
+            "fail-ratio": total.fail_ratio,
+            "avg-response-time": total.avg_response_time,
+        }
+        value = values[threshold.metric] if total.num_requests else None
+        return thresholds.judge_value(threshold, WHOLE_RUN, value, total.num_requests)
+
+    def _on_quit(self, **_: object) -> None:
+        """Print the table below Locust's own."""
+        console = Console(highlight=False)
+        console.print("", outcomes.outcomes_table(self._outcomes), "")
+        for reason in outcomes.reasons(self._outcomes):
+            console.print(reason, markup=False)
