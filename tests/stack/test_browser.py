@@ -3,12 +3,17 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
-from support.browser import chromium_page, needs_chromium
+import requests
+from playwright.sync_api import Page, expect
+from support.browser import chromium_page, needs_chromium, opened
 from support.swarm import running_stack, runs_database
 from support.waiting import poll_until
 
+from swarmscope.runs.tables import milliseconds
+
 PATIENCE_MS = 30_000
+CURVES = """Object.fromEntries(Chart.getChart('both-ends-canvas').data.datasets.map(
+    d => [d.label, d.data.map(p => p.y)]))"""
 
 
 @pytest.mark.browser
@@ -19,6 +24,7 @@ def test_a_swarm_started_by_clicking_shows_its_requests(cluster, tmp_path):
         runs_database(cluster) as database,
         running_stack(tmp_path, database.owner, workers=1) as stack,
         chromium_page() as page,
+        opened(page.context.browser) as both_ends,
     ):
         page.goto(stack.locust)
         expect(page.locator("input[name=host]")).to_have_value(stack.api)
@@ -29,8 +35,29 @@ def test_a_swarm_started_by_clicking_shows_its_requests(cluster, tmp_path):
         expect(row.get_by_role("cell").nth(2)).to_have_text(
             re.compile(r"^[1-9]\d*$"), timeout=PATIENCE_MS
         )
+        follow(both_ends, page.get_by_role("link", name="Both ends").evaluate("link => link.href"))
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_role("button", name="New")).to_be_visible(timeout=PATIENCE_MS)
 
         poll_until(stack.conserved, "sent = counted = scraped = stored")
         assert stack.sent() > 0
+        expect(both_ends.locator("#state")).to_have_text("finished", timeout=PATIENCE_MS)
+        document = requests.get(f"{stack.locust}/both-ends/run/latest.json", timeout=30).json()
+        total = document["totals"]["total"]
+        shown = both_ends.locator("#tiles li").filter(has_text="Client p95").locator(".value")
+        expect(shown).to_have_text(f"{milliseconds(total['p95_ms'])} ms")
+        curves = both_ends.evaluate(CURVES)
+        assert curves["client p95"] == document["points"]["total"]["p95_ms"]
+        assert curves["server p95"] == document["points"]["app"]["p95_ms"]
+
+
+def follow(both_ends: Page, url: str) -> None:
+    """Open the page that Locust links to, and see it go on by itself."""
+    both_ends.goto(url)
+    expect(both_ends.locator("#state")).to_have_text("running", timeout=PATIENCE_MS)
+    expect(both_ends.locator("#tiles")).to_contain_text("5 at most")
+    expect(both_ends.locator("#runs option")).to_have_count(2, timeout=PATIENCE_MS)
+    points = "Chart.getChart('both-ends-canvas')?.data.datasets[0].data.length ?? 0"
+    both_ends.wait_for_function(f"{points} > 0")
+    both_ends.wait_for_function(f"before => {points} > before", arg=both_ends.evaluate(points))
+    assert both_ends.locator("#trouble li").count() == 0

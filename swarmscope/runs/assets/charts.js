@@ -49,7 +49,7 @@ function dataset(series, stacked) {
 const isLogarithmic = (chart) => chart.options.scales.y.type === "logarithmic";
 
 function timeTicks(axis) {
-  const room = Math.max(2, Math.floor(axis.width / 74));
+  const room = Math.max(3, Math.floor(axis.width / 66));
   const step = STEPS_S.find((s) => (axis.max - axis.min) / s <= room) ?? STEPS_S.at(-1);
   axis.ticks = [];
   for (let at = Math.ceil(axis.min / step) * step; at <= axis.max; at += step) {
@@ -82,7 +82,7 @@ function ends({ logarithmic, extent }) {
 }
 
 function axis(spec, position) {
-  const format = spec.format ?? digits;
+  const format = spec.format ?? axisNumber;
   return {
     ...ends(spec),
     type: spec.logarithmic ? "logarithmic" : "linear",

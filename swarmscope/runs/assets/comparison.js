@@ -2,6 +2,7 @@
 
 const MEASURES = { requests_per_s: "req/s", fail_ratio: "failures" };
 const PARTS = { total: "client", app: "server", queue: "queue" };
+const VERDICTS = { same: "no clear change", unknown: "too few" };
 const MOODS = { worse: "bad", better: "good" };
 const WIDTH = 150; // of a drawn interval
 const SVG = "http://www.w3.org/2000/svg";
@@ -54,7 +55,7 @@ function showOverlays(data) {
   const per = both(data, "--client-p95", (points) => points.requests_per_s);
   plot("rates", { range, left: { title: "per second" }, series: per, empty: "" });
   const users = both(data, "--users", (points) => points.users);
-  plot("users", { range, left: { title: "users", format: count, reading: count }, series: users, empty: "" });
+  plot("users", { range, left: { title: "users", reading: count }, series: users, empty: "" });
 }
 
 /** A line from the low to the high end, a dot for the change, and where zero is. */
@@ -90,7 +91,7 @@ function changeColumns(changes) {
     { name: "Change", look, of: ({ change }) => signed(change) },
     { name: "Interval", of: ({ low, high }) => (low == null && high == null ? NOTHING : `${signed(low)} to ${signed(high)}`) },
     { name: "", of: (row) => drawnInterval(row, scale) },
-    { name: "", text: "short", look, of: ({ verdict }) => verdict },
+    { name: "", text: "short", look, of: ({ verdict }) => VERDICTS[verdict] ?? verdict },
   ];
 }
 
@@ -118,8 +119,7 @@ function changesTable(changes, rows) {
 function changeTile(changes, part, measure, name, color) {
   const row = changes.find((one) => isTotal(one) && one.part === part && one.measure === measure);
   if (!row) return null;
-  const sure = { same: "within noise", unknown: "too few requests to tell" }[row.verdict] ?? row.verdict;
-  const text = `${figure(row, row.a)} → ${figure(row, row.b)}, ${sure}`;
+  const text = `${figure(row, row.a)} → ${figure(row, row.b)}, ${VERDICTS[row.verdict] ?? row.verdict}`;
   return tile(name, signed(row.change), "", text, { color, mood: MOODS[row.verdict] });
 }
 

@@ -70,8 +70,9 @@ function showNotes(document) {
   const { completeness: missing, verdict, trust, objective, run, totals } = document;
   const notes = [];
   if (totals) {
-    const [mood, word] = objective.met ? ["good", "Objective held."] : ["bad", "Objective missed."];
-    notes.push(noted(mood, word, sentence(document)));
+    const [mood, word] = objective.met ? ["good", "held"] : ["bad", "missed"];
+    const soFar = run.status === "running" ? " so far" : "";
+    notes.push(noted(mood, `Objective ${word}${soFar}.`, sentence(document)));
   } else if (run.status !== "running") {
     notes.push(noted("warn", "No figures.", "No request finished in this run."));
   }

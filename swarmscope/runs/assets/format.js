@@ -20,9 +20,12 @@ function milliseconds(value) {
   return value >= 10_000 ? `${digits(value / 1000)} s` : `${digits(value)} ms`;
 }
 
+/** A number on an axis, as short as can be. */
+const axisNumber = (value) => (+value.toPrecision(3)).toLocaleString("en-US");
+
 /** A latency on an axis, as short as can be. */
 const axisMilliseconds = (value) =>
-  value >= 1000 ? `${+(value / 1000).toPrecision(3)} s` : `${+value.toPrecision(3)} ms`;
+  value >= 1000 ? `${axisNumber(value / 1000)} s` : `${axisNumber(value)} ms`;
 
 /** A share in percent; what is not zero never looks like zero. */
 function percent(ratio) {

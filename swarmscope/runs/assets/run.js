@@ -52,7 +52,7 @@ function bothEnds(document) {
   const traffic = serviceCurves(
     server,
     Object.fromEntries(
-      PERCENTILES.map((p) => [`${p}_ms`, [`all traffic ${p}`, { ...dash, color: `--server-${p}` }]]),
+      PERCENTILES.map((p) => [`${p}_ms`, [`all traffic ${p}`, { ...dash, color: `--server-${p}`, away: p !== "p95" }]]),
     ),
   );
   const limit = {
@@ -74,10 +74,10 @@ function rates(document) {
   const counted = { requests_per_s: ["counted by the service, all traffic", { color: "--server-p95", dash: [5, 4], order: 2 }] };
   return {
     ...frame(document),
-    left: { title: "per second", format: digits },
-    right: { title: "users", format: count, reading: count },
+    left: { title: "per second" },
+    right: { title: "users", reading: count },
     series: present([
-      { label: "requests/s", color: "--client-p95", width: 2.2, x: points.t_s, values: points.requests_per_s },
+      { label: "requests/s", color: "--client-p95", width: 1.8, x: points.t_s, values: points.requests_per_s },
       { label: "failures/s", color: "--failures", width: 1.6, x: points.t_s, values: points.failures_per_s },
       ...serviceCurves(server, counted),
       { label: "users", color: "--users", axis: "right", stepped: "before", order: 3, x: points.t_s, values: points.users },
@@ -102,7 +102,7 @@ function saturation(document) {
   const cpu = { axis: "right", color: "--server-p95" };
   return {
     ...frame(document),
-    left: { title: "requests, connections", format: digits },
+    left: { title: "requests, connections" },
     right: { title: "CPU", format: (ratio) => `${Math.round(ratio * 100)}%`, reading: percent, suggestedMax: 1 },
     series: present(
       serviceCurves(document.server, {
@@ -136,7 +136,7 @@ function arrivals(document) {
   const own = { label: "dispersion ratio", color: "--client-p95", width: 1.8, x, values };
   return {
     ...frame(document),
-    left: { title: "variance ÷ mean", format: digits },
+    left: { title: "variance ÷ mean" },
     series: present([own]).length ? [own, random] : [],
     empty: "Nothing is known of how requests arrived.",
   };
@@ -166,7 +166,7 @@ function showHead(document) {
   const state = complete ? run.status : `${run.status}, incomplete`;
   byId("state").textContent = state;
   byId("state").className = `chip ${complete ? run.status : "incomplete"}`;
-  const facts = [plan, run.host && `against ${run.host}`, moment(run.started), run.duration_s != null && `lasted ${clock(run.duration_s)}`];
+  const facts = [plan, run.host && `against ${run.host}`, moment(run.started), run.duration_s != null && `${run.status === "running" ? "on for" : "lasted"} ${clock(run.duration_s)}`];
   byId("under").textContent = facts.filter(Boolean).join(" · ");
   fill("grafana", link(document.grafana_url, "Open in Grafana", { class: "button", target: "_blank" }));
 }
