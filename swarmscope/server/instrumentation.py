@@ -7,6 +7,7 @@ fraction of the exporter's three Flask hooks and sees the queue in front of the 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
@@ -26,8 +27,11 @@ from swarmscope.server.slots import FILES
 __all__ = ["BUCKETS", "current_trace_id", "instrument"]
 
 DEFAULT_PATH = "/metrics"
+UNGROUPED = "ungrouped"  # a request for which `group_by` failed
 UNKNOWN = "unknown"  # a label that only a response could tell
 NOT_OURS = {"defaults_prefix", "default_latency_as_histogram", "group_by_endpoint"}
+
+logger = logging.getLogger(__name__)
 
 _metrics_in: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
 
@@ -60,12 +64,14 @@ def instrument(
     *buckets* are histogram edges in seconds. *exclude* are URL paths that leave no trace, such as
     health checks. *path* is where the app itself exposes metrics; by default ``/metrics`` unless
     `swarmscope.server.gunicorn` serves them elsewhere, and "" is nowhere. *group_by* names what
-    requests are grouped by: a request's attribute or a function of it. *exporter* is one made
+    requests are grouped by: a request's attribute or a function of it (one that fails has the group
+    ``ungrouped``). *exporter* is one made
     earlier (``for_app_factory``); otherwise one is made with *exporter_options* and a registry of
     its own, so that apps never collide. The flags switch parts off: the ``flask_http_request_*``
     metrics, ``flask_http_request_queue_seconds``, ``flask_http_requests_in_flight``, the
     ``Server-Timing`` header, ``trace_id`` in log records. Raises TypeError for options of the
-    exporter that would change the default metrics, RuntimeError for an app instrumented before.
+    exporter that would change the default metrics, RuntimeError for an app instrumented before,
+    ValueError for one that shares a registry with another and wants other metrics in it.
     """
     if isinstance(app.wsgi_app, Meter):
         raise RuntimeError(f"{app.name} is instrumented already")
@@ -120,22 +126,51 @@ def _metrics_of(
     labels = exporter._default_labels
     extra = {name: UNKNOWN if callable(value) else str(value) for name, value in labels.items()}
     metrics = _metrics_in.get(exporter.registry)
-    if metrics is None:
+    if metrics is not None:
+        _refuse_others(metrics, (group, *extra), buckets, parts)
+    else:
         metrics = Metrics(exporter.registry, buckets, group, extra, parts)
         _metrics_in[exporter.registry] = metrics
         if parts.requests:
             text = "Information about the Prometheus Flask exporter"
             exporter.info(INFO, text, version=exporter.version)
-    if metrics.labels != (group, *extra):
-        raise ValueError(f"the registry's metrics have the labels {', '.join(metrics.labels)}")
     return metrics
 
 
+def _refuse_others(
+    metrics: Metrics, labels: tuple[str, ...], buckets: Sequence[float], parts: Parts
+) -> None:
+    """Raise ValueError where a second app wants other metrics than those that its registry has."""
+    there = {"labels": metrics.labels, "buckets": metrics.buckets, "parts": metrics.parts}
+    wanted = {"labels": labels, "buckets": tuple(buckets), "parts": parts}
+    if different := [name for name in there if there[name] != wanted[name]]:
+        raise ValueError(
+            f"another app has made the metrics of this registry with other {different[0]}:"
+            f" {there[different[0]]}, not {wanted[different[0]]}; give both apps the same,"
+            " or each a registry or an exporter of its own"
+        )
+
+
 def _group(group_by: str | Callable[[Request], str]) -> Callable[[Request], str] | None:
-    """Return what tells the group of a request that a rule matched; None is the rule itself."""
-    if callable(group_by):
-        return group_by
-    return None if group_by == "url_rule" else lambda request: str(getattr(request, group_by))
+    """Return what tells the group of a request that a rule matched; None is the rule itself.
+
+    It never fails: the answer stands by then, and the client is to have it.
+    """
+    if group_by == "url_rule":
+        return None
+    complained = False
+
+    def group(request: Request) -> str:
+        nonlocal complained
+        try:
+            return str(group_by(request) if callable(group_by) else getattr(request, group_by))
+        except Exception:  # whatever a user's function may raise
+            if not complained:
+                logger.exception("group_by failed; its requests are counted as %s", UNGROUPED)
+            complained = True
+            return UNGROUPED
+
+    return group
 
 
 def _keep_labels(app: Flask, exporter: PrometheusMetrics) -> None:

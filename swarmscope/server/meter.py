@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, request
+from flask import Flask, Request, has_request_context, request
+from flask.globals import request_ctx
+from werkzeug.wsgi import ClosingIterator
 
 from swarmscope.server.headers import seconds_since
 
@@ -30,6 +32,7 @@ class Exchange:
     """One request and its answer."""
 
     __slots__ = (
+        "_app",
         "_headers_leave",
         "_server_timing",
         "_started",
@@ -42,8 +45,13 @@ class Exchange:
     )
 
     def __init__(
-        self, environ: WSGIEnvironment, start_response: StartResponse, server_timing: bool
+        self,
+        app: Flask,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        server_timing: bool,
     ) -> None:
+        self._app = app
         self.environ = environ
         self._headers_leave = start_response
         self._server_timing = server_timing
@@ -61,6 +69,8 @@ class Exchange:
         self.app_s = app_s = perf_counter() - self._started
         self.status = status[:3]
         self.request = self.environ.get("werkzeug.request")  # taken out once the app returns
+        if getattr(self.request, "url_rule", None) is None:
+            self._look_elsewhere()
         for name, _ in headers:
             if name == "Content-Length":
                 self.streamed = False
@@ -72,6 +82,12 @@ class Exchange:
                 timing = "queue;dur=%.3f, app;dur=%.3f" % (self.queue_s * 1e3, app_s * 1e3)  # noqa: UP031
             headers.append(("Server-Timing", timing))
         return self._headers_leave(status, headers, exc_info)
+
+    def _look_elsewhere(self) -> None:
+        """Go by the app's own environment: a middleware may have given it a copy."""
+        if has_request_context() and request_ctx.app is self._app:
+            self.request = request_ctx.request
+            self.environ = self.request.environ
 
     def fail(self) -> None:
         """Take it that the server answers in the app's stead."""
@@ -85,6 +101,7 @@ class Stream:
 
     def __init__(self, body: Iterable[bytes], ended: Callable[[], None]) -> None:
         self._body, self._ended = body, ended
+        self._close: Callable[[], None] | None = getattr(body, "close", None)
 
     def __iter__(self) -> Iterator[bytes]:
         """Return the body's own iterator, which costs nothing per chunk."""
@@ -93,8 +110,8 @@ class Stream:
     def close(self) -> None:
         """Close the body; raises what its own `close` does."""
         try:
-            if close := getattr(self._body, "close", None):
-                close()
+            if self._close:
+                self._close()
         finally:
             self._ended()
 
@@ -126,7 +143,7 @@ class Meter:
         """Pass a request on; count it when its answer stands."""
         if environ.get("PATH_INFO") in self._unmeasured:
             return self._wsgi_app(environ, start_response)
-        exchange = Exchange(environ, start_response, self._server_timing)
+        exchange = Exchange(self._app, environ, start_response, self._server_timing)
         add_in_flight = self._add_in_flight
         if add_in_flight is not None:
             add_in_flight(1)
@@ -142,8 +159,8 @@ class Meter:
             return Stream(body, lambda: self._observe_late(exchange))
         self._observe(exchange)
         if add_in_flight is not None:
-            if exchange.streamed:
-                return Stream(body, lambda: add_in_flight(-1))
+            if exchange.streamed or not _is_whole(body):
+                return _followed(body, environ, lambda: add_in_flight(-1))
             add_in_flight(-1)
         return body
 
@@ -201,3 +218,29 @@ class Meter:
 
     def _is_excluded(self, path: str) -> bool:
         return any(pattern.match(path) for pattern in self._excluded_paths)
+
+
+def _is_whole(body: Any) -> bool:
+    """Tell whether all of *body* is there already: a response of known length may yet be streamed.
+
+    werkzeug closes a response along with its body, which is the only way from here to there. The
+    response of an HTTPException has another one in it.
+    """
+    try:
+        while type(body) is ClosingIterator:
+            owner = body._callbacks[-1].__self__  # type: ignore[attr-defined]
+            body = getattr(owner, "response", owner)
+    except (AttributeError, IndexError):
+        return False
+    return isinstance(body, list | tuple)
+
+
+def _followed(
+    body: Iterable[bytes], environ: WSGIEnvironment, ended: Callable[[], None]
+) -> Iterable[bytes]:
+    """Return *body*, or what stands for it, such that *ended* is called when it is closed."""
+    stream, file_wrapper = Stream(body, ended), environ.get("wsgi.file_wrapper")
+    if not isinstance(file_wrapper, type) or not isinstance(body, file_wrapper):
+        return stream
+    body.close = stream.close  # type: ignore[attr-defined]
+    return body  # as it is, so that the server can hand it to the kernel

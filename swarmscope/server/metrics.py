@@ -73,7 +73,7 @@ class Metrics:
         parts: Parts,
     ) -> None:
         """Make the metrics, with *group* and the names of *extra* as labels."""
-        self.labels = (group, *extra)
+        self.labels, self.buckets, self.parts = (group, *extra), tuple(buckets), parts
         self.default_labels = tuple(extra.values())
         requests, queue_time, in_flight = parts.requests, parts.queue_time, parts.in_flight
         labels = ("method", "status", *extra)

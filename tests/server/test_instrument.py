@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from flask import Blueprint, Flask, Response, abort, current_app
+from flask import Blueprint, Flask, Response, abort, current_app, send_file
 from flask.views import MethodView
 from prometheus_client import CollectorRegistry
 from support.scraping import parse
@@ -313,6 +313,23 @@ def test_one_exporter_for_several_apps(app):
     assert samples(app).total(TOTAL) == 2
 
 
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"in_flight": False}, "parts"),
+        ({"buckets": (1.0,)}, "buckets"),
+        ({"group_by": "endpoint"}, "labels"),
+    ],
+)
+def test_a_second_app_cannot_change_a_registrys_metrics(app, more, what):
+    """It would silently get the first one's: the start stops, and says what to do."""
+    exporter = instrument(app)
+    other = Flask("other")
+
+    with pytest.raises(ValueError, match=f"other {what}: .* a registry or an exporter of its own"):
+        instrument(other, exporter=exporter, **more)
+
+
 def test_an_app_is_instrumented_once(app):
     """Twice would count everything twice."""
     instrument(app)
@@ -529,6 +546,77 @@ def test_a_middleware_may_call_the_app_when_its_body_is_read(app):
     assert counted(f"{DURATION}_count", method="GET", status="500", url_rule="/boom") == 1
     assert counted(EXCEPTIONS, method="GET", status="500") == 1
     assert counted(IN_FLIGHT) == 0
+
+
+def test_a_middleware_may_give_the_app_a_copy_of_the_environment(app):
+    """Rule, exception and labels are found all the same."""
+    inner = app.wsgi_app
+    app.wsgi_app = lambda environ, start_response: inner(dict(environ), start_response)
+    instrument(app, default_labels={"size": lambda response: response.content_length})
+    add_routes(app)
+    rule = "/items/<int:number>"
+
+    size = app.test_client().get("/items/1").headers["Content-Length"]
+    app.test_client().get("/boom")
+
+    found = samples(app)
+    assert count(found, method="GET", status="200", url_rule=rule, size=size) == 1
+    assert found.total(f"{DURATION}_count", status="500", url_rule="/boom") == 1
+    assert found.total(EXCEPTIONS) == 1
+
+
+def test_a_group_that_cannot_be_told_costs_no_answer(app, caplog):
+    """Its requests have a constant label, and one line in the log says why."""
+
+    def group(request):
+        return request.view_args["missing"]
+
+    instrument(app, group_by=group)
+    add_routes(app)
+
+    answers = {app.test_client().get(f"/items/{number}").status_code for number in range(3)}
+
+    assert answers == {200}
+    assert count(samples(app), method="GET", status="200", group="ungrouped") == 3
+    assert caplog.text.count("group_by failed") == 1
+    assert "KeyError: 'missing'" in caplog.text
+
+
+class Wrapper:
+    """A server's own wrapper of files."""
+
+    def __init__(self, file, size=8192):
+        self.file = file
+        self.close = file.close
+
+    def __iter__(self):
+        return iter(self.file)
+
+
+@pytest.mark.parametrize("kind", ["generator", "file", "whole"])
+def test_a_stream_of_known_length_is_in_flight(app, tmp_path, kind):
+    """Until it is closed; a file goes to the server as the server's own wrapper."""
+    exporter = instrument(app)
+    (tmp_path / "file").write_bytes(b"ab")
+
+    @app.get("/")
+    def index():
+        if kind == "file":
+            return send_file(tmp_path / "file")
+        body = iter(["a", "b"]) if kind == "generator" else "ab"
+        return Response(body, headers={"Content-Length": "2"})
+
+    def in_flight():
+        return exporter.registry.get_sample_value(IN_FLIGHT)
+
+    environ = create_environ("/") | {"wsgi.file_wrapper": Wrapper}
+    body = app.wsgi_app(environ, lambda *_: None)
+
+    assert in_flight() == (kind != "whole")
+    assert isinstance(body, Wrapper) == (kind == "file")
+    assert b"".join(body) == b"ab"
+    body.close()
+    assert in_flight() == 0
 
 
 def test_a_stream_whose_closing_fails_is_in_flight_no_more(app):
