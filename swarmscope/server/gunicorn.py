@@ -25,6 +25,7 @@ from prometheus_client.exposition import generate_latest
 from swarmscope.server.arbiter import ArbiterCollector, Slots
 from swarmscope.server.directory import default_base, forget_worker, make_directory, take_child_slot
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
+from swarmscope.server.folding import fold
 from swarmscope.server.port import MetricsPort
 from swarmscope.server.slots import FILES, use_slots
 
@@ -118,10 +119,13 @@ def _listen(server: Any) -> None:
     registry.register(ArbiterCollector(server, _state.slots))
 
     def render() -> bytes:
+        fold(_state.directory, _state.slots.restarts.keys())
         return exposition.render() + generate_latest(registry)
 
     _state.port = MetricsPort(_state.host, _state.number, render, CONTENT_TYPE)
-    server.log.info("Metrics at: http://%s:%s/metrics", *_state.port.address)
+    host, port = _state.port.address
+    where = f"[{host}]" if ":" in host else host
+    server.log.info("Metrics at: http://%s:%s/metrics", where, port)
 
 
 def _listen_later(server: Any) -> None:
@@ -164,3 +168,5 @@ def child_exit(server: Any, worker: Any) -> None:
     """Forget what only a live worker can say."""
     _state.slots.free(worker.slot)
     forget_worker(_state.directory, str(worker.slot))
+    if _state.port is None:  # else a scrape does it, in a thread of its own
+        fold(_state.directory, _state.slots.restarts.keys())

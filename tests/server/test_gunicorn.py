@@ -207,6 +207,17 @@ def test_children_of_workers_are_counted(serve, worker_class):
         assert slots == {"0.db", "child0.db"}
 
 
+def test_programs_of_workers_are_counted(serve):
+    """What a worker starts anew (subprocess) counts in files of its own, which do not pile up."""
+    with serve("-w", "1") as service:
+        for expected in (1, 2):
+            get(service.port, "/program")
+            assert service.scrape().value("programs_total") == expected
+
+        slots = {name.rpartition("_")[2] for name in service.files()}
+        assert slots == {"0.db", "gone.db"}
+
+
 def test_unix_sockets(serve, tmp_path):
     """All works but the backlog, which the kernel does not tell for them."""
     path = tmp_path / "service.sock"

@@ -63,6 +63,13 @@ def test_it_listens_on_loopback_alone(serve):
         assert not port_answers(port_of(service))
 
 
+def test_an_address_of_version_6_stands_in_brackets(serve):
+    """So the line in the log is one to click on."""
+    with serve("-w", "1", conf="serve_metrics(port=0, host='::1')\n") as service:
+        assert service.metrics_url.startswith("http://[::1]:")
+        assert scrape(service.metrics_url).value("gunicorn_workers") == 1
+
+
 def test_slow_scrapers_hold_up_nobody(serve):
     """More of them than there are places, silent or half-way: the next scrape is served."""
     with serve("-w", "1") as service:

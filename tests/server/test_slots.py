@@ -1,5 +1,6 @@
 """Values in slots' files: exact under threads, kept through death, read as they were meant."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from support.scraping import parse
 
 from swarmscope.server.directory import forget_worker
 from swarmscope.server.exposition import Exposition
+from swarmscope.server.folding import fold
 from swarmscope.server.slots import FILES, observer, use_slots
 
 
@@ -159,6 +161,42 @@ def test_series_that_come_later_are_shown(directory, registry):
     FILES.attach(directory, "0")
     gauge.inc(1)
     assert parse(reader.render().decode()).value("g") == 1
+
+
+PROGRAM = """
+from prometheus_client import Counter, Gauge, Histogram
+Counter("c", "").inc(2)
+Histogram("h", "").observe(0.3)
+Gauge("last", "", multiprocess_mode="mostrecent").set({number})
+Gauge("live", "", multiprocess_mode="livesum").set(1)
+"""
+
+
+def test_programs_that_ended_leave_one_slot(directory, registry, monkeypatch):
+    """Their counters are added up, what was set last stays, and those that run are left alone."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(directory))
+    Counter("c", "", registry=registry).inc(5)
+    reader = Exposition(directory)
+    for number in range(3):
+        command = [sys.executable, "-c", PROGRAM.format(number=number)]
+        subprocess.run(command, check=True)
+        before = parse(reader.render().decode())
+        fold(directory, {0})
+        assert before.value("c_total") == exposed(directory).value("c_total") == 7 + 2 * number
+    (directory / "counter_4000000.db").touch()  # it was killed before it had written anything
+    running = directory / f"counter_{os.getpid()}.db"
+    running.write_bytes((directory / "counter_gone.db").read_bytes())
+    fold(directory, {0})
+
+    found = parse(reader.render().decode())
+    assert (found.value("c_total"), found.value("h_count")) == (5 + 6 + 6, 3)
+    assert found.value("last") == 2
+    assert "live" not in {name for name, _ in found}
+    kinds = ("counter", "histogram", "gauge_mostrecent")
+    assert {path.name for path in directory.iterdir()} == {
+        *("counter_0.db", running.name),
+        *(f"{kind}_gone.db" for kind in kinds),
+    }
 
 
 def test_a_file_that_is_being_made_is_no_error(directory, registry):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 
 from flask import Flask, Response
@@ -54,6 +56,12 @@ def create_app(path: str | None = None) -> Flask:
         child = multiprocessing.get_context("fork").Process(target=jobs.inc)
         child.start()
         child.join()
+        return "done"
+
+    @app.get("/program")
+    def program() -> str:
+        text = "from prometheus_client import Counter; Counter('programs', '').inc()"
+        subprocess.run([sys.executable, "-c", text], check=True)
         return "done"
 
     @app.get("/stopwatch")
