@@ -50,8 +50,9 @@ def keep_connections() -> None:
     number above 1,023. That one fails for all others, they count as dead, and each request of every
     user beyond the first thousand opens a connection of its own.
     """
-    mended: Any = ConnectionPool
-    mended._is_socket_alive = _is_silent
+    pool: Any = ConnectionPool
+    if not hasattr(pool._is_socket_alive, "__wrapped__"):
+        pool._is_socket_alive = functools.wraps(pool._is_socket_alive)(_is_silent)
 
 
 def _is_silent(_pool: ConnectionPool, sock: socket.socket | None) -> bool:
