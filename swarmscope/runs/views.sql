@@ -28,8 +28,8 @@
 --       -> time, name, request_type, part, requests, failures, sum_ms, max_ms, buckets, cumulative:
 --       the histograms themselves, summed over workers and windows; without width_s one for all of
 --       [since, until), exact to the second
---   failures(run, since, until) -> failures, name, request_type, error, first, last: by endpoint and
---       error, of the newest 100,000
+--   failures(run, since, until, most = 100000) -> failures, name, request_type, error, first, last:
+--       by endpoint and error, of the *most* newest
 --   run_of(run) -> the id of a run that is named by text: its id, or 'latest'; NULL for anything else
 --   run_range(run) -> since, until: the time range of a link to a run, as Grafana's URLs have it
 --   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
@@ -186,9 +186,18 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         FROM (
             SELECT number, unnest(n.buckets) AS bucket, unnest(counts) AS bucket_count
             FROM numbered n
+            WHERE width_s IS NOT NULL
             ORDER BY number, bucket
         ) _
         GROUP BY number, bucket
+        UNION ALL  -- many rows make few numbers: hashed by one integer, in half the time
+        SELECT key >> 16, ((key & 65535) - 32768)::smallint, sum(bucket_count)::double precision
+        FROM (
+            SELECT (number << 16) + 32768 + unnest(n.buckets) AS key, unnest(counts) AS bucket_count
+            FROM numbered n
+            WHERE width_s IS NULL
+        ) _
+        GROUP BY key
     ), curve AS (
         SELECT number, array_agg(bucket ORDER BY bucket) AS buckets,
             array_agg(so_far ORDER BY bucket) AS cumulative
@@ -295,11 +304,10 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT slot, max(user_count)
     FROM user_count u
     CROSS JOIN LATERAL date_bin(make_interval(secs => greatest(1, width_s)), u.time, 'epoch') AS slot
-    WHERE u.run_id = run
-        AND u.time >= date_bin(
+    WHERE (u.run_id, u.time) >= (run, date_bin(  -- as rows: by the one index that has both
             make_interval(secs => greatest(1, width_s)), users_over_time.since, 'epoch'
-        )
-        AND u.time < users_over_time.until
+        ))
+        AND (u.run_id, u.time) < (run, users_over_time.until)
     GROUP BY slot
     ORDER BY slot
 $$;
@@ -359,8 +367,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- Bounded, so that a run that fails altogether costs no more than one that fails sometimes.
-CREATE FUNCTION failures(run timestamptz, since timestamptz, until timestamptz)
-RETURNS TABLE (
+CREATE FUNCTION failures(
+    run timestamptz, since timestamptz, until timestamptz, most integer DEFAULT 100000
+) RETURNS TABLE (
     failures bigint, name text, request_type text, error text, first timestamptz, last timestamptz
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -370,7 +379,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         FROM request r
         WHERE r.run_id = run AND r.success = 0
             AND r.time >= failures.since AND r.time < failures.until
-        ORDER BY r.time DESC LIMIT 100000
+        ORDER BY r.time DESC LIMIT most
     ) f
     GROUP BY f.name, f.request_type, f.error
     ORDER BY count(*) DESC, f.name, f.request_type, f.error
@@ -680,16 +689,21 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     )
     SELECT r.time, endpoint_text(r.name, r.request_type), r.response_time, coalesce(r.late_ms, 0),
         r.queue_ms, r.app_ms, r.response_time - coalesce(r.late_ms, 0) - r.queue_ms - r.app_ms,
-        coalesce(r.exception, ''), r.loadgen, coalesce(r.trace_id, '')
+        coalesce(r.exception, ''), coalesce(sent_by.worker, r.loadgen), coalesce(r.trace_id, '')
     FROM window_of CROSS JOIN LATERAL (
         SELECT * FROM request i
-        WHERE i.run_id = run AND i.time >= lower(began) AND i.time < upper(began)
+        WHERE i.run_id = (SELECT run)  -- asked for once, not for each request
+            AND i.time >= lower(began) AND i.time < upper(began)
             AND slowest.endpoint IN ('All endpoints', endpoint_text(i.name, i.request_type))
             AND date_bin(
                 '1 s', i.time + make_interval(secs => i.response_time / 1000), 'epoch'
             ) BETWEEN slowest.since AND slowest.until - interval '1 s'
         ORDER BY i.response_time DESC LIMIT most
     ) r
+    LEFT JOIN (
+        SELECT w.worker, j.host, j.pid
+        FROM run_worker w JOIN journal j ON j.id = w.journal_id WHERE w.run_id = run
+    ) sent_by ON sent_by.host = r.loadgen AND sent_by.pid = r.pid
     ORDER BY r.response_time DESC, r.time
     LIMIT most
 $$;
