@@ -40,7 +40,7 @@ LONGEST_NAME = 64
 HTML = "text/html; charset=utf-8"
 
 LINK = (
-    '<a href="{path}" style="position:fixed;z-index:1300;right:16px;bottom:16px;padding:8px 14px;'
+    '<a href="{path}" style="position:fixed;z-index:1300;left:24px;bottom:16px;padding:8px 14px;'
     "border-radius:4px;font:500 14px Roboto,Helvetica,Arial,sans-serif;color:#fff;"
     'background:#15803d;text-decoration:none">Both ends</a>'
 )
