@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
+from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
 from swarmscope.client.announcements import announce
 from swarmscope.client.health import Batches, Health, HealthProbe
@@ -95,7 +95,8 @@ def _gather(environment: Environment, keeper: TrustKeeper) -> None:
             keeper.add(client_id, Health.from_message(message))
         runner = environment.runner
         assert isinstance(runner, MasterRunner)
-        for gone in keeper.latest.keys() - runner.clients.keys():
+        there = {name for name, node in runner.clients.items() if node.state != STATE_MISSING}
+        for gone in keeper.latest.keys() - there:
             keeper.forget(gone)
 
     environment.events.worker_report.add_listener(on_worker_report)

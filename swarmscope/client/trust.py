@@ -20,6 +20,7 @@ DISPERSION_LIMIT = 5.0  # 1 for Poisson arrivals
 
 DISPERSION_SPAN_SECONDS = 30  # longer than the usual pacing period
 SETTLING_SECONDS = 4  # a report's interval and a bit: younger windows are still filling
+REPORTED_SECONDS = 1  # before a report was received, windows are as full as it makes them
 
 
 def dispersion(starts: Mapping[int, int], first: int, last: int) -> float | None:
@@ -40,27 +41,51 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._starts: dict[str, Counter[int]] = {}
+        self._reported: dict[str, float] = {}  # by worker, Unix seconds
         self._begun = 0
 
     def begin(self, now: float) -> None:
         """Forget what was before *now* (Unix seconds): windows of a ramp say nothing of bursts."""
         self._starts.clear()
+        self._reported.clear()
         self._begun = int(now * WINDOWS_PER_SECOND) + 1
 
     def add(self, worker: str, starts: Mapping[int, int], now: float) -> None:
         """Take in one report, and drop the windows that are too old to matter."""
-        oldest = int((now - DISPERSION_SPAN_SECONDS - SETTLING_SECONDS) * WINDOWS_PER_SECOND)
+        self._reported[worker] = now
+        oldest = _oldest(now)
         for key in (worker, ALL_WORKERS):
             counts = self._starts.setdefault(key, Counter())
             counts.update(starts)
             for window in [window for window in counts if window < oldest]:
                 del counts[window]
 
+    def forget(self, worker: str) -> None:
+        """Drop a worker that is gone; what the others sent is judged without it."""
+        self._reported.pop(worker, None)
+        if starts := self._starts.pop(worker, None):
+            self._starts[ALL_WORKERS].subtract(starts)
+
     def dispersion(self, worker: str, now: float) -> float | None:
-        """Return the dispersion ratio of a worker's (or `ALL_WORKERS`') settled windows."""
-        last = int((now - SETTLING_SECONDS) * WINDOWS_PER_SECOND)
-        first = max(self._begun, last - DISPERSION_SPAN_SECONDS * WINDOWS_PER_SECOND + 1)
+        """Return the dispersion ratio of a worker's (or `ALL_WORKERS`') settled windows.
+
+        They end with the last report of the slowest worker: a window in which one is missing looks
+        like a lull. One that has been silent for the whole span is not waited for.
+        """
+        heard = (
+            self._reported.values() if worker == ALL_WORKERS else [self._reported.get(worker, now)]
+        )
+        awaited = [at for at in heard if at > now - DISPERSION_SPAN_SECONDS]
+        settled = min([now - SETTLING_SECONDS, *(at - REPORTED_SECONDS for at in awaited)])
+        last = int(settled * WINDOWS_PER_SECOND)
+        span = DISPERSION_SPAN_SECONDS * WINDOWS_PER_SECOND
+        first = max(self._begun, _oldest(now), last - span + 1)
         return dispersion(self._starts.get(worker, {}), first, last)
+
+
+def _oldest(now: float) -> int:
+    """Return the first window that matters at *now* (Unix seconds)."""
+    return int((now - DISPERSION_SPAN_SECONDS - SETTLING_SECONDS) * WINDOWS_PER_SECOND)
 
 
 @dataclass(frozen=True)
@@ -166,6 +191,7 @@ class TrustKeeper:
     def forget(self, worker: str) -> None:
         """Drop a worker that is gone, so that its last figures do not live on."""
         self.latest.pop(worker, None)
+        self.arrivals.forget(worker)
 
     def now(self, now: float) -> tuple[float, float, float | None] | None:
         """Return the highest CPU ratio, the highest lag in seconds, and the dispersion of all.

@@ -53,6 +53,36 @@ def test_bursts_of_workers_in_phase_add_up():
     assert together == pytest.approx(2 * alone)
 
 
+def test_a_late_report_looks_like_no_lull():
+    """Judged is what all workers have reported; one that is silent for long is not waited for."""
+    now = 1000.0
+    arrivals = Arrivals()
+    arrivals.begin(970.0)
+    arrivals.add("punctual", dict.fromkeys(range(9700, 10_000), 5), now)
+    arrivals.add("late", dict.fromkeys(range(9700, 9900), 5), now - 10)
+
+    assert arrivals.dispersion(ALL_WORKERS, now) == 0
+    assert arrivals.dispersion("punctual", now) == 0
+
+    arrivals.add("punctual", dict.fromkeys(range(10_000, 10_400), 5), now + 40)
+    assert arrivals.dispersion(ALL_WORKERS, now + 40) == 0
+
+
+def test_a_worker_that_is_gone_is_forgotten():
+    """The others are judged as if it had never been there, and nothing of it is kept."""
+    now = 1000.0
+    arrivals = Arrivals()
+    arrivals.begin(970.0)
+    arrivals.add("here", dict.fromkeys(range(9700, 10_000), 5), now)
+    arrivals.add("gone", dict.fromkeys(range(9700, 9800), 5), now - 20)
+
+    arrivals.forget("gone")
+
+    assert arrivals.dispersion(ALL_WORKERS, now) == 0
+    assert arrivals.dispersion("gone", now) is None
+    assert arrivals._starts.keys() == {"here", ALL_WORKERS}
+
+
 def test_the_ramp_is_not_judged():
     """Windows from before `begin` do not count, or a rising rate would look like bursts."""
     now = 1000.0
