@@ -190,5 +190,6 @@ def serve(collector: Collector, host: str, port: int) -> WSGIServer | None:
             error.strerror or error,
         )
         return None
-    logger.info("Serving Locust's metrics at http://%s:%s/metrics", host, server.server_port)
+    where = f"[{host}]" if ":" in host else host
+    logger.info("Serving Locust's metrics at http://%s:%s/metrics", where, server.server_port)
     return server

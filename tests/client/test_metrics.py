@@ -138,6 +138,15 @@ def test_a_taken_port_is_one_line_and_the_swarm_goes_on(environment, caplog):
     assert "LOCUST_METRICS_PORT" in caplog.text
 
 
+def test_an_address_of_version_6_stands_in_brackets(environment, caplog):
+    """So the line in the log is one to click on."""
+    caplog.set_level("INFO")
+    server = serve(collector(environment), "::1", 0)
+    server.stop()
+
+    assert f"http://[::1]:{server.server_port}/metrics" in caplog.text
+
+
 def test_idle_connections_do_not_keep_others_waiting(environment):
     """Fifty clients that connect and say nothing: the next scrape is still answered."""
     port = free_port()
