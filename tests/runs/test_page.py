@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from flit_core.wheel import make_wheel_in
 from playwright.sync_api import Browser, Page, expect
 from support.browser import chromium, needs_chromium, opened
 from support.databases import fresh_runs_database
@@ -22,6 +24,7 @@ from swarmscope.runs.document import Document
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
+ASSETS = Path(page.__file__).parent / "assets"
 LATER = START + timedelta(hours=1)
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -89,6 +92,17 @@ def test_the_same_run_makes_the_same_file(frozen):
     assert frozen.file.read_text() == frozen.again
     assert frozen.file.stat().st_size < LARGEST_BYTES
     assert frozen.comparison_file.stat().st_size < LARGEST_BYTES
+
+
+def test_the_page_is_in_the_wheel(root, tmp_path):
+    """What is installed, in the image too, has all that the page is made of."""
+    wheel = make_wheel_in(root / "pyproject.toml", tmp_path).file
+
+    assets = {f"swarmscope/runs/assets/{file.name}" for file in ASSETS.iterdir()}
+    assert {
+        f"swarmscope/runs/assets/{name}" for name in ("page.html", "page.css", "run.js")
+    } < assets
+    assert assets <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_a_file_needs_no_network(browser, frozen):

@@ -22,10 +22,11 @@ function nearest(x, at) {
   return high >= 0 && Math.abs(x[high] - at) < Math.abs(x[low] - at) ? high : low;
 }
 
-/** A line's point is drawn only where no line can be: between two gaps. */
-function lonely({ dataset, dataIndex: i }) {
-  const gap = (point) => point == null || point.y == null;
-  return gap(dataset.data[i - 1]) && gap(dataset.data[i + 1]) ? 2 : 0;
+/** A point is drawn only where no line can be: between two gaps. (A function for all is slow.) */
+function radius(values) {
+  const gap = (i) => values[i] == null;
+  const lonely = (i) => !gap(i) && gap(i - 1) && gap(i + 1);
+  return values.some((_, i) => lonely(i)) ? ({ dataIndex }) => (lonely(dataIndex) ? 2 : 0) : 0;
 }
 
 function dataset(series, stacked) {
@@ -40,7 +41,7 @@ function dataset(series, stacked) {
     borderDash: series.dash ?? [],
     fill: stacked ? "stack" : false,
     stepped: series.stepped ?? false,
-    pointRadius: lonely,
+    pointRadius: radius(series.values),
     pointBorderWidth: 0,
     order: series.order ?? 0,
   };
