@@ -25,6 +25,7 @@ class Query:
     datasource: str  # uid
     text: str
     target: Mapping[str, Any]
+    points: int | None = None  # the most that its panel draws, where that is not its width
 
     def __str__(self) -> str:
         return f"{self.dashboard}: {self.place}"
@@ -70,15 +71,19 @@ def queries(path: Path) -> Iterator[Query]:
         for target in panel.get("targets", ()):
             place = f"panel {panel['title']}, {target['refId']}"
             source = target.get("datasource", panel["datasource"])
-            yield _query(path, place, source, target)
+            yield _query(path, place, source, target, panel.get("maxDataPoints"))
 
 
 def _query(
-    path: Path, place: str, datasource: Mapping[str, str], target: Mapping[str, Any]
+    path: Path,
+    place: str,
+    datasource: Mapping[str, str],
+    target: Mapping[str, Any],
+    points: int | None = None,
 ) -> Query:
     text = target.get("rawSql") or target.get("expr") or target["query"]
     text = text if isinstance(text, str) else text["query"]
-    return Query(path.stem, place, datasource["uid"], text, target)
+    return Query(path.stem, place, datasource["uid"], text, target, points)
 
 
 def interpolated(text: str, view: View) -> str:
