@@ -44,6 +44,7 @@ class Answer:
     run: str
     complete: bool
     status: int
+    dropped: int  # samples that nobody will ever have
     outcomes: list[Outcome]
 
 
@@ -114,15 +115,17 @@ def check(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer)))
     else:
-        _print(answer.outcomes)
+        _print(answer)
     click.get_current_context().exit(answer.status)
 
 
-def _print(found: list[Outcome]) -> None:
+def _print(answer: Answer) -> None:
     console = Console(highlight=False)
-    console.print(outcomes.outcomes_table(found))
-    for reason in outcomes.reasons(found):
+    console.print(outcomes.outcomes_table(answer.outcomes))
+    for reason in outcomes.reasons(answer.outcomes):
         console.print(reason, markup=False)
+    if answer.dropped:
+        console.print(f"Mind that {answer.dropped:,} samples were dropped.")
 
 
 def _judged(
@@ -139,8 +142,12 @@ def _judged(
                 raise
         else:
             if run.complete or time.monotonic() >= deadline:
-                return Answer(run.run, run.complete, thresholds.exit_status(found), found)
+                return _answer(run, found)
         time.sleep(POLL_S)
+
+
+def _answer(run: Run, found: list[Outcome]) -> Answer:
+    return Answer(run.run, run.complete, thresholds.exit_status(found), run.dropped, found)
 
 
 def _judge(

@@ -24,6 +24,7 @@ from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
 WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "too few"}
 PARTS = {"total": "client", "app": "server", "queue": "queue"}
+MOST_NAMED = 5  # regressions, below the table
 LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
 
 
@@ -138,24 +139,28 @@ def _conclusion(answer: Answer) -> Iterator[str]:
     if answer.status == CANNOT_TELL:
         yield f"Whether anything became worse by more than {most} cannot be told."
     elif answer.regressions:
-        yield f"Worse by more than {most}: {'; '.join(map(_named, answer.regressions))}."
+        yield f"Worse by more than {most}: {_list(answer.regressions)}."
     else:
         yield f"Nothing became worse by more than {most} for sure."
 
 
-def _named(change: Change) -> str:
-    label, *_ = _figures(change)
-    return f"{label} of {_endpoint(change).plain}"
+def _list(changes: list[Change]) -> str:
+    named = [f"{_label(c)} ({_endpoint(c).plain})" for c in changes[:MOST_NAMED]]
+    more = len(changes) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def changes_table(changes: Iterable[Change]) -> Table:
-    """Return a row for each figure of each endpoint, all endpoints together first."""
-    rows = bare_table(("endpoint",), ("", "A", "B", "change", "from", "to"), ("",))
+    """Return a row for each figure, under its endpoint, all endpoints together first."""
+    rows = bare_table(("endpoint, ms",), ("A", "B", "change", "from", "to"), ("",))
     before = None
     for change in changes:
         key = (change.name, change.request_type)
-        rows.add_row(_endpoint(change) if key != before else "", *_figures(change), _word(change))
+        if key != before:
+            rows.add_row(_endpoint(change))
         before = key
+        word = Text(WORDS[change.verdict], style=STYLES[change.verdict])
+        rows.add_row(f"  {_label(change)}", *_figures(change), word)
     return rows
 
 
@@ -164,18 +169,17 @@ def _endpoint(change: Change) -> Text:
     return harmless(name) if name else Text("all endpoints", style="bold")
 
 
-def _word(change: Change) -> Text:
-    return Text(WORDS[change.verdict], style=STYLES[change.verdict])
+def _label(change: Change) -> str:
+    return LABELS.get(change.measure) or f"{PARTS[change.part]} {change.measure}"
 
 
 def _figures(change: Change) -> tuple[str, ...]:
-    """Return label, both values, the change and its interval."""
+    """Return both values, the change and its interval."""
     share = change.measure == FAIL_RATIO
     show = percent if share else milliseconds
-    unit = " pp" if share else "%"
-    label = LABELS.get(change.measure) or f"{PARTS[change.part]} {change.measure}"
     ends = (change.change, change.low, change.high)
-    return (label, show(change.a), show(change.b), *(_signed(end, unit) for end in ends))
+    signed = (_signed(end, " pp" if share else "%") for end in ends)
+    return (show(change.a), show(change.b), *signed)
 
 
 def _signed(share: float | None, unit: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import expm1, hypot, inf, log, sqrt
+from statistics import fmean
 
 from swarmscope.runs.distributions import normal_quantile, order_statistic, t_quantile
 from swarmscope.runs.histogram import GAMMA
@@ -125,15 +126,13 @@ class Sample:
         """Return the logarithm of the requests a second.
 
         Batch means with Student's t (Law, Simulation Modeling and Analysis, chapter 9), and never
-        narrower than the interval of random arrivals.
+        narrower than by the one second that the run may have filled in part.
         """
-        count = self.whole.count
-        mean = sum(h.count for h in self.spans) / len(self.spans)
+        rate, mean = self.whole.count / self.seconds, fmean(h.count for h in self.spans)
         spread = Spread.of([h.count - mean for h in self.spans])
-        variance = max(spread.variance / (mean * len(self.spans)) ** 2, 1 / count) if mean else inf
-        width = t_quantile((1 + level) / 2, spread.freedom) * sqrt(variance)
-        rate = log(count / self.seconds)
-        return Estimate(rate, rate - width, rate + width)
+        error = sqrt(spread.variance) / (mean * len(self.spans)) if mean else inf
+        width = max(t_quantile((1 + level) / 2, spread.freedom) * error, 1 / self.seconds)
+        return Estimate(log(rate), log(rate) - width, log(rate) + width)
 
     def fail_ratio(self, level: float) -> Estimate:
         """Return the share that failed.
@@ -181,7 +180,7 @@ class Spread:
         sequence (Tafazzoli and Wilson, "Skart", IIE Transactions 43, 2011).
         """
         number = len(excess)
-        mean = sum(excess) / number
+        mean = fmean(excess)
         off = [value - mean for value in excess]
         squares = sum(value * value for value in off)
         if not squares:

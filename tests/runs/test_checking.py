@@ -86,7 +86,7 @@ def test_the_table_and_the_files_say_the_same(database, tmp_path):
 def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
     """Not judged while a worker's journal is missing; judged when it comes in time."""
     store_run(connection, [Sample(i / 10, 20) for i in range(100)])
-    connection.execute("UPDATE run_worker SET stopped = NULL, outcome = NULL")
+    connection.execute("UPDATE run_worker SET stopped = NULL, outcome = NULL, dropped = 7")
     early = check(empty_database, "--p95", "25")
 
     def deliver() -> None:
@@ -102,6 +102,7 @@ def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
     assert "not judged" in early.stdout
     assert "1 of 1 workers are not delivered" in early.stdout
     assert late.exit_code == 0
+    assert "7 samples were dropped" in late.stdout
 
 
 def test_a_run_that_is_on_is_not_judged(connection, empty_database):

@@ -163,8 +163,8 @@ def test_shares_of_failures(b_failures):
     assert differs(found) is bool(b_failures)
 
 
-def test_rates_are_not_surer_than_random_arrivals():
-    """Users who come like clockwork make no interval of no width; a tenth more is more."""
+def test_rates_are_not_surer_than_their_edges():
+    """Users who come like clockwork make no interval without width; a tenth more is more."""
 
     def run(per_s: int) -> Sample:
         return sample([[20.0] * per_s for _ in range(60)])

@@ -1,0 +1,201 @@
+"""`swarmscope compare` as people and CI jobs type it, against a real database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+from support.command import swarmscope
+from support.databases import fresh_runs_database
+from support.stored_runs import START, Sample, store_run
+
+HOSTILE = "/<script>alert(1)</script>\x1b[31m[bold]"
+SECONDS = 40
+NAMES = {
+    "same": "2026-03-01T12", "again": "2026-03-01T13", "slower": "2026-03-01T14",
+    "failing": "2026-03-01T15", "short": "2026-03-01T16", "partial": "2026-03-01T17",
+}  # fmt: skip
+
+
+def requests(
+    seed: int, slower: float = 1.0, failing: float = 0.0, seconds: int = SECONDS
+) -> list[Sample]:
+    """Thirty requests a second; the handler takes *slower* times as long, the rest does not."""
+    random, samples = Random(seed), []
+    for number in range(30 * seconds):
+        app, queue = slower * random.lognormvariate(3, 0.4), random.expovariate(0.5)
+        parts = {"queue": queue, "app": app, "outside": 1.0}
+        name, method = ("/tests", "GET") if number % 3 else (HOSTILE, "POST")
+        failed = random.random() < failing
+        samples.append(Sample(number / 30, app + queue + 1, name, method, failed, parts=parts))
+    return samples
+
+
+@pytest.fixture(scope="module")
+def database(cluster) -> Iterator[str]:
+    """Two runs of one kind, one with a slower handler, one that fails, a short, a partial one."""
+    runs = {
+        "same": requests(1), "again": requests(2), "slower": requests(3, slower=1.4),
+        "failing": requests(4, failing=0.1), "short": requests(5, seconds=6),
+        "partial": requests(6, seconds=6),
+    }  # fmt: skip
+    with fresh_runs_database(cluster) as name, psycopg.connect(name, autocommit=True) as connection:
+        for hour, samples in enumerate(runs.values()):
+            lasted_s = 6 if len(samples) < 1000 else SECONDS
+            store_run(connection, samples, START + timedelta(hours=hour), lasted_s=lasted_s)
+        connection.execute(
+            "UPDATE run_worker SET stopped = NULL WHERE run_id = %s", [START + timedelta(hours=5)]
+        )
+        connection.execute(
+            "UPDATE testrun SET host = 'http://other', peak_users = 20, scenario = 'Other'"
+            " WHERE id = %s",
+            [START + timedelta(hours=3)],
+        )
+        yield name
+
+
+def compare(database: str, a: str, b: str, *arguments: str, **environment: Any):
+    runs = (NAMES.get(a, a), NAMES.get(b, b))
+    return swarmscope("compare", *runs, *arguments, "--database", database, **environment)
+
+
+def found(database: str, a: str, b: str, *arguments: str) -> dict[str, Any]:
+    return json.loads(compare(database, a, b, "--json", *arguments).stdout)
+
+
+def verdicts(answer: dict[str, Any], endpoint: str) -> dict[tuple[str, str], str]:
+    return {
+        (change["part"], change["measure"]): change["verdict"]
+        for change in answer["changes"]
+        if change["name"] == endpoint
+    }
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "arguments", "status"),
+    [
+        ("same", "again", ("--max-regression", "0%"), 0),
+        ("same", "slower", (), 0),
+        ("same", "slower", ("--max-regression", "10%"), 3),
+        ("same", "slower", ("--max-regression", "80%"), 0),
+        ("slower", "same", ("--max-regression", "10%"), 0),
+        ("same", "failing", ("--max-regression", "10%"), 3),
+        ("same", "short", ("--max-regression", "10%"), 4),
+        ("same", "short", (), 0),
+        ("same", "partial", (), 4),
+        ("same", "2025", (), 2),
+        ("same", "slower", ("--max-regression", "10"), 2),
+        ("same", "slower", ("-o", "/dev/null/page.html"), 1),
+    ],
+)
+def test_the_exit_status_says_it(database, a, b, arguments, status):
+    """3 for a regression and for nothing that is noise; 4 cannot be compared; 2 no such run."""
+    assert compare(database, a, b, *arguments).exit_code == status
+
+
+def test_noise_is_no_change(database):
+    """Of two runs of one kind nothing is called different; each interval holds the change."""
+    answer = found(database, "same", "again", "--max-regression", "0%")
+
+    assert {change["verdict"] for change in answer["changes"]} == {"same"}
+    assert all(change["low"] < 0 < change["high"] for change in answer["changes"])
+    assert all(change["low"] <= change["change"] <= change["high"] for change in answer["changes"])
+    assert (answer["warnings"], answer["regressions"]) == ([], [])
+
+
+def test_a_slower_handler_is_found_on_both_ends(database):
+    """Client and server became worse, the queue and the rate did not; its true size is covered."""
+    answer = found(database, "same", "slower", "--max-regression", "10%")
+
+    for endpoint in ("", "/tests"):
+        of = verdicts(answer, endpoint)
+        assert {measure: of["app", measure] for measure in ("p50", "p95")} == {
+            "p50": "worse",
+            "p95": "worse",
+        }
+        assert of["total", "p50"] == "worse"
+        assert {of["queue", measure] for measure in ("p50", "p95", "p99")} == {"same"}
+        assert (of["total", "requests_per_s"], of["total", "fail_ratio"]) == ("same", "same")
+    handler = next(c for c in answer["changes"] if (c["part"], c["measure"]) == ("app", "p50"))
+    assert handler["low"] < 0.4 < handler["high"]
+    assert handler["change"] == pytest.approx(0.4, abs=0.06)
+    assert handler in answer["regressions"]
+
+
+def test_failures_that_begin_are_a_regression(database):
+    """From none to a tenth: a difference of shares, in points."""
+    answer = found(database, "same", "failing", "--max-regression", "50%")
+    change = next(c for c in answer["changes"] if c["measure"] == "fail_ratio")
+
+    assert (change["a"], change["verdict"]) == (0.0, "worse")
+    assert change["low"] < change["b"] == change["change"] < change["high"]
+    assert [c["measure"] for c in answer["regressions"]] == ["fail_ratio"] * 3
+
+
+def test_unlike_runs_are_compared_with_a_warning(database):
+    """Scenario, host and users differ: a line each."""
+    text = compare(database, "same", "failing", columns=120).stdout
+
+    assert "Warning: host: none against http://other" in text
+    assert "Warning: users: 10 against 20" in text
+    assert "Warning: scenario: none against Other" in text
+    assert compare(database, "same", "again").stdout.count("Warning") == 0
+
+
+def test_values_are_those_of_show(database):
+    """In JSON all digits, in the table rounded alike."""
+    answer = found(database, "same", "slower")
+    shown = json.loads(swarmscope("show", NAMES["slower"], "--json", "--database", database).stdout)
+    of = {(c["name"], c["part"], c["measure"]): c["b"] for c in answer["changes"]}
+
+    assert of["", "total", "p95"] == shown["totals"]["total"]["p95_ms"]
+    assert of["", "app", "p99"] == shown["totals"]["app"]["p99_ms"]
+    assert of["", "total", "requests_per_s"] == shown["totals"]["requests_per_s"]
+    assert {name for name, _, _ in of} == {"", "/tests", HOSTILE}
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_and_does_no_harm(database, columns):
+    """No line is wider than the terminal, no control character gets out; the verdict is said."""
+    asked = ("--max-regression", "10%")
+    text = compare(database, "same", "slower", *asked, columns=columns).stdout
+
+    assert all(c == "\n" or c.isprintable() for c in text)
+    assert max(map(len, text.splitlines())) <= columns
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[lines.index("all endpoints") + 1].startswith("client p50 22.8 30.7 +")
+    assert lines[lines.index("all endpoints") + 1].endswith("worse")
+    assert any(line.startswith("Worse by more than 10 %: client p50 (all endp") for line in lines)
+    assert "nothing" not in text.lower()
+
+
+def test_what_cannot_be_told_is_not_called_the_same(database):
+    """A run of six seconds has no intervals, and says so; an incomplete one is refused."""
+    answer = found(database, "same", "short")
+    partial = compare(database, "same", "partial")
+
+    assert {(c["verdict"], c["low"], c["high"]) for c in answer["changes"]} == {
+        ("unknown", None, None)
+    }
+    assert any("shorter than 10 s" in warning for warning in answer["warnings"])
+    assert "1 of 1 workers are not delivered" in partial.stderr
+    assert (partial.stdout, partial.stderr.count("\n")) == ("", 1)
+
+
+def test_the_page_holds_both_runs_and_the_changes(database, tmp_path):
+    """One file with both documents and what the command found; names in it are no markup."""
+    file = tmp_path / "compared.html"
+    done = compare(database, "same", "slower", "-o", str(file))
+    text = file.read_text()
+
+    assert done.exit_code == 0
+    assert "<script>alert" not in text
+    data = text.partition('id="comparison-data">')[2].partition("</script>")[0]
+    held = json.loads(data)
+    assert held["comparison"]["changes"] == found(database, "same", "slower")["changes"]
+    assert [held[run]["totals"]["requests"] for run in "ab"] == [1200, 1200]
