@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -138,12 +139,13 @@ def _await_supervisor(process: subprocess.Popen[bytes], socket: Path, home: Home
             return supervisor
         except OSError:
             time.sleep(POLL_S)
-    raise StackError(_with_log("supervisord did not start", home / "logs/supervisord.out"))
+    raise StackError(_with_log("supervisord did not start", _Log(home / "logs/supervisord.out")))
 
 
 def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> None:
     """Start each service as soon as what it needs is ready; return when all are."""
     pids: dict[str, int] = {}
+    logs = {service.name: _log(home, service.name) for service in plan.services}
     ready: set[str] = set()
     deadline = time.monotonic() + START_S
     for name, reason in plan.absent.items():
@@ -156,7 +158,7 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
                 show(service.name, "starting", "")
         states = supervisor.states()
         for name in pids:
-            pids[name] = _living_pid(states[name], pids[name], home)
+            pids[name] = _living_pid(states[name], pids[name], logs[name])
         for service in waiting:
             if pids.get(service.name) and passes(service.check, pids[service.name]):
                 if service.name == "postgres":
@@ -165,26 +167,45 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
                 ready.add(service.name)
                 show(service.name, "ready", "")
         if time.monotonic() > deadline:
-            _give_up(waiting[0], home)
+            _give_up(waiting[0], logs[waiting[0].name])
         time.sleep(POLL_S)
 
 
-def _living_pid(state: ServiceState, known: int, home: Home) -> int:
+def _living_pid(state: ServiceState, known: int, log: _Log) -> int:
     """Return the service's process id; a service that has died once does not get up by retrying."""
     died = state.state in ("BACKOFF", "EXITED", "FATAL") or (known and state.pid != known)
     if died:
-        raise StackError(_with_log(f"{state.name} died at its start", home.log(state.name)))
+        raise StackError(_with_log(f"{state.name} died at its start", log))
     return state.pid
 
 
-def _give_up(service: Service, home: Home) -> None:
-    line = f"{service.name} did not answer within {START_S:.0f} s"
-    raise StackError(_with_log(line, home.log(service.name)))
+def _give_up(service: Service, log: _Log) -> None:
+    raise StackError(_with_log(f"{service.name} did not answer within {START_S:.0f} s", log))
 
 
-def _with_log(line: str, log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
-    return "\n".join([f"{line}; the end of {log}:", *(f"    {text}" for text in lines)])
+class _Log(NamedTuple):
+    """A log, and its length before this start: what stands there is of earlier ones."""
+
+    path: Path
+    begin: int = 0
+
+    def lines(self) -> list[str]:
+        """Return what this start has written."""
+        if not self.path.exists():
+            return []
+        content = self.path.read_bytes()
+        begin = self.begin if self.begin <= len(content) else 0  # rotated
+        return content[begin:].decode(errors="replace").splitlines()
+
+
+def _log(home: Home, service: str) -> _Log:
+    path = home.log(service)
+    return _Log(path, path.stat().st_size if path.exists() else 0)
+
+
+def _with_log(line: str, log: _Log) -> str:
+    lines = log.lines()[-LOG_LINES:]
+    return "\n".join([f"{line}; the end of {log.path}:", *(f"    {text}" for text in lines)])
 
 
 def stop(home: Home, show: Show) -> bool:
