@@ -21,6 +21,7 @@ from swarmscope.stack.tools import Grafana
 LOCUST_STOP_S = 30.0  # for its users to finish what they do; then journals go to the database
 DATABASE_READY = "database"  # what services wait for that need the schema, not only a server
 NEEDED_FILES = (
+DASHBOARD = "/d/swarm"
     "api/gunicorn.conf.py",
     "grafana/grafana.env",
     "grafana/provisioning",
@@ -110,6 +111,7 @@ def _target(port: int, job: str) -> dict[str, object]:
 def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
     """Return Grafana, provisioned from the checkout, viewable by everybody on this machine."""
     data = home / "grafana"
+    (home / "grafana.url").write_text(settings.url("GRAFANA_PORT", DASHBOARD) + "\n")
     (data / "grafana.ini").touch()  # else it would read what its installation was given
     (data / "plugins").mkdir(exist_ok=True)
     arguments = ("--homepath", str(program.home), "--config", str(data / "grafana.ini"))
@@ -168,7 +170,7 @@ def locust_master(settings: Settings, home: Home) -> Service:
         | {
             "LOCUST_HOST": given.get("LOCUST_HOST") or settings.url("API_PORT"),
             "LOCUST_GRAFANA_URL": given.get("LOCUST_GRAFANA_URL")
-            or settings.url("GRAFANA_PORT", "/d/swarm"),
+            or settings.url("GRAFANA_PORT", DASHBOARD),
             "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
         },
         stop_s=LOCUST_STOP_S + settings.locust_drain_s,
