@@ -137,9 +137,10 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     parsed.pgpassword = ""
     home = Path(environ.get("SWARMSCOPE_HOME") or HOME)
     hosts = {host.strip().lower() for host in parsed.web_allowed_hosts.split(",")} - {""}
+    database = _database_of(home, connection, environ)
     return Options(
         plan=parsed.override_plan_name or parsed.locustfile,
-        grafana_url=parsed.grafana_url,
+        grafana_url=_grafana_of(home, parsed.grafana_url, database),
         test_env=parsed.test_env,
         test_version=parsed.test_version,
         description=parsed.description,
@@ -151,7 +152,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         allowed_hosts=frozenset(hosts),
         prometheus_url=prometheus_url,
         keep_journals=parsed.keep_journals,
-        database=_database_of(home, connection, environ),
+        database=database,
         hidden=_secret_values(parsed),
     )
 
@@ -191,6 +192,13 @@ def _database_of(home: Path, connection: Mapping[str, str], environ: Mapping[str
     named = connection != {"PGHOST": _HOST_BY_DEFAULT} or "PGHOST" in environ
     file = home / "database.url"
     return "" if named or not file.is_file() else file.read_text(encoding="utf-8").strip()
+
+
+def _grafana_of(home: Path, given: str, database: str) -> str:
+    """Return *given*, or where it is the default, the Grafana that shows the home's *database*."""
+    file = home / "grafana.url"
+    here = given == GRAFANA_URL and database and file.is_file()
+    return file.read_text(encoding="utf-8").strip() if here else given
 
 
 def shipper_environment(options: Options) -> dict[str, str]:

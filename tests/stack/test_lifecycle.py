@@ -311,12 +311,17 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     program = grafana / "bin/grafana"
     program.write_text(f"#!{sys.executable}\nraise SystemExit('my reason')\n")
     program.chmod(0o755)
+    (stack.home / "logs").mkdir(parents=True)
+    (stack.home / "logs/grafana.log").write_text("the reason of an earlier start\n")
 
     done = stack.run("up", "--detach", GRAFANA_HOME=str(grafana))
 
     assert done.returncode == 1
     assert done.stderr.startswith("Error: grafana died at its start; the end of ")
     assert done.stderr.endswith("    my reason\n")
+    assert "an earlier start" not in done.stderr
+    port = stack.environment["GRAFANA_PORT"]
+    assert (stack.home / "grafana.url").read_text() == f"http://127.0.0.1:{port}/d/swarm\n"
     assert stack.leftovers() == []
     assert stack.status()["state"] == "down"
 
