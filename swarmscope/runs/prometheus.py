@@ -183,5 +183,5 @@ def _on_axis(line: _Line, axis: _Axis) -> list[float | None]:
 
 
 def settled(until: datetime) -> datetime:
-    """Return when Prometheus knows all about a run that ended at *until*, two scrapes later."""
-    return until.astimezone(UTC) + timedelta(seconds=SHORTEST_WINDOW_S / 2 + 2 * SHORTEST_STEP_S)
+    """Return when Prometheus knows all of a run that ended at *until*: a window's half later."""
+    return until.astimezone(UTC) + timedelta(seconds=SHORTEST_WINDOW_S / 2 + SHORTEST_STEP_S)
