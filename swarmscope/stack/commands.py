@@ -19,7 +19,13 @@ from swarmscope.stack.errors import StackError
 from swarmscope.stack.follow import print_logs
 from swarmscope.stack.home import Home
 from swarmscope.stack.record import read_record
-from swarmscope.stack.settings import home_directory, merged_environment, read_settings
+from swarmscope.stack.settings import (
+    LARGEST_PORT,
+    SERVICES,
+    home_directory,
+    merged_environment,
+    read_settings,
+)
 from swarmscope.stack.status import describe, table
 from swarmscope.stack.terminal import Progress
 
@@ -52,21 +58,40 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Return when everything answers; `down` stops it.")
-def up(detach: bool) -> None:
-    """Start the API, PostgreSQL, Prometheus, Locust and Grafana."""
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(SERVICES),
+    help="Start this alone, or several of these; a database elsewhere is named by PGHOST.",
+)
+@click.option("--master-host", metavar="HOST", help="Where the workers' master is.")
+@click.option(
+    "--master-port", type=click.IntRange(1, LARGEST_PORT), help="Its port for workers, mostly 5557."
+)
+def up(
+    detach: bool, only: tuple[str, ...], master_host: str | None, master_port: int | None
+) -> None:
+    """Start the API, PostgreSQL, Prometheus, Locust and Grafana, or some of them."""
     from swarmscope.stack.foreground import run
+
+    chosen = only or SERVICES
+    master = {"LOCUST_MASTER_NODE_HOST": master_host, "LOCUST_MASTER_NODE_PORT": master_port}
+    given = {name: str(value) for name, value in master.items() if value is not None}
+    if given and ("locust" in chosen or "locust-worker" not in chosen):
+        raise click.UsageError("--master-host and --master-port go with --only locust-worker")
 
     for number in ENDING_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     with explained():
-        settings = read_settings(Path.cwd(), os.environ)
+        settings = read_settings(Path.cwd(), os.environ | given, chosen)
         sys.exit(run(settings, Home(settings.home), _console(), detach))
 
 
 @click.command()
 def down() -> None:
     """Stop what `up` started; data stays."""
+    from swarmscope.stack.foreground import say_what_is_left
     from swarmscope.stack.lifecycle import stop
 
     with explained():
@@ -78,6 +103,7 @@ def down() -> None:
         with home.locked(), Progress(console) as progress:
             ran = stop(home, progress.set)
         console.print("swarmscope is down." if ran else "It had crashed; its remains are gone.")
+        say_what_is_left(home, console)
 
 
 @click.command()

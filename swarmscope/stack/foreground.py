@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from swarmscope.client.journal import segments
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import Home
 from swarmscope.stack.lifecycle import check_checkout, clean_up, running, start, stop
@@ -25,7 +26,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def run(settings: Settings, home: Home, console: Console, detach: bool) -> int:
     """Start the stack and, unless *detach*, stay until an interrupt; return the exit status."""
-    check_checkout(settings.checkout)
+    check_checkout(settings.checkout, settings.only)
     home.make()
     with home.locked():
         if record := running(home):
@@ -60,21 +61,25 @@ def _say_that_it_is_up(home: Home, progress: Progress, console: Console) -> Reco
 
 def _say_where(record: Record, console: Console) -> None:
     urls = record.urls
-    grafana = f"{urls['grafana']}/d/swarm" if urls.get("grafana") else None
+    after = {"Grafana": "/d/swarm", "API": "/tests"}
     rows = [
-        ("Locust", urls["locust"], "start a swarm here"),
-        ("Grafana", grafana, "watch both ends of it"),
+        ("Locust", urls.get("locust"), "start a swarm here"),
+        ("Grafana", urls.get("grafana"), "watch both ends of it"),
         ("Prometheus", urls.get("prometheus"), ""),
-        ("API", f"{urls['api']}/tests", "what the swarm drives"),
-        ("Database", f"psql '{record.database}'", ""),
+        ("API", urls.get("api"), "what the swarm drives"),
+        ("Database", record.database and f"psql '{record.database}'", ""),
     ]
     console.print()
     for name, where, what in rows:
         if where:
-            console.print(Text.assemble(f"  {name:<12}{where}  ", (what, "dim")), soft_wrap=True)
+            text = f"  {name:<12}{where}{after.get(name, '')}  "
+            console.print(Text.assemble(text, (what, "dim")), soft_wrap=True)
     for name, how in record.absent.items():
         console.print(Text(f"  No {name}: {how}.", "yellow"), soft_wrap=True)
-    console.print(f"\nNext: open {urls['locust']}, set the number of users, press Start.")
+    for text in record.exposed:
+        console.print(Text(f"  {text}", "yellow"), soft_wrap=True)
+    if urls.get("locust"):
+        console.print(f"\nNext: open {urls['locust']}, set the number of users, press Start.")
 
 
 def _stay(
@@ -128,4 +133,17 @@ def _stop(home: Home, console: Console) -> int:
         console.print("Killed.")
         return INTERRUPTED
     console.print("swarmscope is down.")
+    say_what_is_left(home, console)
     return 0
+
+
+def say_what_is_left(home: Home, console: Console) -> None:
+    """Tell of samples that no database has got, and how it gets them."""
+    directory = home / "journals"
+    waiting = sum(part.path.stat().st_size for f in segments(directory).values() for part in f)
+    if waiting:
+        console.print(
+            f"{waiting / 1e6:.1f} MB of samples wait in {directory}; where the runs database can be"
+            f" reached, `swarmscope ship {directory} --database URL` delivers them.",
+            soft_wrap=True,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,13 @@ class Home:
         """Return the password in `secret_path`."""
         return self.secret_path(name).read_text()
 
-    def write_pgpass(self, port: int) -> None:
-        """Write the password file and the URL of the runs database, which has no password in it."""
-        write_private(self.pgpass, f"127.0.0.1:{port}:*:{OWNER}:{self.secret('owner_password')}\n")
+    def write_pgpass(self, port: int, hosts: Iterable[str] = ("127.0.0.1",)) -> None:
+        """Write the password file and the URL of the runs database, which has no password in it.
+
+        The file is good for *hosts*: ``*`` makes it one that can be taken to other machines.
+        """
+        rest = f"{port}:*:{OWNER}:{self.secret('owner_password')}\n"
+        write_private(self.pgpass, "".join(f"{host}:{rest}" for host in hosts))
         write_private(self.path / "database.url", self.database_url(port) + "\n")
 
     def database_url(self, port: int) -> str:

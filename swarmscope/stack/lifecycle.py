@@ -6,23 +6,25 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+from swarmscope.stack import elsewhere
 from swarmscope.stack import services as stack
 from swarmscope.stack.database import prepare
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.home import Home
+from swarmscope.stack.home import DATABASE, Home
 from swarmscope.stack.ports import check_ports
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.probes import passes
 from swarmscope.stack.record import Record, read_record, remove_record, write_record
+from swarmscope.stack.secrets import OWNER
 from swarmscope.stack.services import DATABASE_READY, NEEDED_FILES, Service
-from swarmscope.stack.settings import PORTS, Settings
+from swarmscope.stack.settings import LISTENERS, LOOPBACK, Settings, is_loopback
 from swarmscope.stack.supervision import (
     ServiceState,
     Supervisor,
@@ -37,6 +39,7 @@ START_S = 90.0  # a first start of Grafana on a slow machine takes half of that
 STOP_MARGIN_S = 30.0
 POLL_S = 0.05
 LOG_LINES = 15
+GET = {"prometheus": GET_PROMETHEUS, "grafana": GET_GRAFANA}
 
 Show = Callable[[str, str, str], None]  # service, state, detail
 
@@ -56,11 +59,19 @@ def running(home: Home) -> Record | None:
     return record if record and record.is_alive() else None
 
 
-def check_checkout(directory: Path) -> None:
-    """Raise `StackError` unless *directory* has what the services read."""
-    for name in NEEDED_FILES:
-        if not (directory / name).exists():
-            raise StackError(f"{directory / name} is missing: run this in a checkout of swarmscope")
+def _inherited(settings: Settings, home: Home) -> dict[str, str]:
+    """Return what all services inherit; ``PG*`` only where the runs database is elsewhere."""
+    general = {k: v for k, v in settings.environment.items() if not k.startswith("PG")}
+    far = {} if "postgres" in settings.only else elsewhere.libpq(settings.environment, home)
+    return general | far
+
+
+def check_checkout(directory: Path, only: Set[str]) -> None:
+    """Raise `StackError` unless *directory* has what the services that are to run read."""
+    for service, names in NEEDED_FILES.items():
+        for path in (directory / name for name in names if service in only):
+            if not path.exists():
+                raise StackError(f"{path} is missing: run this in a checkout of swarmscope")
 
 
 def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]:
@@ -77,8 +88,10 @@ def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]
     if socket.parent != home.path:
         socket.parent.mkdir(mode=0o700)
     try:
-        process = start_supervisor(configuration, settings.checkout, settings.environment, mark)
-        write_record(home, _record(mark, process.pid, socket, plan))
+        process = start_supervisor(
+            configuration, settings.checkout, _inherited(settings, home), mark
+        )
+        write_record(home, _record(mark, process.pid, socket, plan, settings))
         _bring_up(_await_supervisor(process, socket, home), plan, home, show)
     except BaseException:
         try:
@@ -90,43 +103,71 @@ def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]
 
 
 def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
-    """Check all that can be checked, find the programs, make the files; start nothing."""
+    """Check all that can be checked, find the programs, make the files; start nothing.
+
+    Workers of a master on another machine are planned once that answers.
+    """
+    only = settings.only
     home.check_space()
-    dashboards = find_grafana(settings.environment, settings.grafana_home)
-    check_ports(settings.ports, (name for name in PORTS if dashboards or name != "GRAFANA_PORT"))
-    cluster = _cluster(home, settings.ports["POSTGRES_PORT"])
+    dashboards = metrics = None
+    if "grafana" in only:
+        dashboards = find_grafana(settings.environment, settings.grafana_home)
+    listening = only if dashboards else only - {"grafana"}
+    check_ports(settings.ports, (name for name, who in LISTENERS.items() if who in listening))
+    if "locust-worker" in only and "locust" not in only:
+        elsewhere.await_master(settings, show)
+    cluster = _cluster(home, settings.ports["POSTGRES_PORT"], settings.postgres_bind_host)
+    absent = _prepare_database(cluster, settings, home, show)
+    found = [stack.postgres(cluster, home)] if "postgres" in only else []
+    if "prometheus" in only:
+        metrics = find_prometheus(settings.environment, home / "tools/prometheus")
+    if metrics:
+        found.append(stack.prometheus(metrics, settings, home))
+    if dashboards:
+        found.append(stack.grafana(dashboards, settings, home))
+    found += [stack.api(settings), *stack.locust_workers(settings, home)]
+    found = [*found, stack.locust_master(settings, home)]
+    absent |= {name: how for name, how in GET.items() if name in only - {s.name for s in found}}
+    return Plan(cluster, [service for service in found if service.kind in only], absent)
+
+
+def _prepare_database(
+    cluster: Cluster, settings: Settings, home: Home, show: Show
+) -> dict[str, str]:
+    """Make the files of the runs database, or look for that of another machine.
+
+    Returns {"database": why there is none}, which keeps nothing from running.
+    """
+    if "postgres" not in settings.only:
+        needed = settings.only & {"grafana", "locust", "locust-worker"}
+        trouble = elsewhere.database_trouble(settings.environment, home) if needed else None
+        return {"database": trouble} if trouble else {}
     show("postgres", "waiting", "" if cluster.data.exists() else "making its files")
     cluster.initialise()
     cluster.forget_dead_server()
-    home.write_pgpass(cluster.port)
-    metrics = find_prometheus(settings.environment, home / "tools/prometheus")
-    found, absent = [stack.postgres(cluster, home)], {}
-    if metrics:
-        found.append(stack.prometheus(metrics, settings, home))
-    else:
-        absent["prometheus"] = GET_PROMETHEUS
-    if dashboards:
-        found.append(stack.grafana(dashboards, settings, home))
-    else:
-        absent["grafana"] = GET_GRAFANA
-    found += [stack.api(settings), *stack.locust_workers(settings, home)]
-    return Plan(cluster, [*found, stack.locust_master(settings, home)], absent)
+    hosts = [LOOPBACK]
+    if not is_loopback(cluster.host):
+        cluster.admit(OWNER, DATABASE)
+        hosts.append("*")
+    home.write_pgpass(cluster.port, hosts)
+    return {}
 
 
-def _cluster(home: Home, port: int = 0) -> Cluster:
-    return Cluster(home / "postgres", port)
+def _cluster(home: Home, port: int = 0, host: str = LOOPBACK) -> Cluster:
+    return Cluster(home / "postgres", port, host)
 
 
-def _record(mark: str, pid: int, socket: Path, plan: Plan) -> Record:
+def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: Settings) -> Record:
     return Record(
         mark=mark,
         pid=pid,
         socket=str(socket),
-        database=next(s.url for s in plan.services if s.name == "postgres") or "",
+        database=next((s.url for s in plan.services if s.name == "postgres"), None),
         stop_s=sum(service.stop_s for service in plan.services) + STOP_MARGIN_S,
         urls={service.name: service.url for service in plan.services},
         checks={service.name: service.check for service in plan.services},
         absent=plan.absent,
+        exposed=elsewhere.exposures(settings),
     )
 
 
@@ -146,7 +187,8 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
     """Start each service as soon as what it needs is ready; return when all are."""
     pids: dict[str, int] = {}
     logs = {service.name: _log(home, service.name) for service in plan.services}
-    ready: set[str] = set()
+    names = {service.name for service in plan.services}
+    ready: set[str] = set() if "postgres" in names else {DATABASE_READY}  # elsewhere, or nowhere
     deadline = time.monotonic() + START_S
     for name, reason in plan.absent.items():
         show(name, "absent", reason)

@@ -26,13 +26,14 @@ from typing import TypedDict
 import psutil
 
 from swarmscope.stack.errors import StackError
+from swarmscope.stack.settings import EVERYWHERE, LOOPBACK, is_loopback
 
 MAJOR_VERSION = "18"  # of the two in the wheel
 SUPERUSER = "postgres"
 UNPRIVILEGED_USER = "nobody"  # postgres refuses to run as root
 ENTER_ANYWHERE = {"dac_read_search": 1 << 2, "dac_override": 1 << 1}  # capabilities(7), by bit
 SERVER_OPTIONS = {
-    "listen_addresses": "127.0.0.1",
+    "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "100",
 }
@@ -59,10 +60,14 @@ def binary(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A PostgreSQL data directory and the port of the server that serves it on loopback."""
+    """A PostgreSQL data directory and the port of the server that serves it on loopback.
+
+    At *host*, another address of this machine, it serves whom `admit` let in.
+    """
 
     directory: Path
     port: int
+    host: str = LOOPBACK
 
     @property
     def data(self) -> Path:
@@ -122,9 +127,24 @@ class Cluster:
     def command(self) -> list[str]:
         """Return the command that serves the cluster in the foreground, run as `identity` says."""
         command = [*self.identity()[1], str(binary("postgres")), "-D", str(self.data)]
-        for name, value in (SERVER_OPTIONS | {"port": str(self.port)}).items():
+        options = SERVER_OPTIONS | {"port": str(self.port)}
+        if not is_loopback(self.host):
+            addresses = self.host if self.host in EVERYWHERE else f"{LOOPBACK},{self.host}"
+            options |= {"listen_addresses": addresses, "hba_file": str(self._access)}
+        for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         return command
+
+    def admit(self, role: str, database: str) -> None:
+        """Let other machines in as *role*, to *database*, by password; everybody else stays out."""
+        near = (f"host all all {address} scram-sha-256" for address in ("127.0.0.1/32", "::1/128"))
+        far = f"host {database} {role} all scram-sha-256"
+        write_private(self._access, "\n".join((*near, far, "")))
+        _give_to_server(self._access)
+
+    @property
+    def _access(self) -> Path:
+        return self.directory / "pg_hba.conf"
 
     def start(self, log: Path) -> subprocess.Popen[bytes]:
         """Start the server as a child process that writes to *log*."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,17 +20,19 @@ class Record:
     """A start: its mark, supervisord's process and socket, and what there is to tell of services.
 
     Its services may take *stop_s* seconds to stop.
-    *urls*, *checks* and *absent* are by service name; *absent* says how to get what is missing.
+    *urls*, *checks* and *absent* are by service name; *absent* says how to get what is missing,
+    *exposed* what other machines can reach. *database* is None where that is elsewhere.
     """
 
     mark: str
     pid: int
     socket: str
-    database: str
+    database: str | None
     stop_s: float
     urls: Mapping[str, str | None] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
+    exposed: Sequence[str] = ()
 
     def is_alive(self) -> bool:
         """Tell whether the supervisord of this start lives: a pid alone may be somebody else's."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from swarmscope.stack.elsewhere import libpq
+from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import DATABASE, Home
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.secrets import OWNER
@@ -20,15 +21,14 @@ from swarmscope.stack.tools import Grafana
 
 LOCUST_STOP_S = 30.0  # for its users to finish what they do; then journals go to the database
 DATABASE_READY = "database"  # what services wait for that need the schema, not only a server
-NEEDED_FILES = (
 DASHBOARD = "/d/swarm"
-    "api/gunicorn.conf.py",
-    "grafana/grafana.env",
-    "grafana/provisioning",
-    "locustfiles",
-    "prometheus/prometheus.yml",
-    "prometheus/rules.yml",
-)
+NEEDED_FILES = {  # service: what it reads in the checkout
+    "api": ("api/gunicorn.conf.py",),
+    "grafana": ("grafana/grafana.env", "grafana/provisioning"),
+    "locust": ("locustfiles",),
+    "locust-worker": ("locustfiles",),
+    "prometheus": ("prometheus/prometheus.yml", "prometheus/rules.yml"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Service:
     stop_signal: str = "TERM"
     stop_s: float = 20
     user: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name without a number: what people choose by."""
+        return self.name.rstrip("-0123456789")
 
 
 def postgres(cluster: Cluster, home: Home) -> Service:
@@ -121,8 +126,17 @@ def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
         check=f"http:{settings.ports['GRAFANA_PORT']}/api/health",
         url=settings.url("GRAFANA_PORT"),
         environment=_grafana_environment(settings, home),
-        secrets={"GF_READER_PASSWORD": home.secret("reader_password")},
+        secrets=_reader_password(settings, home),
     )
+
+
+def _reader_password(settings: Settings, home: Home) -> dict[str, str]:
+    """Return Grafana's password of the runs database, unless all services inherit it."""
+    if "postgres" in settings.only:
+        return {"GF_READER_PASSWORD": home.secret("reader_password")}
+    if not settings.environment.get("GF_READER_PASSWORD"):
+        raise StackError("GF_READER_PASSWORD, the reader's at another machine, is not set")
+    return {}
 
 
 def _grafana_environment(settings: Settings, home: Home) -> dict[str, str]:
@@ -141,11 +155,23 @@ def _grafana_environment(settings: Settings, home: Home) -> dict[str, str]:
         "GF_PATHS_PROVISIONING": str(settings.checkout / "grafana/provisioning"),
         "GF_SERVER_HTTP_ADDR": "127.0.0.1",
         "GF_SERVER_HTTP_PORT": str(settings.ports["GRAFANA_PORT"]),
+        **_database_address(settings, home),
+        "PROMETHEUS_URL": settings.environment.get("PROMETHEUS_URL")
+        or settings.url("PROMETHEUS_PORT"),
+    }
+
+
+def _database_address(settings: Settings, home: Home) -> dict[str, str]:
+    """Return where Grafana finds the runs database; it knows no defaults of libpq's."""
+    known = {
         "PGDATABASE": DATABASE,
         "PGHOST": "127.0.0.1",
         "PGPORT": str(settings.ports["POSTGRES_PORT"]),
-        "PROMETHEUS_URL": settings.url("PROMETHEUS_PORT"),
     }
+    if "postgres" in settings.only:
+        return known
+    elsewhere = libpq(settings.environment, home)
+    return {name: elsewhere.get(name, value) for name, value in known.items()}
 
 
 def locust_master(settings: Settings, home: Home) -> Service:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dotenv import dotenv_values
 from swarmscope.stack.errors import StackError
 
 HOME = ".swarmscope"
+SERVICES = ("postgres", "prometheus", "grafana", "api", "locust-worker", "locust")
 PORTS = {  # setting: (default, who listens there)
     "API_PORT": (5000, "the API"),
     "API_METRICS_PORT": (9102, "the API's metrics"),
@@ -23,7 +25,19 @@ PORTS = {  # setting: (default, who listens there)
     "PROMETHEUS_PORT": (9090, "Prometheus"),
     "POSTGRES_PORT": (54329, "PostgreSQL"),
 }
+LISTENERS = {  # setting of a port: service
+    "API_PORT": "api",
+    "API_METRICS_PORT": "api",
+    "LOCUST_WEB_PORT": "locust",
+    "LOCUST_MASTER_BIND_PORT": "locust",
+    "GRAFANA_PORT": "grafana",
+    "LOCUST_METRICS_PORT": "locust",
+    "PROMETHEUS_PORT": "prometheus",
+    "POSTGRES_PORT": "postgres",
+}
 LARGEST_PORT = 65535
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "*")  # as ZeroMQ and PostgreSQL have it, too
 HOSTS_WITH_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::")  # where a listener has 127.0.0.1
 MOST_WORKERS = 256
 DRAIN_S = 30.0  # Locust's own default
@@ -31,7 +45,10 @@ DRAIN_S = 30.0  # Locust's own default
 
 @dataclass(frozen=True)
 class Settings:
-    """What `up` was asked for. `environment` is the merged one that services start from."""
+    """What `up` was asked for. `environment` is the merged one that services start from.
+
+    *only* is what is to run here; the workers' master, at *master_host*, may be elsewhere.
+    """
 
     checkout: Path
     home: Path
@@ -40,25 +57,43 @@ class Settings:
     locust_drain_s: float
     ports: Mapping[str, int]
     environment: Mapping[str, str]
+    only: frozenset[str]
+    master_bind_host: str
+    master_host: str
+    master_port: int
+    postgres_bind_host: str
 
     def url(self, port: str, path: str = "") -> str:
         """Return the address of what listens at the port of that setting."""
         return f"http://127.0.0.1:{self.ports[port]}{path}"
 
 
-def read_settings(directory: Path, environ: Mapping[str, str]) -> Settings:
+def read_settings(
+    directory: Path, environ: Mapping[str, str], only: Iterable[str] = SERVICES
+) -> Settings:
     """Return the settings that hold in *directory*; a bad one raises `StackError` by its name."""
     environment = merged_environment(directory, environ)
     _check_host(environment)
     grafana_home = environment.get("GRAFANA_HOME")
+    ports = _ports(environment)
+    master_bind_host = _address(environment, "LOCUST_MASTER_BIND_HOST")
+    master_host, master_port = _near(master_bind_host), ports["LOCUST_MASTER_BIND_PORT"]
+    if "locust" not in only:
+        master_host = environment.get("LOCUST_MASTER_NODE_HOST") or LOOPBACK
+        master_port = _number(environment, "LOCUST_MASTER_NODE_PORT", master_port, LARGEST_PORT)
     return Settings(
         checkout=directory,
         home=home_directory(directory, environment),
         grafana_home=_path(directory, grafana_home) if grafana_home else None,
         locust_workers=_number(environment, "LOCUST_WORKERS", _cores(), MOST_WORKERS),
         locust_drain_s=_seconds(environment, "LOCUST_DRAIN_TIME", DRAIN_S),
-        ports=_ports(environment),
+        ports=ports,
         environment=environment,
+        only=frozenset(only),
+        master_bind_host=master_bind_host,
+        master_host=master_host,
+        master_port=master_port,
+        postgres_bind_host=_address(environment, "POSTGRES_BIND_HOST"),
     )
 
 
@@ -95,6 +130,27 @@ def _number(environment: Mapping[str, str], name: str, default: int, largest: in
     if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= largest:
         raise StackError(f"{name}={value}: a whole number from 1 to {largest} is expected")
     return int(value)
+
+
+def _address(environment: Mapping[str, str], name: str) -> str:
+    """Return the IPv4 address to listen at, which Locust and PostgreSQL take alike."""
+    value = environment.get(name) or LOOPBACK
+    try:
+        return value if value in EVERYWHERE else str(ipaddress.IPv4Address(value))
+    except ValueError as error:
+        raise StackError(
+            f"{name}={value}: an IPv4 address of this machine is expected, or 0.0.0.0 for all"
+        ) from error
+
+
+def _near(bind_host: str) -> str:
+    """Return the address at which this machine reaches what listens at *bind_host*."""
+    return LOOPBACK if bind_host in EVERYWHERE else bind_host
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens at *host*, an IPv4 address or ``*``."""
+    return host not in EVERYWHERE and ipaddress.IPv4Address(host).is_loopback
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -124,11 +124,7 @@ def start_supervisor(
     configuration: Path, directory: Path, environment: Mapping[str, str], mark: str
 ) -> subprocess.Popen[bytes]:
     """Start supervisord in *directory*; what it says before its log is open goes to a file."""
-    inherited = {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith(("PG", "SUPERVISOR_"))  # ours go to those who need them
-    }
+    inherited = {k: v for k, v in environment.items() if not k.startswith("SUPERVISOR_")}
     with (configuration.parent / "logs/supervisord.out").open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],

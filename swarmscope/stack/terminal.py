@@ -15,6 +15,7 @@ STYLES = {
     "ready": "green",
     "running": "green",
     "waiting": "dim",
+    "looking": "yellow",
     "failed": "red",
     "absent": "yellow",
 }
@@ -38,9 +39,13 @@ class Progress:
         """Say that *name* is in *state* now."""
         if state == "ready":
             detail = f"{self.seconds:.1f} s"
-        self._rows[name] = (state, detail)
-        if state == "ready" and not self._console.is_terminal:
+        before, self._rows[name] = self._rows.get(name), (state, detail)
+        if self._console.is_terminal or before == (state, detail):
+            return
+        if state == "ready":
             self._console.print(f"{name} is ready ({detail})", soft_wrap=True)
+        if state == "looking":
+            self._console.print(f"{name} waits: {detail}", soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
