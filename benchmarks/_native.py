@@ -66,8 +66,12 @@ class LocustUi:
 
     def stop(self) -> None:
         """Stop the swarm and return when its workers are ready for another."""
+        workers = len(self.state()["workers"])
         self.post("/stop")
-        await_true(lambda: self.state()["state"] in ("stopped", "ready"), "the stop")
+        await_true(lambda: self._ready() == workers, f"{workers} workers that are ready again")
+
+    def _ready(self) -> int:
+        return sum(worker["state"] == "ready" for worker in self.state()["workers"])
 
     def sent(self) -> int:
         """Return how many requests Locust counted since the swarm's start."""
