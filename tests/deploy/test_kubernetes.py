@@ -41,6 +41,8 @@ TALK = {  # (who, to whom, port): all that is allowed
     ("grafana", "prometheus", "http"),
     ("locust", "prometheus", "http"),
     ("locust-worker", "prometheus", "http"),
+    ("locust", "prometheus", "http"),
+    ("locust-worker", "prometheus", "http"),
     ("grafana", "timescale", "postgres"),
     ("locust", "timescale", "postgres"),
     ("locust-worker", "timescale", "postgres"),
