@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -12,6 +13,7 @@ import pytest
 from support.waiting import free_port
 
 from swarmscope.client import shipping
+from swarmscope.client.journal import Header, Writer
 from swarmscope.client.options import Options
 
 
@@ -91,3 +93,20 @@ def test_no_shipper_is_started_again_for_what_none_can_read(watched):
     assert popen.call_count == 2  # our own journal is worth one
     ours._child.terminate()
     ours._child.wait(30)
+
+
+def test_journals_to_be_kept_are_left_to_people(watched, caplog):
+    """No shipper is started for them; at the end their owner is told how they are delivered."""
+    other, popen, journals = watched
+    other._watcher.kill()
+    popen.reset_mock()
+    header = Header("ours", 0, 0, "worker", "host", 17, False)
+    Writer(journals, header).close()
+    listener = SimpleNamespace(journal="ours")
+    ours = shipping.Shipping(replace(other._options, keep_journals=True), listener)
+
+    rounds(3)
+    ours.wait(set(), shows=False)
+
+    assert popen.call_count == 0
+    assert f"are kept in {journals}: 'swarmscope ship {journals}'" in caplog.text
