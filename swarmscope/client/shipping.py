@@ -25,6 +25,7 @@ LOCK = "shipper.lock"
 WATCH_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 POLL_SECONDS = 0.05
+TOO_LATE = "could not be delivered in time and wait"
 LAST_RECORD_SECONDS = 2.0
 
 
@@ -114,18 +115,14 @@ class Shipping:
             gevent.sleep(POLL_SECONDS)
         if left:  # a worker says so too: it may be alone on its machine
             logger.warning(
-                "%s of samples %s in %s: 'swarmscope ship %s' or the next start delivers them",
+                "%s of samples %s in %s: 'swarmscope ship %s'%s delivers them",
                 size(left),
-                self._fate(),
+                "are kept" if self._options.keep_journals else TOO_LATE,
                 self._directory,
                 self._directory,
+                "" if self._options.keep_journals else " or the next start",
             )
         self._watcher.kill()
-
-    def _fate(self) -> str:
-        if self._options.keep_journals:
-            return "are kept"
-        return "could not be delivered in time and wait"
 
     def _bytes_left(self, journals: set[str]) -> int:
         """Return the bytes on disk of *journals* that the database has not confirmed."""

@@ -80,6 +80,8 @@ def _say_where(record: Record, console: Console) -> None:
         console.print(Text(f"  {text}", "yellow"), soft_wrap=True)
     if urls.get("locust"):
         console.print(f"\nNext: open {urls['locust']}, set the number of users, press Start.")
+    elif "locust-worker-1" in urls:
+        console.print("\nNext: start a swarm in the UI of these workers' master.")
 
 
 def _stay(
@@ -143,7 +145,7 @@ def say_what_is_left(home: Home, console: Console) -> None:
     waiting = sum(part.path.stat().st_size for f in segments(directory).values() for part in f)
     if waiting:
         console.print(
-            f"{waiting / 1e6:.1f} MB of samples wait in {directory}; where the runs database can be"
-            f" reached, `swarmscope ship {directory} --database URL` delivers them.",
+            f"{waiting / 1e3:,.0f} kB of samples wait in {directory};"
+            f" `swarmscope ship {directory} --database URL` delivers them, from wherever it can.",
             soft_wrap=True,
         )

@@ -211,6 +211,12 @@ def test_ports_are_the_settings_defaults(built: list[Object], pods: dict[str, Ob
     assert listening == offered == expected
 
 
+def test_the_namespace_comes_first(built: list[Object]) -> None:
+    """`kubectl apply` goes by the order; all else is in it."""
+    assert built[0]["kind"] == "Namespace"
+    assert {item["metadata"]["namespace"] for item in built[1:]} == {"swarmscope"}
+
+
 def test_nothing_is_published(built: list[Object]) -> None:
     """People come in by port-forward, as they come in by loopback elsewhere."""
     kinds = {item["kind"] for item in built}
@@ -381,7 +387,7 @@ def test_all_dashboards_and_rules_are_in(built: list[Object], root: Path) -> Non
     }
     for name in ("dashboards", "datasources"):
         path = root / f"grafana/provisioning/{name}/swarmscope.yaml"
-        assert maps["grafana-provisioning"][f"{name}.yaml"] == path.read_text()
+        assert maps[f"grafana-provisioning-{name}"] == {path.name: path.read_text()}
 
 
 def test_grafanas_settings_mean_what_they_mean_elsewhere(
@@ -398,18 +404,14 @@ def test_grafanas_settings_mean_what_they_mean_elsewhere(
     assert home == f"{mounts['dashboards']}/swarm.json"
 
 
-def test_prometheus_and_grafana_find_their_files(pods: dict[str, Object]) -> None:
-    """The paths are those of the images and of Compose."""
-    items = {
-        item["path"]
-        for volume in (*pods["prometheus"]["volumes"], *pods["grafana"]["volumes"])
-        for item in volume.get("configMap", {}).get("items", [])
-    }
-
-    assert items == {
-        "prometheus.yml",
-        "rules.yml",
-        "targets/stack.json",
-        "dashboards/swarmscope.yaml",
-        "datasources/swarmscope.yaml",
-    }
+def test_prometheus_and_grafana_find_their_files(pods: dict[str, Object], compose: dict) -> None:
+    """What Compose mounts from the checkout lies at the same place, by the same name."""
+    for name in ("prometheus", "grafana"):
+        sources = {volume["name"]: volume.get("configMap") for volume in pods[name]["volumes"]}
+        here = set()
+        for mount in pods[name]["containers"][0]["volumeMounts"]:
+            if source := sources[mount["name"]]:
+                paths = [item["path"] for item in source.get("items", [])] or [""]
+                here |= {f"{mount['mountPath']}/{path}".rstrip("/") for path in paths}
+        theirs = {v.split(":")[1] for v in compose[name]["volumes"] if v.startswith("./")}
+        assert here == theirs, name
