@@ -27,7 +27,14 @@ from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
 from swarmscope.runs import files, outcomes, thresholds
 from swarmscope.runs.checking import Answer
-from swarmscope.runs.thresholds import METRICS, NOT_JUDGED, WHOLE_RUN, Outcome, Threshold
+from swarmscope.runs.thresholds import (
+    METRICS,
+    NOT_JUDGED,
+    SINCE_RAMP,
+    WHOLE_RUN,
+    Outcome,
+    Threshold,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +42,6 @@ COUNTED = ("rps", "fail-ratio", "avg-response-time")  # locust-plugins' own
 CAPACITY = "capacity-users"
 STORED = tuple(metric for metric in METRICS if metric not in (*COUNTED, CAPACITY))
 GRACE_SECONDS = 20.0  # for a process that starts, asks and answers, on a busy machine
-WIDTH = 100  # columns, where nobody says how many there are
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
@@ -121,16 +127,13 @@ def read(parsed: Any) -> Wanted:
         if (limit := getattr(parsed, attribute(metric), None)) is not None
     ]
     users = getattr(parsed, attribute(CAPACITY), 0)
+    capacity = [_parse(CAPACITY, str(users))] if users else []
     junit = getattr(parsed, "check_junit", "")
     if junit:
-        _refuse_unwritable(Path(junit))
-    return Wanted(
-        tuple(counted),
-        (_parse(CAPACITY, str(users)),) if users else (),
-        tuple(stored),
-        bool(getattr(parsed, "check_whole", False)),
-        Path(junit) if junit else None,
-    )
+        _refuse_unwritable(Path(junit), bool(stored or counted or capacity))
+    whole = bool(getattr(parsed, "check_whole", False))
+    file = Path(junit).absolute() if junit else None
+    return Wanted(tuple(counted), tuple(capacity), tuple(stored), whole, file)
 
 
 def attribute(metric: str) -> str:
@@ -145,7 +148,9 @@ def _parse(metric: str, text: str) -> Threshold:
         raise ValueError(f"--check-{metric} {error}") from error
 
 
-def _refuse_unwritable(file: Path) -> None:
+def _refuse_unwritable(file: Path, is_needed: bool) -> None:
+    if not is_needed:
+        raise ValueError(f"--check-junit {file}: there is no check that it could tell of")
     try:
         files.check(file)
     except files.Unwritable as error:
@@ -161,7 +166,7 @@ def judge_stored(
     hear the workers.
     """
     if not run:
-        return _unknown(asked, "no run was started")
+        return _unknown(asked, whole, "no run was started")
     logger.info("Judging the run, once its last samples are delivered")
     environment = shipper_environment(options)
     environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the table is ours to write
@@ -175,10 +180,10 @@ def judge_stored(
         )
         return msgspec.json.decode(done.stdout, type=Answer).outcomes
     except subprocess.TimeoutExpired:
-        return _unknown(asked, "the runs database did not answer in time")
+        return _unknown(asked, whole, "the runs database did not answer in time")
     except msgspec.DecodeError:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        return _unknown(asked, said[-1].removeprefix("Error: ") if said else "no answer")
+        return _unknown(asked, whole, said[-1].removeprefix("Error: ") if said else "no answer")
 
 
 def _command(options: Options, run: str, asked: Sequence[Threshold], whole: bool) -> list[str]:
@@ -191,8 +196,9 @@ def _command(options: Options, run: str, asked: Sequence[Threshold], whole: bool
     return command
 
 
-def _unknown(asked: Sequence[Threshold], reason: str) -> list[Outcome]:
-    return [Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=reason) for threshold in asked]
+def _unknown(asked: Sequence[Threshold], whole: bool, reason: str) -> list[Outcome]:
+    scope = WHOLE_RUN if whole else SINCE_RAMP
+    return [Outcome(threshold, scope, NOT_JUDGED, reason=reason) for threshold in asked]
 
 
 class Judge:

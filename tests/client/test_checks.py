@@ -121,7 +121,7 @@ def test_what_nobody_can_tell_has_a_status_of_its_own(cluster, target, tmp_path)
 
     assert status == 4
     assert "Not judged: the runs database cannot be reached" in locust.text()
-    assert table(locust.text()) == ["p95 ≤ 1,000 ms – whole run not judged"]
+    assert table(locust.text()) == ["p95 ≤ 1,000 ms – since ramp not judged"]
 
 
 @pytest.fixture
@@ -144,6 +144,7 @@ def parser() -> LocustArgumentParser:
         (["--check-capacity-users", "-3"], "--check-capacity-users '-3'"),
         (["--check-p95", "5"], "--check-p95 needs --timescale"),
         (["--timescale", "--keep-journals", "--check-p95", "5"], "--check-p95 needs samples that"),
+        (["--check-junit", "report.xml"], "--check-junit report.xml: there is no check"),
         (["--check-rps", "1", "--check-junit", "/dev/null/x"], "--check-junit: /dev/null/x cannot"),
     ],
 )
@@ -168,6 +169,19 @@ def test_the_web_ui_changes_no_check(parser):
 
     assert [(t.limit, t.endpoint) for t in found.all] == [(5.0, ""), (7.0, "GET /a=b")]
     assert not {name for name in parser.args_included_in_web_ui if name.startswith("check")}
+
+
+def test_the_environment_may_ask_too(parser, monkeypatch):
+    """One limit as it is, several in brackets."""
+    monkeypatch.setenv("LOCUST_CHECK_P50", "30")
+    monkeypatch.setenv("LOCUST_CHECK_P95", "[450, GET /tests=300]")
+    found = checks.read(parser.parse_args(["--timescale"]))
+
+    assert [(t.metric, t.limit, t.endpoint) for t in found.all] == [
+        ("p50", 30.0, ""),
+        ("p95", 450.0, ""),
+        ("p95", 300.0, "GET /tests"),
+    ]
 
 
 @pytest.fixture
