@@ -3,6 +3,7 @@
 python -m benchmarks.scaling master       CPU of Locust's master for each worker
 python -m benchmarks.scaling users        memory and files of a worker for each user
 python -m benchmarks.scaling prometheus   CPU and memory of Prometheus for each series
+python -m benchmarks.scaling ramp         CPU of the master for each user that it hands to a worker
 python -m benchmarks.scaling storage      bytes of a request, on the way and in the database
 """
 
@@ -43,6 +44,7 @@ class Visitor(FastHttpUser):
 """
 SETTLE_S = 5.0
 PATIENCE_S = 60.0
+RAMPS = ((10_000, 2), (100_000, 13), (1_000_000, 125))  # users, workers
 
 
 @click.group()
@@ -230,6 +232,39 @@ def _head(port: int) -> dict[str, float]:
         "series": total("prometheus_tsdb_head_series"),
         "memory": total("process_resident_memory_bytes"),
     }
+
+
+@main.command()
+def ramp() -> None:
+    """CPU of handing out users in a ramp, with the messages that tell workers of theirs."""
+    print("| users | workers | CPU, s | CPU µs a user | longest step |\n|---|---|---|---|---|")
+    for users, workers in RAMPS:
+        steps = _hand_out(users, workers)
+        print(
+            f"| {users:,} | {workers} | {sum(steps):.2f} | {sum(steps) / users * 1e6:.1f} |"
+            f" {max(steps) * 1e3:.0f} ms |",
+            flush=True,
+        )
+
+
+def _hand_out(users: int, workers: int) -> list[float]:
+    """Return the CPU seconds of each step of a ramp in a hundred of them."""
+    os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
+    from locust import User
+    from locust.dispatch import UsersDispatcher
+    from locust.rpc import Message
+    from locust.runners import WorkerNode
+
+    dispatcher = UsersDispatcher([WorkerNode(f"host_{n:032}") for n in range(workers)], [User])
+    dispatcher.new_dispatch(users, users / 100)
+    dispatcher._wait_between_dispatch = 0
+    steps, before = [], time.process_time()
+    for given in dispatcher:
+        for worker, counts in given.items():
+            Message("spawn", {"user_classes_count": counts}, worker).serialize()
+        steps.append(time.process_time() - before)
+        before = time.process_time()
+    return steps
 
 
 @main.command()

@@ -117,7 +117,7 @@ def exposures(settings: Settings) -> list[str]:
     if "postgres" in settings.only and not is_loopback(settings.postgres_bind_host):
         port = settings.ports["POSTGRES_PORT"]
         told.append(
-            f"PostgreSQL listens at {settings.postgres_bind_host}:{port}: the role {OWNER} may come"
-            " from other machines, by password, unencrypted. Let only your own network in."
+            f"PostgreSQL listens at {settings.postgres_bind_host}:{port}: swarmscope's roles may"
+            " come from other machines, by password, unencrypted. Let only your own network in."
         )
     return told

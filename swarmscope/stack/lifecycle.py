@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
+from swarmscope.runs import roles
 from swarmscope.stack import elsewhere
 from swarmscope.stack import services as stack
 from swarmscope.stack.database import prepare
@@ -22,7 +23,6 @@ from swarmscope.stack.ports import check_ports
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.probes import passes
 from swarmscope.stack.record import Record, read_record, remove_record, write_record
-from swarmscope.stack.secrets import OWNER
 from swarmscope.stack.services import DATABASE_READY, NEEDED_FILES, Service
 from swarmscope.stack.settings import LISTENERS, LOOPBACK, Settings, is_loopback
 from swarmscope.stack.supervision import (
@@ -147,7 +147,7 @@ def _prepare_database(
     cluster.forget_dead_server()
     hosts = [LOOPBACK]
     if not is_loopback(cluster.host):
-        cluster.admit(OWNER, DATABASE)
+        cluster.admit((roles.OWNER, roles.READER), DATABASE)
         hosts.append("*")
     home.write_pgpass(cluster.port, hosts)
     return {}

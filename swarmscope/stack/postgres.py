@@ -18,6 +18,7 @@ import secrets
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -135,10 +136,10 @@ class Cluster:
             command += ["-c", f"{name}={value}"]
         return command
 
-    def admit(self, role: str, database: str) -> None:
-        """Let other machines in as *role*, to *database*, by password; everybody else stays out."""
+    def admit(self, roles: Iterable[str], database: str) -> None:
+        """Let other machines in to *database*, by password, as these *roles* and no others."""
         near = (f"host all all {address} scram-sha-256" for address in ("127.0.0.1/32", "::1/128"))
-        far = f"host {database} {role} all scram-sha-256"
+        far = f"host {database} {','.join(roles)} all scram-sha-256"
         write_private(self._access, "\n".join((*near, far, "")))
         _give_to_server(self._access)
 

@@ -115,7 +115,7 @@ def test_what_is_open_is_told(tmp_path: Path) -> None:
     master, host, postgres = exposures(read_settings(tmp_path, opened))
     assert master.startswith("Locust's master listens at 0.0.0.0:5557, where it asks for no passw")
     assert host.startswith("LOCUST_HOST is not set")
-    assert postgres.startswith("PostgreSQL listens at 192.0.2.1:54329: the role swarmscope may")
+    assert postgres.startswith("PostgreSQL listens at 192.0.2.1:54329: swarmscope's roles may")
 
 
 def test_where_workers_find_their_master(tmp_path: Path) -> None:

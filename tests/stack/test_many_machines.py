@@ -215,6 +215,19 @@ def test_each_says_what_it_waits_for_and_what_it_opens(machines: Machines) -> No
     assert started(machines.hub) == {"postgres", "api", "locust"}
 
 
+def test_the_database_lets_only_its_own_roles_in(machines: Machines) -> None:
+    """Nobody becomes the superuser from another machine, whatever password they have."""
+    port = machines.near.stack.environment["PGPORT"]
+    answers = {}
+    for role in ("postgres", "swarmscope", "swarmscope_reader"):
+        where = f"host={DATABASE} port={port} user={role} password=wrong dbname=swarmscope"
+        with machines.near.host.inside(), pytest.raises(psycopg.OperationalError) as refused:
+            psycopg.connect(where)
+        answers[role] = "no pg_hba.conf entry" in str(refused.value)
+
+    assert answers == {"postgres": True, "swarmscope": False, "swarmscope_reader": False}
+
+
 def test_sent_is_counted_is_stored_once_all_journals_are_brought(machines: Machines) -> None:
     """No sample is lost, nor twice, though one journal comes twice; until it does, it is missed."""
     hub = machines.hub
