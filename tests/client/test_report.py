@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from argparse import Namespace
 from pathlib import Path
 
+import pytest
 from support.locust import Field, scenario
 from support.target import Target
 from support.waiting import poll_until
 
+from swarmscope.client.report import refuse_without_runs
 from swarmscope.runs import document
 
 
@@ -39,17 +42,21 @@ def test_a_headless_swarm_leaves_its_report(field: Field, target: Target, tmp_pa
 
 
 def test_a_report_that_cannot_be_written_is_refused_at_the_start(field: Field, tmp_path):
-    """One line says why, and no request is sent; so it does without a runs database."""
-    file = scenario(tmp_path)
-    nowhere = field.headless(file, "-t", "1s", "--swarm-report", tmp_path / "none" / "report.html")
-    directory = field.headless(file, "-t", "1s", "--swarm-report", tmp_path)
+    """One line says why, and no request is sent."""
+    file = tmp_path / "none" / "report.html"
+    locust = field.headless(scenario(tmp_path), "-t", "1s", "--swarm-report", file)
 
-    assert nowhere.process.wait(60) == 2
-    complaint = f"argument --swarm-report: {tmp_path}/none/report.html cannot be written"
-    assert complaint in nowhere.text()
-    assert directory.process.wait(60) == 2
-    assert f"argument --swarm-report: {tmp_path} is a directory" in directory.text()
+    assert locust.process.wait(60) == 2
+    assert f"argument --swarm-report: {file} cannot be written: there is no" in locust.text()
     assert field.value("SELECT count(*) FROM testrun") == 0
+
+
+def test_a_report_needs_a_recorded_run():
+    """Without a runs database there would be nothing to report."""
+    with pytest.raises(SystemExit, match="--swarm-report needs --timescale"):
+        refuse_without_runs(Namespace(swarm_report="report.html", timescale=False))
+    refuse_without_runs(Namespace(swarm_report="report.html", timescale=True))
+    refuse_without_runs(Namespace(swarm_report=None, timescale=False))
 
 
 def test_a_report_that_fails_at_the_end_fails_the_swarm(field: Field, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -23,7 +23,12 @@ DESCRIPTION = f'{{{{script}}}} "><svg onload=window.hacked=3> {SCRIPT}'
 EVENT = f"<b>stage</b> 2 of 3 --> {SCRIPT} <!--"
 
 
-def store_rich_run(connection: psycopg.Connection[Any], start=START, slower: float = 1.0) -> None:
+def store_rich_run(
+    connection: psycopg.Connection[Any],
+    start: datetime = START,
+    slower: float = 1.0,
+    grafana_url: str = "http://localhost:3000/d/swarm",
+) -> None:
     """Store a run of 90 s whose queue grows with its users, *slower* times as slow."""
     store_run(connection, list(_samples(slower)), start, RAMP_S, SECONDS, testplan="plans/rich.py")
     connection.execute(
@@ -32,8 +37,8 @@ def store_rich_run(connection: psycopg.Connection[Any], start=START, slower: flo
     connection.execute(
         "UPDATE testrun SET description = %s, host = 'http://127.0.0.1:5000', scenario = 'Visitor',"
         " username = '<i>me</i>', target_users = 40, peak_users = 40, arguments = '--users 40',"
-        " grafana_url = 'http://localhost:3000/d/swarm', versions = %s WHERE id = %s",
-        [DESCRIPTION, Json({"locust": "2.47.0", "python": "3.11"}), start],
+        " grafana_url = %s, versions = %s WHERE id = %s",
+        [DESCRIPTION, grafana_url, Json({"locust": "2.47.0", "python": "3.11"}), start],
     )
     for second in range(SECONDS):
         users = min(40, 1 + round(40 * second / RAMP_S))
@@ -62,7 +67,7 @@ def _samples(slower: float) -> list[Sample]:
     return samples
 
 
-def _store_events(connection: psycopg.Connection[Any], start) -> None:
+def _store_events(connection: psycopg.Connection[Any], start: datetime) -> None:
     happened = [(0, "started", "rich.py started"), (RAMP_S, "ramp_complete", "40 users are there")]
     happened += [(50, "stage", EVENT), (SECONDS, "stopped", "rich.py stopped")]
     for at_s, kind, text in happened:
@@ -81,7 +86,7 @@ def _store_events(connection: psycopg.Connection[Any], start) -> None:
     )
 
 
-def _store_health(connection: psycopg.Connection[Any], start) -> None:
+def _store_health(connection: psycopg.Connection[Any], start: datetime) -> None:
     for second in range(0, SECONDS, 3):
         connection.execute(
             "INSERT INTO generator_health VALUES (%s, %s, %s, %s, %s)",
@@ -89,7 +94,7 @@ def _store_health(connection: psycopg.Connection[Any], start) -> None:
         )
 
 
-def _store_capture(connection: psycopg.Connection[Any], start) -> None:
+def _store_capture(connection: psycopg.Connection[Any], start: datetime) -> None:
     axis = range(0, SECONDS, 2)
     captures.store(
         connection,

@@ -8,7 +8,7 @@ const WIDTH = 150; // of a drawn interval
 const SVG = "http://www.w3.org/2000/svg";
 
 const signed = (ratio) =>
-  ratio == null ? "unknown" : (ratio > 0 ? "+" : ratio < 0 ? "−" : "") + percent(Math.abs(ratio));
+    ratio == null ? "unknown" : (ratio > 0 ? "+" : ratio < 0 ? "−" : "") + percent(Math.abs(ratio));
 
 const figure = ({ measure }, value) => (measure === "fail_ratio" ? percent(value) : digits(value));
 
@@ -16,149 +16,201 @@ const isTotal = ({ name, request_type }) => !name && !request_type;
 
 /** The curves of one part: A's dashed, B's solid; p50 and p99 wait in the legend. */
 function overlaid({ a, b }, part, family) {
-  return present(
-    PERCENTILES.flatMap((p) =>
-      [["A", a], ["B", b]].map(([label, { points }]) => ({
-        label: `${label} ${p}`,
-        color: `--${family}-${p}`,
-        width: label === "A" ? 1.6 : 2.2,
-        dash: label === "A" ? [5, 4] : [],
-        away: p !== "p95",
-        x: points.t_s,
-        values: points[part]?.[`${p}_ms`] ?? [],
-      })),
-    ),
-  );
+    return present(
+        PERCENTILES.flatMap((p) =>
+            [
+                ["A", a],
+                ["B", b],
+            ].map(([label, { points }]) => ({
+                label: `${label} ${p}`,
+                color: `--${family}-${p}`,
+                width: label === "A" ? 1.6 : 2.2,
+                dash: label === "A" ? [5, 4] : [],
+                away: p !== "p95",
+                x: points.t_s,
+                values: points[part]?.[`${p}_ms`] ?? [],
+            })),
+        ),
+    );
 }
 
 function both({ a, b }, color, of) {
-  const curve = (label, document, dash) => {
-    return { label, color, dash, width: 1.8, x: document.points.t_s, values: of(document.points) };
-  };
-  return [curve("A", a, [5, 4]), curve("B", b, [])];
+    const curve = (label, document, dash) => {
+        return {
+            label,
+            color,
+            dash,
+            width: 1.8,
+            x: document.points.t_s,
+            values: of(document.points),
+        };
+    };
+    return [curve("A", a, [5, 4]), curve("B", b, [])];
 }
 
 function showOverlays(data) {
-  const last = ({ run, points }) => Math.max(1, run.duration_s ?? 0, points.t_s.at(-1) ?? 0);
-  const range = [0, Math.max(last(data.a), last(data.b))];
-  const latency = (series, more) => ({
-    range, left: latencyAxis(), series, prefersLogarithmic: spread(series) > LOGARITHMIC_FROM,
-    empty: "No request of either run came with this part.", ...more,
-  });
-  const limit = {
-    label: "objective", color: "--limit", dash: [2, 4], constant: true, x: range,
-    values: range.map(() => data.b.objective.limit_ms),
-  };
-  plot("client", latency([...overlaid(data, "total", "client"), limit], { tall: true }));
-  plot("server", latency(overlaid(data, "app", "server")));
-  plot("queue", latency(overlaid(data, "queue", "queue")));
-  const per = both(data, "--client-p95", (points) => points.requests_per_s);
-  plot("rates", { range, left: { title: "per second" }, series: per, empty: "" });
-  const users = both(data, "--users", (points) => points.users);
-  plot("users", { range, left: { title: "users", reading: count }, series: users, empty: "" });
+    const last = ({ run, points }) => Math.max(1, run.duration_s ?? 0, points.t_s.at(-1) ?? 0);
+    const range = [0, Math.max(last(data.a), last(data.b))];
+    const latency = (series) => ({
+        range,
+        left: latencyAxis(),
+        series,
+        prefersLogarithmic: spread(series) > LOGARITHMIC_FROM,
+        empty: "No request of either run came with this part.",
+    });
+    const limit = {
+        label: "objective",
+        color: "--limit",
+        dash: [2, 4],
+        constant: true,
+        x: range,
+        values: range.map(() => data.b.objective.limit_ms),
+    };
+    plot("client", latency([...overlaid(data, "total", "client"), limit]));
+    plot("server", latency(overlaid(data, "app", "server")));
+    plot("queue", latency(overlaid(data, "queue", "queue")));
+    const per = both(data, "--client-p95", (points) => points.requests_per_s);
+    plot("rates", { range, left: { title: "per second" }, series: per, empty: "" });
+    const users = both(data, "--users", (points) => points.users);
+    plot("users", { range, left: { title: "users", reading: count }, series: users, empty: "" });
 }
 
 /** A line from the low to the high end, a dot for the change, and where zero is. */
 function drawnInterval({ change, low, high, verdict, measure }, scale) {
-  const at = (value) => WIDTH / 2 + (Math.max(-1, Math.min(1, value / scale)) * (WIDTH - 8)) / 2;
-  const part = (tag, attributes) => {
-    const element = document.createElementNS(SVG, tag);
-    Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
-    return element;
-  };
-  const label = `${signed(low)} to ${signed(high)}`;
-  const drawing = part("svg", { width: WIDTH, height: 16, role: "img", "aria-label": label, class: `interval ${MOODS[verdict] ?? ""}` });
-  drawing.append(part("line", { x1: at(0), x2: at(0), y1: 0, y2: 16, class: "zero" }));
-  const ends = { x1: at(low ?? -Infinity), x2: at(high ?? Infinity), y1: 8, y2: 8 };
-  if (verdict !== "unknown") drawing.append(part("line", ends), part("circle", { cx: at(change), cy: 8, r: 3.5 }));
-  return drawing;
+    const at = (value) => WIDTH / 2 + (Math.max(-1, Math.min(1, value / scale)) * (WIDTH - 8)) / 2;
+    const part = (tag, attributes) => {
+        const element = document.createElementNS(SVG, tag);
+        Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+        return element;
+    };
+    const label = `${signed(low)} to ${signed(high)}`;
+    const drawing = part("svg", {
+        width: WIDTH,
+        height: 16,
+        role: "img",
+        "aria-label": label,
+        class: `interval ${MOODS[verdict] ?? ""}`,
+    });
+    drawing.append(part("line", { x1: at(0), x2: at(0), y1: 0, y2: 16, class: "zero" }));
+    const ends = { x1: at(low ?? -Infinity), x2: at(high ?? Infinity), y1: 8, y2: 8 };
+    if (verdict !== "unknown")
+        drawing.append(part("line", ends), part("circle", { cx: at(change), cy: 8, r: 3.5 }));
+    return drawing;
 }
 
 /** As wide as what most intervals need: a few that are unbounded must not flatten all others. */
 function scaleOf(changes) {
-  const ends = changes.flatMap(({ low, high }) => [low, high]).filter((end) => end != null);
-  const sorted = ends.map(Math.abs).sort((a, b) => a - b);
-  return Math.max(0.05, Math.min(2, sorted[Math.floor(sorted.length * 0.9)] ?? 1));
+    const ends = changes.flatMap(({ low, high }) => [low, high]).filter((end) => end != null);
+    const sorted = ends.map(Math.abs).sort((a, b) => a - b);
+    return Math.max(0.05, Math.min(2, sorted[Math.floor(sorted.length * 0.9)] ?? 1));
 }
 
 function changeColumns(changes) {
-  const scale = scaleOf(changes);
-  const look = ({ verdict }) => MOODS[verdict] ?? "";
-  return [
-    { name: "Figure", head: true, text: "short", of: ({ part, measure }) => (measure in MEASURES ? MEASURES[measure] : `${PARTS[part]} ${measure}`) },
-    { name: "A", of: (row) => figure(row, row.a) },
-    { name: "B", of: (row) => figure(row, row.b) },
-    { name: "Change", look, of: ({ change }) => signed(change) },
-    { name: "Interval", of: ({ low, high }) => (low == null && high == null ? NOTHING : `${signed(low)} to ${signed(high)}`) },
-    { name: "", of: (row) => drawnInterval(row, scale) },
-    { name: "", text: "short", look, of: ({ verdict }) => VERDICTS[verdict] ?? verdict },
-  ];
+    const scale = scaleOf(changes);
+    const look = ({ verdict }) => MOODS[verdict] ?? "";
+    return [
+        {
+            name: "Figure",
+            head: true,
+            text: "short",
+            of: ({ part, measure }) =>
+                measure in MEASURES ? MEASURES[measure] : `${PARTS[part]} ${measure}`,
+        },
+        { name: "A", of: (row) => figure(row, row.a) },
+        { name: "B", of: (row) => figure(row, row.b) },
+        { name: "Change", look, of: ({ change }) => signed(change) },
+        {
+            name: "Interval",
+            of: ({ low, high }) =>
+                low == null && high == null ? NOTHING : `${signed(low)} to ${signed(high)}`,
+        },
+        { name: "", of: (row) => drawnInterval(row, scale) },
+        { name: "", text: "short", look, of: ({ verdict }) => VERDICTS[verdict] ?? verdict },
+    ];
 }
 
 function showChanges({ changes }, only) {
-  const rows = only ? changes.filter(({ verdict }) => verdict in MOODS) : changes;
-  const none = make("p", { class: "empty" }, "Nothing changed beyond noise.");
-  byId("changes").replaceChildren(rows.length ? scrolling("Changes", changesTable(changes, rows)) : none);
+    const rows = only ? changes.filter(({ verdict }) => verdict in MOODS) : changes;
+    const none = make("p", { class: "empty" }, "Nothing changed beyond noise.");
+    byId("changes").replaceChildren(
+        rows.length ? scrolling("Changes", changesTable(changes, rows)) : none,
+    );
 }
 
 /** A group of rows for each endpoint, whose name stands once, beside them. */
 function changesTable(changes, rows) {
-  const columns = changeColumns(changes);
-  const content = table(columns, [], { kind: "endpoints" });
-  content.tHead.rows[0].prepend(make("th", { scope: "col", class: "text" }, "Endpoint"));
-  const groups = Map.groupBy(rows, ({ name, request_type }) => JSON.stringify([name, request_type]));
-  for (const group of groups.values()) {
-    const lines = group.map((row) => tableRow(columns, row));
-    const head = { scope: "rowgroup", rowspan: group.length, class: "text" };
-    lines[0].prepend(make("th", head, endpointName(group[0])));
-    content.append(make("tbody", { class: "group" }, ...lines));
-  }
-  return content;
+    const columns = changeColumns(changes);
+    const content = table(columns, [], { kind: "endpoints" });
+    content.tHead.rows[0].prepend(make("th", { scope: "col", class: "text" }, "Endpoint"));
+    const groups = Map.groupBy(rows, ({ name, request_type }) =>
+        JSON.stringify([name, request_type]),
+    );
+    for (const group of groups.values()) {
+        const lines = group.map((row) => tableRow(columns, row));
+        const head = { scope: "rowgroup", rowspan: group.length, class: "text" };
+        lines[0].prepend(make("th", head, endpointName(group[0])));
+        content.append(make("tbody", { class: "group" }, ...lines));
+    }
+    return content;
 }
 
 function changeTile(changes, part, measure, name, color) {
-  const row = changes.find((one) => isTotal(one) && one.part === part && one.measure === measure);
-  if (!row) return null;
-  const text = `${figure(row, row.a)} → ${figure(row, row.b)}, ${VERDICTS[row.verdict] ?? row.verdict}`;
-  return tile(name, signed(row.change), "", text, { color, mood: MOODS[row.verdict] });
+    const row = changes.find((one) => isTotal(one) && one.part === part && one.measure === measure);
+    if (!row) return null;
+    const text = `${figure(row, row.a)} → ${figure(row, row.b)}, ${VERDICTS[row.verdict] ?? row.verdict}`;
+    return tile(name, signed(row.change), "", text, { color, mood: MOODS[row.verdict] });
 }
 
 function showVerdicts({ changes, warnings }) {
-  const named = (verdict) => changes.filter((row) => row.verdict === verdict);
-  const [worse, better] = [named("worse"), named("better")];
-  const notes = warnings.map((text) => noted("warn", "Mind.", text));
-  const of = `of ${count(changes.length)} figures`;
-  if (worse.length) notes.unshift(noted("bad", "Worse.", `${count(worse.length)} ${of} became worse, beyond noise.`));
-  if (better.length) notes.unshift(noted("good", "Better.", `${count(better.length)} ${of} became better, beyond noise.`));
-  if (!worse.length && !better.length) notes.unshift(noted("", "No difference.", `None ${of} changed beyond noise.`));
-  fill("notes", ...notes);
+    const named = (verdict) => changes.filter((row) => row.verdict === verdict);
+    const [worse, better] = [named("worse"), named("better")];
+    const notes = warnings.map((text) => noted("warn", "Mind.", text));
+    const of = `of ${count(changes.length)} figures`;
+    if (worse.length)
+        notes.unshift(
+            noted("bad", "Worse.", `${count(worse.length)} ${of} became worse, beyond noise.`),
+        );
+    if (better.length)
+        notes.unshift(
+            noted("good", "Better.", `${count(better.length)} ${of} became better, beyond noise.`),
+        );
+    if (!worse.length && !better.length)
+        notes.unshift(noted("", "No difference.", `None ${of} changed beyond noise.`));
+    fill("notes", ...notes);
 }
 
 function runCompared(label, { run, totals, grafana_url }) {
-  const plan = run.testplan.split("/").at(-1);
-  const facts = [moment(run.started), run.description, plan, run.host, `${count(run.peak_users)} users`, totals && `${count(totals.requests)} requests`];
-  const text = facts.filter(Boolean).join(" · ");
-  return [make("dt", {}, label), make("dd", {}, text, " ", link(grafana_url, "Grafana"))];
+    const plan = run.testplan.split("/").at(-1);
+    const facts = [
+        moment(run.started),
+        run.description,
+        plan,
+        run.host,
+        `${count(run.peak_users)} users`,
+        totals && `${count(totals.requests)} requests`,
+    ];
+    const text = facts.filter(Boolean).join(" · ");
+    return [make("dt", {}, label), make("dd", {}, text, " ", link(grafana_url, "Grafana"))];
 }
 
 function compare(data) {
-  const { a, b, comparison } = data;
-  byId("title").textContent = "Run B against run A";
-  byId("runs-compared").append(...runCompared("A", a), ...runCompared("B", b));
-  showVerdicts(comparison);
-  fill(
-    "tiles",
-    changeTile(comparison.changes, "total", "p95", "Client p95", "--client-p95"),
-    changeTile(comparison.changes, "app", "p95", "Server p95", "--server-p95"),
-    changeTile(comparison.changes, "queue", "p95", "Queue p95", "--queue"),
-    changeTile(comparison.changes, "total", "requests_per_s", "Requests/s"),
-    changeTile(comparison.changes, "total", "fail_ratio", "Failures"),
-  );
-  showOverlays(data);
-  showChanges(comparison, false);
-  byId("only").addEventListener("click", ({ target }) => {
-    const only = target.getAttribute("aria-pressed") !== "true";
-    target.setAttribute("aria-pressed", String(only));
-    showChanges(comparison, only);
-  });
+    const { a, b, comparison } = data;
+    byId("title").textContent = "Run B against run A";
+    byId("runs-compared").append(...runCompared("A", a), ...runCompared("B", b));
+    showVerdicts(comparison);
+    fill(
+        "tiles",
+        changeTile(comparison.changes, "total", "p95", "Client p95", "--client-p95"),
+        changeTile(comparison.changes, "app", "p95", "Server p95", "--server-p95"),
+        changeTile(comparison.changes, "queue", "p95", "Queue p95", "--queue"),
+        changeTile(comparison.changes, "total", "requests_per_s", "Requests/s"),
+        changeTile(comparison.changes, "total", "fail_ratio", "Failures"),
+    );
+    showOverlays(data);
+    showChanges(comparison, false);
+    byId("only").addEventListener("click", ({ target }) => {
+        const only = target.getAttribute("aria-pressed") !== "true";
+        target.setAttribute("aria-pressed", String(only));
+        showChanges(comparison, only);
+    });
 }

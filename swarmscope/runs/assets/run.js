@@ -4,27 +4,38 @@ const PERCENTILES = ["p50", "p95", "p99"];
 const MARKED = ["started", "ramp_complete", "stopped", "stage", "worker_lost", "samples_dropped"];
 const LOGARITHMIC_FROM = 30; // times the least
 
+const UNKNOWN = { t_s: [], cpu_ratio: [], loop_lag_ms: [], dispersion: [] };
+
+const curve = (label, color, x, values, look = {}) => ({ label, color, x, values, ...look });
+
+const cpuAxis = () => ({
+    title: "CPU",
+    format: (ratio) => `${Math.round(ratio * 100)}%`,
+    reading: percent,
+    suggestedMax: 1,
+});
+
 const latencyAxis = () => ({ title: "latency", format: axisMilliseconds, reading: milliseconds });
 
 function percentiles(points, part, name, family) {
-  return PERCENTILES.map((figure) => ({
-    label: `${name} ${figure}`,
-    color: `--${family}-${figure}`,
-    width: figure === "p95" ? 2.6 : 1.3,
-    order: figure === "p95" ? 0 : 1,
-    x: points.t_s,
-    values: points[part]?.[`${figure}_ms`] ?? [],
-  }));
+    return PERCENTILES.map((figure) => ({
+        label: `${name} ${figure}`,
+        color: `--${family}-${figure}`,
+        width: figure === "p95" ? 2.6 : 1.3,
+        order: figure === "p95" ? 0 : 1,
+        x: points.t_s,
+        values: points[part]?.[`${figure}_ms`] ?? [],
+    }));
 }
 
 /** Curves of the services' own metrics whose names are among *wanted*: {name: [label, look]}. */
 function serviceCurves(server, wanted) {
-  const found = (server?.series ?? []).filter(({ name }) => name in wanted);
-  const several = new Set(found.map(({ job }) => job)).size > 1;
-  return found.map(({ job, name, values }) => {
-    const [label, look] = wanted[name];
-    return { ...look, label: several ? `${label}, ${job}` : label, x: server.t_s, values };
-  });
+    const found = (server?.series ?? []).filter(({ name }) => name in wanted);
+    const several = new Set(found.map(({ job }) => job)).size > 1;
+    return found.map(({ job, name, values }) => {
+        const [label, look] = wanted[name];
+        return { ...look, label: several ? `${label}, ${job}` : label, x: server.t_s, values };
+    });
 }
 
 const present = (series) => series.filter(({ values }) => values.some((value) => value != null));
@@ -33,159 +44,170 @@ const spread = (series) => extent(series)[1] / extent(series)[0];
 
 /** What all of a run's charts have in common. */
 function frame({ run, points, since_s, whole, events }) {
-  const ends = [run.duration_s ?? 0, points.t_s.at(-1) ?? 0];
-  return {
-    range: [0, Math.max(1, ...ends)],
-    started: run.started,
-    marks: events.filter(({ kind }) => MARKED.includes(kind)),
-    rampEnd: whole ? null : since_s,
-  };
+    const ends = [run.duration_s ?? 0, points.t_s.at(-1) ?? 0];
+    return {
+        range: [0, Math.max(1, ...ends)],
+        started: run.started,
+        marks: events.filter(({ kind }) => MARKED.includes(kind)),
+        rampEnd: whole ? null : since_s,
+    };
 }
 
 function bothEnds(document) {
-  const { points, server, objective } = document;
-  const dash = { dash: [5, 4], width: 1.3, order: 2 };
-  const curves = present([
-    ...percentiles(points, "total", "client", "client"),
-    ...percentiles(points, "app", "server", "server"),
-  ]);
-  const traffic = serviceCurves(
-    server,
-    Object.fromEntries(
-      PERCENTILES.map((p) => [`${p}_ms`, [`all traffic ${p}`, { ...dash, color: `--server-${p}`, away: p !== "p95" }]]),
-    ),
-  );
-  const limit = {
-    label: "objective", color: "--limit", dash: [2, 4], width: 1.6, constant: true,
-    x: points.t_s, values: points.t_s.map(() => objective.limit_ms),
-  };
-  return {
-    ...frame(document),
-    tall: true,
-    left: latencyAxis(),
-    prefersLogarithmic: spread(curves) > LOGARITHMIC_FROM,
-    series: curves.length ? [...curves, ...present(traffic), limit] : [],
-    empty: "No request has finished yet.",
-  };
+    const { points, server, objective } = document;
+    const curves = present([
+        ...percentiles(points, "total", "client", "client"),
+        ...percentiles(points, "app", "server", "server"),
+    ]);
+    const limit = points.t_s.map(() => objective.limit_ms);
+    const look = { dash: [2, 4], width: 1.6, constant: true };
+    const others = [...allTraffic(server), curve("objective", "--limit", points.t_s, limit, look)];
+    return {
+        ...frame(document),
+        left: latencyAxis(),
+        prefersLogarithmic: spread(curves) > LOGARITHMIC_FROM,
+        series: curves.length ? [...curves, ...others] : [],
+        empty: "No request has finished yet.",
+    };
 }
 
-function rates(document) {
-  const { points, server } = document;
-  const counted = { requests_per_s: ["counted by the service, all traffic", { color: "--server-p95", dash: [5, 4], order: 2 }] };
-  return {
-    ...frame(document),
-    left: { title: "per second" },
-    right: { title: "users", reading: count },
-    series: present([
-      { label: "requests/s", color: "--client-p95", width: 1.8, x: points.t_s, values: points.requests_per_s },
-      { label: "failures/s", color: "--failures", width: 1.6, x: points.t_s, values: points.failures_per_s },
-      ...serviceCurves(server, counted),
-      { label: "users", color: "--users", axis: "right", stepped: "before", order: 3, x: points.t_s, values: points.users },
-    ]),
-    empty: "No request has finished yet.",
-  };
+/** The service's own percentiles, of whoever's requests; p50 and p99 wait in the legend. */
+function allTraffic(server) {
+    const look = (p) => ({ color: `--server-${p}`, dash: [5, 4], order: 2, away: p !== "p95" });
+    const named = PERCENTILES.map((p) => [`${p}_ms`, [`all traffic ${p}`, look(p)]]);
+    return present(serviceCurves(server, Object.fromEntries(named)));
+}
+
+function rates({ points, server, ...document }) {
+    const { t_s: x } = points;
+    const look = { color: "--server-p95", dash: [5, 4], order: 2 };
+    const counted = { requests_per_s: ["counted by the service, all traffic", look] };
+    const users = { axis: "right", stepped: "before", order: 3 };
+    return {
+        ...frame({ points, ...document }),
+        left: { title: "per second" },
+        right: { title: "users", reading: count },
+        series: present([
+            curve("requests/s", "--client-p95", x, points.requests_per_s, { width: 1.8 }),
+            curve("failures/s", "--failures", x, points.failures_per_s, { width: 1.6 }),
+            ...serviceCurves(server, counted),
+            curve("users", "--users", x, points.users, users),
+        ]),
+        empty: "No request has finished yet.",
+    };
 }
 
 function parts(document) {
-  const { points } = document;
-  return {
-    ...frame(document),
-    left: { ...latencyAxis(), title: "mean latency", stacked: true },
-    series: ["app", "queue", "outside"].map((part) => ({
-      label: part, color: `--${part}`, x: points.t_s, values: points[part]?.mean_ms ?? [],
-    })),
-    empty: "No request came with its parts: the service sends no Server-Timing.",
-  };
+    const { points } = document;
+    return {
+        ...frame(document),
+        left: { ...latencyAxis(), title: "mean latency", stacked: true },
+        series: ["app", "queue", "outside"].map((part) =>
+            curve(part, `--${part}`, points.t_s, points[part]?.mean_ms ?? []),
+        ),
+        empty: "No request came with its parts: the service sends no Server-Timing.",
+    };
 }
 
 function saturation(document) {
-  const cpu = { axis: "right", color: "--server-p95" };
-  return {
-    ...frame(document),
-    left: { title: "requests, connections" },
-    right: { title: "CPU", format: (ratio) => `${Math.round(ratio * 100)}%`, reading: percent, suggestedMax: 1 },
-    series: present(
-      serviceCurves(document.server, {
+    const cpu = { axis: "right", color: "--server-p95", width: 1.8 };
+    const curves = serviceCurves(document.server, {
         in_flight_requests: ["in flight", { color: "--other", width: 1.8 }],
         backlog_connections: ["backlog", { color: "--queue", width: 1.8 }],
-        worker_cpu_max_ratio: ["CPU of the busiest worker", { ...cpu, width: 1.8 }],
+        worker_cpu_max_ratio: ["CPU of the busiest worker", cpu],
         worker_cpu_mean_ratio: ["CPU, mean of workers", { ...cpu, color: "--server-p50" }],
-      }),
-    ),
-    empty: "Nothing is known: no Prometheus answered, or the service has no metrics.",
-  };
+    });
+    return {
+        ...frame(document),
+        left: { title: "requests, connections" },
+        right: cpuAxis(),
+        series: present(curves),
+        empty: "Nothing is known: no Prometheus answered, or the service has no metrics.",
+    };
 }
 
 function generatorHealth(document) {
-  const { t_s: x, cpu_ratio, loop_lag_ms, dispersion } = document.generator ?? { t_s: [], cpu_ratio: [], loop_lag_ms: [], dispersion: [] };
-  return {
-    ...frame(document),
-    left: { title: "lag", format: axisMilliseconds, reading: milliseconds },
-    right: { title: "CPU", format: (ratio) => `${Math.round(ratio * 100)}%`, reading: percent, suggestedMax: 1 },
-    series: present([
-      { label: "event-loop lag, worst worker", color: "--outside", width: 1.8, x, values: loop_lag_ms },
-      { label: "CPU of the busiest worker", color: "--users", width: 1.8, axis: "right", x, values: cpu_ratio },
-    ]),
-    empty: "Nothing is known of the generator's health in this run.",
-  };
+    const { t_s: x, cpu_ratio, loop_lag_ms } = document.generator ?? UNKNOWN;
+    const cpu = { axis: "right", width: 1.8 };
+    return {
+        ...frame(document),
+        left: { ...latencyAxis(), title: "lag" },
+        right: cpuAxis(),
+        series: present([
+            curve("event-loop lag, worst worker", "--outside", x, loop_lag_ms, { width: 1.8 }),
+            curve("CPU of the busiest worker", "--users", x, cpu_ratio, cpu),
+        ]),
+        empty: "Nothing is known of the generator's health in this run.",
+    };
 }
 
 function arrivals(document) {
-  const { t_s: x, dispersion: values } = document.generator ?? { t_s: [], dispersion: [] };
-  const random = { label: "random arrivals", color: "--users", dash: [2, 4], constant: true, x, values: x.map(() => 1) };
-  const own = { label: "dispersion ratio", color: "--client-p95", width: 1.8, x, values };
-  return {
-    ...frame(document),
-    left: { title: "variance ÷ mean" },
-    series: present([own]).length ? [own, random] : [],
-    empty: "Nothing is known of how requests arrived.",
-  };
+    const { t_s: x, dispersion } = document.generator ?? UNKNOWN;
+    const one = x.map(() => 1);
+    const random = { dash: [2, 4], constant: true };
+    const own = present([curve("dispersion ratio", "--client-p95", x, dispersion, { width: 1.8 })]);
+    return {
+        ...frame(document),
+        left: { title: "variance ÷ mean" },
+        series: own.length ? [...own, curve("random arrivals", "--users", x, one, random)] : [],
+        empty: "Nothing is known of how requests arrived.",
+    };
 }
 
 function open(document) {
-  const { points } = document;
-  return {
-    ...frame(document),
-    left: latencyAxis(),
-    prefersLogarithmic: true,
-    series: [
-      { label: "p99 from when it was due", color: "--client-p95", width: 2.2, x: points.t_s, values: points.total.p99_ms },
-      { label: "p99 from its start", color: "--client-p50", width: 1.6, x: points.t_s, values: points.raw?.p99_ms ?? [] },
-    ],
-    empty: "",
-  };
+    const { t_s: x, total, raw } = document.points;
+    const due = "p99 from when it was due";
+    return {
+        ...frame(document),
+        left: latencyAxis(),
+        prefersLogarithmic: true,
+        series: [
+            curve(due, "--client-p95", x, total.p99_ms, { width: 2.2 }),
+            curve("p99 from its start", "--client-p50", x, raw?.p99_ms ?? [], { width: 1.6 }),
+        ],
+        empty: "",
+    };
 }
 
 function showHead(document) {
-  const { run, completeness } = document;
-  const plan = run.testplan.split("/").at(-1);
-  const name = run.description || run.scenario || plan;
-  byId("title").textContent = name;
-  window.document.title = `${name} · ${run.id.slice(0, 19)} · swarmscope`;
-  const complete = run.status === "running" || completeness.complete;
-  const state = complete ? run.status : `${run.status}, incomplete`;
-  byId("state").textContent = state;
-  byId("state").className = `chip ${complete ? run.status : "incomplete"}`;
-  const facts = [plan, run.host && `against ${run.host}`, moment(run.started), run.duration_s != null && `${run.status === "running" ? "on for" : "lasted"} ${clock(run.duration_s)}`];
-  byId("under").textContent = facts.filter(Boolean).join(" · ");
-  fill("grafana", link(document.grafana_url, "Open in Grafana", { class: "button", target: "_blank" }));
+    const { run, completeness } = document;
+    const plan = run.testplan.split("/").at(-1);
+    const name = run.description || run.scenario || plan;
+    byId("title").textContent = name;
+    window.document.title = `${name} · ${run.id.slice(0, 19)} · swarmscope`;
+    const complete = run.status === "running" || completeness.complete;
+    const state = complete ? run.status : `${run.status}, incomplete`;
+    byId("state").textContent = state;
+    byId("state").className = `chip ${complete ? run.status : "incomplete"}`;
+    const facts = [
+        plan,
+        run.host && `against ${run.host}`,
+        moment(run.started),
+        run.duration_s != null &&
+            `${run.status === "running" ? "on for" : "lasted"} ${clock(run.duration_s)}`,
+    ];
+    byId("under").textContent = facts.filter(Boolean).join(" · ");
+    fill(
+        "grafana",
+        link(document.grafana_url, "Open in Grafana", { class: "button", target: "_blank" }),
+    );
 }
 
 /** Show *document*, for the first time or instead of an older one. */
 function show(document) {
-  showHead(document);
-  showNotes(document);
-  showTiles(document);
-  plot("both-ends", bothEnds(document));
-  plot("rates", rates(document));
-  plot("parts", parts(document));
-  plot("saturation", saturation(document));
-  plot("generator", generatorHealth(document));
-  plot("arrivals", arrivals(document));
-  byId("open").hidden = !document.points.raw;
-  if (document.points.raw) plot("open", open(document));
-  showEndpoints(document);
-  showErrors(document);
-  showEvents(document);
-  showFacts(document);
+    showHead(document);
+    showNotes(document);
+    showTiles(document);
+    plot("both-ends", bothEnds(document));
+    plot("rates", rates(document));
+    plot("parts", parts(document));
+    plot("saturation", saturation(document));
+    plot("generator", generatorHealth(document));
+    plot("arrivals", arrivals(document));
+    byId("open").hidden = !document.points.raw;
+    if (document.points.raw) plot("open", open(document));
+    showEndpoints(document);
+    showErrors(document);
+    showEvents(document);
+    showFacts(document);
 }

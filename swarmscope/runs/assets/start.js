@@ -3,9 +3,9 @@
 const inside = (id) => JSON.parse(byId(id).textContent);
 
 function offerData(data, name) {
-  byId("data").addEventListener("click", () =>
-    download(`${name()}.json`, JSON.stringify(data(), null, 1), "application/json"),
-  );
+    byId("data").addEventListener("click", () =>
+        download(`${name()}.json`, JSON.stringify(data(), null, 1), "application/json"),
+    );
 }
 
 byId("print").addEventListener("click", () => window.print());
@@ -15,13 +15,19 @@ watchColours();
 
 const kind = document.documentElement.dataset.kind;
 if (kind === "live") {
-  live();
+    live();
 } else if (kind === "comparison") {
-  const data = inside("comparison-data");
-  offerData(() => data, () => "swarmscope-comparison");
-  compare(data);
+    const data = inside("comparison-data");
+    offerData(
+        () => data,
+        () => "swarmscope-comparison",
+    );
+    compare(data);
 } else {
-  const data = inside("run-data");
-  offerData(() => data, () => `swarmscope-${fileName(data.run.id)}`);
-  show(data);
+    const data = inside("run-data");
+    offerData(
+        () => data,
+        () => `swarmscope-${fileName(data.run.id)}`,
+    );
+    show(data);
 }
