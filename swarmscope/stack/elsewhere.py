@@ -5,6 +5,7 @@ And what other machines are let into here, which people are told of.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import time
@@ -36,20 +37,22 @@ class Trouble:
 def master_trouble(host: str, port: int) -> Trouble | None:
     """Return why a worker would find no master at that address, or None."""
     try:
-        with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
-            greeting = connection.recv(SIGNATURE_BYTES, socket.MSG_WAITALL)
+        connection = socket.create_connection((host, port), timeout=CONNECT_S)
     except socket.gaierror as error:
         return Trouble(f"--master-host {host}: {error.strerror}", passing=False)
-    except TimeoutError:
-        greeting = b""  # or the network swallows what we send: time will not mend that either
     except OSError as error:
         return Trouble(
-            f"no master answers at {host}:{port} ({error.strerror}); LOCUST_MASTER_BIND_HOST lets"
-            " other machines reach it",
+            f"no master answers at {host}:{port} ({error.strerror or error}); there,"
+            " LOCUST_MASTER_BIND_HOST lets other machines reach it",
             passing=True,
         )
+    greeting = b"?"
+    with connection, contextlib.suppress(OSError):  # silence
+        greeting = connection.recv(SIGNATURE_BYTES, socket.MSG_WAITALL)
     if len(greeting) == SIGNATURE_BYTES and (greeting[0], greeting[-1]) == (0xFF, 0x7F):
         return None
+    if not greeting:
+        return Trouble(f"{host}:{port} hangs up, as a tunnel to no master does", passing=True)
     return Trouble(
         f"what answers at {host}:{port} is no Locust master; its port for workers"
         " (--master-port) is 5557 unless LOCUST_MASTER_BIND_PORT moved it",

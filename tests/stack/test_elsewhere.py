@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from support.native import Native
 from support.waiting import free_port
 
+from swarmscope.stack import elsewhere
 from swarmscope.stack.commands import up
-from swarmscope.stack.elsewhere import exposures, libpq, master_trouble
+from swarmscope.stack.elsewhere import Trouble, exposures, libpq, master_trouble
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import Home
 from swarmscope.stack.settings import read_settings
@@ -57,15 +58,32 @@ def test_nobody_there() -> None:
     assert "LOCUST_MASTER_BIND_HOST" in trouble.text
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_somebody_else_there(answer: bytes) -> None:
+def test_somebody_silent_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most servers wait for the client to speak first; Locust's master does not."""
+    monkeypatch.setattr(elsewhere, "CONNECT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        trouble = master_trouble("127.0.0.1", server.getsockname()[1])
+
+    assert trouble is not None
+    assert not trouble.passing
+
+
+def test_somebody_else_there() -> None:
     """It will not turn into a master."""
-    with listening(answer) as port:
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         trouble = master_trouble("127.0.0.1", port)
 
     assert trouble is not None
     assert not trouble.passing
     assert trouble.text.startswith(f"what answers at 127.0.0.1:{port} is no Locust master; its")
+
+
+def test_a_tunnel_that_leads_to_nobody_yet() -> None:
+    """SSH takes the connection before it knows; waiting may help."""
+    with listening(b"") as port:
+        assert master_trouble("127.0.0.1", port) == Trouble(
+            f"127.0.0.1:{port} hangs up, as a tunnel to no master does", passing=True
+        )
 
 
 def test_a_wrong_port_ends_the_start(stack: Native) -> None:
