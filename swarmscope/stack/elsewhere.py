@@ -91,8 +91,8 @@ def database_trouble(environment: Mapping[str, str], home: Home) -> str | None:
     if not where:
         return f"PGHOST names none; samples stay {_kept(home)}"
     command = [str(binary("psql")), "--no-psqlrc", "--no-password", "--command", "SELECT 1"]
-    wait = {"PGCONNECT_TIMEOUT": str(CONNECT_S)}
-    done = subprocess.run(command, env=wait | where, capture_output=True, text=True, check=False)
+    settings = {"PGCONNECT_TIMEOUT": str(CONNECT_S), **environment, **where}
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
     reason = " ".join(done.stderr.split()).removeprefix("psql: error: ")

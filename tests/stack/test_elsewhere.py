@@ -16,7 +16,13 @@ from support.waiting import free_port
 
 from swarmscope.stack import elsewhere
 from swarmscope.stack.commands import up
-from swarmscope.stack.elsewhere import Trouble, exposures, libpq, master_trouble
+from swarmscope.stack.elsewhere import (
+    Trouble,
+    database_trouble,
+    exposures,
+    libpq,
+    master_trouble,
+)
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import Home
 from swarmscope.stack.settings import read_settings
@@ -122,6 +128,23 @@ def test_workers_without_a_database_elsewhere_keep_what_they_have(tmp_path: Path
         "PGPASSFILE": str(home.pgpass),
         "PGUSER": "me",
     }
+
+
+def test_without_a_database_people_are_told_what_becomes_of_samples(tmp_path: Path) -> None:
+    """It is no reason not to start: where they wait, and what brings them, is said."""
+    home, port = Home(tmp_path), str(free_port())
+    journals = tmp_path / "journals"
+    kept = f"in {journals}, and `swarmscope ship {journals} --database URL` brings them"
+
+    nowhere = database_trouble({}, home)
+    away = database_trouble({"PGHOST": "127.0.0.1", "PGPORT": port}, home)
+
+    assert nowhere == f"PGHOST names none; samples stay {kept}"
+    assert away
+    assert away.startswith(
+        f"it cannot be reached; until it can, samples stay {kept}; connection to"
+    )
+    assert away.endswith("Is the server running on that host and accepting TCP/IP connections?")
 
 
 def test_what_is_open_is_told(tmp_path: Path) -> None:
