@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import zipfile
@@ -79,12 +80,28 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+class Desk(NamedTuple):
+    """A run's file, open, and what it asked for meanwhile."""
+
+    page: Page
+    asked: list[str]
+
+
 @pytest.fixture(scope="module")
-def desk(browser, frozen) -> Iterator[Page]:
-    """Open the run's file once, for tests that leave it as it is."""
+def opened_file(browser, frozen) -> Iterator[Desk]:
+    """Open the run's file without a network."""
+    asked: list[str] = []
     with opened(browser, viewport=DESK, offline=True) as page:
+        page.on("request", lambda request: asked.append(request.url))
         page.goto(frozen.file.as_uri())
-        yield page
+        expect(page.locator("#tiles li")).to_have_count(8)
+        yield Desk(page, asked)
+
+
+@pytest.fixture
+def desk(opened_file) -> Page:
+    """Return the run's page; every test leaves it as it was."""
+    return opened_file.page
 
 
 def test_the_same_run_makes_the_same_file(frozen):
@@ -105,19 +122,15 @@ def test_the_page_is_in_the_wheel(root, tmp_path):
     assert assets <= set(zipfile.ZipFile(wheel).namelist())
 
 
-def test_a_file_needs_no_network(browser, frozen):
+def test_a_file_needs_no_network(opened_file, frozen):
     """It asks for nothing but itself, and its policy would let nothing else happen."""
-    asked: list[str] = []
-    with opened(browser, offline=True) as page:
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(frozen.file.as_uri())
-        expect(page.locator("#tiles li")).to_have_count(8)
-        policy = page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content")
+    policy = opened_file.page.locator("meta[http-equiv=Content-Security-Policy]")
+    allowed = policy.get_attribute("content")
 
-    assert asked == [frozen.file.as_uri()]
-    assert "default-src 'none'" in policy
-    assert "connect-src 'none'" in policy
-    assert "unsafe" not in policy
+    assert opened_file.asked == [frozen.file.as_uri()]
+    assert "default-src 'none'" in allowed
+    assert "connect-src 'none'" in allowed
+    assert "unsafe" not in allowed
 
 
 def test_both_ends_are_drawn_with_the_documents_values(desk, frozen):
@@ -250,34 +263,42 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_text_can_be_read_in_both_schemes_and_on_paper(browser, frozen):
+def test_text_can_be_read_in_both_schemes_and_on_paper(desk):
     """The page follows the system, charts and all; texts have contrast enough; paper is white."""
-    with opened(browser, color_scheme="dark", offline=True) as page:
-        page.goto(frozen.file.as_uri())
-        for media, scheme, is_dark in (
-            ("screen", "light", False),
-            ("screen", "dark", True),
-            ("print", "dark", False),
-        ):
-            before = page.evaluate(COLOR)
-            page.emulate_media(media=media, color_scheme=scheme)
-            page.wait_for_function(f"before => {COLOR} !== before", arg=before)
-            assert [pair for pair in page.evaluate(CONTRASTS) if pair[2] < READABLE] == []
-            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 64) == is_dark
-        assert background == WHITE
-        assert page.get_by_role("button", name="Print").count() == 0
+    for media, scheme, is_dark in (
+        ("screen", "dark", True),
+        ("print", "dark", False),
+        ("screen", "dark", True),
+        ("screen", "light", False),
+    ):
+        before = desk.evaluate(COLOR)
+        desk.emulate_media(media=media, color_scheme=scheme)
+        desk.wait_for_function(f"before => {COLOR} !== before", arg=before)
+        assert [pair for pair in desk.evaluate(CONTRASTS) if pair[2] < READABLE] == []
+        background = desk.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 64) == is_dark
+        assert (background == WHITE) == (media == "print")
+        shown = desk.get_by_role("button", name="Print").count()
+        assert shown == (media != "print"), "paper has nothing to be clicked"
 
 
-@pytest.mark.parametrize("file", ["file", "comparison_file"])
-def test_a_phone_needs_no_scrolling_sideways(browser, frozen, file):
+@contextlib.contextmanager
+def on_a_phone(page: Page) -> Iterator[None]:
+    """Look at *page* on a phone: nothing of it lies outside, and charts are large enough."""
+    page.set_viewport_size(PHONE)
+    canvas = "document.querySelector('.plot canvas')"
+    page.wait_for_function(f"() => Chart.getChart({canvas}).width < {PHONE['width']}")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    charts = page.locator(".plot:visible").evaluate_all("all => all.map(e => e.offsetWidth)")
+    assert all(280 < width <= PHONE["width"] for width in charts)
+    yield
+    page.set_viewport_size(DESK)
+
+
+def test_a_phone_needs_no_scrolling_sideways(desk):
     """At 390 px the page is as wide as the screen; wide tables scroll inside themselves."""
-    with opened(browser, viewport=PHONE, offline=True) as page:
-        page.goto(getattr(frozen, file).as_uri())
-        expect(page.locator("#tiles li").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-        narrow = page.locator(".plot:visible").evaluate_all("all => all.map(e => e.offsetWidth)")
-        assert all(280 < width <= PHONE["width"] for width in narrow)
+    with on_a_phone(desk):
+        assert desk.locator("#endpoints .scroll").evaluate("e => e.scrollWidth > e.clientWidth")
 
 
 def test_a_chart_is_read_and_zoomed_from_the_keyboard(desk, frozen):
@@ -375,3 +396,6 @@ def test_two_runs_are_overlaid_from_their_starts(browser, frozen):
         assert page.evaluate("window.hacked") is None
         links = page.locator("#runs-compared a").evaluate_all("all => all.map(a => a.protocol)")
         assert links == ["http:"], "B's address is a script"
+        page.get_by_role("button", name="Only what changed").click()
+        with on_a_phone(page):
+            assert page.locator("#changes .scroll").evaluate("e => e.scrollWidth > e.clientWidth")
