@@ -58,6 +58,6 @@ def follow(both_ends: Page, url: str) -> None:
     expect(both_ends.locator("#tiles")).to_contain_text("5 at most")
     expect(both_ends.locator("#runs option")).to_have_count(2, timeout=PATIENCE_MS)
     points = "Chart.getChart('both-ends-canvas')?.data.datasets[0].data.length ?? 0"
-    both_ends.wait_for_function(f"{points} > 0")
-    both_ends.wait_for_function(f"before => {points} > before", arg=both_ends.evaluate(points))
+    both_ends.wait_for_function(f"() => ({points}) > 0")
+    both_ends.wait_for_function(f"before => ({points}) > before", arg=both_ends.evaluate(points))
     assert both_ends.locator("#trouble li").count() == 0
