@@ -54,6 +54,7 @@ def on_init(environment: Environment, **_: object) -> None:
     """Start what the options ask for; without ``--timescale``, no listener."""
     upstream.count_from_now()
     upstream.keep_connections()
+    upstream.finish_requests()
     parsed: Any = environment.parsed_options
     if parsed is None:
         return

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import time
+from random import uniform
 
+import gevent
 import pytest
 from geventhttpclient.connectionpool import ConnectionPool
-from locust import argument_parser
+from locust import User, argument_parser, task
+from locust.env import Environment
 from support.locust import scenario
 
-from swarmscope.client.upstream import keep_connections, remember_default_arguments
+from swarmscope.client.upstream import (
+    finish_requests,
+    keep_connections,
+    remember_default_arguments,
+)
 
 SELECT_HOLDS = 1024  # FD_SETSIZE: file numbers from here on are beyond select(2)
 
@@ -115,3 +123,47 @@ def test_connections_of_many_users_are_kept(pool, connection):
     near.close()
     assert not pool._is_socket_alive(near)
     assert not pool._is_socket_alive(None)
+
+
+@pytest.fixture
+def unmended_stop(monkeypatch):
+    """Stop users as Locust does, whatever ran in this process before, until the test ends."""
+    monkeypatch.setattr(User, "stop", getattr(User.stop, "__wrapped__", User.stop))
+
+
+def requests_cut_off() -> int:
+    """Stop 300 users one by one, each in a millisecond; return how many were at a request."""
+    begun, done = [], []
+
+    class Visitor(User):
+        def wait_time(self) -> float:
+            return uniform(0, 0.5)
+
+        def on_stop(self) -> None:
+            time.sleep(0.001)
+
+        @task
+        def visit(self) -> None:
+            begun.append(self)
+            gevent.sleep(0.02)
+            done.append(self)
+
+    environment = Environment(user_classes=[Visitor], stop_timeout=30)
+    runner = environment.create_local_runner()
+    runner.start(300, 300)
+    gevent.sleep(1)
+    runner.quit()
+    assert len(done) > 300
+    return len(begun) - len(done)
+
+
+def test_stock_cuts_off_requests_at_a_stop(unmended_stop):
+    """What is mended is still there to mend; when this fails, `finish_requests` can go."""
+    assert requests_cut_off() > 0
+
+
+def test_a_stop_cuts_off_no_request(unmended_stop):
+    """Whoever is at a request when the stop comes finishes it; whoever waits begins none."""
+    finish_requests()
+
+    assert requests_cut_off() == 0
