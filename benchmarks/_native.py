@@ -28,6 +28,7 @@ from swarmscope.stack.settings import PORTS
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 PATIENCE_S = 120.0
+WORKER_REPORT_INTERVAL = 3.0  # s, Locust's
 KINDS = (  # the first that is found in a process's command line
     ("shipper", "swarmscope.client.shipper"),
     ("API", "gunicorn"),
@@ -77,6 +78,14 @@ class LocustUi:
         """Return how many requests Locust counted since the swarm's start."""
         rows = [row for row in self.state()["stats"] if row["name"] == "Aggregated"]
         return int(rows[0]["num_requests"]) if rows else 0
+
+    def sent_at_last(self) -> int:
+        """Return `sent` when two more rounds of workers' reports have changed nothing."""
+        before, now = -1, self.sent()
+        while now != before:
+            time.sleep(2 * WORKER_REPORT_INTERVAL)
+            before, now = now, self.sent()
+        return now
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def held(stack: Native, wait: str, users: int, ramp_s: float, seconds: float) ->
     assert stored is not None
     return Held(
         " | ".join([*cells, str(run.failures)]),
-        stack.ui.sent(),
+        stack.ui.sent_at_last(),
         stack.counted() - before,
         stored[0],
         dispersion,
