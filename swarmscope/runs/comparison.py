@@ -129,17 +129,18 @@ def _samples(
     """Return each part's histogram, of the whole span and of the batches it is made of."""
     width_s = _width_s((until - since).total_seconds())
     first, number = _spans(since, until, width_s)
-    wanted = intervals.batches(number)
-    if wanted is None:
+    length = intervals.batch_length(number)
+    if length is None:
         return {}
-    seconds = (until - since).total_seconds()
     whole = {key: h for _, key, h in _merged(connection, run_id, since, until, None)}
-    spans: dict[Key, list[list[Histogram]]] = {key: [[] for _ in range(wanted)] for key in whole}
-    end = first + timedelta(seconds=number * width_s)
+    batches: dict[Key, list[list[Histogram]]]
+    batches = {key: [[] for _ in range(number // length)] for key in whole}
+    end = first + timedelta(seconds=number // length * length * width_s)
     for time, key, histogram in _merged(connection, run_id, first, end, width_s):
         slot = round((time - first).total_seconds() / width_s)
-        spans[key][slot * wanted // number].append(histogram)
-    joined = {key: [intervals.join(parts) for parts in spans[key]] for key in whole}
+        batches[key][slot // length].append(histogram)
+    joined = {key: [intervals.join(spans) for spans in batches[key]] for key in whole}
+    seconds = (until - since).total_seconds()
     return {key: Sample(whole[key], joined[key], seconds) for key in whole}
 
 

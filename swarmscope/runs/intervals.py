@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import expm1, hypot, inf, log, sqrt
+from math import ceil, expm1, hypot, inf, log, sqrt
 from statistics import fmean
 
 from swarmscope.runs.distributions import normal_quantile, order_statistic, t_quantile
@@ -19,6 +19,7 @@ from swarmscope.runs.histogram import GAMMA
 
 MOST_BATCHES = 20  # Schmeiser, "Batch size effects …", Operations Research 30 (1982): 10 to 30
 LEAST_BATCHES = 5
+SHORTEST_BATCH = 2  # spans
 STRONGEST_CORRELATION = 0.9
 LEAST_FREEDOM = 2.0
 LARGEST_LOGARITHM = 700.0
@@ -214,10 +215,14 @@ def relative(logarithm: Estimate) -> Estimate:
     return Estimate(*(expm1(part) if abs(part) < LARGEST_LOGARITHM else part for part in parts))
 
 
-def batches(number: int) -> int | None:
-    """Return how many batches to make of a *number* of spans; None where they are too few."""
-    wanted = min(MOST_BATCHES, number // 2)
-    return wanted if wanted >= LEAST_BATCHES else None
+def batch_length(number: int) -> int | None:
+    """Return of how many spans to make each batch of a *number* of them; None if too few.
+
+    All are of one length, or their counts would differ by that; spans that are left over at the end
+    are in none.
+    """
+    length = max(SHORTEST_BATCH, ceil(number / MOST_BATCHES))
+    return length if number // length >= LEAST_BATCHES else None
 
 
 def join(histograms: Iterable[Histogram]) -> Histogram:

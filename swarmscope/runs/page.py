@@ -72,6 +72,7 @@ def _page(kind: str, title: str, parts: Mapping[str, str]) -> str:
         "title": html.escape(title),
         "policy": _policy(kind == "live", (library, script), style),
         "style": style,
+        "licences": _licences(),
         "library": library,
         "script": script,
         "controls": "",
@@ -118,6 +119,13 @@ def _asset(name: str) -> str:
 @cache
 def _script() -> str:
     return "\n".join(('(() => {\n"use strict";', *map(_asset, _SCRIPTS), "})();"))
+
+
+@cache
+def _licences() -> str:
+    """Return what must go with every copy of the library."""
+    texts = (text.read_text("utf-8") for text in (files("chartkick") / "licenses").iterdir())
+    return html.escape("\n".join(sorted(texts)))
 
 
 @cache

@@ -109,6 +109,7 @@ def test_the_same_run_makes_the_same_file(frozen):
     assert frozen.file.read_text() == frozen.again
     assert frozen.file.stat().st_size < LARGEST_BYTES
     assert frozen.comparison_file.stat().st_size < LARGEST_BYTES
+    assert "(c) 2014-2022 Chart.js Contributors" in frozen.again, "its licence goes with it"
 
 
 def test_the_page_is_in_the_wheel(root, tmp_path):

@@ -276,8 +276,8 @@ function addScaleButton(known) {
 
 function swatch(series, block = false) {
     const mark = make("span", { class: "swatch", "aria-hidden": "true" });
-    mark.style.background = paint(series.color);
-    mark.style.color = paint(series.color);
+    mark.style.background = `var(${series.color})`;
+    mark.style.color = `var(${series.color})`;
     mark.classList.toggle("dashed", Boolean(series.dash?.length));
     mark.classList.toggle("block", block);
     return mark;
