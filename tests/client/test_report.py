@@ -22,19 +22,20 @@ def data_of(file: Path) -> document.Document:
 
 
 def test_a_headless_swarm_leaves_its_report(field: Field, target: Target, tmp_path):
-    """All samples, the exit status and the end of the run are in it."""
+    """Its master writes it once all workers' samples are there; with the exit status."""
     before = target.answered()
     directory = tmp_path / "artifacts"
     directory.mkdir()
 
-    locust = field.headless(
-        scenario(tmp_path), "-u", 2, "-t", "3s", "--swarm-report", directory / "report.html"
-    )
+    two = ("--processes", 2, "--master-bind-host", "127.0.0.1")
+    ports = ("--master-bind-port", field.master_port, "--master-port", field.master_port)
+    report = ("--swarm-report", directory / "report.html")
+    locust = field.headless(scenario(tmp_path), "-u", 2, "-t", "3s", *two, *ports, *report)
 
-    assert locust.process.wait(60) == 0, locust.text()
+    assert locust.process.wait(100) == 0, locust.text()
     assert [file.name for file in directory.iterdir()] == ["report.html"]
     found = data_of(directory / "report.html")
-    assert found.completeness.complete
+    assert (found.completeness.complete, found.completeness.workers) == (True, 2)
     assert found.run.exit_code == 0
     assert sum(found.points.requests_per_s) > 0
     assert field.value("SELECT requests FROM testrun") == target.answered() - before
