@@ -16,6 +16,8 @@ from typing import Any
 import gevent
 from locust.env import Environment
 
+from swarmscope.client import clock
+
 HEARTBEAT_SECONDS = 0.02
 WINDOWS_PER_SECOND = 10  # requests started are counted per 100 ms
 
@@ -63,12 +65,13 @@ class HealthProbe:
         gevent.spawn(self._beat)
 
     def take(self) -> Health:
-        """Return the figures since the last call, and begin anew."""
+        """Return the figures since the last call, windows by the master's clock, and begin anew."""
         elapsed = max(time.perf_counter() - self._since, 1e-9)
+        shift = round(clock.offset_s * WINDOWS_PER_SECOND)
         health = Health(
             cpu_ratio=(time.process_time() - self._cpu_since) / elapsed,
             loop_lag_seconds=self._squared_stalls / (2 * elapsed),
-            starts=dict(self._starts),
+            starts={window + shift: count for window, count in self._starts.items()},
         )
         self._starts.clear()
         self._squared_stalls = 0.0

@@ -6,6 +6,7 @@ import gevent
 import pytest
 from locust.env import Environment
 
+from swarmscope.client import clock
 from swarmscope.client.health import Health, HealthProbe
 
 
@@ -57,6 +58,16 @@ def test_requests_are_counted_by_the_window_in_which_they_started():
 
     assert probe.take().starts == {10000: 2, 10001: 1, 10030: 1}
     assert probe.take().starts == {}
+
+
+def test_a_worker_whose_clock_is_off_counts_by_the_masters(monkeypatch):
+    """Or its requests would be in other windows than all others', too old or never over."""
+    monkeypatch.setattr(clock, "offset_s", 600.0)
+    environment = Environment()
+    probe = HealthProbe(environment)
+    environment.events.request.fire(request_type="GET", name="/", start_time=1000.01)
+
+    assert probe.take().starts == {16000: 1}
 
 
 def test_health_survives_the_journey_in_a_message():
