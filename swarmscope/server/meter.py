@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, has_request_context, request
-from flask.globals import request_ctx
+from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
 from swarmscope.server.headers import seconds_since
@@ -85,8 +84,8 @@ class Exchange:
 
     def _look_elsewhere(self) -> None:
         """Go by the app's own environment: a middleware may have given it a copy."""
-        if has_request_context() and request_ctx.app is self._app:
-            self.request = request_ctx.request
+        if has_request_context() and current_app == self._app:
+            self.request = request._get_current_object()  # type: ignore[attr-defined]
             self.environ = self.request.environ
 
     def fail(self) -> None:
