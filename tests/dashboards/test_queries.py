@@ -2,15 +2,14 @@
 
 import math
 import re
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
 import pytest
 import requests
-from playwright.sync_api import sync_playwright
+from support.browser import CHROMIUM, chromium_page
 from support.dashboards import (
     DASHBOARDS,
     PROMETHEUS_STEP_S,
@@ -27,6 +26,7 @@ from support.swarm import Database, Stack, running_stack, runs_database
 from support.waiting import free_port, poll_until
 
 USERS = 8
+BROWSER_PATIENCE_MS = 60_000  # Grafana's first page is megabytes of scripts
 QUERIES = [query for path in DASHBOARDS for query in queries(path)]
 SQL = [query for query in QUERIES if query.datasource == "timescale"]
 PROMQL = [query for query in QUERIES if query.datasource == "prometheus"]
@@ -49,8 +49,9 @@ HOSTILE = (
 class Recorded:
     """A finished swarm, and the view that its link opens."""
 
-    def __init__(self, stack: Stack, database: Database) -> None:
+    def __init__(self, stack: Stack, database: Database, log: str) -> None:
         self.stack = stack
+        self.log = log  # what Locust's master said
         self.database = database
         with psycopg.connect(database.reader) as connection:
             self.run, since, until = connection.execute(
@@ -94,7 +95,7 @@ def recorded(cluster, tmp_path_factory):
                 " SELECT end_time, id, 'samples_dropped', '3 samples dropped' FROM testrun"
                 " UNION ALL SELECT end_time, id, 'verdict', 'It can handle 8 users.' FROM testrun"
             )
-        yield Recorded(stack, database)
+        yield Recorded(stack, database, (directory / "locust.log").read_text())
 
 
 def _everything_happened(stack):
@@ -203,6 +204,22 @@ def test_a_run_that_is_on_is_followed(recorded, what_if):
         assert re.fullmatch(r"from=\d{13}&to=now", link)
 
 
+def test_locust_prints_links_to_its_run(recorded):
+    """At its start a link that follows the run, at its end one that spans it."""
+    start, end = recorded.view.milliseconds()
+
+    links = re.findall(r"(Follow|Report of) this run: (\S+)", recorded.log)
+
+    (_, begun), (_, over) = links
+    assert [kind for kind, _ in links] == ["Follow", "Report of"]
+    for link, until in ((begun, "now"), (over, None)):
+        asked = dict(parse_qsl(urlsplit(link).query))
+        assert urlsplit(link).path == "/d/swarm"
+        assert asked["var-run"] == recorded.run
+        assert start <= int(asked["from"]) < start + 5_000
+        assert asked["to"] == until or end - 5_000 < int(asked["to"]) <= end
+
+
 def test_a_runs_label_says_what_it_was(recorded):
     """The list offers the latest run first, then each run by plan, users and start."""
     _, rows = recorded.ask(_variables("run")[0], recorded.view)
@@ -286,6 +303,79 @@ def test_workers_account_for_all_samples(recorded):
     assert {row["state"] for row in found} == {"delivered"}
 
 
+def _drill_down(ask, view):
+    """Return the answers of the dashboard `requests`, each a list of rows by column."""
+    answers = {}
+    for query in SQL:
+        if query.dashboard == "requests" and query.place.startswith("panel"):
+            columns, rows = ask(query, view)
+            title = query.place.removeprefix("panel ").removesuffix(", A")
+            answers[title] = [dict(zip(columns, row, strict=True)) for row in rows]
+    return answers
+
+
+def test_the_drill_down_accounts_for_every_request(recorded):
+    """A range wider than the run: endpoints, bands, workers and errors add up to what was sent."""
+    start, end = recorded.view.start - 86_400, recorded.view.end + 86_400
+    wide = View(start, end, recorded.view.variables, 60)
+    stats = {row["name"]: row for row in recorded.stack.requests()["stats"]}
+
+    found = _drill_down(recorded.ask, wide)
+
+    everything, *endpoints = found["Which endpoint is slow?"]
+    assert everything["endpoint"] == "All endpoints"
+    assert everything["requests"] == sum(row["requests"] for row in endpoints)
+    sent = recorded.stack.sent()
+    assert everything["requests"] == sent
+    assert sum(cell["requests"] for cell in found["How were latencies spread?"]) == sent
+    assert sum(row["requests"] for row in found["Do all workers see the same?"]) == sent
+    failed = sum(row["failures"] for row in found["What failed?"])
+    assert failed == stats["Aggregated"]["num_failures"]
+    slowest = found["Which requests were the slowest?"]
+    assert slowest[0]["took"] == everything["max"]
+    assert all(len(row["trace id"]) == 32 for row in slowest)
+    assert {row["worker"] for row in slowest} <= {
+        row["worker"] for row in found["Do all workers see the same?"]
+    }
+    known = [row for row in slowest if None not in row.values()]  # others came without headers
+    shares = [row["server"] + row["queue"] + row["outside"] + row["late"] for row in known]
+    assert shares == [pytest.approx(1)] * len(shares)
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name])
+def test_an_endpoint_may_have_any_name(recorded, what_if, name):
+    """Quotes and backslashes in an endpoint's name find that endpoint's requests, and no others."""
+    (count,) = what_if.execute("SELECT count(*) FROM request WHERE name = '/missing'").fetchone()
+    for table in ("request", "histogram_closed", "histogram_open"):
+        what_if.execute(f"UPDATE {table} SET name = %s WHERE name = '/missing'", [name])
+    chosen = {**recorded.view.variables, "endpoint": f"GET {name}"}
+
+    def ask(query, view):
+        cursor = what_if.execute(sql(query.text, view))
+        return [column.name for column in cursor.description], cursor.fetchall()
+
+    found = _drill_down(ask, View(recorded.view.start, recorded.view.end, chosen, 1))
+
+    assert f"GET {name}" in {row["endpoint"] for row in found["Which endpoint is slow?"]}
+    assert sum(cell["requests"] for cell in found["How were latencies spread?"]) == count
+    assert {row["endpoint"] for row in found["Which requests were the slowest?"]} == {f"GET {name}"}
+    assert sum(row["failures"] for row in found["What failed?"]) == count
+
+
+def test_a_run_is_listed_with_its_figures(recorded):
+    """The list's row says what was sent and its links are the run's own."""
+    (query,) = [query for query in SQL if "FROM run_list()" in query.text]
+
+    columns, rows = recorded.ask(query, recorded.view)
+
+    (row,) = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert (row["run"], row["plan"], row["users"]) == (recorded.run, "_scenario.py", USERS)
+    assert row["state"] == "finished"
+    assert row["verdict"] == "It can handle 8 users."
+    assert (int(row["since"]), int(row["until"])) == recorded.view.milliseconds()
+    assert row["server p95"] < row["client p95"]
+
+
 def test_the_link_to_a_run_spans_it(recorded):
     """Variables give the range of a link: from before the start until after the stop."""
     with psycopg.connect(recorded.database.reader) as connection:
@@ -356,30 +446,82 @@ def test_grafana_answers_each_query(grafana, recorded, query):
     assert any(values and values[0] for values in rows), query.text
 
 
-@pytest.mark.grafana
-@pytest.mark.browser
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_the_browser_draws_every_panel(grafana, recorded, path):
-    """In Chromium each panel is drawn; none reports an error or lacks its data."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
+@pytest.fixture(scope="module")
+def browser_page(grafana):
+    """Open one page for all dashboards: Grafana's own scripts are loaded once."""
+    if CHROMIUM is None:
         pytest.skip("chromium is missing")
+    with chromium_page(height=3000) as page:
+        page.set_default_timeout(BROWSER_PATIENCE_MS)
+        yield page
+
+
+def _open(page, grafana, recorded, path):
+    """Open a dashboard on the recorded run, and wait until all of its panels are there."""
     start, end = recorded.view.milliseconds()
     variables = recorded.view.variables.items()
     chosen = {f"var-{name}": value for name, value in variables if value != EVERYTHING}
     asked = urlencode({**chosen, "from": start, "to": end, "refresh": ""})
-    link = f"{grafana.url}/d/{path.stem}?{asked}"
-    expected = list(panels(load(path)))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 3000})
-        page.goto(link)
-        for panel in expected:
-            page.get_by_role("heading", name=panel["title"], exact=True).wait_for()
-        page.wait_for_load_state("networkidle")
+    page.goto(f"{grafana.url}/d/{path.stem}?{asked}", wait_until="commit")
+    for panel in panels(load(path)):
+        page.get_by_role("heading", name=panel["title"], exact=True).wait_for()
+    page.wait_for_load_state("networkidle")
 
-        assert page.get_by_test_id("data-testid Panel status error").count() == 0
-        for panel in expected:
-            empty = panel["fieldConfig"]["defaults"]["noValue"]
-            assert page.get_by_text(empty, exact=True).count() == 0, panel["title"]
-        browser.close()
+
+@pytest.mark.grafana
+@pytest.mark.browser
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_the_browser_draws_every_panel(browser_page, grafana, recorded, path):
+    """In Chromium each panel is drawn; none reports an error or lacks its data.
+
+    Every other dashboard is one click away, on the same run and time.
+    """
+    _open(browser_page, grafana, recorded, path)
+
+    assert browser_page.get_by_test_id("data-testid Panel status error").count() == 0
+    for panel in panels(load(path)):
+        drawn = browser_page.get_by_test_id(f"data-testid Panel header {panel['title']}")
+        drawn.wait_for()
+        empty = panel["fieldConfig"]["defaults"]["noValue"]
+        assert drawn.get_by_text(empty, exact=True).count() == 0, panel["title"]
+    for other in set(DASHBOARDS) - {path}:
+        button = browser_page.get_by_role("link", name=load(other)["title"], exact=True)
+        asked = dict(parse_qsl(urlsplit(button.get_attribute("href")).query))
+        assert asked["var-run"] == recorded.run
+        assert _as_milliseconds(asked["from"], asked["to"]) == recorded.view.milliseconds()
+
+
+def _as_milliseconds(*moments):
+    return tuple(round(datetime.fromisoformat(at).timestamp() * 1000) for at in moments)
+
+
+@pytest.mark.grafana
+@pytest.mark.browser
+def test_a_start_in_the_list_opens_its_run(browser_page, grafana, recorded):
+    """In the list of runs each start leads to its swarm, with the time range that spans it."""
+    (path,) = [path for path in DASHBOARDS if path.stem == "runs"]
+    _open(browser_page, grafana, recorded, path)
+
+    link = browser_page.locator(f"a[href*='/d/swarm?var-run={recorded.run}&']")
+
+    opened = [dict(parse_qsl(urlsplit(a.get_attribute("href")).query)) for a in link.all()]
+    start, end = recorded.view.milliseconds()
+    spans = {"var-run": recorded.run, "from": str(start), "to": str(end)}
+    assert opened == [spans] * 2  # the row's, and "Go to this run"
+
+
+@pytest.mark.grafana
+@pytest.mark.browser
+def test_an_endpoint_in_the_table_is_chosen_by_its_name(browser_page, grafana, recorded):
+    """A click on an endpoint shows its requests only, of the same run and time."""
+    (path,) = [path for path in DASHBOARDS if path.stem == "requests"]
+    _open(browser_page, grafana, recorded, path)
+
+    browser_page.get_by_role("link", name="GET /missing", exact=True).click()
+    browser_page.wait_for_url("**var-endpoint=GET*")
+    browser_page.wait_for_load_state("networkidle")
+
+    asked = dict(parse_qsl(urlsplit(browser_page.url).query))
+    assert (asked["var-run"], asked["var-endpoint"]) == (recorded.run, "GET /missing")
+    assert _as_milliseconds(asked["from"], asked["to"]) == recorded.view.milliseconds()
+    assert browser_page.get_by_test_id("data-testid Panel status error").count() == 0

@@ -42,7 +42,7 @@ class View:
 
     def milliseconds(self) -> tuple[int, int]:
         """Return the range as Grafana's links have it."""
-        return int(self.start * 1000), int(self.end * 1000)
+        return round(self.start * 1000), round(self.end * 1000)
 
 
 def load(path: Path) -> dict[str, Any]:
