@@ -168,16 +168,22 @@ def report(slices: list[Slice]) -> None:
         sorted(pair, key=lambda s: s.pages) for pair in zip(slices[::2], slices[1::2], strict=True)
     ]
     rates = [(b.requests / b.seconds) / (a.requests / a.seconds) for a, b in pairs]
-    by_cpu = [(b.requests / b.locust_cpu_s) / (a.requests / a.locust_cpu_s) for a, b in pairs]
-    reader = [b.reader_cpu_s / b.seconds for _, b in pairs]
-    alone = [a.database_cpu_s / a.seconds for a, _ in pairs]
-    busier = [b.database_cpu_s / b.seconds for _, b in pairs]
+    own = [
+        (b.locust_cpu_s - b.requests * a.locust_cpu_s / a.requests) / b.seconds for a, b in pairs
+    ]
+    shares = {
+        "Locust, beyond what its requests take": own,
+        "the reader": [b.reader_cpu_s / b.seconds for _, b in pairs],
+        "PostgreSQL, more than without": [
+            b.database_cpu_s / b.seconds - a.database_cpu_s / a.seconds for a, b in pairs
+        ],
+    }
+    had = statistics.median(one.locust_cpu_s / one.seconds for one in slices)
     print(f"{len(pairs)} pairs of slices, {PAGES} pages: medians (quartiles)")
-    print("| requests/s, with ÷ without | requests per CPU second of Locust, with ÷ without |")
-    print(f"|---|---|\n| {_quartiles(rates)} | {_quartiles(by_cpu)} |\n")
-    print("| share of a core: the reader | PostgreSQL without pages | with |")
-    print("|---|---|---|")
-    print(f"| {_quartiles(reader)} | {_quartiles(alone)} | {_quartiles(busier)} |")
+    print(f"requests/s with pages ÷ without: {_quartiles(rates)}; Locust had {had:.2f} of a core\n")
+    print("| share of a core that the pages take | |\n|---|---|")
+    for who, values in shares.items():
+        print(f"| {who} | {_quartiles(values)} |")
 
 
 def _quartiles(values: list[float]) -> str:
