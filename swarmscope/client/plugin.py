@@ -18,6 +18,7 @@ from swarmscope.client import (
     both_ends,
     checks,
     clock,
+    garbage,
     generator,
     guard,
     load,
@@ -55,6 +56,7 @@ def on_init(environment: Environment, **_: object) -> None:
     upstream.count_from_now()
     upstream.keep_connections()
     upstream.finish_requests()
+    garbage.watch(environment)
     parsed: Any = environment.parsed_options
     if parsed is None:
         return
