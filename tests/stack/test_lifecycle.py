@@ -124,7 +124,10 @@ def test_nothing_listens_beyond_loopback(up: Native) -> None:
 
 
 def test_a_swarm_from_a_terminal_needs_no_address_of_the_database(up: Native, root: Path) -> None:
-    """The README's headless command finds the database by the home, before any run from the UI."""
+    """The README's headless command finds the database by the home, before any run from the UI.
+
+    And whoever reads the run finds Prometheus by it.
+    """
     host = up.services()["api"]["url"]
     program = Path(sys.executable).parent / "locust"
     load = ("--headless", "-u", "3", "-t", "2s", "-H", host)
@@ -141,6 +144,7 @@ def test_a_swarm_from_a_terminal_needs_no_address_of_the_database(up: Native, ro
 
     assert shown["run"]["status"] == "finished"
     assert sum(endpoint["requests"] for endpoint in shown["endpoints"]) > 0
+    assert {series["job"] for series in shown["server"]["series"]} == {"api"}
 
 
 def test_status_is_a_table(up: Native) -> None:
