@@ -22,6 +22,8 @@ from benchmarks._ports import free_port
 from swarmscope.server.metrics import BUCKETS, DURATION, QUEUE
 
 SCRAPE_S = 2
+ROUTES_S = 10
+BY_ROUTE, BY_ROUTE_QUEUE = "job_instance_method_url_rule_le", "job_instance_url_rule_le"
 ROUTES = 10
 WORKERS = 4
 REQUESTS_PER_S = 500.0  # to a route
@@ -34,13 +36,14 @@ Series = tuple[str, float]  # name and labels; increase a second, or level
 
 def write(file: Path, begin: int, seconds: int) -> None:
     """Write the metrics of *seconds* from *begin* on (Unix time), as OpenMetrics text."""
-    counters, gauges = [*_counters()], [*_gauges()]
+    counters, gauges, by_route = [*_counters()], [*_gauges()], [*_recorded_by_route()]
     with file.open("w") as output:
         for elapsed in range(0, seconds + 1, SCRAPE_S):
             at = begin + elapsed
             wave = 1 + 0.1 * math.sin(elapsed / 60)
             output.writelines(f"{name} {rate * elapsed:.6g} {at}\n" for name, rate in counters)
-            output.writelines(f"{name} {level * wave:.6g} {at}\n" for name, level in gauges)
+            levels = gauges if elapsed % ROUTES_S else [*gauges, *by_route]
+            output.writelines(f"{name} {level * wave:.6g} {at}\n" for name, level in levels)
         output.write("# EOF\n")
 
 
@@ -104,12 +107,21 @@ def _gauges() -> Iterator[Series]:
 
 
 def _recorded() -> Iterator[Series]:
-    """Yield what the recording rules make, as far as panels ask for it."""
+    """Yield what the recording rules make at every scrape, as far as panels ask for it."""
     yield "swarmscope:objective_seconds", 0.45
     yield "swarmscope:objective_fail_ratio", 0.01
     rate = ROUTES * REQUESTS_PER_S
     yield f'job:{DURATION}_count:rate10s{{job="api"}}', rate
     yield from _buckets(f"job_le:{DURATION}_bucket:rate10s", 'job="api"', rate)
+
+
+def _recorded_by_route() -> Iterator[Series]:
+    """Yield what the recording rules make every `ROUTES_S`."""
+    for route in range(ROUTES):
+        labels = f'job="api",instance="127.0.0.1:9102",url_rule="/tests/{route}"'
+        duration, queue = f"{BY_ROUTE}:{DURATION}_bucket", f"{BY_ROUTE_QUEUE}:{QUEUE}_bucket"
+        yield from _buckets(f"{duration}:rate10s", f'{labels},method="GET"', REQUESTS_PER_S)
+        yield from _buckets(f"{queue}:rate10s", labels, REQUESTS_PER_S)
 
 
 def import_into(directory: Path, begin: int, seconds: int) -> None:

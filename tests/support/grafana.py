@@ -13,6 +13,7 @@ from typing import Any
 import requests
 from dotenv import dotenv_values
 
+from support.dashboards import DASHBOARDS
 from support.gunicorn import ROOT
 from support.processes import clean_environment, running
 from support.swarm import Database
@@ -73,6 +74,6 @@ def running_grafana(directory: Path, prometheus: str, database: Database) -> Ite
 
 def _ready(grafana: Grafana) -> bool:
     try:
-        return bool(grafana.get("/api/search?type=dash-db"))
+        return len(grafana.get("/api/search?type=dash-db")) == len(DASHBOARDS)
     except (requests.RequestException, AssertionError):
         return False
