@@ -30,10 +30,10 @@ def histogram(values: list[float], failures: int = 0) -> Histogram:
 
 def sample(seconds: Seconds) -> Sample:
     """Return a run as `comparison` reads it from the database."""
-    number = intervals.batches(len(seconds))
-    groups: list[list[float]] = [[] for _ in range(number)]
-    for second, values in enumerate(seconds):
-        groups[second * number // len(seconds)].extend(values)
+    length = intervals.batch_length(len(seconds))
+    groups: list[list[float]] = [[] for _ in range(len(seconds) // length)]
+    for second, values in enumerate(seconds[: len(groups) * length]):
+        groups[second // length].extend(values)
     return Sample(
         histogram([v for values in seconds for v in values]),
         [histogram(values) for values in groups],
@@ -167,13 +167,23 @@ def test_rates_are_not_surer_than_their_edges():
     """Users who come like clockwork make no interval without width; a tenth more is more."""
 
     def run(per_s: int) -> Sample:
-        return sample([[20.0] * per_s for _ in range(60)])
+        return sample([[20.0] * per_s for _ in range(59)])
 
     same = intervals.relative(intervals.difference(run(50).rate(LEVEL), run(51).rate(LEVEL)))
     more = intervals.relative(intervals.difference(run(50).rate(LEVEL), run(55).rate(LEVEL)))
 
     assert (round(same.value, 3), differs(same)) == (0.02, False)
     assert (round(more.value, 3), differs(more)) == (0.1, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "length", "number"),
+    [(9, None, 0), (10, 2, 5), (39, 2, 19), (41, 3, 13), (60, 3, 20), (200, 10, 20)],
+)
+def test_batches_are_of_one_length(seconds, length, number):
+    """At least five, at most twenty, of at least two seconds; what is left over is in none."""
+    assert intervals.batch_length(seconds) == length
+    assert length is None or seconds // length == number
 
 
 def test_sums_of_histograms():
