@@ -108,6 +108,11 @@ class Native:
         """Return a connection to the runs database."""
         return connect((self.home / "database.url").read_text().strip())
 
+    def report(self, file: Path) -> None:
+        """Write the page of the latest run."""
+        command = [*SWARMSCOPE, "report", "latest", "-o", str(file)]
+        subprocess.run(command, cwd=ROOT, env=self.environment, check=True)
+
     def counted(self) -> int:
         """Return how many requests the API has counted since its start."""
         with urllib.request.urlopen(self.url("API_METRICS_PORT", "/metrics"), timeout=30) as answer:

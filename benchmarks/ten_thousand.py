@@ -167,14 +167,22 @@ class Held:
 @click.option("--ramp", "ramp_s", default=100.0, show_default=True, help="Seconds.")
 @click.option("--seconds", default=180.0, show_default=True)
 @click.option("--wait", "waits", multiple=True, default=("Stock", "Spread"), show_default=True)
+@click.option("--reports", type=click.Path(path_type=Path), help="Directory for the runs' pages.")
 def hold(
-    users: int, requests_per_s: float, ramp_s: float, seconds: float, waits: tuple[str, ...]
+    users: int,
+    requests_per_s: float,
+    ramp_s: float,
+    seconds: float,
+    waits: tuple[str, ...],
+    reports: Path | None,
 ) -> None:
     """Hold many users at a rate, with the stock wait time and with the spread one."""
     found: dict[str, Held] = {}
     with native(USERS_FILE, PACE_S=str(users / requests_per_s)) as stack:
         for wait in waits:
             found[wait] = held(stack, wait, users, ramp_s, seconds)
+            if reports:
+                stack.report(reports / f"{wait.lower()}.html")
     click.echo("| wait | requests/s | client p50, p95, p99 | app | queue | failed | dispersion |")
     click.echo("|---|---|---|---|---|---|---|")
     for wait, result in found.items():
