@@ -102,9 +102,7 @@ def check(
     when one is not held, 4 when one could not be judged, 2 when there is no such run. Where
     GITHUB_STEP_SUMMARY names a file, the table is added to it.
     """
-    wanted = [threshold for group in given.values() for threshold in group]
-    if not wanted:
-        raise click.UsageError("give a threshold, such as --p95 450")
+    wanted = _all(given)
     try:
         if junit:
             files.check(junit)
@@ -117,6 +115,13 @@ def check(
     else:
         _print(answer)
     click.get_current_context().exit(answer.status)
+
+
+def _all(given: dict[str, list[Threshold]]) -> list[Threshold]:
+    wanted = [threshold for group in given.values() for threshold in group]
+    if not wanted:
+        raise click.UsageError("give a threshold, such as --p95 450")
+    return wanted
 
 
 def _print(answer: Answer) -> None:

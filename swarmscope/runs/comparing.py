@@ -71,15 +71,7 @@ def compare(
     there is no such run.
     """
     try:
-        if output:
-            files.check(output)
-        with reading_or_telling(database) as connection:
-            one, two = (_complete(queries.find(connection, name), name) for name in (a, b))
-            documents = [assembly.assemble(connection, run.run_id, whole) for run in (one, two)]
-            found = comparison.compare(connection, one, two, whole)
-        answer = _answer(found, documents, max_regression)
-        if output:
-            files.write(output, page.render_comparison(documents[0], documents[1], answer))
+        answer = _compared(database, (a, b), whole, max_regression, output)
     except files.Unwritable as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -101,6 +93,25 @@ class Answer:
     max_regression: float | None
     regressions: list[Change] | None
     status: int
+
+
+def _compared(
+    where: str | None,
+    names: tuple[str, str],
+    whole: bool,
+    most: float | None,
+    output: Path | None,
+) -> Answer:
+    if output:
+        files.check(output)
+    with reading_or_telling(where) as connection:
+        a, b = (_complete(queries.find(connection, name), name) for name in names)
+        documents = [assembly.assemble(connection, run.run_id, whole) for run in (a, b)]
+        found = comparison.compare(connection, a, b, whole)
+    answer = _answer(found, documents, most)
+    if output:
+        files.write(output, page.render_comparison(documents[0], documents[1], answer))
+    return answer
 
 
 def _complete(run: Run, name: str) -> Run:
