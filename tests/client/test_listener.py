@@ -303,7 +303,7 @@ def test_a_shipped_segment_makes_room(make, runs_database):
 
 
 def test_without_the_option_nothing_is_recorded(monkeypatch, tmp_path):
-    """No file, no process, no handler but those that judge the generator."""
+    """No file, no process, no handler but those that judge the generator, or spare it."""
     from swarmscope.client import plugin
 
     monkeypatch.chdir(tmp_path)
@@ -315,6 +315,7 @@ def test_without_the_option_nothing_is_recorded(monkeypatch, tmp_path):
     plugin.on_init(environment)
     added = {handler for hook in hooks.values() for handler in hook._handlers} - before
     assert {handler.__module__ for handler in added} <= {
+        "swarmscope.client.garbage",
         "swarmscope.client.generator",
         "swarmscope.client.health",
     }
