@@ -77,7 +77,7 @@ def _assemble(connection: Connection, run_id: datetime, whole: bool) -> Document
         completeness=_completeness(run),
         objective=_objective(row, totals),
         verdict=_verdict(connection, run_id),
-        trust=_trust(connection, run_id),
+        trust=trust(connection, run_id),
         whole=whole,
         since_s=_seconds(run_id, rows[0].since) if rows else None,
         until_s=_seconds(run_id, rows[0].until) if rows else None,
@@ -155,7 +155,8 @@ def _verdict(connection: Connection, run_id: datetime) -> document.Verdict | Non
     return document.Verdict(text=found.text, details=found.details) if found else None
 
 
-def _trust(connection: Connection, run_id: datetime) -> document.Trust | None:
+def trust(connection: Connection, run_id: datetime) -> document.Trust | None:
+    """Return whether a run's latencies can be believed; None where nobody measured."""
     found = connection.execute(
         "SELECT text, coalesce(details, '{}') FROM events"
         " WHERE run_id = %s AND kind = 'trust' ORDER BY time DESC LIMIT 1",

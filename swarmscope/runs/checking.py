@@ -15,9 +15,10 @@ import msgspec
 import psycopg
 from rich.console import Console
 
-from swarmscope.runs import database, files, migrations, outcomes, queries, thresholds
+from swarmscope.runs import assembly, database, files, migrations, outcomes, queries, thresholds
 from swarmscope.runs.commands import database_option, json_option
 from swarmscope.runs.queries import Run
+from swarmscope.runs.tables import harmless
 from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
 
 Connection = psycopg.Connection[Any]
@@ -44,7 +45,7 @@ class Answer:
     run: str
     complete: bool
     status: int
-    dropped: int  # samples that nobody will ever have
+    notes: list[str]  # what to know before believing any of it
     outcomes: list[Outcome]
 
 
@@ -129,8 +130,8 @@ def _print(answer: Answer) -> None:
     console.print(outcomes.outcomes_table(answer.outcomes))
     for reason in outcomes.reasons(answer.outcomes):
         console.print(reason, markup=False)
-    if answer.dropped:
-        console.print(f"Mind that {answer.dropped:,} samples were dropped.")
+    for note in answer.notes:
+        console.print(harmless(f"Mind: {note}"))
 
 
 def _judged(
@@ -140,31 +141,30 @@ def _judged(
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            run, found = _judge(where, wanted, asked, whole)
-            wanted = run.run  # so that `latest` stays the same run
+            answer = _judge(where, wanted, asked, whole)
+            wanted = answer.run  # so that `latest` stays the same run
         except (Unknown, CannotTell):
             if time.monotonic() >= deadline:
                 raise
         else:
-            if run.complete or time.monotonic() >= deadline:
-                return _answer(run, found)
+            if answer.complete or time.monotonic() >= deadline:
+                return answer
         time.sleep(POLL_S)
 
 
-def _answer(run: Run, found: list[Outcome]) -> Answer:
-    return Answer(run.run, run.complete, thresholds.exit_status(found), run.dropped, found)
-
-
-def _judge(
-    where: str | None, wanted: str, asked: list[Threshold], whole: bool
-) -> tuple[Run, list[Outcome]]:
+def _judge(where: str | None, wanted: str, asked: list[Threshold], whole: bool) -> Answer:
     with reading_or_telling(where) as connection:
         run = queries.find(connection, wanted)
         rows = queries.summary(connection, run.run_id, whole)
         verdict = queries.verdict(connection, run.run_id)
+        trust = assembly.trust(connection, run.run_id)
     capacity = verdict.details.get("users") if verdict else None
     found = thresholds.judge(asked, rows, whole, capacity)
-    return run, found if run.complete else thresholds.unjudged(found, incomplete(run))
+    if not run.complete:
+        found = thresholds.unjudged(found, incomplete(run))
+    notes = [f"{run.dropped:,} samples were dropped."] if run.dropped else []
+    notes += [trust.text] if trust and not trust.trusted else []
+    return Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
 
 
 @contextmanager

@@ -86,6 +86,11 @@ def test_the_table_and_the_files_say_the_same(database, tmp_path):
 def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
     """Not judged while a worker's journal is missing; judged when it comes in time."""
     store_run(connection, [Sample(i / 10, 20) for i in range(100)])
+    connection.execute(
+        "INSERT INTO events (time, run_id, kind, text, details)"
+        " VALUES (now(), %s, 'trust', 'Do not believe it.', '{\"saturated\": true}')",
+        [START],
+    )
     connection.execute("UPDATE run_worker SET stopped = NULL, outcome = NULL, dropped = 7")
     early = check(empty_database, "--p95", "25")
 
@@ -102,7 +107,7 @@ def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
     assert "not judged" in early.stdout
     assert "1 of 1 workers are not delivered" in early.stdout
     assert late.exit_code == 0
-    assert "7 samples were dropped" in late.stdout
+    assert "Mind: 7 samples were dropped.\nMind: Do not believe it.\n" in late.stdout
 
 
 def test_a_run_that_is_on_is_not_judged(connection, empty_database):

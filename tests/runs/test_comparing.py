@@ -56,6 +56,11 @@ def database(cluster) -> Iterator[str]:
             " WHERE id = %s",
             [START + timedelta(hours=3)],
         )
+        connection.execute(
+            "INSERT INTO events (time, run_id, kind, text, details)"
+            " VALUES (now(), %s, 'trust', 'Do not believe it.', '{\"bursty\": true}')",
+            [START + timedelta(hours=3)],
+        )
         yield name
 
 
@@ -138,12 +143,13 @@ def test_failures_that_begin_are_a_regression(database):
 
 
 def test_unlike_runs_are_compared_with_a_warning(database):
-    """Scenario, host and users differ: a line each."""
+    """Scenario, host and users differ, one had a saturated generator: a line each."""
     text = compare(database, "same", "failing", columns=120).stdout
 
     assert "Warning: host: none against http://other" in text
     assert "Warning: users: 10 against 20" in text
     assert "Warning: scenario: none against Other" in text
+    assert "Warning: B: Do not believe it." in text
     assert compare(database, "same", "again").stdout.count("Warning") == 0
 
 
