@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,6 +91,17 @@ def runs(connection: Connection, limit: int) -> list[Run]:
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         query = "SELECT * FROM run ORDER BY run_id DESC LIMIT %s"
         return cursor.execute(query, [limit]).fetchall()
+
+
+def runs_but(connection: Connection, limit: int, known: Mapping[datetime, Run]) -> list[Run]:
+    """Return the latest *limit* runs, latest first; those of *known* without asking for them."""
+    query = "SELECT id FROM testrun ORDER BY id DESC LIMIT %s"
+    ids = [run_id for (run_id,) in connection.execute(query, [limit]).fetchall()]
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        wanted = [run_id for run_id in ids if run_id not in known]
+        asked = cursor.execute("SELECT * FROM run WHERE run_id = ANY (%s)", [wanted]).fetchall()
+    found = {**known, **{run.run_id: run for run in asked}}
+    return [found[run_id] for run_id in ids if run_id in found]
 
 
 def find(connection: Connection, wanted: str) -> Run:

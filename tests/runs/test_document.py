@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -248,3 +249,13 @@ def test_the_docs_name_every_field(connection, run, root):
     named = set(re.findall(r"`(\w+)`", " ".join(rows)))
     assert named | {"version"} == set(msgspec.to_builtins(assembly.assemble(connection, run)))
     assert all(f"`{name}`" in text for name in prometheus.NAMES)
+
+
+def test_known_runs_are_not_asked_for(connection, run):
+    """A list has them in their places all the same."""
+    listed = queries.runs(connection, 3)
+    known = {one.run_id: replace(one, testplan="known") for one in listed[1:]}
+
+    assert queries.runs_but(connection, 3, {}) == listed
+    assert queries.runs_but(connection, 3, known) == [listed[0], *known.values()]
+    assert queries.runs_but(connection, 1, known) == listed[:1]
