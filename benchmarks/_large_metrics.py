@@ -100,6 +100,7 @@ def _gauges() -> Iterator[Series]:
         }.items():
             yield f'{name}{{job="locust",worker="w{slot}"}}', level
     yield 'locust_arrival_dispersion_ratio{job="locust",worker="all"}', 1.1
+    yield 'locust_users{job="locust"}', 5_000
     yield 'locust_users_target{job="locust"}', 5_000
     yield 'locust_workers{job="locust",state="running"}', 4
     yield 'ALERTS{alertname="ErrorsFrequent",alertstate="firing",job="api"}', 1
