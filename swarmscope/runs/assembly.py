@@ -21,9 +21,11 @@ logger = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 Row = Mapping[str, Any]
+Span = tuple[datetime, datetime, int]  # from, until, and the width of a point in seconds
 Services = Callable[[datetime, datetime | None], prometheus.Capture | None]  # by start and end
 
 LATE = timedelta(minutes=10)  # what users finish so long after the end of their run is drawn too
+SETTLED_S = 30.0  # by then a second's samples are in the database, unless that was away
 SPARE_POINTS = 10  # for that, and for a first point that begins before the run
 DIGITS = 5  # of a curve's values; histograms are exact to 2.5 %
 
@@ -50,23 +52,27 @@ def assemble(
     run_id: datetime,
     whole: bool = False,
     services: Services | None = None,
+    known: document.Points | None = None,
 ) -> Document:
     """Return a run's document, with figures since ramp complete or of the *whole* run.
 
     All of it is of one moment of the database. The services' own series are those that were stored
-    when the run was over, else what *services* knows now (`ask_prometheus`). Raises
-    `queries.NoSuchRun`.
+    when the run was over, else what *services* knows now (`ask_prometheus`). While the run is on,
+    what its curves were `SETTLED_S` ago is taken from *known*, an earlier document's, at a fraction
+    of the cost. Raises `queries.NoSuchRun`.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        made = _assemble(connection, run_id, whole)
+        made = _assemble(connection, run_id, whole, known)
         capture = captures.stored(connection, run_id)
     if capture is None and services is not None:
         capture = services(made.run.started, made.run.ended)
     return dataclasses.replace(made, server=_server(made.run.started, capture))
 
 
-def _assemble(connection: Connection, run_id: datetime, whole: bool) -> Document:
+def _assemble(
+    connection: Connection, run_id: datetime, whole: bool, known: document.Points | None
+) -> Document:
     run, row = queries.by_id(connection, run_id), _row(connection, run_id)
     rows = queries.summary(connection, run_id, whole)
     endpoints = [_endpoint(list(group)) for _, group in groupby(rows, _endpoint_of)]
@@ -83,7 +89,7 @@ def _assemble(connection: Connection, run_id: datetime, whole: bool) -> Document
         until_s=_seconds(run_id, rows[0].until) if rows else None,
         totals=totals,
         endpoints=[endpoint for endpoint in endpoints if endpoint is not totals],
-        points=_points(connection, run),
+        points=_continued(connection, run, known),
         errors=_errors(connection, run_id),
         events=_events(connection, run_id),
         generator=_generator(connection, run),
@@ -217,7 +223,7 @@ def width_s(duration_s: float) -> int:
     return 60 * ceil(least / 60)
 
 
-def _span(run: queries.Run) -> tuple[datetime, datetime, int]:
+def _span(run: queries.Run) -> Span:
     """Return from when until when a run is drawn, and the width of a point in seconds."""
     now = datetime.now(UTC)
     lasted = (run.ended or now) - run.started
@@ -225,9 +231,57 @@ def _span(run: queries.Run) -> tuple[datetime, datetime, int]:
     return run.started, until, width_s(lasted.total_seconds())
 
 
-def _points(connection: Connection, run: queries.Run) -> document.Points:
+def _continued(
+    connection: Connection, run: queries.Run, known: document.Points | None
+) -> document.Points:
+    """Return the curves of *run*, as far as they have settled from *known*."""
     span = _span(run)
-    curves = {part: _curve(connection, run, part) for part in PARTS}
+    settled_s = (datetime.now(UTC) - run.started).total_seconds() - SETTLED_S
+    kept = 0 if known is None else sum(t_s < settled_s for t_s in known.t_s)
+    if known is None or run.ended or known.width_s != span[2] or not kept:
+        return _points(connection, run, span)
+    # the middle of the last point that is kept is in no other, however its start was rounded
+    middle = run.started + timedelta(seconds=known.t_s[kept - 1] + span[2] / 2)
+    return _joined(known, kept - 1, _points(connection, run, (middle, *span[1:])))
+
+
+def _joined(old: document.Points, kept: int, new: document.Points) -> document.Points:
+    """Return the first *kept* points of *old* and then those of *new*."""
+
+    def curves(part: str) -> document.Curves | None:
+        before, after = getattr(old, part), getattr(new, part)
+        if before is None and after is None:
+            return None
+        before, after = before or _unknown(kept), after or _unknown(len(new.t_s))
+        return document.Curves(
+            mean_ms=before.mean_ms[:kept] + after.mean_ms,
+            p50_ms=before.p50_ms[:kept] + after.p50_ms,
+            p95_ms=before.p95_ms[:kept] + after.p95_ms,
+            p99_ms=before.p99_ms[:kept] + after.p99_ms,
+        )
+
+    return document.Points(
+        width_s=new.width_s,
+        t_s=old.t_s[:kept] + new.t_s,
+        users=old.users[:kept] + new.users,
+        requests_per_s=old.requests_per_s[:kept] + new.requests_per_s,
+        failures_per_s=old.failures_per_s[:kept] + new.failures_per_s,
+        covered=old.covered[:kept] + new.covered,
+        total=curves("total") or new.total,
+        app=curves("app"),
+        queue=curves("queue"),
+        outside=curves("outside"),
+        raw=curves("raw"),
+    )
+
+
+def _unknown(points: int) -> document.Curves:
+    nothing: list[float | None] = [None] * points
+    return document.Curves(mean_ms=nothing, p50_ms=nothing, p95_ms=nothing, p99_ms=nothing)
+
+
+def _points(connection: Connection, run: queries.Run, span: Span) -> document.Points:
+    curves = {part: _curve(connection, run, span, part) for part in PARTS}
     total = curves["total"]
     counted = connection.execute(
         "SELECT time, users FROM users_over_time(%s, %s, %s, %s)", [run.run_id, *span]
@@ -249,11 +303,11 @@ def _points(connection: Connection, run: queries.Run) -> document.Points:
     )
 
 
-def _curve(connection: Connection, run: queries.Run, part: str) -> dict[datetime, Row]:
+def _curve(connection: Connection, run: queries.Run, span: Span, part: str) -> dict[datetime, Row]:
     """Return the database's points of one part of all requests, by their times."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "SELECT * FROM latency(%s, %s, %s, %s, %s)"
-        rows = cursor.execute(query, [run.run_id, *_span(run), part])
+        rows = cursor.execute(query, [run.run_id, *span, part])
         return {row["time"]: row for row in rows}
 
 
