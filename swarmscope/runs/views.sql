@@ -4,8 +4,9 @@
 -- `width_s` is the time that one point stands for (Grafana: $__interval_ms / 1000.0). Points come at
 -- multiples of `width_s`, or of a second, 10 s or a minute where that is coarser than asked: what a
 -- query costs depends on how many points it draws, not on how many requests were sent. `names` are
--- request names; '' stands for all endpoints together and is the default; NULL gives every endpoint
--- and all. A panel with a line for each endpoint asks for fewer points (Grafana: maxDataPoints 200).
+-- request names; '' stands for all endpoints together and is the default, although a request of the
+-- URL '' has that name too; NULL gives every endpoint and all. A panel with a line for each endpoint
+-- asks for fewer points (Grafana: maxDataPoints 200).
 --
 --   latency(run, since, until, width_s, part = 'total', names = '{""}')
 --       -> time, name, request_type, requests, failures, requests_per_s, failures_per_s, fail_ratio,
@@ -173,7 +174,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             SELECT * FROM histogram i
             WHERE i.run_id = run AND i.resolution = tile.resolution
                 AND i.time >= tile.starts AND i.time < tile.ends AND i.part = ANY (parts)
-                AND (merged.names IS NULL OR i.name = ANY (merged.names))
+                AND (merged.names IS NULL OR i.name = ANY (merged.names)
+                    AND (i.name <> '' OR i.request_type = ''))
             OFFSET 0  -- tile by tile: joined at once, every row of the run would be read
         ) h
     ), numbered AS (  -- one integer is cheaper to group by than four columns
@@ -292,7 +294,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     WHERE h.run_id = run AND h.resolution = resolution_for(width_s)
         AND h.time >= date_bin(make_interval(secs => slot_s(width_s)), latency_parts.since, 'epoch')
         AND h.time < latency_parts.until
-        AND (latency_parts.names IS NULL OR h.name = ANY (latency_parts.names))
+        AND (latency_parts.names IS NULL OR h.name = ANY (latency_parts.names)
+            AND (h.name <> '' OR h.request_type = ''))
     GROUP BY slot, h.name, h.request_type
     ORDER BY slot, h.name, h.request_type
 $$;

@@ -121,6 +121,21 @@ def test_figures_are_since_ramp_complete_to_the_second(connection, ramp_s):
     assert 0 <= (found.since - since).total_seconds() < 1
 
 
+def test_a_request_without_a_name_is_an_endpoint_like_another(connection):
+    """FastHttpUser calls a request of the URL '' so: totals and curves count it once."""
+    samples = [Sample(i, 5 + 15 * (i % 2), "" if i % 2 else "/tests") for i in range(20)]
+    run = store_run(connection, samples, lasted_s=20)
+
+    rows = queries.summary(connection, run, whole=True)
+    requests = {(row.name, row.request_type): row.requests for row in rows}
+    assert requests == {("", ""): 20, ("", "GET"): 10, ("/tests", "GET"): 10}
+    assert queries.finished(connection, run) == 20
+    for function, parts in (("latency", ", 'total'"), ("latency_parts", "")):
+        asked = [run, START, START + timedelta(seconds=20)]
+        query = f"SELECT name, request_type FROM {function}(%s, %s, %s, 60{parts})"
+        assert connection.execute(query, asked).fetchall() == [("", "")]
+
+
 def test_a_ramp_that_never_completed_leaves_the_whole_run(connection):
     """Without a ramp's end the figures are of the whole run."""
     run = store_run(connection, random_samples(3, seconds=30, number=200), ramp_s=None)
