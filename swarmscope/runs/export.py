@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +12,13 @@ from typing import IO, Any
 import click
 import psycopg
 
-from swarmscope.runs import queries
+from swarmscope.runs import files, queries
 from swarmscope.runs.commands import database_option, reading
 
 Connection = psycopg.Connection[Any]
 
 SLICE = timedelta(minutes=1)  # what is sorted at once
 MARGIN = timedelta(hours=1)  # a clock may have been off, and what came late was due before
-PARTIAL_SUFFIX = ".part"
 
 # Names have their units; `time` is the request's start, of an open workload when it was due.
 COLUMNS = {
@@ -66,11 +64,16 @@ def export(run: str, output: Path, database: str | None) -> None:
     RUN is latest, latest~1, an id, or an id's beginning. Raw requests are kept for 30 days unless
     the database's setting says otherwise; what is no longer there is said at the end.
     """
-    with reading(database) as connection:
-        found = queries.find(connection, run)
-        with _written_whole(output) as file:
-            count = write_requests(connection, found, file)
-        expected = queries.finished(connection, found.run_id)
+    try:
+        if str(output) != "-":
+            files.check(output)
+        with reading(database) as connection:
+            found = queries.find(connection, run)
+            with _opened(output) as file:
+                count = write_requests(connection, found, file)
+            expected = queries.finished(connection, found.run_id)
+    except files.Unwritable as error:
+        raise click.ClickException(str(error)) from error
     missing = f" of {expected:,}: the others were pruned or did not fit" if count < expected else ""
     click.echo(f"{count:,} requests{missing}.", err=True)
 
@@ -103,18 +106,16 @@ def _slices(connection: Connection, run: queries.Run) -> Iterator[tuple[datetime
 
 
 @contextmanager
-def _written_whole(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     """Open *path* such that a file is there only when all of it is; ``-`` is standard output."""
-    if str(path) == "-":
-        yield sys.stdout.buffer
-    elif path.exists() and not path.is_file():  # a pipe, a device
-        with path.open("wb") as file:
+    if str(path) != "-":
+        with files.written(path) as file:
             yield file
-    else:
-        partial = path.with_name(path.name + PARTIAL_SUFFIX)
-        try:
-            with partial.open("wb") as file:
-                yield file
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        return
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # click ends quietly when its reader has had enough
+        raise
+    except OSError as error:
+        raise files.Unwritable(f"nothing can be written there: {error.strerror}") from error

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 class Unwritable(Exception):
@@ -27,25 +30,33 @@ def check(path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Put *text* into the file *path* at once; raises `Unwritable`.
+    """Put *text* into the file *path* at once; raises `Unwritable`."""
+    content = text.encode()
+    with written(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[bytes]]:
+    """Open what will be the file *path* when all of it is written; raises `Unwritable`.
 
     A reader sees the old file or the new one. What is no file, such as a pipe, is written as it is.
     """
     place = path.resolve()
+    is_other = place.exists() and not place.is_file()
     try:
-        if place.exists() and not place.is_file():
-            place.write_text(text, encoding="utf-8")
-        else:
-            _replace(place, text)
+        with open(place, "wb") if is_other else _replacing(place) as file:
+            yield file
     except OSError as error:
         raise Unwritable(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _replace(place: Path, text: str) -> None:
+@contextmanager
+def _replacing(place: Path) -> Iterator[IO[bytes]]:
     number, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:100]}.")
     try:
-        with open(number, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(number, "wb") as file:
+            yield file
             file.flush()
             os.fsync(number)
             os.fchmod(number, _mode(place))

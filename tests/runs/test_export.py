@@ -68,3 +68,14 @@ def test_a_file_is_whole_or_not_there(database, tmp_path):
     assert len(list(csv.reader(file.open(newline="")))) == 300
     assert done.stderr == "299 requests of 601: the others were pruned or did not fit.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run.csv"]
+
+
+def test_what_cannot_be_written_is_said_in_a_line(database, tmp_path):
+    """No directory, and a disk that is full: known before the run is read, or as soon as it is."""
+    for file, reason in (
+        (f"{tmp_path}/missing/run.csv", f"there is no directory {tmp_path}/missing"),
+        ("/dev/full", "No space left on device"),
+    ):
+        which = ["export", "latest", "--database", database, "-o", file]
+        done = CliRunner().invoke(main, which)
+        assert (done.exit_code, done.stderr) == (1, f"Error: {file} cannot be written: {reason}\n")
