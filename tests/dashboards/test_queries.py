@@ -381,6 +381,15 @@ def test_a_run_is_listed_with_its_figures(recorded):
     assert row["server p95"] < row["client p95"]
 
 
+def test_users_of_workers_add_up(recorded):
+    """While the swarm was on, its workers had all users between them, each its half."""
+    (total,) = recorded.stack.query("max_over_time(sum(locust_worker_users)[10m:2s])")
+    shares = recorded.stack.query("max_over_time(locust_worker_users[10m])")
+
+    assert float(total["value"][1]) == USERS
+    assert [float(share["value"][1]) for share in shares] == [USERS / 2, USERS / 2]
+
+
 def test_the_link_to_a_run_spans_it(recorded):
     """Variables give the range of a link: from before the start until after the stop."""
     started, ended = recorded.reader.execute("SELECT id, end_time FROM testrun").fetchone()
