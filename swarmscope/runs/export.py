@@ -118,4 +118,4 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     except BrokenPipeError:  # click ends quietly when its reader has had enough
         raise
     except OSError as error:
-        raise files.Unwritable(f"nothing can be written there: {error.strerror}") from error
+        raise files.Unwritable(f"standard output cannot be written: {error.strerror}") from error
