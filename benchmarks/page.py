@@ -28,7 +28,6 @@ import requests
 from benchmarks._ports import free_port
 from benchmarks.listener import Database, database, fast_server
 
-PAGES = 10
 USERS = 10
 DOCUMENT_EVERY_S = 2.0
 RUNS_EVERY_S = 10.0
@@ -65,6 +64,7 @@ class Swarm:
     url: str
     process: psutil.Process
     runs: Database
+    pages: int
 
     def done(self) -> int:
         """Return how many requests have finished."""
@@ -75,7 +75,7 @@ class Swarm:
         """Measure for *seconds*, with pages or without."""
         began, done, cpu = time.perf_counter(), self.done(), self._cpu_s()
         if pages:
-            with open_pages(self.url):
+            with open_pages(self.url, self.pages):
                 time.sleep(seconds)
         else:
             time.sleep(seconds)
@@ -93,10 +93,10 @@ class Swarm:
 
 
 @contextmanager
-def open_pages(url: str) -> Iterator[None]:
-    """Let ten pages look at the latest run until the block ends."""
+def open_pages(url: str, count: int) -> Iterator[None]:
+    """Let *count* pages look at the latest run until the block ends."""
     over = threading.Event()
-    pages = [threading.Thread(target=_look, args=(url, over)) for _ in range(PAGES)]
+    pages = [threading.Thread(target=_look, args=(url, over)) for _ in range(count)]
     for page in pages:
         page.start()
     try:
@@ -128,7 +128,7 @@ def _look(url: str, over: threading.Event) -> None:
 
 
 @contextmanager
-def running_swarm(directory: Path, runs: Database, host: str) -> Iterator[Swarm]:
+def running_swarm(directory: Path, runs: Database, host: str, pages: int) -> Iterator[Swarm]:
     """Run a swarm, started from its UI, until the block ends."""
     scenario, port = directory / "scenario.py", free_port()
     scenario.write_text(SCENARIO)
@@ -138,7 +138,7 @@ def running_swarm(directory: Path, runs: Database, host: str) -> Iterator[Swarm]
     with (directory / "locust.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        swarm = Swarm(f"http://127.0.0.1:{port}", psutil.Process(process.pid), runs)
+        swarm = Swarm(f"http://127.0.0.1:{port}", psutil.Process(process.pid), runs, pages)
         _start(swarm)
         yield swarm
     finally:
@@ -162,7 +162,7 @@ def _start(swarm: Swarm) -> None:
     time.sleep(WARM_UP_S)
 
 
-def report(slices: list[Slice]) -> None:
+def report(slices: list[Slice], count: int) -> None:
     """Print what pages cost; slices come in pairs, one of them with pages."""
     pairs = [
         sorted(pair, key=lambda s: s.pages) for pair in zip(slices[::2], slices[1::2], strict=True)
@@ -179,7 +179,7 @@ def report(slices: list[Slice]) -> None:
         ],
     }
     had = statistics.median(one.locust_cpu_s / one.seconds for one in slices)
-    print(f"{len(pairs)} pairs of slices, {PAGES} pages: medians (quartiles)")
+    print(f"{len(pairs)} pairs of slices, {count} pages: medians (quartiles)")
     print(f"requests/s with pages ÷ without: {_quartiles(rates)}; Locust had {had:.2f} of a core\n")
     print("| share of a core that the pages take | |\n|---|---|")
     for who, values in shares.items():
@@ -194,16 +194,17 @@ def _quartiles(values: list[float]) -> str:
 @click.command()
 @click.option("--rounds", default=12, show_default=True, help="Pairs of slices.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of a slice.")
-def main(rounds: int, seconds: float) -> None:
-    """Measure a swarm with ten open pages against one with none."""
+@click.option("--pages", default=10, show_default=True, help="More show more through the noise.")
+def main(rounds: int, seconds: float, pages: int) -> None:
+    """Measure a swarm with open pages against one with none."""
     with (
         tempfile.TemporaryDirectory() as name,
         database(Path(name)) as runs,
         fast_server() as host,
-        running_swarm(Path(name), runs, host) as swarm,
+        running_swarm(Path(name), runs, host, pages) as swarm,
     ):
         order = [turn for _ in range(rounds) for turn in random.sample((False, True), 2)]
-        report([swarm.slice(pages, seconds) for pages in order])
+        report([swarm.slice(turn, seconds) for turn in order], pages)
 
 
 if __name__ == "__main__":
