@@ -14,6 +14,11 @@ from geventhttpclient.url import URL
 from locust.contrib.fasthttp import FastHttpSession, FastRequest
 
 
+def _once(part: Any) -> cached_property[Any]:
+    # a function: in Python 3.13 cached_property takes no bound method of C
+    return cached_property(lambda url: part.__get__(url))
+
+
 class _Url(URL):
     """A URL whose parts are worked out once; URLs never change."""
 
@@ -25,12 +30,12 @@ class _Url(URL):
         return str(self._text)
 
     # The parts that every request reads; each is geventhttpclient's own, remembered.
-    scheme = cached_property(URL.scheme.__get__)
-    host = cached_property(URL.host.__get__)
-    port = cached_property(URL.port.__get__)
-    netloc = cached_property(URL.netloc.__get__)
-    request_uri = cached_property(URL.request_uri.__get__)
-    quoted_uri = cached_property(URL.quoted_uri.__get__)
+    scheme = _once(URL.scheme)
+    host = _once(URL.host)
+    port = _once(URL.port)
+    netloc = _once(URL.netloc)
+    request_uri = _once(URL.request_uri)
+    quoted_uri = _once(URL.quoted_uri)
 
 
 _parsed = lru_cache(maxsize=4096)(_Url)
