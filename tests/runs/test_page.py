@@ -300,6 +300,8 @@ def test_a_phone_needs_no_scrolling_sideways(desk):
     """At 390 px the page is as wide as the screen; wide tables scroll inside themselves."""
     with on_a_phone(desk):
         assert desk.locator("#endpoints .scroll").evaluate("e => e.scrollWidth > e.clientWidth")
+        moment = desk.locator("#events tbody th").first.bounding_box()
+        assert moment["width"] < 80, "what happened needs the room"
 
 
 def test_a_chart_is_read_and_zoomed_from_the_keyboard(desk, frozen):
@@ -386,6 +388,8 @@ def test_two_runs_are_overlaid_from_their_starts(browser, frozen):
         assert curves["B p95"][0] == curves["A p95"][0]
         rows = page.locator("#changes tbody tr")
         expect(rows).to_have_count(len(frozen.comparison.changes))
+        failures = rows.filter(has_text="failures").first.locator("td").all_inner_texts()
+        assert [cell.endswith(" pp") for cell in failures[2:4]] == [True, True]
         worse = [c for c in frozen.comparison.changes if c.verdict in ("worse", "better")]
         assert worse
         page.get_by_role("button", name="Only what changed").click()

@@ -7,8 +7,13 @@ const MOODS = { worse: "bad", better: "good" };
 const WIDTH = 150; // of a drawn interval
 const SVG = "http://www.w3.org/2000/svg";
 
-const signed = (ratio) =>
-    ratio == null ? "unknown" : (ratio > 0 ? "+" : ratio < 0 ? "−" : "") + percent(Math.abs(ratio));
+/** A change, which of a share (failures) is a difference in percentage points. */
+function signed({ measure }, ratio) {
+    if (ratio == null) return "unknown";
+    const size = percent(Math.abs(ratio));
+    const sign = ratio > 0 ? "+" : ratio < 0 ? "−" : "";
+    return sign + (measure === "fail_ratio" ? size.replace("%", " pp") : size);
+}
 
 const figure = ({ measure }, value) => (measure === "fail_ratio" ? percent(value) : digits(value));
 
@@ -76,14 +81,15 @@ function showOverlays(data) {
 }
 
 /** A line from the low to the high end, a dot for the change, and where zero is. */
-function drawnInterval({ change, low, high, verdict, measure }, scale) {
+function drawnInterval(row, scale) {
+    const { change, low, high, verdict } = row;
     const at = (value) => WIDTH / 2 + (Math.max(-1, Math.min(1, value / scale)) * (WIDTH - 8)) / 2;
     const part = (tag, attributes) => {
         const element = document.createElementNS(SVG, tag);
         Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
         return element;
     };
-    const label = `${signed(low)} to ${signed(high)}`;
+    const label = `${signed(row, low)} to ${signed(row, high)}`;
     const drawing = part("svg", {
         width: WIDTH,
         height: 16,
@@ -118,11 +124,13 @@ function changeColumns(changes) {
         },
         { name: "A", of: (row) => figure(row, row.a) },
         { name: "B", of: (row) => figure(row, row.b) },
-        { name: "Change", look, of: ({ change }) => signed(change) },
+        { name: "Change", look, of: (row) => signed(row, row.change) },
         {
             name: "Interval",
-            of: ({ low, high }) =>
-                low == null && high == null ? NOTHING : `${signed(low)} to ${signed(high)}`,
+            of: (row) =>
+                row.low == null && row.high == null
+                    ? NOTHING
+                    : `${signed(row, row.low)} to ${signed(row, row.high)}`,
         },
         { name: "", of: (row) => drawnInterval(row, scale) },
         { name: "", text: "short", look, of: ({ verdict }) => VERDICTS[verdict] ?? verdict },
@@ -158,7 +166,7 @@ function changeTile(changes, part, measure, name, color) {
     const row = changes.find((one) => isTotal(one) && one.part === part && one.measure === measure);
     if (!row) return null;
     const text = `${figure(row, row.a)} → ${figure(row, row.b)}, ${VERDICTS[row.verdict] ?? row.verdict}`;
-    return tile(name, signed(row.change), "", text, { color, mood: MOODS[row.verdict] });
+    return tile(name, signed(row, row.change), "", text, { color, mood: MOODS[row.verdict] });
 }
 
 function showVerdicts({ changes, warnings }) {
