@@ -1,5 +1,6 @@
 """gunicorn's settings for the API; started in the checkout's root, which is on the import path."""
 
+import atexit
 import gc
 import resource
 import sys
@@ -42,6 +43,7 @@ def post_worker_init(worker: object) -> None:
     stopped a worker with 5,000 of them for half a second now and then.
     """
     gc.freeze()
+    atexit.register(gc.unfreeze)  # or what is frozen ends after the modules that it needs
     gc.set_threshold(50_000, *gc.get_threshold()[1:])
 
 
