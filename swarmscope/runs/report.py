@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import psycopg
 
 from swarmscope.runs import assembly, captures, files, page, prometheus, queries
 from swarmscope.runs.commands import database_option, reading
+from swarmscope.runs.document import Document
 from swarmscope.runs.queries import Run
 
 Connection = psycopg.Connection[Any]
@@ -48,30 +48,32 @@ def report(
     """
     try:
         files.check(output or Path("swarmscope.html"))
-        with reading(database) as connection:
-            found = _settled(connection, run, patience_s)
-            services = assembly.ask_prometheus(prometheus.locate())
-            document = assembly.assemble(connection, found.run_id, whole, services)
-        path = output or Path(f"swarmscope-{found.run.replace(':', '-')}.html")
+        document = _settled(database, run, whole, patience_s)
+        path = output or Path(f"swarmscope-{document.run.id.replace(':', '-')}.html")
         files.write(path, page.render(document, live=False))
     except files.Unwritable as error:
         raise click.ClickException(str(error)) from error
     click.echo(path)
 
 
-def _settled(connection: Connection, wanted: str, patience_s: float) -> Run:
-    """Return a run once nothing more of it is to come, or after *patience_s*.
+def _settled(where: str | None, wanted: str, whole: bool, patience_s: float) -> Document:
+    """Return a run's document once nothing more of it is to come, or after *patience_s*.
 
-    A run that has just ended may not even have begun in the database.
+    A run that has just ended may not even have begun in the database, and the database may be away.
     """
     deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(queries.NoSuchRun):
-            found = queries.find(connection, wanted)
-            if _is_settled(connection, found):
-                return found
+    while True:
+        is_late = time.monotonic() >= deadline
+        try:
+            with reading(where) as connection:
+                run = queries.find(connection, wanted)
+                if is_late or _is_settled(connection, run):
+                    services = assembly.ask_prometheus(prometheus.locate())
+                    return assembly.assemble(connection, run.run_id, whole, services)
+        except click.ClickException:
+            if is_late:
+                raise
         time.sleep(POLL_S)
-    return queries.find(connection, wanted)
 
 
 def _is_settled(connection: Connection, run: Run) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -75,6 +76,20 @@ def test_waiting_ends(database, tmp_path):
     assert report(*arguments, cwd=tmp_path).exit_code == 0
     found = data_of(tmp_path / "now.html")
     assert (found.run.status, found.completeness.complete) == ("running", False)
+
+
+def test_waiting_outlives_a_database_that_is_away(database, tmp_path):
+    """It comes back within the time: the report is there. Without time for it, a line says so."""
+    unset = dict.fromkeys(name for name in os.environ if name.startswith("PG"))
+    environment = {**unset, "PROMETHEUS_URL": None, "SWARMSCOPE_HOME": str(tmp_path)}
+    asked = ["report", "2026-03-01T12", "-o", str(tmp_path / "late.html"), "--wait"]
+    assert "no runs database" in CliRunner().invoke(main, [*asked, "0"], env=environment).stderr
+
+    back = threading.Timer(0.7, (tmp_path / "database.url").write_text, [database])
+    back.start()
+    done = CliRunner().invoke(main, [*asked, "30"], env=environment)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert data_of(tmp_path / "late.html").totals.requests == 402
 
 
 @pytest.mark.parametrize(
