@@ -106,6 +106,7 @@ def test_a_throttled_generator_is_not_taken_for_the_service(tmp_path, runs_datab
     assert "generator saturated" in found["sentence"]
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(240)
 def test_a_search_over_workers_ends_at_its_bound(tmp_path, runs_database):
     """Two workers, started from the UI: figures of both count; all that was allowed held."""
