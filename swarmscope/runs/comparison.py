@@ -29,6 +29,8 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 COMPARED_PARTS = ("total", "app", "queue")
 RATE, FAIL_RATIO = "requests_per_s", "fail_ratio"
 MOST_SPANS = 200
+MOST_NAMES = 5  # of endpoints that a warning names
+LABELS = {"total": "client", "app": "server"}  # of parts, in words for people
 LEAST_SECONDS = 10  # of a run's span; below that there are too few batches
 
 # what two runs ought to have in common, by the name that people know it by
@@ -227,15 +229,18 @@ def unlike(a: Run, b: Run) -> Iterator[str]:
 
 
 def _told(value: object) -> str:
-    return "none" if value is None else str(value)
+    return "none" if value in (None, "") else str(value)
 
 
 def unmatched(a: Figures, b: Figures) -> Iterator[str]:
-    """Name what only one of two runs has, a line each."""
-    for label, keys in (
-        ("A", a.summaries.keys() - b.summaries),
-        ("B", b.summaries.keys() - a.summaries),
-    ):
-        for name, method, part in sorted(keys):
-            endpoint = f"{method} {name}".strip() or "all endpoints"
-            yield f"only in {label}: {endpoint}" + (f", {part}" if part != "total" else "")
+    """Tell what only one of two runs has: a line for its endpoints, one for parts of others'."""
+    for label, mine, other in (("A", a.summaries, b.summaries), ("B", b.summaries, a.summaries)):
+        shared = {(method, name) for name, method, _ in other}
+        alone = sorted({(method, name) for name, method, _ in mine} - shared)
+        if alone:
+            names = [f"{method} {name}".strip() or "all endpoints" for method, name in alone]
+            more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+            yield f"only in {label}: {', '.join(names[:MOST_NAMES])}{more}"
+        missing = (key for key in mine.keys() - other if (key[1], key[0]) in shared)
+        if parts := sorted({LABELS.get(part, part) for _, _, part in missing}):
+            yield f"only {label} has times of: {', '.join(parts)}"

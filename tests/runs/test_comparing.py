@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -13,6 +14,8 @@ import pytest
 from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
+
+from swarmscope.runs.comparison import unmatched
 
 HOSTILE = "/<script>alert(1)</script>\x1b[31m[bold]"
 SECONDS = 40
@@ -205,3 +208,19 @@ def test_the_page_holds_both_runs_and_the_changes(database, tmp_path):
     held = json.loads(data)
     assert held["comparison"]["changes"] == found(database, "same", "slower")["changes"]
     assert [held[run]["totals"]["requests"] for run in "ab"] == [1200, 1200]
+
+
+def test_what_only_one_run_has_takes_a_line_each():
+    """However many endpoints differ: five names and a count; parts in the table's words."""
+    parts = ("total", "app", "queue")
+    a = {(f"/old/{n}", "GET", part): 0 for n in range(7) for part in parts}
+    b = {("/new", "POST", "total"): 0}
+    shared = {("/tests", "GET", "total"): 0}
+    of_a = SimpleNamespace(summaries={**a, **shared, ("/tests", "GET", "app"): 0})
+    of_b = SimpleNamespace(summaries={**b, **shared})
+
+    assert list(unmatched(of_a, of_b)) == [
+        "only in A: GET /old/0, GET /old/1, GET /old/2, GET /old/3, GET /old/4 and 2 more",
+        "only A has times of: server",
+        "only in B: POST /new",
+    ]
