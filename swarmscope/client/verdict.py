@@ -74,8 +74,8 @@ class Verdict:
             )
         least = "at least " if self.at_least else ""
         return (
-            f"The application can handle {least}{self.requests_per_s:.3g} requests per second from "
-            f"{least}{self.users} users, with {self._objective()} "
+            f"The application can handle {least}{_rate(self.requests_per_s)} requests per second "
+            f"from {least}{self.users:,} users, with {self._objective()} "
             f"(p95 there {_ms(self.total.p95)}){self._why()}.{self._confidence()}"
         )
 
@@ -90,7 +90,7 @@ class Verdict:
         words = {"failures": "requests failed", None: "its parts are unknown"}
         part = self.broken_part
         reason = words[part] if part not in PARTS else f"{PARTS[part]} grew most"
-        return f"; at {self.broken_users} users p95 was {_ms(self.broken_p95_ms)}: {reason}"
+        return f"; at {self.broken_users:,} users p95 was {_ms(self.broken_p95_ms)}: {reason}"
 
     def _confidence(self) -> str:
         if self.at_least:
@@ -114,3 +114,7 @@ def broken_part(objective: Objective, held: Measured, broke: Measured) -> str | 
         if after is not None:
             growth[part] = after - before
     return max(growth, key=growth.__getitem__) if growth else None
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -92,3 +92,11 @@ def test_without_server_timing_nobody_can_tell():
     bare = measured([(900.0, None, None, False)], 450)
 
     assert broken_part(Objective(450, 0.01), bare, bare) is None
+
+
+def test_large_figures_are_written_out():
+    """Not 1.6e+03, and readable: groups of three digits."""
+    large = replace(VERDICT, users=1600, requests_per_s=1599.7, broken_users=1671)
+
+    assert "handle 1,600 requests per second from 1,600 users" in large.sentence()
+    assert "at 1,671 users p95" in large.sentence()
