@@ -61,7 +61,8 @@ def test_a_closed_system_is_measured(tmp_path, runs_database):
         known_service(tmp_path, work_ms=20) as service,
         locust_field(tmp_path, service.url, runs_database) as field,
     ):
-        options = (*QUICK, "--capacity-start", 20, "--check-capacity-users", 20)
+        options = (*QUICK, "--capacity-start", 20, "--capacity-precision", 0.1)
+        options += ("--check-capacity-users", 20)
         found = search(field, CLOSED.format(period_s=0.5), *options)
         shown = show(field)
 
