@@ -352,6 +352,7 @@ def test_a_chart_is_a_table_too(desk, frozen):
     """Whoever cannot see the curves gets their figures."""
     card = desk.locator("#both-ends")
     card.get_by_text("Figures as a table").click()
+    expect(card.get_by_role("columnheader", name="client p95")).to_be_visible()  # drawn when opened
     points = frozen.document.points
     head = card.locator("thead th").all_inner_texts()
     row = card.locator("tbody tr").nth(5).locator("th, td").all_inner_texts()
