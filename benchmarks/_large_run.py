@@ -23,6 +23,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from benchmarks._ports import free_port
+from benchmarks._postgres import connected
 from swarmscope.client import records
 from swarmscope.client.journal import Header, Writer
 from swarmscope.client.shipper import Shipper
@@ -47,7 +48,6 @@ PLAN = "locustfiles/classic.py"
 LEADER = UUID(int=6)
 # What a run survives does not matter here, and how it is read does not depend on it.
 UNSAFE = "fsync = off\nfull_page_writes = off\nwal_level = minimal\nmax_wal_senders = 0\n"
-START_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _prepared(cluster: Cluster) -> Runs:
     superuser = make_conninfo(
         user=SUPERUSER, passfile=str(cluster.passfile), dbname="postgres", **where
     )
-    with _connected(superuser) as admin:
+    with connected(superuser) as admin:
         roles.prepare(admin, passwords)
         with roles.connect_as_owner(admin, passwords[roles.OWNER]) as owner:
             migrate(owner)
@@ -94,17 +94,6 @@ def _prepared(cluster: Cluster) -> Runs:
             for role, password in passwords.items()
         )
     )
-
-
-def _connected(where: str) -> Connection:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            return psycopg.connect(where, autocommit=True)
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 def fill(owner: str, most_s: float) -> int:

@@ -25,10 +25,10 @@ from uuid import uuid4
 import click
 import msgspec
 import psutil
-import psycopg
 
 from benchmarks._listener_kinds import KINDS
 from benchmarks._ports import free_port
+from benchmarks._postgres import connected
 from swarmscope.client.journal import Header, Writer
 from swarmscope.client.records import Continued, End, Samples, run_id
 from swarmscope.client.shipper import Shipper
@@ -38,7 +38,6 @@ from swarmscope.stack.postgres import SUPERUSER, Cluster
 ENDPOINTS = 10
 REQUESTS_PER_S = 5_000  # of the swarm whose journal is shipped
 BLOCK = 500
-PORT_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -73,23 +72,12 @@ def database(directory: Path) -> Iterator[Database]:
         f"{key.removeprefix('PG').lower()}={value}" for key, value in settings.items()
     ).replace("database=", "dbname=")
     try:
-        with _connected(where) as connection:
+        with connected(where) as connection:
             migrate(connection)
         yield Database(psutil.Process(server.pid), where, {**os.environ, **settings})
     finally:
         server.terminate()
         server.wait()
-
-
-def _connected(where: str) -> psycopg.Connection[Any]:
-    deadline = time.monotonic() + PORT_SECONDS
-    while True:
-        try:
-            return psycopg.connect(where, autocommit=True)
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 @contextmanager

@@ -163,16 +163,11 @@ def _verdict(connection: Connection, run_id: datetime) -> document.Verdict | Non
 
 def trust(connection: Connection, run_id: datetime) -> document.Trust | None:
     """Return whether a run's latencies can be believed; None where nobody measured."""
-    found = connection.execute(
-        "SELECT text, coalesce(details, '{}') FROM events"
-        " WHERE run_id = %s AND kind = 'trust' ORDER BY time DESC LIMIT 1",
-        [run_id],
-    ).fetchone()
+    found = queries.trust(connection, run_id)
     if found is None:
         return None
-    text, details = found
-    trusted = not (details.get("saturated") or details.get("bursty"))
-    return document.Trust(trusted=trusted, text=text, details=details)
+    trusted = not (found.details.get("saturated") or found.details.get("bursty"))
+    return document.Trust(trusted=trusted, text=found.text, details=found.details)
 
 
 def _endpoint_of(row: queries.Summary) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from rich.text import Text
 from swarmscope.runs import assembly, comparison, files, page, queries
 from swarmscope.runs.checking import CannotTell, incomplete, reading_or_telling
 from swarmscope.runs.commands import database_option, json_option, print_json
-from swarmscope.runs.comparison import FAIL_RATIO, RATE, Change, Comparison
+from swarmscope.runs.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
 from swarmscope.runs.document import Document
 from swarmscope.runs.queries import Run
 from swarmscope.runs.tables import bare_table, harmless, milliseconds, percent
@@ -23,7 +23,6 @@ from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
 WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "too few"}
-PARTS = {"total": "client", "app": "server", "queue": "queue"}
 MOST_NAMED = 5  # regressions, below the table
 LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
 

@@ -26,11 +26,10 @@ Connection = psycopg.Connection[Any]
 
 FAMILY_ERROR = 0.05  # how often two runs of one kind are called different
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-COMPARED_PARTS = ("total", "app", "queue")
+PARTS = {"total": "client", "app": "server", "queue": "queue"}  # compared; in words for people
 RATE, FAIL_RATIO = "requests_per_s", "fail_ratio"
 MOST_SPANS = 200
 MOST_NAMES = 5  # of endpoints that a warning names
-LABELS = {"total": "client", "app": "server"}  # of parts, in words for people
 LEAST_SECONDS = 10  # of a run's span; below that there are too few batches
 
 # what two runs ought to have in common, by the name that people know it by
@@ -118,7 +117,7 @@ def compare(connection: Connection, a: Run, b: Run, whole: bool = False) -> Comp
 
 def figures(connection: Connection, run_id: datetime, whole: bool) -> Figures:
     """Return what is compared of a run."""
-    rows = [s for s in summary(connection, run_id, whole) if s.part in COMPARED_PARTS]
+    rows = [s for s in summary(connection, run_id, whole) if s.part in PARTS]
     summaries = {(s.name, s.request_type, s.part): s for s in rows}
     if not rows:
         return Figures({}, {})
@@ -168,7 +167,7 @@ def _merged(
     found = connection.execute(
         "SELECT time, name, request_type, part, buckets, cumulative, failures"
         " FROM merged(%s, %s, %s, %s, %s, NULL)",
-        [run_id, since, until, width_s, list(COMPARED_PARTS)],
+        [run_id, since, until, width_s, list(PARTS)],
     )
     for time, *key, buckets, cumulative, failures in found:
         yield time, tuple(key), Histogram(buckets, cumulative, failures)
@@ -177,7 +176,7 @@ def _merged(
 def changes(a: Figures, b: Figures) -> list[Change]:
     """Return all that can be compared, all endpoints together first."""
     both = [key for key in a.summaries if key in b.summaries]
-    order = sorted(both, key=lambda key: (*key[:2], COMPARED_PARTS.index(key[2])))
+    order = sorted(both, key=lambda key: (*key[:2], list(PARTS).index(key[2])))
     compared = [(key, measure) for key in order for measure in _measures(key[2])]
     level = 1 - FAMILY_ERROR / max(len(compared), 1)
     return [_change(a, b, key, measure, level) for key, measure in compared]
@@ -242,5 +241,5 @@ def unmatched(a: Figures, b: Figures) -> Iterator[str]:
             more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
             yield f"only in {label}: {', '.join(names[:MOST_NAMES])}{more}"
         missing = (key for key in mine.keys() - other if (key[1], key[0]) in shared)
-        if parts := sorted({LABELS.get(part, part) for _, _, part in missing}):
+        if parts := sorted({PARTS[part] for _, _, part in missing}):
             yield f"only {label} has times of: {', '.join(parts)}"

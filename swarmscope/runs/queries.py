@@ -57,8 +57,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a capacity run found: its sentence, and its figures (`swarmscope.client.verdict`)."""
+class Judgement:
+    """What an event of a run says of it, a verdict or its trust: a sentence and figures."""
 
     text: str
     details: dict[str, Any]
@@ -131,14 +131,23 @@ def by_id(connection: Connection, run_id: datetime) -> Run:
     return run
 
 
-def verdict(connection: Connection, run_id: datetime) -> Verdict | None:
+def verdict(connection: Connection, run_id: datetime) -> Judgement | None:
     """Return a capacity run's answer, None for a run that has none."""
-    with connection.cursor(row_factory=class_row(Verdict)) as cursor:
+    return _judgement(connection, run_id, "verdict")
+
+
+def trust(connection: Connection, run_id: datetime) -> Judgement | None:
+    """Return what was said of a run's trust, None where nobody measured."""
+    return _judgement(connection, run_id, "trust")
+
+
+def _judgement(connection: Connection, run_id: datetime, kind: str) -> Judgement | None:
+    with connection.cursor(row_factory=class_row(Judgement)) as cursor:
         query = (
             "SELECT text, coalesce(details, '{}') AS details FROM events"
-            " WHERE run_id = %s AND kind = 'verdict' ORDER BY time DESC LIMIT 1"
+            " WHERE run_id = %s AND kind = %s ORDER BY time DESC LIMIT 1"
         )
-        return cursor.execute(query, [run_id]).fetchone()
+        return cursor.execute(query, [run_id, kind]).fetchone()
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:
