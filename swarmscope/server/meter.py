@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,19 @@ from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
 from swarmscope.server.headers import seconds_since
+from swarmscope.server.outcome import (
+    SERVER_ERROR,
+    Raised,
+    asks_for_websocket,
+    became_websocket,
+    raised,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from prometheus_flask_exporter import PrometheusMetrics
 
-    from swarmscope.server.metrics import Metrics
+    from swarmscope.server.metrics import Metrics, Observers
 
 METHODS = frozenset(  # RFC 9110, RFC 5789; a client may send any word
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
@@ -25,6 +33,7 @@ UNMATCHED = "unmatched"  # no rule is called that: a rule starts with a slash
 UNTRACKED, EXCLUDED = "prom_do_not_track", "prom_exclude_all"  # the exporter's decorators' marks
 LABELS_KEY = "swarmscope.labels"
 RAISED_KEY = "swarmscope.raised"
+SWITCHED = "101"  # Switching Protocols: what the client of a websocket was answered
 
 
 class Exchange:
@@ -88,23 +97,47 @@ class Exchange:
             self.request = request._get_current_object()  # type: ignore[attr-defined]
             self.environ = self.request.environ
 
-    def fail(self) -> None:
-        """Take it that the server answers in the app's stead."""
+    def end(self, status: str) -> None:
+        """Take it that the client got *status*, not from the app."""
         if not self.status:
             self.app_s = perf_counter() - self._started
-        self.status = "500"
+        self.status = status
+
+
+class Ending:
+    """Calls *ended* once: when it is called itself, iterated over, or dropped."""
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self._ended: Callable[[], None] | None = ended
+
+    def __call__(self) -> None:
+        """Call *ended* unless it has been called."""
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """End, and yield nothing: this stands behind the last chunk of a body."""
+        self()
+        return iter(())
+
+    __del__ = __call__
 
 
 class Stream:
-    """A body that is read after the app has returned; *ended* is called however it ends."""
+    """A body that is read after the app has returned; *ended* is called however that ends.
+
+    Not all servers close a body, as WSGI has them do: one that was read to its end has ended too,
+    and so has one that nobody holds any more.
+    """
 
     def __init__(self, body: Iterable[bytes], ended: Callable[[], None]) -> None:
-        self._body, self._ended = body, ended
+        self._body, self.end = body, Ending(ended)
         self._close: Callable[[], None] | None = getattr(body, "close", None)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Return the body's own iterator, which costs nothing per chunk."""
-        return iter(self._body)
+        """Return the body's own iterator and the end behind it: no Python runs per chunk."""
+        return chain(self._body, self.end)
 
     def close(self) -> None:
         """Close the body; raises what its own `close` does."""
@@ -112,7 +145,7 @@ class Stream:
             if self._close:
                 self._close()
         finally:
-            self._ended()
+            self.end()
 
 
 class Meter:
@@ -143,6 +176,8 @@ class Meter:
         if environ.get("PATH_INFO") in self._unmeasured:
             return self._wsgi_app(environ, start_response)
         exchange = Exchange(self._app, environ, start_response, self._server_timing)
+        if "HTTP_UPGRADE" in environ and asks_for_websocket(environ):
+            return self._pass_on_websocket(exchange)
         add_in_flight = self._add_in_flight
         if add_in_flight is not None:
             add_in_flight(1)
@@ -151,23 +186,26 @@ class Meter:
         except BaseException:
             if add_in_flight is not None:
                 add_in_flight(-1)
-            exchange.fail()
+            exchange.end(SERVER_ERROR)
             self._observe_failure(exchange)
             raise
         if not exchange.status:  # a middleware calls the app only when its body is read
             return Stream(body, lambda: self._observe_late(exchange))
-        self._observe(exchange)
+        self._observe(exchange, self._observe_app)
         if add_in_flight is not None:
             if exchange.streamed or not _is_whole(body):
                 return _followed(body, environ, lambda: add_in_flight(-1))
             add_in_flight(-1)
         return body
 
-    def note_exception(self, sender: Flask, **_: object) -> None:
-        """Note that the app raised what none of its error handlers caught."""
-        request.environ[RAISED_KEY] = request._get_current_object()  # type: ignore[attr-defined]
+    def note_exception(
+        self, sender: Flask, exception: BaseException | None = None, **_: object
+    ) -> None:
+        """Note what the app, or a framework in it, says was raised."""
+        flask_request = request._get_current_object()  # type: ignore[attr-defined]
+        flask_request.environ[RAISED_KEY] = raised(flask_request, exception)
 
-    def _observe(self, exchange: Exchange) -> None:
+    def _observe(self, exchange: Exchange, observe_app: Observers | None) -> None:
         """Count an exchange: one look-up, then additions in place."""
         environ, flask_request, queue_s = exchange.environ, exchange.request, exchange.queue_s
         group = UNMATCHED
@@ -186,11 +224,11 @@ class Meter:
         labels: tuple[str, ...] = (method, group, exchange.status)
         if self._default_labels:
             labels += environ.get(LABELS_KEY, self._default_labels)
-        if self._observe_app is not None:
-            self._observe_app[labels](exchange.app_s)
+        if observe_app is not None:
+            observe_app[labels](exchange.app_s)
         if queue_s is not None and self._observe_queue is not None:
             self._observe_queue[(group,)](queue_s)
-        if RAISED_KEY in environ:
+        if RAISED_KEY in environ and environ[RAISED_KEY].failed(exchange.status):
             self._metrics.count_exception(labels)
 
     def _observe_late(self, exchange: Exchange) -> None:
@@ -198,19 +236,56 @@ class Meter:
         if self._add_in_flight is not None:
             self._add_in_flight(-1)
         if exchange.status:
-            self._observe(exchange)
+            self._observe(exchange, self._observe_app)
         else:
-            exchange.fail()
+            exchange.end(SERVER_ERROR)
             self._observe_failure(exchange)
 
     def _observe_failure(self, exchange: Exchange) -> None:
-        environ = exchange.environ
-        exchange.request = exchange.request or environ.get(RAISED_KEY) or self._matched(environ)
-        environ[RAISED_KEY] = exchange.request
-        self._observe(exchange)
+        self._find_request(exchange)
+        exchange.environ[RAISED_KEY] = Raised(exchange.request)
+        self._observe(exchange, self._observe_app)
+
+    def _pass_on_websocket(self, exchange: Exchange) -> Iterable[bytes]:
+        """Pass on a request for a websocket, which is never in flight: it may stay for hours."""
+        try:
+            body = self._wsgi_app(exchange.environ, exchange.answer)
+        except BaseException as error:
+            self._observe_websocket(exchange, error)
+            raise
+        if isinstance(body, list | tuple):  # as it is: a server may know its own by identity
+            self._observe_websocket(exchange, None)
+            return body
+        return Stream(body, lambda: self._observe_websocket(exchange, None))
+
+    def _observe_websocket(self, exchange: Exchange, error: BaseException | None) -> None:
+        """Count a websocket that has ended as 101 and without a duration; one refused, as ever.
+
+        Nobody can say whether one that failed had been open before: it has no duration either.
+        """
+        self._find_request(exchange)
+        environ, status, only_count = exchange.environ, exchange.status, self._metrics.only_count
+        if RAISED_KEY in environ and environ[RAISED_KEY].failed(status or SERVER_ERROR):
+            exchange.end(SERVER_ERROR)
+            self._observe(exchange, only_count)
+        elif became_websocket(exchange.request, status, error):
+            exchange.end(SWITCHED)
+            self._observe(exchange, only_count)
+        elif status and error is None:
+            self._observe(exchange, self._observe_app)
+        else:
+            exchange.end(SERVER_ERROR)
+            environ[RAISED_KEY] = Raised(exchange.request)
+            self._observe(exchange, only_count)
+
+    def _find_request(self, exchange: Exchange) -> None:
+        """Give a failed exchange its request back: the app lets go of its own."""
+        if exchange.request is None:
+            noted = exchange.environ.get(RAISED_KEY)
+            exchange.request = noted.request if noted else self._matched(exchange.environ)
 
     def _matched(self, environ: WSGIEnvironment) -> Request:
-        """Return the request anew: the app lets go of its own when it fails."""
+        """Return the request anew."""
         context = self._app.request_context(environ)
         context.match_request()
         return context.request
@@ -241,5 +316,8 @@ def _followed(
     stream, file_wrapper = Stream(body, ended), environ.get("wsgi.file_wrapper")
     if not isinstance(file_wrapper, type) or not isinstance(body, file_wrapper):
         return stream
-    body.close = stream.close  # type: ignore[attr-defined]
+    try:
+        body.close = stream.close  # type: ignore[attr-defined]
+    except AttributeError:  # a type of C (bjoern, mod_wsgi): what the server does then is unseen
+        stream.end()
     return body  # as it is, so that the server can hand it to the kernel

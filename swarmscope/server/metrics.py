@@ -85,12 +85,13 @@ class Metrics:
         self.queue = _queue(registry, buckets, group) if queue_time else None
         self.in_flight = _in_flight(registry) if in_flight else None
         self.observe_app = Observers(self._app_observer) if parts.requests else None
+        self.only_count = Observers(self._counter) if parts.requests else None
         self.observe_queue = Observers(self._queue_observer) if parts.queue_time else None
         FILES.follow(self)
 
     def forget_cells(self) -> None:
         """Make every observer anew: its values have moved."""
-        for observers in (self.observe_app, self.observe_queue):
+        for observers in (self.observe_app, self.only_count, self.observe_queue):
             if observers is not None:
                 observers.clear()
 
@@ -106,6 +107,13 @@ class Metrics:
         assert self.total is not None
         method, _, *others = labels
         return observer(self.duration.labels(*labels), self.total.labels(method, *others))
+
+    def _counter(self, labels: Labels) -> Observe:
+        """Return what counts requests whose duration says nothing."""
+        assert self.total is not None
+        method, _, *others = labels
+        count = self.total.labels(method, *others).inc
+        return lambda _: count()
 
     def _queue_observer(self, labels: Labels) -> Observe:
         """Return what observes the time that requests of a group have waited."""
