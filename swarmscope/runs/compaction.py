@@ -5,7 +5,6 @@ Every figure is a sum over the rows of a window, so it is the same before, after
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,20 +23,21 @@ def compact(connection: Connection, run_id: datetime | str) -> int:
     be interrupted, repeated, and done by several at once.
     """
     joined = 0
-    for since in _spans(connection, run_id):
+    for since in spans(connection, run_id):
         row = connection.execute("SELECT compact(%s, %s, %s)", [run_id, since, since + SPAN])
         joined += row.fetchall()[0][0]
     return joined
 
 
-def _spans(connection: Connection, run_id: datetime | str) -> Iterator[datetime]:
-    first, last = connection.execute(
-        "SELECT min(h.time), max(h.time) FROM histogram_closed h JOIN testrun t ON t.id = h.run_id"
+def spans(connection: Connection, run_id: datetime | str) -> list[datetime]:
+    """Return where the spans of a run that has ended begin: only those with windows in them."""
+    found = connection.execute(
+        "SELECT DISTINCT date_bin(%s, h.time, 'epoch') AS span"
+        " FROM histogram_closed h JOIN testrun t ON t.id = h.run_id"
         " WHERE h.run_id = %s AND resolution = 60 AND part = 'total' AND name = ''"
         " AND status <> 'running' AND NOT EXISTS"
-        "    (SELECT 1 FROM run_worker w WHERE w.run_id = t.id AND outcome IS NULL)",
-        [run_id],
-    ).fetchall()[0]
-    while first is not None and first <= last:
-        yield first
-        first += SPAN
+        "    (SELECT 1 FROM run_worker w WHERE w.run_id = t.id AND outcome IS NULL)"
+        " ORDER BY span",
+        [SPAN, run_id],
+    ).fetchall()
+    return [since for (since,) in found]

@@ -81,28 +81,46 @@ def export(run: str, output: Path, database: str | None) -> None:
 def write_requests(connection: Connection, run: queries.Run, file: IO[bytes]) -> int:
     """Write all raw requests of *run* to *file*; return how many.
 
-    Memory is bounded here by a row and in the database by a minute's requests.
+    Memory is bounded here by a row and in the database by a minute's requests. Time in which no
+    request started is skipped: a clock that was wrong may have put years between two of them.
     """
+    since, end = _extent(connection, run)
     count, header = 0, True
     with connection.cursor() as cursor:
-        for since, until in _slices(connection, run):
+        while since < end:
             query = _QUERY.format(header=str(header).lower())
+            until = min(since + SLICE, end)
             with cursor.copy(query, [run.run_id, since, until]) as copy:
                 for block in copy:
                     file.write(block)
-            count += cursor.rowcount
-            header = False
+            count, header = count + cursor.rowcount, False
+            since = until if cursor.rowcount else _next_start(connection, run, until, end)
     return count
 
 
-def _slices(connection: Connection, run: queries.Run) -> Iterator[tuple[datetime, datetime]]:
-    """Yield spans of time that hold all of a run: mostly minutes, wide ones at both ends."""
-    since, until = run.started - MARGIN, run.started
-    end = run.ended or connection.execute("SELECT now()").fetchall()[0][0]
-    while until < end:
-        yield since, until
-        since, until = until, until + SLICE
-    yield since, until + MARGIN
+def _extent(connection: Connection, run: queries.Run) -> tuple[datetime, datetime]:
+    """Return between which times all requests of a run started."""
+    row = connection.execute(
+        "SELECT least(%(run)s, min(time) - make_interval(secs => max(max_ms) / 1000)),"
+        " greatest(%(run)s, max(time) + make_interval(secs => max(resolution))) FROM histogram"
+        " WHERE run_id = %(run)s AND resolution = 60 AND part = 'total'"
+        " AND name = '' AND request_type = ''",
+        {"run": run.run_id},
+    ).fetchall()[0]
+    return row[0] - MARGIN, row[1] + MARGIN
+
+
+def _next_start(
+    connection: Connection, run: queries.Run, since: datetime, end: datetime
+) -> datetime:
+    """Return when the first request from *since* on started; *end* when there is none before it."""
+    row = connection.execute(
+        "SELECT coalesce(min(time), %(end)s) FROM request"
+        " WHERE run_id = %(run)s AND time >= %(since)s AND time < %(end)s",
+        {"run": run.run_id, "since": since, "end": end},
+    ).fetchall()[0]
+    found: datetime = row[0]
+    return found
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import queries
-from swarmscope.runs.compaction import compact
+from swarmscope.runs.compaction import compact, spans
 
 Connection = psycopg.Connection[Any]
 
@@ -94,4 +94,14 @@ def test_several_at_once_lose_and_double_nothing(connection, empty_database):
         thread.join(60)
 
     _same(queries.summary(connection, run), before)
+    assert connection.execute(MANY_ROWS).fetchone() == (0,)
+
+
+def test_only_windows_that_exist_are_walked(connection):
+    """One request that a wrong clock put fifty years off costs one span, not the years between."""
+    off_s = -50 * 365 * 86_400.0
+    run = store_run(connection, [Sample(off_s, 5, worker="w0"), *_samples(250)])
+
+    assert len(spans(connection, run)) == 3  # one of 1976, minutes 0 and 1, 2 and 3
+    assert compact(connection, run) > 0
     assert connection.execute(MANY_ROWS).fetchone() == (0,)

@@ -13,7 +13,8 @@ from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.cli import main
-from swarmscope.runs.export import COLUMNS
+from swarmscope.runs import queries
+from swarmscope.runs.export import COLUMNS, write_requests
 
 HOSTILE = 'a "quoted", comma,\nline\r\n=1+1'
 
@@ -79,3 +80,25 @@ def test_what_cannot_be_written_is_said_in_a_line(database, tmp_path):
         which = ["export", "latest", "--database", database, "-o", file]
         done = CliRunner().invoke(main, which)
         assert (done.exit_code, done.stderr) == (1, f"Error: {file} cannot be written: {reason}\n")
+
+
+class Bounded(psycopg.Cursor):
+    """Ends a walk through every minute of ten years."""
+
+    copies = 0
+
+    def copy(self, *arguments, **more):
+        self.copies += 1
+        assert self.copies < 20
+        return super().copy(*arguments, **more)
+
+
+@pytest.mark.parametrize("off_s", [-50 * 365 * 86_400.0, 10 * 365 * 86_400.0])
+def test_years_without_a_request_are_not_walked(cluster, off_s):
+    """A clock that was wrong puts one request years off: it is exported, the time between skipped."""
+    with fresh_runs_database(cluster) as name:
+        with psycopg.connect(name, autocommit=True, cursor_factory=Bounded) as connection:
+            samples = [Sample(off_s, 5), Sample(1, 5), Sample(200, 5), Sample(290, 4e7)]
+            store_run(connection, samples, lasted_s=max(300.0, off_s))
+            (run,) = queries.runs(connection, 1)
+            assert write_requests(connection, run, io.BytesIO()) == 4
