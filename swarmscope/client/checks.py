@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from locust import log
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import STATE_RUNNING, STATE_SPAWNING, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 from rich.console import Console
 
+from swarmscope.client import ending
 from swarmscope.client.announcements import announced
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
-from swarmscope.runs import files, outcomes, thresholds
+from swarmscope.runs import files, outcomes, tables, thresholds
 from swarmscope.runs.checking import Answer
 from swarmscope.runs.thresholds import (
     METRICS,
@@ -215,7 +217,7 @@ class Judge:
         self._outcomes: list[Outcome] = []
         announced.add_listener(self._on_announced)
         environment.events.test_start.add_listener(self._on_start)
-        environment.events.quitting.add_listener(self._on_quitting)
+        ending.of(environment).conclusions.append(self._conclude)
         environment.events.quit.add_listener(self._on_quit)
 
     def _on_start(self, **_: object) -> None:
@@ -227,15 +229,17 @@ class Judge:
         if environment is self._environment and kind == "verdict" and details:
             self._capacity = details["users"]
 
-    def _on_quitting(self, **_: object) -> None:
-        """Set the exit status, of which Locust reads at this event for the last time."""
+    def _conclude(self) -> None:
+        """Set the exit status, which Locust reads after this."""
         runner = self._environment.runner
         assert runner is not None
         if runner.state in (STATE_SPAWNING, STATE_RUNNING):  # a signal ended it
             runner.quit()
         self._outcomes = self._judge()
-        if any(threshold.metric == "fail-ratio" for threshold in self._wanted.counted):
-            vars(self._environment.parsed_options)["exit_code_on_error"] = 0  # failures are judged
+        judged = any(threshold.metric == "fail-ratio" for threshold in self._wanted.counted)
+        if judged and not runner.exceptions:  # failures are judged, errors in tasks are not
+            code = 2 if log.unhandled_greenlet_exception else 0  # as where nothing failed
+            vars(self._environment.parsed_options)["exit_code_on_error"] = code
         if status := thresholds.exit_status(self._outcomes):
             self._environment.process_exit_code = status
         try:
@@ -279,3 +283,9 @@ class Judge:
         console.print("", outcomes.outcomes_table(self._outcomes), "")
         for reason in outcomes.reasons(self._outcomes):
             console.print(reason, markup=False)
+        runner = self._environment.runner
+        assert runner is not None
+        if errors := sum(row["count"] for row in runner.exceptions.values()):
+            # a master that quits misses what workers send last
+            bound = "at least " if isinstance(runner, MasterRunner) else ""
+            console.print(f"{bound}{tables.errors_in_tasks(errors)}")

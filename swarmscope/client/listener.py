@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import gevent
@@ -14,7 +15,7 @@ from gevent import getcurrent
 from geventhttpclient.header import Headers
 from locust.exception import CatchResponseError
 
-from swarmscope.client import clock
+from swarmscope.client import clock, task_errors
 from swarmscope.client.health import Batches
 from swarmscope.client.journal import SEGMENT_BYTES, Header, Writer
 from swarmscope.client.options import Options
@@ -31,6 +32,7 @@ from swarmscope.client.records import (
     RunExit,
     RunStarted,
     RunStopped,
+    TaskErrors,
     WorkerBack,
     WorkerLost,
     WorkerStarted,
@@ -42,14 +44,14 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.08  # less than the 0.1 that is promised, since a busy loop is late
 MOST_PENDING = 5_000  # samples; more are flushed at once
 MOST_WAITING_RECORDS = 10_000  # beyond, only what a run cannot be told without
-REPORT_DROPPED_SECONDS = 5.0
+REPORT_SECONDS = 5.0  # of what was dropped, and of errors in tasks
 LIMIT_CHECK_SECONDS = 1.0
 LONGEST_TEXT = 4_000  # characters of an exception or a context
 SECONDS_OF_CLOCK_CHANGE = 0.001
 
 NEEDED = (
     RunStarted, Participant, RampComplete, WorkerLost, WorkerBack, RunStopped, RunExit,
-    WorkerStarted, Dropped, WorkerStopped, End,
+    WorkerStarted, Dropped, TaskErrors, WorkerStopped, End,
 )  # fmt: skip
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -81,6 +83,7 @@ class Listener:
         self._reported_at = self._checked_at = 0.0
         self._full = False
         self._offset_s = 0.0
+        self._task_errors = task_errors.TaskErrors()
         self._flusher = gevent.spawn(self._flush_forever)
 
     @property
@@ -110,7 +113,7 @@ class Listener:
     def finish(self) -> None:
         """Write the stop record of the current run, once."""
         self.flush()
-        self._report_dropped()
+        self._report()
         if self._works:
             self._works = False
             self.record(WorkerStopped(self._run, self.worker, self.now()))
@@ -150,6 +153,12 @@ class Listener:
         if len(self._rows) + len(self._late) >= MOST_PENDING:
             self.flush()
 
+    def on_user_error(
+        self, exception: BaseException, tb: TracebackType | None = None, **_: object
+    ) -> None:
+        """Count an exception that a task raised."""
+        self._task_errors.add(exception, tb)
+
     def on_cpu_warning(self, cpu_usage: float, **_: object) -> None:
         """Note that Locust finds this process's CPU usage (percent of a core) too high."""
         if self._run:
@@ -174,7 +183,7 @@ class Listener:
         """Write what is left, and the journal's end."""
         self._flusher.kill()
         self.flush()
-        self._report_dropped()
+        self._report()
         self.record(End())
         if self._writer:
             self._writer.close()
@@ -186,9 +195,8 @@ class Listener:
             if self._works and abs(clock.offset_s - self._offset_s) > SECONDS_OF_CLOCK_CHANGE:
                 self._record_clock()
             self.flush()
-            report_at = self._reported_at + REPORT_DROPPED_SECONDS
-            if self._unreported and not self._waiting and time.monotonic() > report_at:
-                self._report_dropped()
+            if not self._waiting and time.monotonic() > self._reported_at + REPORT_SECONDS:
+                self._report()
 
     def _record_clock(self) -> None:
         self._offset_s = clock.offset_s
@@ -269,12 +277,14 @@ class Listener:
         self._unreported += count
         self._reason = reason
 
-    def _report_dropped(self) -> None:
-        if not self._unreported:
-            return
+    def _report(self) -> None:
+        """Write down what was dropped and which errors tasks raised since the last time."""
         self._reported_at = time.monotonic()
-        count, self._unreported = self._unreported, 0
-        self.record(Dropped(self._run, self.worker, self.now(), count, self._reason))
+        if self._unreported:
+            count, self._unreported = self._unreported, 0
+            self.record(Dropped(self._run, self.worker, self.now(), count, self._reason))
+        if (errors := self._task_errors.take()) and self._works:
+            self.record(TaskErrors(self._run, self.worker, errors))
 
 
 def _timing_of(response: Any) -> Any:

@@ -18,6 +18,7 @@ from swarmscope.client import (
     both_ends,
     checks,
     clock,
+    ending,
     garbage,
     generator,
     guard,
@@ -56,6 +57,7 @@ def on_init(environment: Environment, **_: object) -> None:
     upstream.count_from_now()
     upstream.keep_connections()
     upstream.finish_requests()
+    ending.of(environment)
     garbage.watch(environment)
     parsed: Any = environment.parsed_options
     if parsed is None:
@@ -84,6 +86,7 @@ def attach(environment: Environment, frozen: Options, wanted: Wanted | None = No
     listener = Listener(frozen, header)
     if not isinstance(runner, MasterRunner):
         environment.events.request.add_listener(listener.on_request)
+    environment.events.user_error.add_listener(listener.on_user_error)
     environment.events.cpu_warning.add_listener(listener.on_cpu_warning)
     shipping = Shipping(frozen, listener)
     if leads:

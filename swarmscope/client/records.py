@@ -168,6 +168,14 @@ class Dropped(Record):
     reason: str
 
 
+class TaskErrors(Record):
+    """Exceptions that tasks raised since the last such record: what and where, how many."""
+
+    run: str
+    worker: str
+    errors: list[tuple[str, int]]
+
+
 class WorkerStopped(Record):
     """The stop record: all that this process has to say about a run stands before it."""
 
@@ -199,6 +207,7 @@ AnyRecord = (
     | WorkerStarted
     | ClockOffset
     | Dropped
+    | TaskErrors
     | WorkerStopped
     | Continued
     | End

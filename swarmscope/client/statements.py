@@ -169,6 +169,15 @@ def _(record: records.Dropped, connection: Connection, journal: UUID) -> None:
 
 
 @apply.register
+def _(record: records.TaskErrors, connection: Connection, journal: UUID) -> None:
+    for error, count in record.errors:
+        connection.execute(
+            "INSERT INTO task_error (run_id, worker, error, count) VALUES (%s, %s, %s, %s)",
+            (record.run, record.worker, scrub_text(error), count),
+        )
+
+
+@apply.register
 def _(record: records.WorkerStopped, connection: Connection, journal: UUID) -> None:
     connection.execute(
         "UPDATE run_worker SET stopped = %s, outcome = 'stopped' WHERE run_id = %s AND worker = %s",

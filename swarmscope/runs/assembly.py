@@ -95,6 +95,7 @@ def _assemble(
         generator=_generator(connection, run),
         server=None,
         grafana_url=_grafana_url(run, row["grafana_url"]),
+        task_errors=_task_errors(connection, run_id),
     )
 
 
@@ -339,6 +340,14 @@ def _errors(connection: Connection, run_id: datetime) -> list[document.Error]:
         )
         for failures, name, request_type, error, first, last in rows
     ]
+
+
+def _task_errors(connection: Connection, run_id: datetime) -> list[document.TaskError]:
+    found = queries.task_errors(connection, run_id)
+    most = [document.TaskError(error=row.error, count=row.count) for row in found[:MOST_ERRORS]]
+    if rest := sum(row.count for row in found[MOST_ERRORS:]):
+        most.append(document.TaskError(error="other errors", count=rest))
+    return most
 
 
 def _events(connection: Connection, run_id: datetime) -> list[document.Happening]:

@@ -15,7 +15,16 @@ import msgspec
 import psycopg
 from rich.console import Console
 
-from swarmscope.runs import assembly, database, files, migrations, outcomes, queries, thresholds
+from swarmscope.runs import (
+    assembly,
+    database,
+    files,
+    migrations,
+    outcomes,
+    queries,
+    tables,
+    thresholds,
+)
 from swarmscope.runs.commands import database_option, json_option
 from swarmscope.runs.queries import Run
 from swarmscope.runs.tables import harmless
@@ -158,11 +167,13 @@ def _judge(where: str | None, wanted: str, asked: list[Threshold], whole: bool) 
         rows = queries.summary(connection, run.run_id, whole)
         verdict = queries.verdict(connection, run.run_id)
         trust = assembly.trust(connection, run.run_id)
+        errors = sum(row.count for row in queries.task_errors(connection, run.run_id))
     capacity = verdict.details.get("users") if verdict else None
     found = thresholds.judge(asked, rows, whole, capacity)
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))
     notes = [f"{run.dropped:,} samples were dropped."] if run.dropped else []
+    notes += [f"{tables.errors_in_tasks(errors)}."] if errors else []
     notes += [trust.text] if trust and not trust.trusted else []
     return Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
 

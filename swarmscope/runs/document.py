@@ -6,7 +6,7 @@ the run's start. A figure that nobody measured is None, never zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -163,6 +163,14 @@ class Error:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskError:
+    """An exception that tasks raised, and where; it is no request, and fails none."""
+
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Happening:
     """Something that happened, in words; kinds are those of the table `events`, '' another's."""
 
@@ -224,6 +232,7 @@ class Document:
     generator: Generator | None
     server: Server | None
     grafana_url: str | None
+    task_errors: list[TaskError] = field(default_factory=list)
 
 
 def encode(document: Document) -> bytes:

@@ -65,6 +65,14 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class TaskError:
+    """An exception that tasks raised, with the place where, and how often."""
+
+    error: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Summary:
     """One part of one endpoint's latency; name and request_type are '' for all endpoints."""
 
@@ -148,6 +156,16 @@ def _judgement(connection: Connection, run_id: datetime, kind: str) -> Judgement
             " WHERE run_id = %s AND kind = %s ORDER BY time DESC LIMIT 1"
         )
         return cursor.execute(query, [run_id, kind]).fetchone()
+
+
+def task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
+    """Return the exceptions that tasks of a run raised, the most frequent first."""
+    with connection.cursor(row_factory=class_row(TaskError)) as cursor:
+        query = (
+            "SELECT error, sum(count)::bigint AS count FROM task_error WHERE run_id = %s"
+            " GROUP BY error ORDER BY count DESC, error"
+        )
+        return cursor.execute(query, [run_id]).fetchall()
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:

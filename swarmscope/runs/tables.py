@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmscope.runs.histogram import PARTS
-from swarmscope.runs.queries import Run, Summary
+from swarmscope.runs.queries import Run, Summary, TaskError
 
 NARROW = 100  # columns; below that, the least telling columns stay away
 
@@ -124,7 +124,9 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
     return table
 
 
-def facts_table(run: Run, verdict: str | None = None) -> Table:
+def facts_table(
+    run: Run, verdict: str | None = None, task_errors: Sequence[TaskError] = ()
+) -> Table:
     """Return what is known of a run besides its latencies, one fact a row."""
     facts = {
         "run": run.run,
@@ -142,6 +144,7 @@ def facts_table(run: Run, verdict: str | None = None) -> Table:
         "missing": _missing(run),
         "objective": {None: None, True: "met", False: "missed"}[run.objective_met],
         "verdict": verdict,
+        "tasks": _task_errors(task_errors),
     }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -150,6 +153,14 @@ def facts_table(run: Run, verdict: str | None = None) -> Table:
         if value:
             table.add_row(name, harmless(value))
     return table
+
+
+def _task_errors(errors: Sequence[TaskError]) -> str:
+    if not errors:
+        return ""
+    most = f"{errors[0].error} ({count(errors[0].count)})"
+    rest = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return f"{errors_in_tasks(sum(error.count for error in errors))}: {most}{rest}"
 
 
 def _users(run: Run) -> str:
@@ -168,6 +179,11 @@ def _missing(run: Run) -> str:
     dropped = f"{count(run.dropped)} samples dropped" if run.dropped else ""
     clocks = f"{count(run.implausible)} samples without parts: clocks differ"
     return "; ".join(filter(None, (dropped, clocks if run.implausible else "")))
+
+
+def errors_in_tasks(number: int) -> str:
+    """Return how many exceptions tasks raised, in words."""
+    return f"{count(number)} {'error' if number == 1 else 'errors'} in tasks"
 
 
 def since(run: Run, whole: bool) -> str:

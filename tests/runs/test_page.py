@@ -17,7 +17,7 @@ from flit_core.wheel import make_wheel_in
 from playwright.sync_api import Browser, Page, expect
 from support.browser import chromium, needs_chromium, opened
 from support.databases import fresh_runs_database
-from support.rich_run import DESCRIPTION, ENDPOINT, ERROR, EVENT, store_rich_run
+from support.rich_run import DESCRIPTION, ENDPOINT, ERROR, EVENT, TASK_ERROR, store_rich_run
 from support.stored_runs import START
 
 from swarmscope.runs import assembly, comparison, page, queries, tables
@@ -207,7 +207,10 @@ def test_the_notes_say_what_to_know_first(desk, frozen):
 
     assert notes[0].startswith("Objective missed.")
     assert "went to the queue in front of them" in notes[0]
-    assert notes[1:] == [f"Trust. {frozen.document.trust.text}"]
+    assert notes[1:] == [
+        f"Trust. {frozen.document.trust.text}",
+        'Errors in tasks. Tasks raised 7 exceptions; see "What failed?".',
+    ]
 
 
 def test_endpoints_can_be_sorted(desk, frozen):
@@ -239,7 +242,7 @@ def test_nothing_of_a_run_is_more_than_text(desk, frozen):
     assert desk.locator("script").count() == 3  # data, library, page
     assert desk.locator("h1").inner_text() == DESCRIPTION
     assert ENDPOINT in desk.locator("#endpoints").inner_text()
-    assert ERROR in desk.locator("#errors .mono").text_content()
+    assert desk.locator("#errors .mono").all_text_contents() == [ERROR, TASK_ERROR]
     assert EVENT in desk.locator("#events").inner_text()
     assert json.loads(desk.locator("#run-data").text_content())["run"]["description"] == DESCRIPTION
 

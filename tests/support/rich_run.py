@@ -20,6 +20,7 @@ SCRIPT = "<script>window.hacked = 1</script>"
 ENDPOINT = f"/orders/</script>{SCRIPT}<img src=x onerror=window.hacked=2>"
 ERROR = f"ConnectionError('&lt;\u2028\x1b[31m</script>{SCRIPT}')"
 DESCRIPTION = f'{{{{script}}}} "><svg onload=window.hacked=3> {SCRIPT}'
+TASK_ERROR = f"KeyError('{SCRIPT}') at shop.py:12"
 EVENT = f"<b>stage</b> 2 of 3 --> {SCRIPT} <!--"
 
 
@@ -46,6 +47,11 @@ def store_rich_run(
             "INSERT INTO user_count (testplan, user_count, time, run_id) VALUES (%s, %s, %s, %s)",
             ["plans/rich.py", users, start + timedelta(seconds=second), start],
         )
+    connection.execute(
+        "INSERT INTO task_error VALUES (%(run)s, 'worker-1', %(error)s, 3),"
+        " (%(run)s, 'worker-2', %(error)s, 4)",
+        {"run": start, "error": TASK_ERROR},
+    )
     _store_events(connection, start)
     _store_health(connection, start)
     _store_capture(connection, start)

@@ -81,6 +81,7 @@ const noted = (mood, head, text) =>
 /** What a reader must know before believing a figure: verdict, trust, what is missing. */
 function showNotes(document) {
     const { completeness: missing, verdict, trust, objective, run, totals } = document;
+    const { task_errors = [] } = document; // a report of before may lack them
     const notes = [];
     if (totals) {
         const [mood, word] = objective.met ? ["good", "held"] : ["bad", "missed"];
@@ -91,6 +92,11 @@ function showNotes(document) {
     }
     if (verdict) notes.push(noted("", "Verdict.", verdict.text));
     if (trust && !trust.trusted) notes.push(noted("warn", "Trust.", trust.text));
+    const broken = task_errors.reduce((sum, { count: times }) => sum + times, 0);
+    if (broken) {
+        const raised = `Tasks raised ${count(broken)} ${broken === 1 ? "exception" : "exceptions"}; see "What failed?".`;
+        notes.push(noted("warn", "Errors in tasks.", raised));
+    }
     if (run.status !== "running" && !missing.complete)
         notes.push(noted("warn", "Incomplete.", unfinished(missing)));
     if (missing.dropped)
@@ -281,11 +287,18 @@ const ERROR_COLUMNS = [
     { name: "Last", of: (e) => clock(e.last_s) },
 ];
 
-function showErrors({ errors }) {
+const TASK_ERROR_COLUMNS = [
+    { name: "Errors in tasks", of: (e) => count(e.count), look: () => "bad" },
+    { name: "Exception", text: true, of: (e) => make("span", { class: "mono" }, e.error) },
+];
+
+function showErrors({ errors, task_errors = [] }) {
     const none = make("p", { class: "empty" }, "Nothing failed.");
+    const raised = scrolling("Errors in tasks", table(TASK_ERROR_COLUMNS, task_errors));
     replace(
         byId("errors"),
         errors.length ? scrolling("Errors", table(ERROR_COLUMNS, errors)) : none,
+        ...(task_errors.length ? [raised] : []),
     );
 }
 

@@ -1,0 +1,63 @@
+"""Ends a Locust process once, and gives checks the last word on its exit status.
+
+Locust shuts down a second time when its runner ends while SIGTERM is being handled. And whatever
+listens to `quitting` may set the exit status, raise, or exit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gevent import getcurrent
+from gevent.event import Event
+from locust.env import Environment
+from locust.event import EventHook
+
+logger = logging.getLogger(__name__)
+
+
+class Ending(EventHook):
+    """Takes the place of an environment's `quitting`: the same listeners, then `conclusions`."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__()
+        self._environment = environment
+        self._handlers = environment.events.quitting._handlers
+        self._greenlet: object = None  # that shuts down
+        self.conclusions: list[Callable[[], None]] = []  # called last, whatever listeners do
+
+    def fire(self, *, reverse: bool = False, **kwargs: object) -> None:
+        """Call the listeners and then the conclusions, once in the life of the process.
+
+        A second shutdown waits here until the first one has ended the process.
+        """
+        if self._greenlet is not None:
+            if self._greenlet is not getcurrent():
+                Event().wait()
+            return
+        self._greenlet = getcurrent()
+        try:
+            super().fire(reverse=reverse, **kwargs)
+        except SystemExit as end:  # an orderly end with that status: nothing is lost then
+            self._environment.process_exit_code = _status(end)
+        except Exception:
+            logger.exception("A listener of quitting failed")
+        for conclude in self.conclusions:
+            conclude()
+
+
+def _status(end: SystemExit) -> int:
+    """Return the exit status that Python gives to *end*."""
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    logger.error("%s", end.code)
+    return 1
+
+
+def of(environment: Environment) -> Ending:
+    """Return the environment's `Ending`; the first call puts it in place."""
+    hook = environment.events.quitting
+    if not isinstance(hook, Ending):
+        hook = environment.events.quitting = Ending(environment)
+    return hook
