@@ -30,9 +30,9 @@ from swarmscope.client.run import RUN_OPTION
 from swarmscope.runs import files, outcomes, tables, thresholds
 from swarmscope.runs.checking import Answer
 from swarmscope.runs.thresholds import (
+    AFTER_RAMP_UP,
     METRICS,
     NOT_JUDGED,
-    SINCE_RAMP,
     WHOLE_RUN,
     Outcome,
     Threshold,
@@ -161,14 +161,16 @@ def _refuse_unwritable(file: Path, is_needed: bool) -> None:
 
 def judge_stored(
     options: Options, run: str, asked: Sequence[Threshold], whole: bool
-) -> list[Outcome]:
+) -> tuple[list[Outcome], list[str]]:
     """Return what `swarmscope check` finds, once the run is complete or the drain time is over.
+
+    The second are its notes: what to know before believing any of it.
 
     It is another process: a database that hangs cannot hold this one, and its event loop goes on to
     hear the workers.
     """
     if not run:
-        return _unknown(asked, whole, "no run was started")
+        return _unknown(asked, whole, "no run was started"), []
     logger.info("Judging the run, once its last samples are delivered")
     environment = shipper_environment(options)
     environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the table is ours to write
@@ -180,12 +182,14 @@ def judge_stored(
             capture_output=True,
             timeout=options.drain_seconds + GRACE_SECONDS,
         )
-        return msgspec.json.decode(done.stdout, type=Answer).outcomes
+        answer = msgspec.json.decode(done.stdout, type=Answer)
+        return answer.outcomes, answer.notes
     except subprocess.TimeoutExpired:
-        return _unknown(asked, whole, "the runs database did not answer in time")
+        return _unknown(asked, whole, "the runs database did not answer in time"), []
     except msgspec.DecodeError:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        return _unknown(asked, whole, said[-1].removeprefix("Error: ") if said else "no answer")
+        reason = said[-1].removeprefix("Error: ") if said else "no answer"
+        return _unknown(asked, whole, reason), []
 
 
 def _command(options: Options, run: str, asked: Sequence[Threshold], whole: bool) -> list[str]:
@@ -199,7 +203,7 @@ def _command(options: Options, run: str, asked: Sequence[Threshold], whole: bool
 
 
 def _unknown(asked: Sequence[Threshold], whole: bool, reason: str) -> list[Outcome]:
-    scope = WHOLE_RUN if whole else SINCE_RAMP
+    scope = WHOLE_RUN if whole else AFTER_RAMP_UP
     return [Outcome(threshold, scope, NOT_JUDGED, reason=reason) for threshold in asked]
 
 
@@ -215,6 +219,7 @@ class Judge:
         self._options = options
         self._capacity: float | None = None
         self._outcomes: list[Outcome] = []
+        self._notes: list[str] = []
         announced.add_listener(self._on_announced)
         environment.events.test_start.add_listener(self._on_start)
         ending.of(environment).conclusions.append(self._conclude)
@@ -257,7 +262,8 @@ class Judge:
         stored: list[Outcome] = []
         if self._options and wanted.stored:
             began = time.monotonic()
-            stored = judge_stored(self._options, self._run(), wanted.stored, wanted.whole)
+            asked = (self._options, self._run(), wanted.stored, wanted.whole)
+            stored, self._notes = judge_stored(*asked)
             self.waited_s = time.monotonic() - began
         reason = "no search for a capacity came to its end"
         capacity = [
@@ -289,3 +295,5 @@ class Judge:
             # a master that quits misses what workers send last
             bound = "at least " if isinstance(runner, MasterRunner) else ""
             console.print(f"{bound}{tables.errors_in_tasks(errors)}")
+        for note in self._notes:
+            console.print(tables.harmless(f"Mind: {note}"))

@@ -54,7 +54,7 @@ def assemble(
     services: Services | None = None,
     known: document.Points | None = None,
 ) -> Document:
-    """Return a run's document, with figures since ramp complete or of the *whole* run.
+    """Return a run's document, with figures after ramp-up or of the *whole* run.
 
     All of it is of one moment of the database. The services' own series are those that were stored
     when the run was over, else what *services* knows now (`ask_prometheus`). While the run is on,
@@ -81,12 +81,14 @@ def _assemble(
         version=document.VERSION,
         run=_facts(run, row),
         completeness=_completeness(run),
-        objective=_objective(row, totals),
+        objective=_objective(run, totals),
         verdict=_verdict(connection, run_id),
         trust=trust(connection, run_id),
-        whole=whole,
-        since_s=_seconds(run_id, rows[0].since) if rows else None,
+        whole=whole if not rows else rows[0].scope != queries.AFTER_RAMP_UP,
+        since_s=max(0.0, _seconds(run_id, rows[0].since)) if rows else None,
         until_s=_seconds(run_id, rows[0].until) if rows else None,
+        scope=rows[0].scope if rows else None,
+        scope_text=rows[0].scope_text if rows else "",
         totals=totals,
         endpoints=[endpoint for endpoint in endpoints if endpoint is not totals],
         points=_continued(connection, run, known),
@@ -100,13 +102,11 @@ def _assemble(
 
 
 def _row(connection: Connection, run_id: datetime) -> Row:
-    """Return what the view `run` does not have of a run, and the objective."""
+    """Return what the view `run` does not have of a run."""
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(
             "SELECT changeset_guid, gitrepo, arguments, exit_code, grafana_url,"
-            " coalesce(versions, '{}') AS versions,"
-            " setting_of('objective_quantile') AS quantile, setting_of('objective_ms') AS limit_ms,"
-            " setting_of('objective_fail_ratio') AS fail_ratio FROM testrun WHERE id = %s",
+            " coalesce(versions, '{}') AS versions FROM testrun WHERE id = %s",
             [run_id],
         )
         return found.fetchall()[0]
@@ -148,12 +148,14 @@ def _completeness(run: queries.Run) -> document.Completeness:
     )
 
 
-def _objective(row: Row, totals: document.Endpoint | None) -> document.Objective:
+def _objective(run: queries.Run, totals: document.Endpoint | None) -> document.Objective:
+    met = totals.objective_met if totals else None
     return document.Objective(
-        quantile=row["quantile"],
-        limit_ms=row["limit_ms"],
-        fail_ratio=row["fail_ratio"],
-        met=totals.objective_met if totals else None,
+        quantile=run.objective_quantile,
+        limit_ms=run.objective_ms,
+        fail_ratio=run.objective_fail_ratio,
+        met=met,
+        reason=queries.why_not_judged(run, totals.requests) if totals and met is None else "",
     )
 
 

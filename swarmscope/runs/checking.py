@@ -108,11 +108,12 @@ def check(
 ) -> None:
     """Hold a run to thresholds: RUN is latest, latest~1, an id, or an id's beginning.
 
-    Each threshold may come several times, and as "GET /tests=300" for one endpoint. Exit status: 3
+    Each threshold may come several times, and as "GET /tests=300" for one endpoint. Without any,
+    the run's own objective holds (--slo-p95 and --slo-fail-ratio of its Locust). Exit status: 3
     when one is not held, 4 when one could not be judged, 2 when there is no such run. Where
     GITHUB_STEP_SUMMARY names a file, the table is added to it.
     """
-    wanted = _all(given)
+    wanted = [threshold for group in given.values() for threshold in group]
     try:
         if junit:
             files.check(junit)
@@ -125,13 +126,6 @@ def check(
     else:
         _print(answer)
     click.get_current_context().exit(answer.status)
-
-
-def _all(given: dict[str, list[Threshold]]) -> list[Threshold]:
-    wanted = [threshold for group in given.values() for threshold in group]
-    if not wanted:
-        raise click.UsageError("give a threshold, such as --p95 450")
-    return wanted
 
 
 def _print(answer: Answer) -> None:
@@ -169,12 +163,17 @@ def _judge(where: str | None, wanted: str, asked: list[Threshold], whole: bool) 
         trust = assembly.trust(connection, run.run_id)
         errors = sum(row.count for row in queries.task_errors(connection, run.run_id))
     capacity = verdict.details.get("users") if verdict else None
-    found = thresholds.judge(asked, rows, whole, capacity)
+    found = thresholds.judge(asked or thresholds.of_objective(run), rows, whole, capacity)
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))
+    elif not asked and run.capacity_search:
+        reason = f"the run's own objective: {queries.why_not_judged(run, run.requests or 0)}"
+        found = thresholds.unjudged(found, reason)
     notes = [f"{run.dropped:,} samples were dropped."] if run.dropped else []
     notes += [f"{tables.errors_in_tasks(errors)}."] if errors else []
     notes += [trust.text] if trust and not trust.trusted else []
+    is_asked_for = whole or not rows or rows[0].scope == queries.AFTER_RAMP_UP
+    notes += [] if is_asked_for else [f"{rows[0].scope_text}."]
     return Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
 
 

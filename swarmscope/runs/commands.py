@@ -68,7 +68,7 @@ def print_json(value: object) -> None:
 def runs(limit: int, as_json: bool, database: str | None) -> None:
     """List runs, latest first.
 
-    Latencies and rates are since ramp complete.
+    Latencies and rates are after ramp-up, or of the whole run where that is too short.
     """
     with reading(database) as connection:
         found = queries.runs(connection, limit)
@@ -89,8 +89,8 @@ def runs(limit: int, as_json: bool, database: str | None) -> None:
 def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
     """Print one run: RUN is latest, latest~1, an id, or an id's beginning.
 
-    Figures are since ramp complete. --json prints the run's document: these figures with all their
-    digits, curves, errors, events (docs/run-document.md).
+    Figures are after ramp-up, or of the whole run where that is too short. --json prints the run's
+    document: these figures with all their digits, curves, errors, events (docs/run-document.md).
     """
     with reading(database) as connection:
         found = queries.find(connection, run)
@@ -104,7 +104,7 @@ def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
     console = Console(highlight=False)
     console.print(tables.facts_table(found, verdict.text if verdict else None, errors), "")
     console.print(tables.summary_table(summary, console.width))
-    console.print("", tables.since(found, whole), sep="\n")
+    console.print("", tables.span(summary, found), sep="\n")
 
 
 def _age(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:

@@ -58,12 +58,16 @@ class Completeness:
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """The limit on client latency and failures; `met` by the totals, None while they are empty."""
+    """The run's limit on client latency and failures, and whether the totals met it.
+
+    `met` is None where that was not judged; `reason` says why.
+    """
 
     quantile: float
     limit_ms: float
     fail_ratio: float
     met: bool | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +114,7 @@ class Endpoint:
     failures: int
     fail_ratio: float
     requests_per_s: float
-    objective_met: bool
+    objective_met: bool | None
     total: Latency
     app: Latency | None
     queue: Latency | None
@@ -210,9 +214,10 @@ class Server:
 class Document:
     """All that a page shows of one run.
 
-    `totals` and `endpoints` are since ramp complete, or of the whole run: `since_s` and `until_s`
-    say of what exactly. `totals` is None before anything finished, `server` and `generator` are
-    None where nobody measured.
+    `totals` and `endpoints` are of the part of the run that is judged: `scope` names it
+    (`after_ramp_up`, `whole`; the whole run too for `ramp_up_incomplete` and `steady_too_short`),
+    `scope_text` says it in words, `since_s` and `until_s` bound it. `totals` is None before
+    anything finished, `server` and `generator` are None where nobody measured.
     """
 
     version: int
@@ -224,6 +229,8 @@ class Document:
     whole: bool
     since_s: float | None
     until_s: float | None
+    scope: str | None
+    scope_text: str
     totals: Endpoint | None
     endpoints: list[Endpoint]
     points: Points

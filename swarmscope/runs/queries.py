@@ -13,6 +13,8 @@ from psycopg.rows import class_row
 
 Connection = psycopg.Connection[Any]
 
+AFTER_RAMP_UP = "after_ramp_up"  # as `judged_span` of views.sql calls it; any other: the whole run
+
 
 class NoSuchRun(LookupError):
     """No run answers to what was asked for; the text is the line for the user."""
@@ -20,7 +22,11 @@ class NoSuchRun(LookupError):
 
 @dataclass(frozen=True)
 class Run:
-    """A row of the view `run`: latencies in ms since ramp complete, None where nothing finished."""
+    """A row of the view `run`: latencies in ms, None where nothing finished.
+
+    *scope_text* says of which part of the run its figures are, *objective_requests* how many
+    requests it takes to judge the objective.
+    """
 
     run_id: datetime
     run: str
@@ -49,6 +55,13 @@ class Run:
     p99_ms: float | None
     max_ms: float | None
     objective_met: bool | None
+    scope: str | None
+    scope_text: str | None
+    objective_quantile: float
+    objective_ms: float
+    objective_fail_ratio: float
+    objective_requests: int
+    capacity_search: bool
     workers: int
     unfinished_workers: int
     lost_workers: int
@@ -91,7 +104,9 @@ class Summary:
     max_ms: float
     since: datetime
     until: datetime
-    objective_met: bool
+    scope: str
+    scope_text: str
+    objective_met: bool | None
 
 
 def runs(connection: Connection, limit: int) -> list[Run]:
@@ -169,9 +184,16 @@ def task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:
-    """Return all parts of all endpoints of a run, since ramp complete or of the *whole* run."""
+    """Return all parts of all endpoints of a run: of what `judged_span` of ``views.sql`` says."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute("SELECT * FROM summary(%s, %s)", [run_id, whole]).fetchall()
+
+
+def why_not_judged(run: Run, requests: int) -> str:
+    """Return why the objective of a run was not judged by so many *requests*."""
+    if run.capacity_search:
+        return "a search for the capacity exceeds it on purpose; the verdict says where it held"
+    return f"{requests:,} requests are too few, {run.objective_requests:,} are needed"
 
 
 def finished(connection: Connection, run_id: datetime) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from rich.table import Table
 from rich.text import Text
 
 from swarmscope.runs.histogram import PARTS
-from swarmscope.runs.queries import Run, Summary, TaskError
+from swarmscope.runs.queries import Run, Summary, TaskError, why_not_judged
 
 NARROW = 100  # columns; below that, the least telling columns stay away
 
@@ -142,7 +143,7 @@ def facts_table(
         "users": _users(run),
         "workers": _workers(run),
         "missing": _missing(run),
-        "objective": {None: None, True: "met", False: "missed"}[run.objective_met],
+        "objective": _objective(run),
         "verdict": verdict,
         "tasks": _task_errors(task_errors),
     }
@@ -186,15 +187,26 @@ def errors_in_tasks(number: int) -> str:
     return f"{count(number)} {'error' if number == 1 else 'errors'} in tasks"
 
 
-def since(run: Run, whole: bool) -> str:
+def _objective(run: Run) -> str:
+    """Return the run's objective and whether it was met, or why nobody can tell."""
+    limit = f"p{run.objective_quantile * 100:g} within {run.objective_ms:,g} ms"
+    limits = f"{limit}, at most {run.objective_fail_ratio * 100:g}% failed"
+    if run.objective_met is not None:
+        return f"{'met' if run.objective_met else 'missed'} ({limits})"
+    if run.requests is None:
+        return ""
+    return f"not judged ({limits}): {why_not_judged(run, run.requests)}"
+
+
+def span(summaries: Sequence[Summary], run: Run) -> str:
     """Return the sentence that says which part of a run the figures are of."""
-    if whole:
-        return "Of the whole run."
-    if run.ramp_complete is None:
-        return "Of the whole run: its ramp never completed."
-    return f"Since the ramp was complete, {duration(_ramp_s(run))} after the start."
+    if not summaries:
+        return "No request finished in this run."
+    first = summaries[0]
+    since, until = (duration(_elapsed_s(run, at)) for at in (first.since, first.until))
+    return f"{first.scope_text} ({since} to {until})."
 
 
-def _ramp_s(run: Run) -> float:
-    assert run.ramp_complete
-    return (run.ramp_complete - run.started).total_seconds()
+def _elapsed_s(run: Run, moment: datetime) -> float:
+    """Return the seconds since the run's start; its first second's window begins before that."""
+    return max(0.0, (moment - run.started).total_seconds())

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from swarmscope.runs.queries import Summary
+from swarmscope.runs import evidence, queries
+from swarmscope.runs.queries import Run, Summary
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
 CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as locust-plugins' checks have it
 MOST_NAMED = 5  # endpoints, in an explanation
 
 WHOLE_RUN = "whole run"
-SINCE_RAMP = "since ramp"
+AFTER_RAMP_UP = "after ramp-up"
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,21 @@ class Metric:
     at_least: bool = False  # else the limit is the most that may be
     everywhere: bool = True  # also of one endpoint
     most: float = math.inf
+    quantile: float | None = None
+
+    def requests_needed(self, limit: float) -> int:
+        """Return from how many requests on the figure can be judged."""
+        if self.quantile is not None:
+            return evidence.requests_for_quantile(self.quantile)
+        return evidence.requests_for_share(limit) if self.unit == "share" else 1
 
 
 METRICS = {
-    "p50": Metric("p50", "ms", figure="p50_ms"),
-    "p95": Metric("p95", "ms", figure="p95_ms"),
-    "p99": Metric("p99", "ms", figure="p99_ms"),
-    "server-p95": Metric("server p95", "ms", part="app", figure="p95_ms"),
-    "queue-p95": Metric("queue p95", "ms", part="queue", figure="p95_ms"),
+    "p50": Metric("p50", "ms", figure="p50_ms", quantile=0.5),
+    "p95": Metric("p95", "ms", figure="p95_ms", quantile=0.95),
+    "p99": Metric("p99", "ms", figure="p99_ms", quantile=0.99),
+    "server-p95": Metric("server p95", "ms", part="app", figure="p95_ms", quantile=0.95),
+    "queue-p95": Metric("queue p95", "ms", part="queue", figure="p95_ms", quantile=0.95),
     "rps": Metric("requests/s", "", figure="requests_per_s", at_least=True),
     "fail-ratio": Metric("failed", "share", figure="fail_ratio", most=1.0),
     "avg-response-time": Metric("mean", "ms", figure="mean_ms"),
@@ -102,7 +110,10 @@ def judge(
     whole: bool = False,
     capacity: float | None = None,
 ) -> list[Outcome]:
-    """Judge a complete run by its summary, and by the users of its verdict if it sought one."""
+    """Judge a complete run by its summary, and by the users of its verdict if it sought one.
+
+    What the figures are of, the summary says; *whole* is what was asked for.
+    """
     return [_judge(threshold, summaries, whole, capacity) for threshold in thresholds]
 
 
@@ -111,7 +122,8 @@ def _judge(
 ) -> Outcome:
     if threshold.metric == "capacity-users":
         return judge_value(threshold, WHOLE_RUN, capacity, None, "no capacity was found")
-    scope = WHOLE_RUN if whole else SINCE_RAMP
+    is_whole = summaries[0].scope != queries.AFTER_RAMP_UP if summaries else whole
+    scope = WHOLE_RUN if is_whole else AFTER_RAMP_UP
     metric = METRICS[threshold.metric]
     totals = [row for row in summaries if row.part == "total" and _is(row, threshold.endpoint)]
     if len(totals) != 1:
@@ -132,12 +144,39 @@ def judge_value(
     requests: int | None,
     reason: str = "there are no requests",
 ) -> Outcome:
-    """Hold *value* to the limit; without a value there is only the *reason* why."""
+    """Hold *value* to the limit; without a value there is only the *reason* why.
+
+    Too few requests leave it open, except that more failures than allowed are certain.
+    """
     if value is None:
         return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
-    limit = threshold.limit
-    holds = value >= limit if METRICS[threshold.metric].at_least else value <= limit
+    metric, limit = METRICS[threshold.metric], threshold.limit
+    holds = value >= limit if metric.at_least else value <= limit
+    needed = metric.requests_needed(limit)
+    is_open = metric.quantile is not None or holds
+    if requests is not None and requests < needed and is_open:
+        reason = (
+            f"{requests:,} requests are too few to judge {_named(threshold)}; needed: {needed:,}"
+        )
+        return Outcome(threshold, scope, NOT_JUDGED, value, requests, reason)
     return Outcome(threshold, scope, PASSED if holds else FAILED, value, requests)
+
+
+def _named(threshold: Threshold) -> str:
+    """Return what a threshold is about, with the limit where it decides how much is needed."""
+    metric = METRICS[threshold.metric]
+    if metric.unit == "share":
+        return f"a share of {threshold.limit * 100:g} %"
+    return f"{metric.label} of {threshold.endpoint}" if threshold.endpoint else metric.label
+
+
+def of_objective(run: Run) -> list[Threshold]:
+    """Return the objective that is stored with a run as thresholds; none for another percentile."""
+    found = (n for n, m in METRICS.items() if m.quantile == run.objective_quantile)
+    return [
+        *(Threshold(name, run.objective_ms) for name in found if METRICS[name].part == "total"),
+        Threshold("fail-ratio", run.objective_fail_ratio),
+    ]
 
 
 def endpoint_of(row: Summary) -> str:

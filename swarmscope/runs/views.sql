@@ -15,16 +15,23 @@
 --       -> time, name, request_type, queue_ms, app_ms, outside_ms (means, which may be stacked),
 --          covered (share of the requests that came with their parts, 0 to 1)
 --   users_over_time(run, since, until, width_s) -> time, users
+--   judged_span(run, whole = false) -> since, until, scope, scope_text
+--       which part of a run its figures are of, for every reader: after ramp-up, or the whole run, as
+--       asked for or because there is too little after ramp-up; scope_text says so in words
 --   summary(run, whole = false)
 --       -> name, request_type, part, requests, failures, fail_ratio, requests_per_s, mean_ms, p50_ms,
---          p90_ms, p95_ms, p99_ms, max_ms, since, until
---       since ramp complete (of the whole run, when its ramp never completed), or of the whole run
+--          p90_ms, p95_ms, p99_ms, max_ms, since, until, scope, scope_text, objective_met
+--       of judged_span(); objective_met is NULL where too few requests finished to say
 --   run_summary: a view, summary() of every run: run_id, whole, and summary's columns
 --   run: a view for lists, a row per run: run_id, run (its id as text, for links), testplan,
 --       profile_name, description, env, host, username, status, complete, started, ramp_complete,
 --       ended, duration_s, target_users, peak_users, requests, failures, fail_ratio, requests_per_s,
---       mean_ms, p50_ms, p95_ms, p99_ms, max_ms (since ramp complete), objective_met, workers,
---       unfinished_workers, lost_workers, dropped, implausible
+--       mean_ms, p50_ms, p95_ms, p99_ms, max_ms (of judged_span), objective_met, scope, scope_text,
+--       objective_quantile, objective_ms, objective_fail_ratio, objective_requests, capacity_search,
+--       workers, unfinished_workers, lost_workers, dropped, implausible
+--   objective_of(run) -> quantile, limit_ms, fail_ratio, requests (fewer say nothing of it),
+--       capacity_search: the objective of the run's own options, else that of `setting`
+--   requests_needed(quantile) -> requests: with fewer nobody can say where the quantile is
 --   merged(run, since, until, width_s, parts = '{total}', names = '{""}')
 --       -> time, name, request_type, part, requests, failures, sum_ms, max_ms, buckets, cumulative:
 --       the histograms themselves, summed over workers and windows; without width_s one for all of
@@ -41,7 +48,7 @@
 --       has it, or 'previous': the last one before it of the same plan
 --   side_by_side(run, baseline, most) -> elapsed_s and, of both runs at that moment, users,
 --       requests_per_s, p95_ms, server_p95_ms (baseline_users, …); *most* points or so
---   differences(run, baseline) -> endpoint and, since ramp complete, figures of the run
+--   differences(run, baseline) -> endpoint and, of judged_span, figures of the run
 --       beside their change as a ratio (failures: as a difference) from the baseline
 --   endpoints_of(run) -> name, request_type, endpoint: both as one text, 'All endpoints' first
 --   endpoints(run, since, until) -> endpoint, requests, requests_per_s, fail_ratio, mean_ms, p50_ms,
@@ -55,7 +62,7 @@
 --   workers(run) -> worker (its id, cut), samples, share (of all samples), dropped, implausible,
 --       clock_offset_ms (to be added to the worker's clock), state
 --   generator_summary(run) -> cpu_ratio, loop_lag_s (what nine in ten reports of the worst worker
---       stayed below), dispersion (median): since ramp complete; no row without reports
+--       stayed below), dispersion (median): of judged_span; no row without reports
 --   percentile(quantile, buckets, cumulative, max_ms) -> ms, of a row of merged()
 --   setting_of(name) -> value of a row of `setting`: objective_quantile, objective_ms, …
 --
@@ -75,6 +82,7 @@ BEGIN
             AND proname IN (
                 'bucket_of', 'bucket_ms', 'percentile', 'resolution_for', 'slot_s', 'tiles', 'merged',
                 'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of', 'run_text',
+                'requests_needed', 'objective_of', 'objective_met', 'judged_span',
                 'run_of', 'range_of', 'run_range', 'failures',
                 'run_list', 'baseline_of', 'course', 'side_by_side', 'endpoint_text', 'differences',
                 'endpoints_of', 'endpoints', 'latency_heatmap', 'slowest', 'by_worker',
@@ -320,6 +328,85 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT value FROM setting s WHERE s.name = setting_of.name
 $$;
 
+-- With so many requests one at least lies above the true quantile with 95 % confidence, and is an
+-- upper bound of it; with fewer there is none (Wilks, "Determination of sample sizes for setting
+-- tolerance limits", Annals of Mathematical Statistics 12, 1941: 1 - quantile^n >= 0.95).
+CREATE FUNCTION requests_needed(quantile double precision) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ceil(ln(0.05) / ln(quantile))::bigint
+$$;
+
+-- Of fewer requests than 1 / fail_ratio a single failure would be more than the objective allows.
+CREATE FUNCTION objective_of(run timestamptz) RETURNS TABLE (
+    quantile double precision, limit_ms double precision, fail_ratio double precision,
+    requests bigint, capacity_search boolean
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT o.quantile, o.limit_ms, o.fail_ratio,
+        greatest(requests_needed(o.quantile), ceil(1 / nullif(o.fail_ratio, 0))::bigint),
+        o.capacity_search
+    FROM (
+        SELECT coalesce(r.objective_quantile, setting_of('objective_quantile')) AS quantile,
+            coalesce(r.objective_ms, setting_of('objective_ms')) AS limit_ms,
+            coalesce(r.objective_fail_ratio, setting_of('objective_fail_ratio')) AS fail_ratio,
+            r.capacity_search
+        FROM testrun r WHERE r.id = run
+    ) o
+$$;
+
+-- More failures than allowed are certain; anything else takes enough requests.
+CREATE FUNCTION objective_met(
+    requests bigint, failures bigint, measured_ms double precision, limit_ms double precision,
+    fail_ratio double precision, needed bigint
+) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN failures > fail_ratio * requests THEN false
+        WHEN requests >= needed THEN measured_ms <= limit_ms END
+$$;
+
+-- The one definition of the part of a run that is judged; whole windows of a second.
+CREATE FUNCTION judged_span(run timestamptz, whole boolean DEFAULT false)
+RETURNS TABLE (since timestamptz, until timestamptz, scope text, scope_text text)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH finished AS (
+        SELECT min(h.time) AS first, max(h.time) + interval '1 s' AS last
+        FROM histogram h
+        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
+            AND h.name = '' AND h.request_type = ''
+    ), steady AS (
+        SELECT first, last, s.since, ramp_complete IS NOT NULL AS ramped,
+            greatest(extract(epoch FROM last - s.since), 0)::double precision AS seconds
+        FROM finished CROSS JOIN testrun
+        CROSS JOIN LATERAL date_bin('1 s', ramp_complete + interval '999999 us', 'epoch') s (since)
+        WHERE id = run
+    ), counted AS (
+        SELECT steady.*, (
+            SELECT coalesce(sum(h.count), 0) FROM tiles(steady.since, last) t
+            CROSS JOIN LATERAL (
+                SELECT i.count FROM histogram i
+                WHERE i.run_id = run AND i.resolution = t.resolution
+                    AND i.time >= t.starts AND i.time < t.ends AND i.part = 'total'
+                    AND i.name = '' AND i.request_type = ''
+                OFFSET 0
+            ) h
+        ) AS requests
+        FROM steady
+    ), chosen AS (
+        SELECT counted.*, CASE WHEN whole THEN 'whole' WHEN NOT ramped THEN 'ramp_up_incomplete'
+            WHEN seconds < setting_of('steady_s') OR requests < setting_of('steady_requests')
+            THEN 'steady_too_short' ELSE 'after_ramp_up' END AS scope
+        FROM counted
+    )
+    SELECT CASE c.scope WHEN 'after_ramp_up' THEN c.since ELSE c.first END, c.last, c.scope,
+        CASE c.scope WHEN 'whole' THEN 'Whole run' WHEN 'after_ramp_up' THEN 'After ramp-up'
+        WHEN 'ramp_up_incomplete' THEN 'Whole run: ramp-up was not complete'
+        ELSE format(
+            'Whole run: only %s s and %s requests after ramp-up; %s s and %s requests are needed',
+            c.seconds, c.requests, setting_of('steady_s'), setting_of('steady_requests')
+        ) END
+    FROM chosen c
+$$;
+
 -- Rates are over the seconds in which something finished, first to last, as locust-plugins has it.
 CREATE FUNCTION summary(
     run timestamptz, whole boolean DEFAULT false,
@@ -329,19 +416,9 @@ CREATE FUNCTION summary(
     fail_ratio double precision, requests_per_s double precision, mean_ms double precision,
     p50_ms double precision, p90_ms double precision, p95_ms double precision,
     p99_ms double precision, max_ms double precision, since timestamptz, until timestamptz,
-    objective_met boolean
+    scope text, scope_text text, objective_met boolean
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    WITH finished AS (
-        SELECT min(h.time) AS first, max(h.time) + interval '1 s' AS last
-        FROM histogram h
-        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
-            AND h.name = '' AND h.request_type = ''
-    ), span AS (
-        SELECT last AS until, CASE WHEN whole OR ramp_complete IS NULL THEN first
-            ELSE date_bin('1 s', ramp_complete + interval '999999 us', 'epoch') END AS since
-        FROM finished CROSS JOIN testrun WHERE id = run
-    )
     SELECT m.name, m.request_type, m.part, m.requests, m.failures,
         m.failures::double precision / m.requests,
         m.requests / extract(epoch FROM span.until - span.since)::double precision,
@@ -350,10 +427,12 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         percentile(0.9, buckets, cumulative, m.max_ms),
         percentile(0.95, buckets, cumulative, m.max_ms),
         percentile(0.99, buckets, cumulative, m.max_ms), m.max_ms, span.since, span.until,
-        m.failures <= setting_of('objective_fail_ratio') * m.requests
-            AND percentile(setting_of('objective_quantile'), buckets, cumulative, m.max_ms)
-                <= setting_of('objective_ms')
-    FROM span
+        span.scope, span.scope_text,
+        CASE WHEN NOT o.capacity_search THEN objective_met(
+            m.requests, m.failures, percentile(o.quantile, buckets, cumulative, m.max_ms),
+            o.limit_ms, o.fail_ratio, o.requests
+        ) END
+    FROM judged_span(run, whole) span CROSS JOIN objective_of(run) o
     CROSS JOIN merged(run, span.since, span.until, NULL, summary.parts, summary.names) m
     ORDER BY m.name, m.request_type, m.part
 $$;
@@ -426,6 +505,8 @@ CREATE VIEW run AS
         extract(epoch FROM coalesce(r.end_time, s.until) - r.id)::double precision AS duration_s,
         r.target_users, r.peak_users, s.requests, s.failures, s.fail_ratio, s.requests_per_s,
         s.mean_ms, s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms, s.objective_met,
+        s.scope, s.scope_text, o.quantile AS objective_quantile, o.limit_ms AS objective_ms,
+        o.fail_ratio AS objective_fail_ratio, o.requests AS objective_requests, o.capacity_search,
         w.workers, w.unfinished_workers, w.lost_workers, w.dropped, w.implausible
     FROM testrun r
     CROSS JOIN LATERAL (
@@ -436,6 +517,7 @@ CREATE VIEW run AS
             coalesce(sum(implausible), 0)::bigint AS implausible
         FROM run_worker WHERE run_id = r.id
     ) w
+    CROSS JOIN LATERAL objective_of(r.id) o
     LEFT JOIN LATERAL summary(r.id, false, '{total}', '{""}') s ON true;
 
 -- The dashboard `runs`: what each run was, and two of them beside each other.
@@ -457,7 +539,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         ) THEN 'incomplete' ELSE r.status END,
         s.requests_per_s, s.p50_ms, s.p95_ms, s.p99_ms, s.server_p50_ms, s.server_p95_ms,
         s.server_p99_ms, s.fail_ratio,
-        CASE WHEN s.met THEN 'holds' WHEN NOT s.met THEN 'missed' END,
+        CASE WHEN s.met THEN 'holds' WHEN NOT s.met THEN 'missed'
+            WHEN s.requests_per_s IS NOT NULL THEN 'not judged' END,
         (
             SELECT e.text FROM events e WHERE e.run_id = r.id AND e.kind = 'verdict'
             ORDER BY e.time DESC LIMIT 1
@@ -599,17 +682,19 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT m.*, percentile(0.5, buckets, cumulative, m.max_ms) AS p50_ms,
             percentile(0.95, buckets, cumulative, m.max_ms) AS p95_ms,
             percentile(0.99, buckets, cumulative, m.max_ms) AS p99_ms,
-            m.failures <= setting_of('objective_fail_ratio') * m.requests AND percentile(
-                setting_of('objective_quantile'), buckets, cumulative, m.max_ms
-            ) <= setting_of('objective_ms') AS met
-        FROM merged(
+            CASE WHEN NOT o.capacity_search THEN objective_met(
+                m.requests, m.failures, percentile(o.quantile, buckets, cumulative, m.max_ms),
+                o.limit_ms, o.fail_ratio, o.requests
+            ) END AS met
+        FROM objective_of(run) o CROSS JOIN merged(
             run, endpoints.since, endpoints.until, NULL, '{total,queue,app,outside}', NULL
         ) m
     )
     SELECT endpoint_text(total.name, total.request_type), total.requests,
         total.requests / finished.seconds, total.failures::double precision / total.requests,
         total.sum_ms / total.requests, total.p50_ms, total.p95_ms, total.p99_ms, total.max_ms,
-        app.p95_ms, queue.p95_ms, outside.p95_ms, CASE WHEN total.met THEN 'holds' ELSE 'missed' END
+        app.p95_ms, queue.p95_ms, outside.p95_ms,
+        CASE WHEN total.met THEN 'holds' WHEN NOT total.met THEN 'missed' ELSE 'not judged' END
     FROM finished
     CROSS JOIN (SELECT * FROM figures WHERE part = 'total') total
     LEFT JOIN (SELECT * FROM figures WHERE part = 'app') app USING (name, request_type)
@@ -769,8 +854,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY h.cpu_ratio),
         percentile_cont(0.9) WITHIN GROUP (ORDER BY h.loop_lag_s),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY h.dispersion)
-    FROM generator_health h JOIN testrun r ON r.id = h.run_id
-    WHERE h.run_id = run AND h.time >= coalesce(r.ramp_complete, r.id)
+    FROM generator_health h CROSS JOIN judged_span(run) span
+    WHERE h.run_id = run AND (span.since IS NULL OR h.time >= span.since)
     HAVING count(*) > 0
 $$;
 

@@ -88,6 +88,14 @@ def test_one_table_says_what_held(judged):
     assert "CHECK FAILED" not in judged.log
 
 
+def test_a_swarm_that_ends_soon_after_ramp_up_is_judged_as_a_whole(judged):
+    """The column says of what, and a line below the table says why."""
+    rows = table(judged.log)
+
+    assert "after ramp-up" not in " ".join(rows)
+    assert re.search(r"^Mind: Whole run: only \d s and [\d,]+ requests after", judged.log, re.M)
+
+
 def test_the_status_is_stored_with_the_run(judged):
     """What Locust's process ended with is what the database says."""
     assert judged.field.value("SELECT exit_code FROM testrun") == 3
@@ -109,7 +117,7 @@ def test_the_command_finds_what_the_swarm_found(judged):
 
     rows = table(judged.log)
     assert done.exit_code == 3
-    assert table(done.stdout + "\n") == [rows[0], rows[1], rows[3]]
+    assert table(done.stdout + "\n")[:3] == [rows[0], rows[1], rows[3]]
 
 
 def test_what_nobody_can_tell_has_a_status_of_its_own(cluster, target, tmp_path):
@@ -121,7 +129,7 @@ def test_what_nobody_can_tell_has_a_status_of_its_own(cluster, target, tmp_path)
 
     assert status == 4
     assert "Not judged: the runs database cannot be reached" in locust.text()
-    assert table(locust.text()) == ["p95 ≤ 1,000 ms – since ramp not judged"]
+    assert table(locust.text()) == ["p95 ≤ 1,000 ms – after ramp-up not judged"]
 
 
 @pytest.fixture
@@ -212,6 +220,8 @@ def ended(parser):
         (["--check-fail-ratio", "0.1"], {"requests": 10, "failures": 1}, None),
         (["--check-fail-ratio", "0.05"], {"requests": 10, "failures": 1}, 3),
         (["--check-fail-ratio", "0.05"], {}, 4),
+        (["--check-fail-ratio", "0.05"], {"requests": 19}, 4),
+        (["--check-fail-ratio", "0.05"], {"requests": 20}, None),
         (["--check-capacity-users", "50"], {"users": 50}, None),
         (["--check-capacity-users", "50"], {"users": 49}, 3),
         (["--check-capacity-users", "50"], {}, 4),

@@ -20,9 +20,9 @@ RUN = "2026-03-01T12:00:00.250000Z"
 
 @pytest.fixture(scope="module")
 def database(cluster) -> Iterator[str]:
-    """A run of 40 s: slow in its ramp of 10 s, then 20 ms; every fifth POST fails."""
-    fast = [Sample(10.75 + i / 10, 20, parts=PARTS) for i in range(290)]
-    posts = [Sample(11 + 2 * i, 40, method="POST", failed=i % 5 == 0) for i in range(10)]
+    """A run of 40 s: slow in its ramp of 10 s, then 20 ms; every tenth POST fails."""
+    fast = [Sample(10.75 + i / 50, 20, parts=PARTS) for i in range(1450)]
+    posts = [Sample(11 + 0.48 * i, 40, method="POST", failed=i % 10 == 0) for i in range(60)]
     ramp = [Sample(i / 10, 900) for i in range(100)]
     with fresh_runs_database(cluster) as name:
         with psycopg.connect(name) as connection:
@@ -45,8 +45,8 @@ def check(database: str, *arguments: str, **environment: str):
         (["latest", "--p95", "GET /tests=25", "--server-p95", "13", "--queue-p95", "1.1"], 0),
         ([RUN, "--p95", "25", "--p95", "POST /tests=30"], 3),
         (["--p95", "25", "--whole"], 3),
-        (["--rps", "11"], 3),
-        (["--rps", "10", "--fail-ratio", "1%", "--avg-response-time", "21.5"], 0),
+        (["--rps", "60"], 3),
+        (["--rps", "45", "--fail-ratio", "1%", "--avg-response-time", "21.5"], 0),
         (["--fail-ratio", "POST /tests=9%"], 3),
         (["--p95", "GET /x=1"], 4),
         (["--server-p95", "POST /tests=30"], 4),
@@ -55,7 +55,8 @@ def check(database: str, *arguments: str, **environment: str):
         (["2025", "--p95", "25"], 2),
         (["--p95", "soon"], 2),
         (["--p95", "25", "--junit", "/dev/null/report.xml"], 1),
-        ([], 2),
+        ([], 0),
+        (["--whole"], 3),
     ],
 )
 def test_the_exit_status_says_it(database, arguments, status):
@@ -72,8 +73,8 @@ def test_the_table_and_the_files_say_the_same(database, tmp_path):
     shown = json.loads(swarmscope("show", "--json", "--database", database).stdout)
 
     lines = done.stdout.splitlines()
-    assert squeezed(lines[1]) == "p50 ≤ 30 ms 19.6 ms 300 since ramp pass"
-    assert squeezed(lines[2]) == "p95 of POST /tests ≤ 30 ms 39.5 ms 10 since ramp FAIL"
+    assert squeezed(lines[1]) == "p50 ≤ 30 ms 19.6 ms 1,510 after ramp-up pass"
+    assert squeezed(lines[2]) == "p95 of POST /tests ≤ 30 ms 39.5 ms 60 after ramp-up FAIL"
     assert lines[4:] == ["Not judged: no requests of 'GET /x'; there are GET /tests, POST /tests."]
     assert ElementTree.parse(report).getroot().get("tests") == "3"
     assert "| FAIL |" in summary.read_text()
@@ -112,7 +113,7 @@ def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
 
 def test_a_run_that_is_on_is_not_judged(connection, empty_database):
     """Nor is an empty one."""
-    store_run(connection, [Sample(1, 20)], lasted_s=None)
+    store_run(connection, [Sample(i / 10, 20) for i in range(60)], lasted_s=None)
     running = check(empty_database, "--p95", "25")
     connection.execute(
         "INSERT INTO testrun (id, testplan, num_clients, env, status, end_time)"

@@ -18,10 +18,10 @@ HOSTILE = (
     "@everyone --> <!-- &lt; \\| http://evil.example www.evil.example"
 )
 FOUND = [
-    Outcome(Threshold("p95", 450.0), "since ramp", PASSED, 312.3, 12345),
-    Outcome(Threshold("p95", 300.0, HOSTILE), "since ramp", FAILED, 300.4, 5),
+    Outcome(Threshold("p95", 450.0), "after ramp-up", PASSED, 312.3, 12345),
+    Outcome(Threshold("p95", 300.0, HOSTILE), "after ramp-up", FAILED, 300.4, 5),
     Outcome(Threshold("fail-ratio", 0.001), "whole run", FAILED, 0.0121, 12345),
-    Outcome(Threshold("rps", 100.0, "GET /x"), "since ramp", NOT_JUDGED, reason=HOSTILE),
+    Outcome(Threshold("rps", 100.0, "GET /x"), "after ramp-up", NOT_JUDGED, reason=HOSTILE),
 ]
 
 
@@ -36,9 +36,9 @@ def test_the_table():
     lines = [" ".join(line.split()) for line in printed(600).splitlines()]
 
     assert lines[0] == "check limit value requests of result"
-    assert lines[1] == "p95 ≤ 450 ms 312 ms 12,345 since ramp pass"
+    assert lines[1] == "p95 ≤ 450 ms 312 ms 12,345 after ramp-up pass"
     assert lines[3] == "failed ≤ 0.1% 1.21% 12,345 whole run FAIL"
-    assert lines[4] == "requests/s of GET /x ≥ 100 – since ramp not judged"
+    assert lines[4] == "requests/s of GET /x ≥ 100 – after ramp-up not judged"
     assert all(c == "\n" or c.isprintable() for c in printed(80))
     assert max(map(len, printed(80).splitlines())) <= 80
 
@@ -55,7 +55,7 @@ def test_junit_is_well_formed_whatever_the_names_are():
         ["failure"],
         ["error"],
     ]
-    assert suite[0].get("name") == "p95 ≤ 450 ms (since ramp)"
+    assert suite[0].get("name") == "p95 ≤ 450 ms (after ramp-up)"
     assert suite[2][0].get("message") == "failed is 1.21%, the limit is ≤ 0.1%"
     assert '/<script>&"]]>|`[x](y)' in suite[1].get("name", "")
     assert r"\x00\x1b[31m\x85\ufffe\udc80\u202e" in suite[3][0].get("message", "")
@@ -68,7 +68,7 @@ def test_markdown_holds_names_and_no_markup():
     table = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
 
     assert {len(row) for row in table} == {6}
-    assert table[2] == ["p95", "&#8804; 450 ms", "312 ms", "12,345", "since ramp", "pass"]
+    assert table[2] == ["p95", "&#8804; 450 ms", "312 ms", "12,345", "after ramp&#45;up", "pass"]
     named = table[3][0]
     assert not set(re.sub(r"&#\d+;", "", named)) & set("<>&\"'`[]()!*_~#|\\@-.:\n")
     assert unescape(named).startswith('p95 of GET /<script>&"]]>|`[x](y)![i](http://evil/)*_~#')

@@ -15,7 +15,8 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ALL = Summary(
     name="", request_type="", part="total", requests=1000, failures=10, fail_ratio=0.01,
     requests_per_s=50.0, mean_ms=20.0, p50_ms=18.0, p90_ms=30.0, p95_ms=40.0, p99_ms=80.0,
-    max_ms=99.0, since=NOW, until=NOW, objective_met=True,
+    max_ms=99.0, since=NOW, until=NOW, scope="after_ramp_up", scope_text="After ramp-up",
+    objective_met=True,
 )  # fmt: skip
 SUMMARIES = [
     ALL,
@@ -143,3 +144,33 @@ def test_an_incomplete_run_is_not_judged():
     assert told[0].value == 40.0
     assert told[0].reason == "the run is not over"
     assert "GET /x" in told[1].reason
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "requests", "verdict"),
+    [
+        ("p50", "20", 4, NOT_JUDGED),
+        ("p50", "20", 5, PASSED),
+        ("p95", "450", 2, NOT_JUDGED),
+        ("p95", "450", 58, NOT_JUDGED),
+        ("p95", "450", 59, PASSED),
+        ("p95", "1", 58, NOT_JUDGED),
+        ("p99", "450", 298, NOT_JUDGED),
+        ("p99", "450", 299, PASSED),
+        ("server-p95", "450", 58, NOT_JUDGED),
+        ("fail-ratio", "0.01", 99, NOT_JUDGED),
+        ("fail-ratio", "0.01", 100, PASSED),
+        ("fail-ratio", "0.001", 2, FAILED),
+        ("rps", "1", 2, PASSED),
+    ],
+)
+def test_too_few_requests_pass_no_gate(metric, text, requests, verdict):
+    """Of fewer than a percentile takes nothing is known; more failures than allowed are certain."""
+    rows = [replace(ALL, requests=requests), replace(ALL, part="app", requests=requests)]
+    (outcome,) = judge([parse(metric, text)], rows)
+
+    assert (outcome.verdict, outcome.requests) == (verdict, requests)
+    assert outcome.value is not None
+    assert bool(outcome.reason) == (verdict == NOT_JUDGED)
+    if outcome.reason:
+        assert f"{requests:,} requests are too few" in outcome.reason

@@ -54,7 +54,8 @@ function showTiles(document) {
         : run.target_users && `of ${count(run.target_users)} asked for`;
     const requests = totals && `${count(totals.requests)} requests`;
     const failed = totals && `${count(totals.failures)} of ${count(totals.requests)}`;
-    const held = { true: ["held", "good"], false: ["missed", "bad"] }[totals?.objective_met];
+    const held = { true: ["held", "good"], false: ["missed", "bad"] }[objective.met];
+    const judged = held?.[0] ?? (totals ? "not judged" : NOTHING);
     fill(
         "tiles",
         tile("Users", count(run.peak_users), "at most", users, { color: "--users" }),
@@ -71,7 +72,7 @@ function showTiles(document) {
         tile("Failures", percent(totals?.fail_ratio), "", failed, {
             mood: totals?.failures ? "bad" : "",
         }),
-        tile("Objective", held?.[0] ?? NOTHING, "", objectiveText(objective), { mood: held?.[1] }),
+        tile("Objective", judged, "", objectiveText(objective), { mood: held?.[1] }),
     );
 }
 
@@ -83,13 +84,18 @@ function showNotes(document) {
     const { completeness: missing, verdict, trust, objective, run, totals } = document;
     const { task_errors = [] } = document; // a report of before may lack them
     const notes = [];
-    if (totals) {
+    if (totals && objective.met == null) {
+        const why = `${objective.reason[0].toUpperCase()}${objective.reason.slice(1)}.`;
+        notes.push(noted("", "Objective not judged.", `${why} ${sentence(document)}`));
+    } else if (totals) {
         const [mood, word] = objective.met ? ["good", "held"] : ["bad", "missed"];
         const soFar = run.status === "running" ? " so far" : "";
         notes.push(noted(mood, `Objective ${word}${soFar}.`, sentence(document)));
     } else if (run.status !== "running") {
         notes.push(noted("warn", "No figures.", "No request finished in this run."));
     }
+    if (document.scope === "ramp_up_incomplete" || document.scope === "steady_too_short")
+        notes.push(noted("warn", "Figures.", span(document)));
     if (verdict) notes.push(noted("", "Verdict.", verdict.text));
     if (trust && !trust.trusted) notes.push(noted("warn", "Trust.", trust.text));
     const broken = task_errors.reduce((sum, { count: times }) => sum + times, 0);
@@ -271,12 +277,9 @@ function showEndpoints(document) {
     byId("since").textContent = span(document);
 }
 
-function span({ whole, run, since_s, until_s }) {
-    if (since_s == null) return "";
-    const range = `${clock(since_s)} to ${clock(until_s)}`;
-    if (whole && run.ramp_complete == null)
-        return `Of the whole run, ${range}: its ramp is not complete.`;
-    return whole ? `Of the whole run, ${range}.` : `Since the ramp was complete: ${range}.`;
+/** Which part of the run the figures are of, as `swarmscope show` says it. */
+function span({ scope_text, since_s, until_s }) {
+    return since_s == null ? "" : `${scope_text} (${clock(since_s)} to ${clock(until_s)}).`;
 }
 
 const ERROR_COLUMNS = [
