@@ -95,10 +95,12 @@ class Bounded(psycopg.Cursor):
 
 @pytest.mark.parametrize("off_s", [-50 * 365 * 86_400.0, 10 * 365 * 86_400.0])
 def test_years_without_a_request_are_not_walked(cluster, off_s):
-    """A clock that was wrong puts one request years off: it is exported, the time between skipped."""
-    with fresh_runs_database(cluster) as name:
-        with psycopg.connect(name, autocommit=True, cursor_factory=Bounded) as connection:
-            samples = [Sample(off_s, 5), Sample(1, 5), Sample(200, 5), Sample(290, 4e7)]
-            store_run(connection, samples, lasted_s=max(300.0, off_s))
-            (run,) = queries.runs(connection, 1)
-            assert write_requests(connection, run, io.BytesIO()) == 4
+    """A clock that was wrong puts one request years off: exported, and the time between skipped."""
+    with (
+        fresh_runs_database(cluster) as name,
+        psycopg.connect(name, autocommit=True, cursor_factory=Bounded) as connection,
+    ):
+        samples = [Sample(off_s, 5), Sample(1, 5), Sample(200, 5), Sample(290, 4e7)]
+        store_run(connection, samples, lasted_s=max(300.0, off_s))
+        (run,) = queries.runs(connection, 1)
+        assert write_requests(connection, run, io.BytesIO()) == 4
