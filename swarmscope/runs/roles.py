@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo, sql
 
-from swarmscope.runs import timescale
+from swarmscope.runs import grants, timescale
 from swarmscope.runs.locking import one_at_a_time
 
 Connection = psycopg.Connection[Any]
@@ -34,12 +34,6 @@ READER_SETTINGS = {
     "work_mem": "16MB",
 }
 
-# Built-in functions that everybody may call and that write, block others, or end their sessions.
-NOT_FOR_READERS = (
-    r"^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*|pg_notify|pg_logical_emit_message"
-    r"|pg_export_snapshot|pg_cancel_backend|pg_terminate_backend|pg_current_xact_id|txid_current)$"
-)
-
 
 def prepare(admin: Connection, passwords: Mapping[str, str], database: str = DATABASE) -> None:
     """Make roles, database and rights what they have to be.
@@ -49,21 +43,24 @@ def prepare(admin: Connection, passwords: Mapping[str, str], database: str = DAT
     has one for `OWNER` and one for `READER`; they are set anew each time and travel as SCRAM
     verifiers, so that no log of the server can hold them. Harmless when repeated.
     """
+    _distrust(admin)
     admin.execute("SET client_encoding TO 'UTF8'")  # a server without a locale has none
     with one_at_a_time(admin):
         for role in (OWNER, READER):
             _ensure_role(admin, role, passwords[role])
+        _leave_groups(admin)
         _ensure_database(admin, database)
         _close_databases(admin, database)
         _limit_reader(admin, database)
         with _connect(admin, dbname=database) as inside:
+            _distrust(inside)
             timescale.install(inside)
             _own_schema(inside)
-            _take_functions(inside)
+            grants.restrict(inside, OWNER, READER)
 
 
 def connect_as_owner(admin: Connection, password: str, database: str = DATABASE) -> Connection:
-    """Connect to the server of *admin* as the role that owns the runs database."""
+    """Connect to the server of *admin* as the role that owns the runs database's tables."""
     return _connect(admin, dbname=database, user=OWNER, password=password)
 
 
@@ -72,6 +69,15 @@ def _connect(connection: Connection, **changes: str) -> Connection:
     parameters = {"password": connection.info.password, "client_encoding": "UTF8", **changes}
     where = conninfo.make_conninfo(connection.info.dsn, **parameters)
     return psycopg.connect(where, autocommit=True)
+
+
+def _distrust(superuser: Connection) -> None:
+    """Keep a superuser's session from running what the owner may have put into the database.
+
+    A function or operator in the schema `public` would be taken for PostgreSQL's own if its
+    arguments fitted better.
+    """
+    superuser.execute("SET search_path TO pg_catalog, pg_temp")
 
 
 def _ensure_role(admin: Connection, role: str, password: str) -> None:
@@ -87,24 +93,45 @@ def _ensure_role(admin: Connection, role: str, password: str) -> None:
     )
 
 
+def _leave_groups(admin: Connection) -> None:
+    """Take the two roles out of every other; let the owner end the reader's sessions, no more."""
+    groups = admin.execute(
+        "SELECT g.rolname, m.rolname, r.rolname FROM pg_auth_members a"
+        " JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member"
+        " JOIN pg_roles r ON r.oid = a.grantor"
+        " WHERE m.rolname = ANY (%s) AND NOT (g.rolname = %s AND m.rolname = %s)",
+        [[OWNER, READER], READER, OWNER],
+    )
+    for names in groups.fetchall():
+        admin.execute(
+            sql.SQL("REVOKE {} FROM {} GRANTED BY {} CASCADE").format(*map(sql.Identifier, names))
+        )
+    signals = " WITH INHERIT TRUE, SET FALSE" if admin.info.server_version >= 16_00_00 else ""
+    admin.execute(
+        sql.SQL("GRANT {} TO {}" + signals).format(sql.Identifier(READER), sql.Identifier(OWNER))
+    )
+
+
 def _ensure_database(admin: Connection, database: str) -> None:
-    names = {"database": sql.Identifier(database), "owner": sql.Identifier(OWNER)}
+    """Make the database a superuser's: its owner may change every session's defaults there."""
+    name = sql.Identifier(database)
     exists = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
     wanted = (
-        "ALTER DATABASE {database} OWNER TO {owner}"
+        "ALTER DATABASE {} OWNER TO CURRENT_USER"
         if exists
-        else "CREATE DATABASE {database} OWNER {owner}"
-        " TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
+        else "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
     )
-    admin.execute(sql.SQL(wanted).format(**names))
+    admin.execute(sql.SQL(wanted).format(name))
+    admin.execute(sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
 
 
 def _close_databases(admin: Connection, database: str) -> None:
-    names = {"database": sql.Identifier(database), "reader": sql.Identifier(READER)}
     for (name,) in admin.execute("SELECT datname FROM pg_database").fetchall():
         admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-    admin.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM {reader}").format(**names))
-    admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {database} TO {reader}").format(**names))
+    for role, rights in ((OWNER, "CONNECT, TEMPORARY"), (READER, "CONNECT")):
+        names = (sql.Identifier(database), sql.Identifier(role))
+        admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(*names))
+        admin.execute(sql.SQL("GRANT " + rights + " ON DATABASE {} TO {}").format(*names))
 
 
 def _limit_reader(admin: Connection, database: str) -> None:
@@ -139,25 +166,3 @@ def _own_schema(inside: Connection) -> None:
         inside.execute(
             sql.SQL("ALTER TABLE public.{} OWNER TO {}").format(sql.Identifier(table), owner)
         )
-
-
-def _take_functions(inside: Connection) -> None:
-    """Leave to the owner what can do more than read: functions, procedures, anonymous blocks."""
-    routines = inside.execute(
-        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.prokind IN ('f', 'p') AND ("
-        "    p.pronamespace = 'pg_catalog'::regnamespace AND p.proname ~ %s"
-        "    OR p.provolatile = 'v' AND EXISTS (SELECT 1 FROM pg_depend d JOIN pg_extension e"
-        "        ON d.refobjid = e.oid AND d.refclassid = 'pg_extension'::regclass"
-        "        WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass"
-        "        AND e.extname <> 'plpgsql'))",
-        [NOT_FOR_READERS],
-    ).fetchall()
-    names = ", ".join(routine for (routine,) in routines)
-    with inside.transaction():
-        _leave_to_owner(inside, f"EXECUTE ON ROUTINE {names}")
-        _leave_to_owner(inside, "USAGE ON LANGUAGE plpgsql")
-
-
-def _leave_to_owner(inside: Connection, right: str) -> None:
-    inside.execute(sql.SQL("REVOKE " + right + " FROM PUBLIC"))
-    inside.execute(sql.SQL("GRANT " + right + " TO {}").format(sql.Identifier(OWNER)))

@@ -1,4 +1,4 @@
-"""The reader is attacked with what an anonymous viewer of Grafana can send: any SQL at all."""
+"""Owner and reader are attacked with any SQL at all: by who holds `pgpass`, or views Grafana."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from support import attacks
 from support.stored_runs import Sample, store_run
 
 from swarmscope.runs import roles
@@ -72,105 +73,10 @@ def test_the_reader_reads(reader, query):
     reader.execute(query)
 
 
-DENIED = psycopg.errors.InsufficientPrivilege
-
-ATTACKS = [
-    # the data
-    "INSERT INTO events VALUES (now(), 'x')",
-    "UPDATE testrun SET description = 'x'",
-    "DELETE FROM request",
-    "TRUNCATE histogram_closed",
-    "MERGE INTO setting s USING testrun t ON false WHEN NOT MATCHED THEN INSERT VALUES ('x', 1)",
-    "SELECT * FROM testrun FOR UPDATE",
-    "BEGIN; LOCK TABLE request IN ROW EXCLUSIVE MODE",
-    "WITH gone AS (DELETE FROM events RETURNING *) SELECT * FROM gone",
-    "COPY events FROM STDIN",
-    "SELECT nextval('counter')",
-    "SELECT setval('counter', 1)",
-    # our own functions that write
-    "SELECT refresh_summary(id) FROM testrun",
-    "SELECT close_run(id, now()) FROM testrun",
-    "SELECT compact(id, '-infinity', 'infinity') FROM testrun",
-    # the schema
-    "CREATE TABLE mine (a int)",
-    "CREATE TEMP TABLE mine (a int)",
-    "SELECT 1 AS a INTO TEMP mine",
-    "CREATE TEMP VIEW mine AS SELECT 1",
-    "CREATE SCHEMA mine",
-    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-    "CREATE FUNCTION pg_temp.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-    "CREATE EXTENSION dblink",
-    "CREATE EXTENSION vector",
-    "CREATE PUBLICATION mine",
-    "ALTER TABLE testrun ADD COLUMN a int",
-    "ALTER FUNCTION run_text(timestamptz) COST 1",
-    "DROP VIEW run",
-    "COMMENT ON TABLE request IS 'x'",
-    "DO 'BEGIN PERFORM 1; END'",
-    # other roles, other databases
-    f"SET ROLE {OWNER}",
-    "SET ROLE postgres",
-    f"SET SESSION AUTHORIZATION {OWNER}",
-    f"ALTER ROLE {READER} SUPERUSER",
-    f"ALTER ROLE {READER} CREATEDB",
-    f"ALTER ROLE {READER} CONNECTION LIMIT -1",
-    f"ALTER ROLE {OWNER} PASSWORD 'x'",
-    f"ALTER ROLE {OWNER} SET work_mem = '1GB'",
-    f"GRANT {OWNER} TO {READER}",
-    "CREATE ROLE mine",
-    "CREATE DATABASE mine",
-    "SELECT rolpassword FROM pg_authid",
-    "SELECT passwd FROM pg_shadow",
-    "SELECT subconninfo FROM pg_subscription",
-    "ALTER SYSTEM SET work_mem = '1GB'",
-    "SET temp_file_limit = -1",
-    "SET session_replication_role = replica",
-    "SET log_statement = 'none'",
-    "SELECT pg_reload_conf()",
-    # files and programs
-    "COPY (SELECT 1) TO PROGRAM 'id'",
-    "COPY (SELECT 1) TO '/tmp/swarmscope_reader_was_here'",
-    "SELECT pg_read_file('PG_VERSION')",
-    "SELECT pg_read_binary_file('PG_VERSION')",
-    "SELECT pg_ls_dir('.')",
-    "SELECT pg_stat_file('PG_VERSION')",
-    "SELECT pg_ls_logdir()",
-    "SELECT current_setting('data_directory')",
-    "LOAD 'pgcrypto'",
-    # large objects
-    "SELECT lo_creat(-1)",
-    "SELECT lo_create(0)",
-    "SELECT lo_from_bytea(0, 'x')",
-    "SELECT lo_import('/etc/passwd')",
-    "SELECT lo_export(1, '/tmp/x')",
-    "SELECT lo_put(1, 0, 'x')",
-    "SELECT lo_unlink(1)",
-    "SELECT lo_open(1, 131072)",
-    # other sessions
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
-    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity",
-    "SELECT pg_advisory_lock(1)",
-    "SELECT pg_try_advisory_xact_lock(1, 2)",
-    "SELECT pg_notify('x', 'y')",
-    # the log of changes
-    "SELECT pg_logical_emit_message(false, 'x', 'y')",
-    "SELECT pg_create_logical_replication_slot('x', 'pgoutput')",
-    "SELECT pg_create_physical_replication_slot('x')",
-    "SELECT pg_export_snapshot()",
-    "SELECT pg_current_xact_id()",
-    "SELECT txid_current()",
-    "SELECT pg_switch_wal()",
-    "SELECT pg_create_restore_point('x')",
-    "CHECKPOINT",
-]
-
-
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", attacks.BY_READER)
 def test_an_attack_is_refused(reader, attack):
     """Nothing but reading is allowed, whatever the session sets for itself."""
-    absent = (psycopg.errors.UndefinedFile, psycopg.errors.FeatureNotSupported)
-    with pytest.raises((DENIED, *absent) if "EXTENSION" in attack else DENIED):
-        reader.execute(attack)
+    assert attacks.refused(reader, attack)
 
 
 def test_rights_cannot_be_passed_on(reader):
@@ -244,26 +150,189 @@ def test_everybody_else_is_locked_out(prepared):
             admin.execute("DROP ROLE stranger")
 
 
-def test_the_owner_owns_the_schema_and_nothing_more(prepared):
-    """The role that writes is no superuser, makes no roles or databases, reads no files."""
+@pytest.fixture(scope="module")
+def owner(prepared) -> Iterator[Connection]:
+    """The owner's connection, with a function for event triggers."""
     where, database = prepared
     with (
         psycopg.connect(where, autocommit=True) as admin,
         connect_as_owner(admin, PASSWORDS[OWNER], database) as owner,
     ):
-        for attack in (
-            "CREATE ROLE x",
-            "CREATE DATABASE x",
-            "SELECT pg_read_file('PG_VERSION')",
-            "COPY (SELECT 1) TO PROGRAM 'id'",
-            "SET ROLE postgres",
+        owner.execute(attacks.TRIGGER)
+        yield owner
+
+
+@pytest.mark.parametrize("attack", attacks.BY_OWNER)
+def test_an_attack_of_the_owner_is_refused(owner, attack):
+    """No file, program, other role, other database, server setting or extension is within reach."""
+    assert attacks.refused(owner, attack)
+
+
+def test_the_owner_owns_the_tables(owner):
+    """All of them, and not the database."""
+    tables = owner.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname='public'")
+    database = owner.execute(
+        "SELECT rolsuper FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba"
+        " WHERE datname = current_database()"
+    )
+
+    assert tables.fetchall() == [(OWNER,)]
+    assert database.fetchall() == [(True,)]
+
+
+def test_the_owner_may_call_what_everybody_may_and_nothing_more(prepared):
+    """Of all built-in routines: what a stranger may call in a database that nobody changed."""
+    where, database = prepared
+    callable_by = (
+        "SELECT p.oid::regprocedure::text FROM pg_proc p"
+        " WHERE pronamespace = 'pg_catalog'::regnamespace"
+        " AND has_function_privilege(%s, p.oid, 'EXECUTE')"
+    )
+    with psycopg.connect(where, autocommit=True) as admin:
+        admin.execute("CREATE ROLE stranger")
+        admin.execute("CREATE DATABASE untouched TEMPLATE template0")
+        with (
+            psycopg.connect(where, dbname="untouched") as untouched,
+            psycopg.connect(where, dbname=database) as inside,
         ):
-            with pytest.raises(DENIED):
-                owner.execute(attack)
-        tables = owner.execute(
-            "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname='public'"
+            by_stranger = set(untouched.execute(callable_by, ["stranger"]).fetchall())
+            by_owner = set(inside.execute(callable_by, [OWNER]).fetchall())
+            by_reader = set(inside.execute(callable_by, [READER]).fetchall())
+        admin.execute("DROP DATABASE untouched")
+        admin.execute("DROP ROLE stranger")
+
+    assert by_owner == by_stranger
+    assert by_reader < by_stranger
+
+
+# What `prepare` did before it asked what PUBLIC had: in a database that is the owner's.
+EARLIER = f"""
+    DO $$
+    DECLARE
+        routine regprocedure;
+    BEGIN
+        EXECUTE format('ALTER DATABASE %I OWNER TO {OWNER}', current_database());
+        FOR routine IN
+            SELECT oid FROM pg_proc WHERE prokind IN ('f', 'p') AND (
+                pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^(lo_.*|loread|lowrite)$'
+                OR proname IN ('reserved', 'open_to_all'))
+        LOOP
+            EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', routine);
+            EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO {OWNER}', routine);
+        END LOOP;
+    END
+    $$;
+"""
+# Two routines of an extension, one of which it keeps for superusers, as dblink and others do.
+EXTENSION = """
+    CREATE EXTENSION vector;
+    CREATE FUNCTION reserved() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1';
+    CREATE FUNCTION open_to_all() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1';
+    REVOKE ALL ON FUNCTION reserved() FROM PUBLIC;
+    ALTER EXTENSION vector ADD FUNCTION reserved();
+    ALTER EXTENSION vector ADD FUNCTION open_to_all();
+"""
+
+
+def _may_call(inside: Connection, role: str) -> dict[str, bool]:
+    routines = ("lo_import(text)", "lo_export(oid, text)", "lo_put(oid, bigint, bytea)")
+    routines += ("public.reserved()", "public.open_to_all()")
+    query = "SELECT has_function_privilege(%s, %s, 'EXECUTE')"
+    return {name: inside.execute(query, [role, name]).fetchall()[0][0] for name in routines}
+
+
+@pytest.fixture
+def earlier(prepared) -> Iterator[tuple[Connection, str]]:
+    """A superuser's connection beside a database that an earlier version prepared; and its name."""
+    where, _ = prepared
+    database = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(where, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {database}")
+        with psycopg.connect(where, dbname=database, autocommit=True) as inside:
+            inside.execute(EXTENSION)
+            inside.execute(EARLIER)
+        yield admin, database
+        admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+def test_grants_of_an_earlier_version_are_revoked(prepared, earlier):
+    """The next start takes back what PUBLIC never had, and takes nothing else."""
+    admin, database = earlier
+    with psycopg.connect(prepared[0], dbname=database, autocommit=True) as inside:
+        assert all(_may_call(inside, OWNER).values())
+
+        prepare(admin, PASSWORDS, database)
+
+        assert _may_call(inside, OWNER) == {
+            "lo_import(text)": False,
+            "lo_export(oid, text)": False,
+            "lo_put(oid, bigint, bytea)": True,
+            "public.reserved()": False,
+            "public.open_to_all()": True,
+        }
+        assert not any(_may_call(inside, READER).values())
+        acls = inside.execute("SELECT oid, proacl FROM pg_proc WHERE proacl IS NOT NULL").fetchall()
+        prepare(admin, PASSWORDS, database)
+        again = inside.execute("SELECT oid, proacl FROM pg_proc WHERE proacl IS NOT NULL")
+        assert again.fetchall() == acls
+
+
+@pytest.mark.parametrize("role", [OWNER, READER])
+def test_memberships_are_taken_away(prepared, role):
+    """Who once was a superuser may have joined a group that reads files or runs programs."""
+    where, database = prepared
+    memberships = (
+        "SELECT m.rolname, g.rolname FROM pg_auth_members JOIN pg_roles m ON m.oid = member"
+        " JOIN pg_roles g ON g.oid = roleid WHERE m.rolname = ANY (%s)"
+    )
+    with psycopg.connect(where, autocommit=True) as admin:
+        admin.execute(f"GRANT pg_execute_server_program, pg_read_server_files TO {role}")
+        admin.execute(f"ALTER ROLE {role} SUPERUSER CREATEROLE BYPASSRLS")
+
+        prepare(admin, PASSWORDS, database)
+
+        left = admin.execute(memberships, [[OWNER, READER]]).fetchall()
+        rights = admin.execute(
+            "SELECT rolsuper, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = %s", [role]
         )
-        assert tables.fetchall() == [(OWNER,)]
+        assert left == [(OWNER, READER)]  # ends the reader's sessions by it
+        assert rights.fetchall() == [(False, False, False)]
+
+
+TRAP = f"""
+    CREATE FUNCTION trap(a name, b text) RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+        IF current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' THEN
+            ALTER ROLE {OWNER} SUPERUSER;
+        END IF;
+        RETURN a::text OPERATOR(pg_catalog.~) b;
+    END $$;
+    CREATE FUNCTION trap(a text, b text) RETURNS boolean LANGUAGE sql
+        RETURN trap(a::name, b) IS NOT NULL AND a OPERATOR(pg_catalog.=) b;
+    CREATE OPERATOR public.~ (LEFTARG = name, RIGHTARG = text, FUNCTION = trap);
+    CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = trap);
+    CREATE FUNCTION public.acldefault("char", oid) RETURNS aclitem[] LANGUAGE sql
+        RETURN CASE WHEN trap('', '') THEN pg_catalog.acldefault($1, $2) END;
+"""
+
+
+def test_a_superuser_runs_nothing_that_the_owner_left(prepared, earlier):
+    """An owner of the database could have put operators of its own before PostgreSQL's."""
+    where, _ = prepared
+    admin, database = earlier
+    admin.execute(f"ALTER ROLE {OWNER} PASSWORD '{PASSWORDS[OWNER].replace(chr(39), chr(39) * 2)}'")
+    with connect_as_owner(admin, PASSWORDS[OWNER], database) as owner:
+        owner.execute(TRAP)
+        owner.execute(f"ALTER DATABASE {database} SET search_path = public, pg_catalog")
+
+    prepare(admin, PASSWORDS, database)
+    with psycopg.connect(where, dbname=database, autocommit=True) as inside:
+        prepare(inside, PASSWORDS, database)
+        settings = inside.execute("SHOW search_path").fetchall()
+
+    superusers = admin.execute("SELECT rolname FROM pg_roles WHERE rolsuper").fetchall()
+    assert superusers == [("postgres",)]
+    assert settings == [("pg_catalog, pg_temp",)]
 
 
 def test_passwords_never_travel_in_clear(prepared):
