@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
+import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from prometheus_client.registry import Collector
 
 PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+UNACKED = struct.Struct("=8x4x4x4x4xI")  # eight bytes, four integers, and the one that matters
 
 
 @dataclass
@@ -64,8 +67,8 @@ class ArbiterCollector(Collector):
         if PROC.exists():
             yield self._cpu(workers)
             yield self._memory(workers)
-        backlogs = [listener.get_backlog() for listener in self._server.LISTENERS]
-        if known := [backlog for backlog in backlogs if backlog is not None and backlog >= 0]:
+        backlogs = [backlog(listener.sock) for listener in self._server.LISTENERS]
+        if known := [waiting for waiting in backlogs if waiting is not None]:
             text = "Connections that the kernel has accepted and no worker has taken (TCP)"
             yield GaugeMetricFamily("gunicorn_backlog_connections", text, sum(known))
 
@@ -94,6 +97,20 @@ class ArbiterCollector(Collector):
         for worker in workers:
             family.add_metric([str(worker.slot)], resident_bytes(worker.pid))
         return family
+
+
+def backlog(listener: socket.socket | None) -> int | None:
+    """Return how many connections *listener* has that nobody accepted, None if that is untold.
+
+    Linux keeps it in ``tcpi_unacked`` of a listening socket (include/uapi/linux/tcp.h).
+    """
+    if listener is None or not PROC.exists():
+        return None
+    try:
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNACKED.size)
+    except OSError:  # no TCP
+        return None
+    return int(UNACKED.unpack(info)[0])
 
 
 def cpu_seconds(pid: int) -> float:

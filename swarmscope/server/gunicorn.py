@@ -6,13 +6,14 @@ In a conf file::
 
     serve_metrics(port=9102, host="127.0.0.1")  # or without this line: these are the defaults
 
-A conf file with a hook of its own under the same name calls ours from it.
+A conf file's own hooks run after ours of the same name, wherever it has them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -26,10 +27,12 @@ from swarmscope.server.arbiter import ArbiterCollector, Slots
 from swarmscope.server.directory import default_base, forget_worker, make_directory, take_child_slot
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
 from swarmscope.server.folding import fold
+from swarmscope.server.hooks import Hook, chain, chain_in_arbiters, defined_in
 from swarmscope.server.port import MetricsPort
 from swarmscope.server.slots import FILES, use_slots
 
-__all__ = [
+__all__ = [  # `import *` asks in this order
+    "_hooks_above",  # noqa: F822  # see __getattr__
     "child_exit",
     "nworkers_changed",
     "on_reload",
@@ -41,6 +44,9 @@ __all__ = [
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's and the exporter's switch
 RETRY_S = 1.0
+HOOKS = (
+    "child_exit", "nworkers_changed", "on_reload", "post_fork", "pre_fork", "when_ready",
+)  # fmt: skip
 ARBITER = "arbiter"  # holds what an app that is loaded before the workers sets
 
 
@@ -53,9 +59,22 @@ class _State:
     directory: Path = Path()
     slots: Slots = field(default_factory=Slots)
     port: MetricsPort | None = None
+    ready: bool = False
+    above: dict[str, Hook] = field(default_factory=dict)  # the conf file's, before our import
 
 
 _state = _State()
+
+
+def __getattr__(name: str) -> None:
+    """Note the hooks that a conf file has, before ``import *`` replaces them by ours."""
+    if name != "_hooks_above":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _state.above = defined_in(sys._getframe(1).f_globals, _ours())
+
+
+def _ours() -> dict[str, Hook]:
+    return {name: globals()[name] for name in HOOKS}
 
 
 def serve_metrics(port: int | None = 9102, host: str = "127.0.0.1") -> None:
@@ -100,6 +119,9 @@ def when_ready(server: Any) -> None:
     Raises RuntimeError, which ends gunicorn with one line, when the port cannot be had. An arbiter
     that replaces another (SIGUSR2) waits for it instead.
     """
+    if _state.ready:  # the conf file's own hook calls this one
+        return
+    _state.ready = True
     try:
         _listen(server)
     except OSError as error:
@@ -156,12 +178,14 @@ def on_reload(server: Any) -> None:
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Give the worker that is about to start a slot, cleared of what its last holder left."""
-    forget_worker(_state.directory, str(_state.slots.take(server, worker)))
+    if not hasattr(worker, "slot"):
+        forget_worker(_state.directory, str(_state.slots.take(server, worker)))
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let the new worker write to the files of its slot."""
-    FILES.attach(_state.directory, str(worker.slot))
+    if FILES.slot != str(worker.slot):
+        FILES.attach(_state.directory, str(worker.slot))
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -170,3 +194,6 @@ def child_exit(server: Any, worker: Any) -> None:
     forget_worker(_state.directory, str(worker.slot))
     if _state.port is None:  # else a scrape does it, in a thread of its own
         fold(_state.directory, _state.slots.restarts.keys())
+
+
+chain_in_arbiters(lambda cfg: chain(cfg, _ours(), _state.above))

@@ -1,0 +1,18 @@
+"""What the arbiter knows, asked of real sockets."""
+
+import socket
+
+from support.waiting import poll_until
+
+from swarmscope.server.arbiter import backlog
+
+
+def test_a_backlog_is_told_whatever_gunicorns_sockets_can_say():
+    """Of a listener of TCP; of others nobody tells it. gunicorn 22 and 23 have no word for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert backlog(listener) == 0
+        with socket.create_connection(listener.getsockname()):
+            assert poll_until(lambda: backlog(listener), "the kernel to tell it") == 1
+    with socket.socket(socket.AF_UNIX) as unix:
+        assert backlog(unix) is None
+    assert backlog(None) is None
