@@ -7,23 +7,35 @@ shipper that takes over, after a crash or beside another one, goes on exactly th
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import psycopg
 
 from swarmscope.client import rows
 from swarmscope.client.batch import MOST_ENDPOINTS, UNREADABLE, Batch, Course, decode
-from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
+from swarmscope.client.journal import (
+    Frame,
+    Header,
+    JournalError,
+    Reader,
+    Segment,
+    Tail,
+    following,
+    is_locked,
+    is_stillborn,
+    records_in,
+    segments_of,
+)
 from swarmscope.client.records import End, Event, Record, RunStopped, Samples, WorkerStopped
+from swarmscope.client.scrub import scrub_text
 from swarmscope.client.sieve import REFUSALS, Refusal, Sieve, copy_requests
 from swarmscope.client.statements import apply, bury, moment
 from swarmscope.client.windows import Key, Window, Windows
@@ -34,7 +46,6 @@ logger = logging.getLogger(__name__)
 Connection = psycopg.Connection[Any]
 
 MOST_ROWS = 25_000  # a transaction
-NEWBORN_SECONDS = 10.0  # a segment without a header after that will never get one
 DAMAGED_SUFFIX = ".damaged"
 
 
@@ -74,15 +85,14 @@ class Delivery:
         of it, and the next call finds out which.
         """
         self.shipped_now, self.ended_now = 0, False
-        if self.journal not in segments(self.directory):  # another shipper had the last of it
+        if not self._files():  # another shipper had the last of it
             self.finished = True
             return False
         try:
             if self.position is None:
                 self._claim(connection)
             if self.finished:
-                self._delete(segments(self.directory).get(self.journal, []))
-                return False
+                return self._clear(connection)
             return self._ship_batch(connection)
         except REFUSALS:
             began, self.position = self.position, None
@@ -92,6 +102,10 @@ class Delivery:
         except BaseException:
             self.position = None
             raise
+
+    def _files(self) -> list[Segment]:
+        """Return the journal's segments that there are at this moment."""
+        return segments_of(self.journal, self.directory)
 
     def _claim(self, connection: Connection) -> None:
         """Learn how far the journal was delivered, and which windows still fill."""
@@ -109,6 +123,19 @@ class Delivery:
             self._courses = _courses(connection, self.id)
             self._run = _latest_run(connection, self.id)
         self.position, self.finished = found
+
+    def _clear(self, connection: Connection) -> bool:
+        """Delete what is left of a finished journal; return whether it holds more than was shipped.
+
+        Then it is taken up again: what nobody has read is not deleted.
+        """
+        files = self._files()
+        self._delete(file for file in files if self._is_delivered(file))
+        if all(map(self._is_delivered, files)):
+            return False
+        connection.execute("UPDATE journal SET finished = false WHERE id = %s", (self.id,))
+        self.finished = False
+        return True
 
     def _sift(self, connection: Connection, began: int) -> bool:
         """Find what the database refuses of the batch that begins there; tell whether any is new.
@@ -137,15 +164,14 @@ class Delivery:
 
     def _records(self, begin: int) -> Iterator[tuple[int, Record]]:
         """Yield what can be read from the position *begin* on, with the position after it."""
-        for segment in segments(self.directory).get(self.journal, []):
-            try:
-                with Reader(segment.path) as reader:
-                    base = reader.header.base
-                    for frame in reader.frames(max(begin - base, reader.header_end)):
+        for segment in self._files():
+            with suppress(EOFError, JournalError), Reader(segment.path) as reader:
+                base = reader.header.base
+                offset = max(begin - base, reader.header_end)
+                for frame in reader.surviving(offset, Tail.NONE):
+                    if isinstance(frame, Frame):
                         with suppress(*UNREADABLE):  # that is damage, and told elsewhere
                             yield base + frame.end, decode(frame.payload)
-            except (EOFError, JournalError):
-                continue
 
     def _ship_batch(self, connection: Connection) -> bool:
         assert self.position is not None
@@ -169,7 +195,7 @@ class Delivery:
 
     def _has_news(self) -> bool:
         """Tell whether the journal is longer than what was delivered, or has ended."""
-        files = segments(self.directory).get(self.journal, [])
+        files = self._files()
         if len(files) != 1 or not is_locked(files[0].path):
             return True
         try:
@@ -181,56 +207,62 @@ class Delivery:
 
     def _read(self, batch: Batch, passage: Passage) -> None:
         """Fill *batch* with what follows the passage's position."""
-        files = segments(self.directory).get(self.journal, [])
-        for segment, following in pairwise([*files, None]):
-            assert segment
-            if not self._read_segment(batch, passage, segment, following):
-                return
+        segment = next(iter(self._files()), None)
+        while segment and self._read_segment(batch, passage, segment):
             passage.passed.append(segment)
+            segment = following(segment)
         passage.over = passage.died or passage.ended
 
-    def _read_segment(
-        self, batch: Batch, passage: Passage, segment: Segment, following: Segment | None
-    ) -> bool:
-        """Read on in *segment*; tell whether nothing more will ever come from it."""
-        self.alive = is_locked(segment.path)  # before reading, so that nothing comes in between
+    def _read_segment(self, batch: Batch, passage: Passage, segment: Segment) -> bool:
+        """Read on in *segment*; return whether nothing more will ever come from it."""
+        self.alive = is_locked(segment.path)  # before all else, so that nothing comes in between
+        successor = following(segment)
         try:
             reader = Reader(segment.path)
         except EOFError:
-            born = segment.path.stat().st_mtime
-            passage.died = not self.alive and time.time() > born + NEWBORN_SECONDS
-            return passage.died
+            if successor is None or self.alive:
+                passage.died = is_stillborn(segment.path)
+                return passage.died
+            self._note_damage(passage, segment.path, "all of it is lost: it has no header")
+            return True
         except JournalError as error:
+            if self.alive:  # it may go on in another segment
+                return False
             self._note_damage(passage, segment.path, f"all of it is lost: {error}")
-            passage.died = following is None
+            passage.died = successor is None
             return True
         with reader:
             self.size = reader.header.base + reader.size()
-            self._read_frames(batch, passage, reader)
-        if passage.more or passage.ended:
-            return passage.ended
-        if not self.alive:  # a torn tail, if there is one, stays torn
-            if passage.position < self.size and following:  # it was closed whole
-                what = "the rest of it is lost: a record is cut off"
-                self._note_damage(passage, segment.path, what)
-            passage.position = max(passage.position, self.size)  # a delivered one may be left
-            passage.died = following is None
-            return True
-        return following is not None and _begins_at(following, passage.position)
+            self._note_gap(passage, reader)
+            self._read_frames(batch, passage, reader, self._tail(successor))
+        if passage.more:
+            return False
+        if self.alive:
+            return passage.ended or (
+                successor is not None and _begins_at(successor, passage.position)
+            )
+        passage.position = max(passage.position, self.size)  # a torn tail stays torn
+        passage.died = successor is None and not passage.ended
+        return True
 
-    def _read_frames(self, batch: Batch, passage: Passage, reader: Reader) -> None:
+    def _tail(self, successor: Segment | None) -> Tail:
+        if self.alive:
+            return Tail.GROWS
+        return Tail.NONE if successor else Tail.TORN
+
+    def _read_frames(self, batch: Batch, passage: Passage, reader: Reader, tail: Tail) -> None:
         """Take frames until the batch is full or the segment has no more."""
         base = reader.header.base
-        try:
-            for frame in reader.frames(max(passage.position - base, reader.header_end)):
-                self._take(batch, passage, reader.path, frame.payload, base + frame.end)
-                passage.position = base + frame.end
-                if batch.size >= MOST_ROWS:
-                    passage.more = True
-                    return
-        except JournalError as error:  # nobody knows where the next record would begin
-            self._note_damage(passage, reader.path, f"the rest of it is lost: {error}")
-            passage.position = max(passage.position, self.size)
+        offset = max(passage.position - base, reader.header_end)
+        for frame in reader.surviving(offset, tail):
+            if not isinstance(frame, Frame):
+                self._note_damage(passage, reader.path, f"a part of it is lost: {frame}")
+                continue
+            self._take(batch, passage, reader.path, frame.payload, base + frame.end)
+            passage.position = base + frame.end
+            if batch.size >= MOST_ROWS:
+                passage.more = True
+                return
 
     def _take(self, batch: Batch, passage: Passage, path: Path, payload: bytes, end: int) -> None:
         try:
@@ -248,15 +280,32 @@ class Delivery:
         if path not in self._damaged:
             self._damaged.add(path)
             logger.error("%s is damaged and will be kept: %s", path, what)
+            with suppress(OSError):  # at once, whatever becomes of this process
+                os.link(path, path.with_suffix(DAMAGED_SUFFIX))
+        self._run = self._run or _run_in(path)
         text = f"samples of {self.header.worker} may be lost, {path.name} is damaged: {what}"
-        event = Event(self._run, "samples_dropped", path.stat().st_mtime, text)
-        passage.damaged.setdefault(path, event)
+        self._note_loss(passage, path, text)
 
-    def _tell_of_damage(self, connection: Connection, passage: Passage) -> None:
-        """Let the run know that was on where a file is damaged, or else the one after it."""
-        for event in passage.damaged.values():
-            if run := event.run or self._run:
-                apply(msgspec.structs.replace(event, run=run), connection, self.id)
+    def _note_gap(self, passage: Passage, reader: Reader) -> None:
+        """Note that segments before this one are missing, unless damage explains it."""
+        missing = reader.header.base - passage.position
+        if missing > 0 and not passage.losses:
+            worker = self.header.worker
+            text = f"samples of {worker} are lost: {missing:,} bytes of its journal are gone"
+            logger.error("%s, before %s", text, reader.path)
+            self._note_loss(passage, reader.path, text)
+        passage.position = max(passage.position, reader.header.base)
+
+    def _note_loss(self, passage: Passage, path: Path, text: str) -> None:
+        event = Event(self._run, "samples_dropped", path.stat().st_mtime, text)
+        passage.losses.setdefault(path, event)
+
+    def _tell_of_losses(self, connection: Connection, passage: Passage) -> None:
+        """Store them with the run that was on there, or else with the one after it."""
+        for event in passage.losses.values():
+            event.run = event.run or self._run
+            if event.run and not _is_told(connection, event):
+                apply(event, connection, self.id)
 
     def _write(self, connection: Connection, batch: Batch, passage: Passage) -> set[str]:
         """Store the batch; return the runs that something ended in."""
@@ -270,7 +319,7 @@ class Delivery:
             copy_requests(connection, batch, lambda: self._read(batch, passage))
             for record in batch.others:
                 apply(record, connection, self.id)
-            self._tell_of_damage(connection, passage)
+            self._tell_of_losses(connection, passage)
             self._write_tallies(connection, batch)
             self._write_windows(connection, batch, passage)
             for run in batch.crowded():
@@ -330,16 +379,29 @@ class Delivery:
 
     def _last_seen(self) -> datetime:
         """Return when the journal was last written to, by this machine's clock."""
-        files = segments(self.directory).get(self.journal, [])
+        files = self._files()
         return moment(max(file.path.stat().st_mtime for file in files))
 
-    def _delete(self, delivered: Iterable[Segment]) -> None:
-        """Delete segments, but keep what is damaged under another name."""
-        for segment in delivered:
-            if segment.path in self._damaged:
-                segment.path.rename(segment.path.with_suffix(DAMAGED_SUFFIX))
-            else:
+    def _delete(self, passed: Iterable[Segment]) -> None:
+        """Delete segments that are in the database, but keep damaged ones under another name."""
+        for segment in passed:
+            kept = segment.path.with_suffix(DAMAGED_SUFFIX)
+            if segment.path in self._damaged and not kept.exists():  # where there are no links
+                segment.path.rename(kept)
+            elif segment.path in self._damaged or self._is_delivered(segment):
                 segment.path.unlink(missing_ok=True)
+
+    def _is_delivered(self, segment: Segment) -> bool:
+        """Return whether all of *segment* is in the database, or nothing will ever be in it."""
+        try:
+            with Reader(segment.path) as reader:
+                return reader.header.base + reader.size() <= (self.position or 0)
+        except FileNotFoundError:  # another shipper has deleted it
+            return True
+        except EOFError:
+            return is_stillborn(segment.path)
+        except JournalError:
+            return False
 
 
 @dataclass
@@ -352,7 +414,7 @@ class Passage:
     ended: bool = False  # in order
     died: bool = False  # it ended without saying so
     passed: list[Segment] = field(default_factory=list)  # read to their ends
-    damaged: dict[Path, Event] = field(default_factory=dict)
+    losses: dict[Path, Event] = field(default_factory=dict)  # one of a file
 
 
 def _begins_at(segment: Segment, position: int) -> bool:
@@ -362,6 +424,24 @@ def _begins_at(segment: Segment, position: int) -> bool:
             return reader.header.base <= position
     except (EOFError, JournalError):
         return False
+
+
+def _run_in(path: Path) -> str:
+    """Return the run of the first whole record in a damaged file; '' where there is none."""
+    for _, payload in records_in(path.read_bytes()):
+        with suppress(*UNREADABLE):
+            if run := getattr(decode(payload), "run", ""):
+                return str(run)
+    return ""
+
+
+def _is_told(connection: Connection, event: Event) -> bool:
+    """Return whether the run has this event already: a transaction before may have stored it."""
+    found = connection.execute(
+        "SELECT FROM events WHERE run_id = %s AND kind = %s AND text = %s LIMIT 1",
+        (event.run, event.kind, scrub_text(event.text)),
+    )
+    return found.fetchone() is not None
 
 
 def _open_windows(connection: Connection, journal: UUID) -> list[tuple[Key, Window]]:

@@ -8,19 +8,27 @@ lives on. A segment begins with `MAGIC` (its last byte is the format's version),
     crc     uint32, little-endian     CRC-32 of the payload
     payload MessagePack
 
-The first payload is the `Header`, all others are `records`. A position in a journal counts the
-bytes of all its segments. The writer holds each segment it writes with ``flock``, which tells a
-reader whether it still lives: without the lock, a torn last frame will never be completed.
+The first payload is the `Header`, all others are `records`, of at most `MOST_PAYLOAD_BYTES`. A
+position in a journal counts the bytes of all its segments. The writer holds each segment it writes
+with ``flock``, which tells a reader whether it still lives: without the lock, a torn last frame
+will never be completed.
+
+A write that was cut off leaves the beginning of one frame, or zeros in its place (`is_torn`). Any
+other end of a file is damage.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import struct
+import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 import msgspec
@@ -30,10 +38,29 @@ FRAME = struct.Struct("<II")
 SUFFIX = ".journal"
 SEGMENT_BYTES = 64 << 20
 READ_BYTES = 1 << 20
+MOST_PAYLOAD_BYTES = 8 << 20
+MOST_POSITION = 1 << 62  # a database's bigint holds it
+NEWBORN_SECONDS = 10.0  # between the making of a segment and its lock
+
+
+# how a record begins: a MessagePack array, whose first element is a short word
+_RECORD = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)[\xa3-\xaf][a-z]{3})", re.DOTALL)
 
 
 class JournalError(Exception):
     """A segment that cannot be read: of a newer version, or damaged."""
+
+
+class Damaged(JournalError):
+    """A segment of ours whose content has changed since it was written."""
+
+
+class Tail(Enum):
+    """What may stand in a segment behind its last whole frame."""
+
+    GROWS = auto()  # its writer lives
+    TORN = auto()  # its writer died, perhaps while it wrote a frame
+    NONE = auto()  # its writer went on in another segment
 
 
 class Header(msgspec.Struct, array_like=True, frozen=True):
@@ -60,16 +87,70 @@ class Segment:
 def segments(directory: Path) -> dict[str, list[Segment]]:
     """Return the segments in *directory*, in order, by journal id."""
     found: dict[str, list[Segment]] = {}
-    for path in sorted(directory.glob(f"*{SUFFIX}")):
-        journal, _, number = path.name.removesuffix(SUFFIX).partition(".")
-        if journal and number.isdecimal():
-            found.setdefault(journal, []).append(Segment(path, journal, int(number)))
+    for name in sorted(_names(directory)):
+        journal, number = _parts_of(name)
+        if journal:
+            found.setdefault(journal, []).append(Segment(directory / name, journal, number))
     return found
+
+
+def segments_of(journal: str, directory: Path) -> list[Segment]:
+    """Return the segments of one journal, in order."""
+    names = sorted(name for name in _names(directory) if _parts_of(name)[0] == journal)
+    return [Segment(directory / name, *_parts_of(name)) for name in names]
+
+
+def irregular(directory: Path) -> list[Path]:
+    """Return what is named like a segment and is no file: to open it may take for ever."""
+    return [directory / name for name in sorted(_names(directory, regular=False))]
+
+
+def _names(directory: Path, regular: bool = True) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if entry.name.endswith(SUFFIX) and entry.is_file() is regular
+            ]
+    except FileNotFoundError:
+        return []
+
+
+def _parts_of(name: str) -> tuple[str, int]:
+    """Return journal id and number of a segment's *name*; ('', 0) for another file's."""
+    journal, _, number = name.removesuffix(SUFFIX).partition(".")
+    return (journal, int(number)) if journal and number.isdecimal() else ("", 0)
 
 
 def segment_path(directory: Path, journal: str, number: int) -> Path:
     """Return the path of a segment; names sort in the order of their numbers."""
     return directory / f"{journal}.{number:08d}{SUFFIX}"
+
+
+def following(segment: Segment) -> Segment | None:
+    """Return the segment after *segment* that the directory holds at this moment.
+
+    A writer opens the next segment before it releases the last one. So whoever finds no lock, and
+    only then asks for what follows, knows by None that the writer is gone.
+    """
+    directory, number = segment.path.parent, segment.number + 1
+    path = segment_path(directory, segment.journal, number)
+    if path.is_file():
+        return Segment(path, segment.journal, number)
+    later = segments_of(segment.journal, directory)  # somebody may have removed one between
+    return next((each for each in later if each.number >= number), None)
+
+
+def is_alive(segment: Segment) -> bool:
+    """Return whether a living process writes to *segment*, or to a later one of its journal."""
+    latest: Segment | None = segment
+    while latest:
+        with suppress(FileNotFoundError):  # delivered: what follows tells
+            if is_locked(latest.path):
+                return True
+        latest = following(latest)
+    return False
 
 
 def frame(payload: bytes | bytearray) -> bytes:
@@ -78,13 +159,18 @@ def frame(payload: bytes | bytearray) -> bytes:
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether a living process writes the segment."""
+    """Return whether a living process writes the segment."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
+
+
+def is_stillborn(path: Path) -> bool:
+    """Return whether a segment without a header will never get one: its writer has ended."""
+    return not is_locked(path) and time.time() > path.stat().st_mtime + NEWBORN_SECONDS
 
 
 class Writer:
@@ -191,7 +277,10 @@ class Frame:
 
 
 class Reader:
-    """Reads a segment from a given offset. A torn tail is not read: the next call tries again."""
+    """Reads a segment from a given offset.
+
+    Raises EOFError for a segment that has no header yet, JournalError for one that is none of ours.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -204,22 +293,24 @@ class Reader:
 
     def _read_header(self, path: Path) -> tuple[Header, int]:
         magic = self._file.read(len(MAGIC))
-        if len(magic) < len(MAGIC):
-            raise EOFError(f"{path} has no header yet")
-        if magic != MAGIC:
+        if not MAGIC.startswith(magic):
             raise JournalError(f"{path} is not a journal of a version that this program reads")
         first = next(self.frames(len(MAGIC)), None)
         if first is None:
+            self._check_tail(len(MAGIC), Tail.TORN)
             raise EOFError(f"{path} has no header yet")
         try:
-            return msgspec.msgpack.decode(first.payload, type=Header), first.end
+            header = msgspec.msgpack.decode(first.payload, type=Header)
         except msgspec.DecodeError as error:
-            raise JournalError(f"{path}: {error}") from error
+            raise Damaged(f"{path}: {error}") from error
+        if not 0 <= header.base <= MOST_POSITION:
+            raise Damaged(f"{path} cannot begin at {header.base}")
+        return header, first.end
 
     def frames(self, offset: int) -> Iterator[Frame]:
         """Yield the whole frames from *offset* of the segment on.
 
-        A frame whose checksum is wrong raises JournalError.
+        What follows them may become a frame. Raises Damaged where it cannot.
         """
         buffer, start = b"", offset
         self._file.seek(offset)
@@ -230,6 +321,39 @@ class Reader:
                 used += FRAME.size + len(payload)
                 yield Frame(payload, start + used)
             buffer, start = buffer[used:], start + used
+
+    def surviving(self, offset: int, tail: Tail) -> Iterator[Frame | Damaged]:
+        """Yield the whole frames from *offset* on, with what is damaged between them or at the end.
+
+        After damage it goes on with the next whole record.
+        """
+        found: int | None = offset
+        while found is not None:
+            offset = found
+            try:
+                for each in self.frames(offset):
+                    offset = each.end
+                    yield each
+                self._check_tail(offset, tail)
+                return
+            except Damaged as error:
+                yield error
+            found = self._next_record(offset)
+
+    def _check_tail(self, offset: int, tail: Tail) -> None:
+        """Raise Damaged if more than *tail* stands at *offset*, where no whole frame is."""
+        if tail is Tail.GROWS:
+            return
+        self._file.seek(offset)
+        rest = self._file.read(FRAME.size + MOST_PAYLOAD_BYTES + 1)
+        if rest and (tail is Tail.NONE or not is_torn(rest)):
+            raise Damaged("a record is cut off, or its length is wrong")
+
+    def _next_record(self, offset: int) -> int | None:
+        """Return where the first whole record after *offset* begins; None where there is none."""
+        self._file.seek(offset)
+        found = next(records_in(self._file.read(), 1), None)
+        return None if found is None else offset + found[0]
 
     def __enter__(self) -> Reader:
         return self
@@ -242,15 +366,54 @@ class Reader:
         return os.fstat(self._file.fileno()).st_size
 
 
+def records_in(content: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield the whole records in *content*, wherever they stand: offset of the frame, payload."""
+    for found in _RECORD.finditer(content, offset + FRAME.size):
+        begin = found.start() - FRAME.size
+        with suppress(Damaged):
+            if (payload := _payload(content, begin)) is not None:
+                yield begin, payload
+
+
+def is_torn(tail: bytes) -> bool:
+    """Return whether *tail* may be what a write left that was cut off: a part of one frame.
+
+    It is none if it is longer than any frame, or holds a whole payload: then the length is wrong.
+    """
+    if len(tail) < FRAME.size:
+        return True
+    if len(tail) > FRAME.size + MOST_PAYLOAD_BYTES:
+        return False
+    length, crc = FRAME.unpack_from(tail)
+    if not length:  # a crash of the machine may leave zeros
+        return not any(tail)
+    return not _begins_with(tail[FRAME.size :], crc)
+
+
+def _begins_with(content: bytes, crc: int) -> bool:
+    """Return whether *crc* is that of the first bytes of *content*, however many."""
+    running = 0
+    for byte in struct.iter_unpack("c", content):
+        running = zlib.crc32(byte[0], running)
+        if running == crc:
+            return True
+    return False
+
+
 def _payload(buffer: bytes, at: int) -> bytes | None:
+    """Return the payload of the frame at *at*; None while it is not whole. Raises Damaged."""
     if len(buffer) < at + FRAME.size:
         return None
     length, crc = FRAME.unpack_from(buffer, at)
-    if not length:  # a crash of the machine may leave zeros, whose checksum is right
-        return None
+    if not length:
+        if crc:
+            raise Damaged("a record's length is wrong")
+        return None  # zeros, whose checksum is right
     payload = buffer[at + FRAME.size : at + FRAME.size + length]
     if len(payload) < length:
+        if length > MOST_PAYLOAD_BYTES:
+            raise Damaged("a record's length is wrong")
         return None
     if zlib.crc32(payload) != crc:
-        raise JournalError("a record's checksum is wrong")
+        raise Damaged("a record's checksum is wrong")
     return payload

@@ -24,8 +24,17 @@ import psycopg
 
 from swarmscope.client import status
 from swarmscope.client.capturing import Capturing
-from swarmscope.client.delivery import NEWBORN_SECONDS, Delivery, Overtaken
-from swarmscope.client.journal import Header, JournalError, Reader, Segment, is_locked, segments
+from swarmscope.client.delivery import Delivery, Overtaken
+from swarmscope.client.journal import (
+    Damaged,
+    Header,
+    JournalError,
+    Reader,
+    Segment,
+    is_alive,
+    is_stillborn,
+    segments,
+)
 from swarmscope.client.storable import plain_text
 from swarmscope.runs import migrations, prometheus
 
@@ -40,6 +49,7 @@ FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 5.0
 UNEXPECTED = (JournalError, ValueError, ArithmeticError, struct.error)  # of one journal
 GC_THRESHOLD = 500_000  # a batch makes many objects and no cycles: the default costs a tenth
+UNKNOWN = "unknown"  # whose header is damaged
 KEEP_ALIVE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -59,7 +69,7 @@ class Shipper:
     _connection: Connection | None = None
     _migrated: bool = False
     _deliveries: dict[str, Delivery] = field(default_factory=dict)
-    _unreadable: set[str] = field(default_factory=set)
+    _unreadable: dict[str, list[Segment]] = field(default_factory=dict)
     _complained: set[str] = field(default_factory=set)
     delivered: int = 0  # samples, by this shipper
     ended: bool = True  # whether runs may have ended that nobody has looked at yet
@@ -100,11 +110,11 @@ class Shipper:
 
     def is_empty(self) -> bool:
         """Tell whether no journal is left that this program can read."""
-        return not (segments(self.directory).keys() - self._unreadable)
+        return not (segments(self.directory).keys() - self._unreadable.keys())
 
     def any_alive(self) -> bool:
-        """Tell whether a living process writes to one of the journals."""
-        return any(_alive(files[-1].path) for files in segments(self.directory).values())
+        """Return whether a living process writes to one of the journals."""
+        return any(_is_alive(files[-1]) for files in segments(self.directory).values())
 
     def write_status(self) -> None:
         """Leave word of how far each journal is."""
@@ -128,7 +138,7 @@ class Shipper:
     def _discover(self) -> None:
         """Take up the journals that are new in the directory."""
         for journal, files in segments(self.directory).items():
-            if journal in self._deliveries or journal in self._unreadable:
+            if journal in self._deliveries or self._unreadable.get(journal) == files:
                 continue
             try:
                 header = _header_of(files)
@@ -137,21 +147,25 @@ class Shipper:
                 continue
             except EOFError:
                 self._remove_stillborn(files[0])
+            except Damaged:
+                if not _is_alive(files[-1]):  # else another segment may say whose it is
+                    header = Header(journal, 0, 0, UNKNOWN, UNKNOWN, 0, False)
+                    self._deliveries[journal] = Delivery(self.directory, journal, header)
             except (JournalError, OSError) as error:
                 self._complain(journal, error)
-                self._unreadable.add(journal)
+                self._unreadable[journal] = files
 
     def _remove_stillborn(self, segment: Segment) -> None:
         """Remove a file whose writer ended before it wrote anything."""
         path = segment.path
         try:
-            if time.time() > path.stat().st_mtime + NEWBORN_SECONDS and not is_locked(path):
+            if is_stillborn(path):
                 path.unlink(missing_ok=True)
         except FileNotFoundError:
             pass  # somebody else did
         except OSError as error:
             self._complain(segment.journal, error)
-            self._unreadable.add(segment.journal)
+            self._unreadable[segment.journal] = [segment]
 
     def _complain(self, journal: str, error: Exception) -> None:
         if journal not in self._complained:
@@ -164,7 +178,7 @@ def _header_of(files: list[Segment]) -> Header:
 
     Raises EOFError for a journal that has just begun, JournalError for one that cannot be read.
     """
-    damage = None
+    damage: EOFError | JournalError | None = None
     for segment in files:
         try:
             with Reader(segment.path) as reader:
@@ -172,16 +186,16 @@ def _header_of(files: list[Segment]) -> Header:
                     raise JournalError(f"{segment.path} is a part of {reader.header.journal}")
                 worker, host = plain_text(reader.header.worker), plain_text(reader.header.host)
                 return msgspec.structs.replace(reader.header, worker=worker, host=host)
-        except JournalError as error:
+        except (EOFError, JournalError) as error:
             damage = damage or error
     assert damage
     raise damage
 
 
-def _alive(path: Path) -> bool:
+def _is_alive(segment: Segment) -> bool:
     try:
-        return is_locked(path)
-    except OSError:  # gone, or somebody else's
+        return is_alive(segment)
+    except OSError:  # somebody else's
         return False
 
 
