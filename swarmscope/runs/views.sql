@@ -64,6 +64,7 @@
 --   generator_summary(run) -> cpu_ratio, loop_lag_s (what nine in ten reports of the worst worker
 --       stayed below), dispersion (median): of judged_span; no row without reports
 --   percentile(quantile, buckets, cumulative, max_ms) -> ms, of a row of merged()
+--   decoded(encoded) -> the text that percent-encoding stands for: how Grafana hands over a name
 --   setting_of(name) -> value of a row of `setting`: objective_quantile, objective_ms, …
 --
 -- For writers: refresh_summary(run) fills locust-plugins' summary columns of `testrun` anew, after any
@@ -86,7 +87,7 @@ BEGIN
                 'run_of', 'range_of', 'run_range', 'failures',
                 'run_list', 'baseline_of', 'course', 'side_by_side', 'endpoint_text', 'differences',
                 'endpoints_of', 'endpoints', 'latency_heatmap', 'slowest', 'by_worker',
-                'workers', 'generator_summary',
+                'workers', 'generator_summary', 'decoded',
                 'refresh_summary', 'close_run', 'compact'
             )
     LOOP
@@ -654,6 +655,18 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 -- The dashboard `requests`: one run in detail.
+
+-- Percent-encoded UTF-8 (RFC 3986, 2.1): Grafana's format `percentencode` is the only one that leaves
+-- nothing in a value that SQL could take for its own; `sqlstring` turns " into \".
+CREATE FUNCTION decoded(encoded text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(convert_from(string_agg(
+        CASE WHEN piece ~ '^%' THEN decode(substr(piece, 2), 'hex') ELSE convert_to(piece, 'UTF8') END,
+        '' ORDER BY number
+    ), 'UTF8'), '')
+    FROM regexp_matches(encoded, '%[0-9A-Fa-f]{2}|[^%]+', 'g') WITH ORDINALITY AS found (pieces, number)
+    CROSS JOIN LATERAL unnest(pieces) AS piece
+$$;
 
 CREATE FUNCTION endpoints_of(run timestamptz)
 RETURNS TABLE (name text, request_type text, endpoint text)
