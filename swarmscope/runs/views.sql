@@ -246,7 +246,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     WITH asked AS (
         SELECT make_interval(secs => slot_s(width_s)) AS slot, id AS started,
             -- what finishes after the end belongs to its slot; what just finished may be on its way
-            greatest(id, coalesce(end_time, now() - interval '5 s')) AS ended
+            greatest(id, coalesce(end_time, now() - interval '3 s')) AS ended,
+            end_time IS NULL AS is_on
         FROM testrun WHERE id = run
     ), point AS MATERIALIZED (
         SELECT m.time AS slot_start, m.name, m.request_type, m.requests, m.failures, m.sum_ms,
@@ -279,7 +280,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         percentile(0.9, buckets, cumulative, f.max_ms),
         percentile(0.95, buckets, cumulative, f.max_ms),
         percentile(0.99, buckets, cumulative, f.max_ms), f.max_ms
-    FROM filled f
+    FROM filled f CROSS JOIN asked
+    WHERE NOT is_on OR slot_start + slot <= ended  -- the rest would look like a fall
     ORDER BY slot_start, f.name, f.request_type
 $$;
 
