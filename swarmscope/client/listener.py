@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 import gevent
 import msgspec
 from gevent import getcurrent
-from geventhttpclient.header import Headers
 from locust.exception import CatchResponseError
 
 from swarmscope.client import clock, task_errors
 from swarmscope.client.health import Batches
+from swarmscope.client.hops import timing_of
 from swarmscope.client.journal import SEGMENT_BYTES, Header, Writer
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
@@ -48,6 +48,7 @@ REPORT_SECONDS = 5.0  # of what was dropped, and of errors in tasks
 LIMIT_CHECK_SECONDS = 1.0
 LONGEST_TEXT = 4_000  # characters of an exception or a context
 SECONDS_OF_CLOCK_CHANGE = 0.001
+JOURNAL = "swarmscope.journal"  # who reads a response's parts
 
 NEEDED = (
     RunStarted, Participant, RampComplete, WorkerLost, WorkerBack, RunStopped, RunExit,
@@ -56,7 +57,6 @@ NEEDED = (
 
 _encode = msgspec.msgpack.Encoder().encode
 _encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qualname__}>").encode
-_raw_header = dict.get
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -143,7 +143,7 @@ class Listener:
             getattr(getcurrent(), "minimal_ident", 0),
             None if exception is None else _describe(exception),
             _as_json(context) if context else None,
-            _timing_of(response),
+            timing_of(response, JOURNAL),
             getattr(response, "trace_id", None),
         )  # fmt: skip
         if late_ms is None:
@@ -285,15 +285,6 @@ class Listener:
             self.record(Dropped(self._run, self.worker, self.now(), count, self._reason))
         if (errors := self._task_errors.take()) and self._works:
             self.record(TaskErrors(self._run, self.worker, errors))
-
-
-def _timing_of(response: Any) -> Any:
-    """Return the response's Server-Timing as it was received, if it has one."""
-    headers = getattr(response, "headers", None)
-    if type(headers) is Headers:
-        line = _raw_header(headers, "server-timing")  # (name, value), or a list of those
-        return line[1] if type(line) is tuple else line
-    return headers.get("server-timing") if isinstance(headers, Mapping) else None
 
 
 def _describe(exception: BaseException) -> str:

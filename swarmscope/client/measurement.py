@@ -16,6 +16,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from swarmscope.client import clock, tally
+from swarmscope.client.hops import timing_of
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Window, window_of
 from swarmscope.runs.histogram import estimate
@@ -23,6 +24,7 @@ from swarmscope.runs.histogram import estimate
 MESSAGE_KEY = "swarmscope_measurement"
 LIMIT_OPTION = "swarmscope_measure_over_ms"  # travels to workers with Locust's parsed options
 KEPT_SECONDS = 600
+MEASUREMENT = "swarmscope.measurement"  # who reads a response's parts
 
 Sample = tuple[float, float | None, float | None, bool]  # total, queue, app (ms), failed
 
@@ -133,8 +135,7 @@ class Recorder:
         exception: BaseException | None = None,
         **_: object,
     ) -> None:
-        headers = getattr(response, "headers", None)
-        queue, app = parts(headers.get("server-timing") if headers is not None else None)
+        queue, app = parts(timing_of(response, MEASUREMENT))
         self._keep((response_time or 0.0, queue, app, exception is not None))
 
     def _on_counted(self, environment: Environment, kind: str, number: int) -> None:

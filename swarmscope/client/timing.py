@@ -1,11 +1,24 @@
-"""Reads Server-Timing as it was received (W3C Server Timing): which part took how long."""
+"""Reads Server-Timing as it was received (W3C Server Timing): which part took how long.
+
+Whatever stands between client and service may add entries, also under our names. Ours is the pair
+``queue, app`` as the service writes it; of two such pairs the last, since a service that passes on
+what another one answered adds its own behind that. Without a pair a name that comes twice says
+nothing: nobody knows whose is whose.
+"""
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import Any
 
 LONGEST_MS = 1e9
 _NOTHING = (None, None)
+_QUOTED = r'"(?:\\.|[^"\\])*(?:"|$)'  # may hold separators (RFC 9110, section 5.6.4)
+_ENTRY = re.compile(rf'(?:[^",]+|{_QUOTED})+')
+_PARAMETER = re.compile(rf'(?:[^";]+|{_QUOTED})+')
+
+Entry = tuple[str, float | None]  # name, duration in ms
 
 
 def parts(raw: Any) -> tuple[float | None, float | None]:
@@ -35,16 +48,27 @@ def _joined(lines: Any) -> str:
 
 
 def _durations(value: str) -> tuple[float | None, float | None]:
-    durations: dict[str, float] = {}
-    for metric in value.split(","):
-        name, *parameters = (piece.strip() for piece in metric.split(";"))
-        for parameter in parameters:
-            key, equals, duration = parameter.partition("=")
-            if equals and key.strip().lower() == "dur":
-                ms = _milliseconds(duration.strip().strip('"'))
-                if ms is not None:
-                    durations.setdefault(name, ms)
-    return durations.get("queue"), durations.get("app")
+    entries = [_entry(text) for text in _ENTRY.findall(value)]
+    for first, second in reversed(list(pairwise(entries))):
+        if (first[0], second[0]) == ("queue", "app") and None not in (first[1], second[1]):
+            return first[1], second[1]
+    return _only(entries, "queue"), _only(entries, "app")
+
+
+def _entry(text: str) -> Entry:
+    name, *parameters = [piece.strip() for piece in _PARAMETER.findall(text)] or [""]
+    for parameter in parameters:
+        key, equals, duration = parameter.partition("=")
+        if equals and key.strip().lower() == "dur":
+            ms = _milliseconds(duration.strip().strip('"'))
+            if ms is not None:
+                return name, ms
+    return name, None
+
+
+def _only(entries: list[Entry], name: str) -> float | None:
+    durations = [ms for other, ms in entries if other == name and ms is not None]
+    return durations[0] if len(durations) == 1 else None
 
 
 def _milliseconds(duration: str) -> float | None:

@@ -2,64 +2,48 @@
 
 from __future__ import annotations
 
-import time
-from random import getrandbits
 from typing import Any
 
 import locust
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
+from requests import PreparedRequest, Request, Response
 
-from swarmscope.client import clock, transport
-
-SENT = "X-Request-Start"
-TRACE = "traceparent"
-_NO_ZEROS = 1 << 64 | 1  # an id of zeros is invalid: the lowest bit of trace and span is always set
-_SENT = SENT.lower()
-_LENGTHS = (len(SENT), len(TRACE))
-
-
-def mark(headers: dict[str, Any]) -> bytes | None:
-    """Add the headers that are missing; return the trace id (16 bytes), None if it is malformed.
-
-    A header that a scenario sets itself stays, however its name is written.
-    Sources: W3C Trace Context, level 1, section 3.2; ``t=<Unix seconds>`` as nginx writes it.
-    """
-    given = {}
-    for name in headers:
-        if len(name) in _LENGTHS:  # to change the case of all would cost three times as much
-            given[name.lower()] = headers[name]
-    if _SENT not in given:
-        headers[SENT] = f"t={time.time() + clock.offset_s:.6f}"
-    if TRACE in given:
-        return _trace_id(given[TRACE])
-    ids = f"{getrandbits(192) | _NO_ZEROS:048x}"
-    headers[TRACE] = f"00-{ids[:32]}-{ids[32:]}-01"
-    return bytes.fromhex(ids[:32])
-
-
-def _trace_id(traceparent: object) -> bytes | None:
-    try:
-        return bytes.fromhex(str(traceparent).split("-")[1])
-    except (IndexError, ValueError):
-        return None
+from swarmscope.client import transport
+from swarmscope.client.propagation import SENT, TRACE, mark, now, trace_id, trace_sent
 
 
 class _FastSession(FastHttpSession):
     def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> Any:
-        trace_id = mark(kwargs["headers"])
+        headers = kwargs["headers"]
+        trace = mark(headers, self.client.default_headers)
         response: Any = super()._send_request_safe_mode(method, url, **kwargs)
-        response.trace_id = trace_id
+        response.trace_id = trace_sent(response.request.headers, headers, trace)
         return response
 
 
 class _Session(HttpSession):
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """Add the headers once those of the session are there too."""
+        prepared: Any = super().prepare_request(request)
+        own_start = SENT in prepared.headers
+        mark(prepared.headers)
+        prepared.start_is_ours = not own_start
+        return prepared  # type: ignore[no-any-return]
+
+    def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
+        """Let the next hop of a redirect say when it is sent: requests asks this last."""
+        super().rebuild_auth(prepared_request, response)
+        hop: Any = prepared_request
+        hop.start_is_ours = getattr(response.request, "start_is_ours", False)
+        if hop.start_is_ours:
+            hop.headers[SENT] = now()
+
     def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> Any:
-        headers = dict(kwargs.pop("headers", None) or {})
-        trace_id = mark(headers)
-        response: Any = super()._send_request_safe_mode(method, url, headers=headers, **kwargs)
-        response.trace_id = trace_id
+        response: Any = super()._send_request_safe_mode(method, url, **kwargs)
+        request = response.request
+        response.trace_id = trace_id(request.headers.get(TRACE)) if request is not None else None
         return response
 
 

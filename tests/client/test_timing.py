@@ -16,7 +16,7 @@ from swarmscope.client.timing import parts
         ("app;dur=2", (None, 2.0)),
         ("queue;dur=2", (2.0, None)),
         ('cdn-cache;desc="HIT", app ; desc="x" ; DUR="3.5"', (None, 3.5)),
-        ("app;dur=1, app;dur=2", (None, 1.0)),
+        ("app;dur=1, app;dur=2", (None, None)),  # whose is whose?
         ([["Server-Timing", "queue;dur=1"], ["server-timing", "app;dur=2"]], (1.0, 2.0)),
         ("queue;dur=0.4, app;dur=", (0.4, None)),
         ("queue;dur=nan, app;dur=inf", (None, None)),
@@ -30,4 +30,37 @@ from swarmscope.client.timing import parts
 )
 def test_what_is_malformed_is_ignored(raw, expected):
     """Each part is read on its own; nonsense is as good as nothing."""
+    assert parts(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("app;dur=250, queue;dur=1.000, app;dur=2.000", (1.0, 2.0)),
+        ("queue;dur=1.000, app;dur=2.000, app;dur=250", (1.0, 2.0)),
+        ("queue;dur=30, cdn;dur=4, app;dur=250, queue;dur=1.000, app;dur=2.000", (1.0, 2.0)),
+        ([["Server-Timing", "app;dur=250"], ["Server-Timing", "queue;dur=1, app;dur=2"]], (1, 2)),
+        ([["Server-Timing", "queue;dur=1, app;dur=2"], ["Server-Timing", "app;dur=250"]], (1, 2)),
+        ("queue;dur=9, app;dur=99, queue;dur=1, app;dur=2", (1.0, 2.0)),
+        ("app;dur=250.000, app;dur=2.000", (None, None)),
+        ("app;dur=2, cdn;dur=250", (None, 2.0)),
+        ("queue;dur=1, db;dur=7, app;dur=2", (1.0, 2.0)),
+    ],
+)
+def test_a_gateways_entries_are_not_taken_for_ours(raw, expected):
+    """Whoever adds what, before ours or behind it; what cannot be told apart is unknown."""
+    assert parts(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ('edge;desc="hit, app;dur=9", queue;dur=1, app;dur=2', (1.0, 2.0)),
+        ('edge;desc="hit; dur=9", app;desc="a;dur=9, b";dur=2', (None, 2.0)),
+        ('edge;desc="a \\", app;dur=9", app;dur=2', (None, 2.0)),
+        ('app;dur=2, edge;desc="never closed, app;dur=9', (None, 2.0)),
+    ],
+)
+def test_what_is_quoted_separates_nothing(raw, expected):
+    """A description may hold commas, semicolons and quotes of its own."""
     assert parts(raw) == expected

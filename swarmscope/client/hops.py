@@ -1,0 +1,79 @@
+"""What a finished request's responses say of the server's time: all hops of it, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from geventhttpclient.header import Headers
+
+from swarmscope.client.timing import parts
+
+SERVER_TIMING = "server-timing"
+
+_raw_header = dict.get
+
+
+def timing_of(response: Any, reader: str) -> Any:
+    """Return a response's Server-Timing as it was received, None where it has none to give.
+
+    A request that was redirected is reported once: its parts are the sums over all hops. A response
+    that a scenario reports again has no parts then, or they would count twice; *reader* is who
+    asks, each of whom gets them once.
+    """
+    headers = getattr(response, "headers", None)
+    if type(headers) is Headers:
+        line: Any = _raw_header(headers, SERVER_TIMING)  # (name, value), or a list of those
+        if line is None:
+            return None
+        timing = line[1] if type(line) is tuple else line
+        redirected = getattr(getattr(response, "request", None), "unverifiable", False)
+    elif isinstance(headers, Mapping):
+        timing = headers.get(SERVER_TIMING)
+        redirected = bool(getattr(response, "history", None))
+    else:
+        return None
+    if timing is None or not _is_first(response, headers, reader):
+        return None
+    return _over_hops(response) if redirected else timing
+
+
+def _is_first(response: Any, headers: Any, reader: str) -> bool:
+    """Return whether *reader* asks for the first time: Locust's copies share the headers."""
+    seen = getattr(headers, "__dict__", None)
+    if seen is None:  # a plain dict
+        seen = getattr(response, "__dict__", {})
+    if reader in seen:
+        return False
+    seen[reader] = True
+    return True
+
+
+def _over_hops(response: Any) -> str | None:
+    """Return the sums of all hops' parts as a header, without the queue if one hop has none.
+
+    None where the app's part of a hop is unknown, or the hops themselves: geventhttpclient forgets
+    them when the last answer is an error.
+    """
+    history = getattr(response, "history", None)
+    if not history:
+        return None
+    hops = [parts(_header(hop)) for hop in [*history, response]]
+    queue, app = (_total([hop[part] for hop in hops]) for part in (0, 1))
+    if app is None:
+        return None
+    return f"app;dur={app:.3f}" if queue is None else f"queue;dur={queue:.3f}, app;dur={app:.3f}"
+
+
+def _total(ms: list[float | None]) -> float | None:
+    known = [one for one in ms if one is not None]
+    return sum(known) if len(known) == len(ms) else None
+
+
+def _header(response: Any) -> Any:
+    """Return the header's text, or (name, value) of each of its lines."""
+    headers = response.headers
+    if type(headers) is not Headers:
+        return headers.get(SERVER_TIMING)
+    line: Any = _raw_header(headers, SERVER_TIMING)
+    return line[1] if type(line) is tuple else line
