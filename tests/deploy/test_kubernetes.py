@@ -41,8 +41,6 @@ TALK = {  # (who, to whom, port): all that is allowed
     ("grafana", "prometheus", "http"),
     ("locust", "prometheus", "http"),
     ("locust-worker", "prometheus", "http"),
-    ("locust", "prometheus", "http"),
-    ("locust-worker", "prometheus", "http"),
     ("grafana", "timescale", "postgres"),
     ("locust", "timescale", "postgres"),
     ("locust-worker", "timescale", "postgres"),
@@ -182,6 +180,14 @@ def test_settings_are_those_of_compose(pods: dict[str, Object], compose: dict) -
         assert texts.keys() - unset <= ours.keys(), name
         for variable in ours.keys() & texts.keys() - elsewhere:
             assert ours[variable] == texts[variable], (name, variable)
+
+
+def test_no_variable_is_set_twice(pods: dict[str, Object]) -> None:
+    """A server-side apply refuses a list of variables in which a name occurs twice."""
+    for name, pod in pods.items():
+        for container in containers(pod):
+            names = [variable["name"] for variable in container.get("env", [])]
+            assert len(names) == len(set(names)), (name, sorted(names))
 
 
 def test_a_cpu_limit_sets_the_apis_workers(pods: dict[str, Object]) -> None:
