@@ -173,6 +173,13 @@ def is_stillborn(path: Path) -> bool:
     return not is_locked(path) and time.time() > path.stat().st_mtime + NEWBORN_SECONDS
 
 
+def make_directory(directory: Path) -> None:
+    """Make *directory*, and what is missing above it, for nobody else to enter."""
+    if not directory.is_dir():
+        make_directory(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
 class Writer:
     """Appends frames to a journal of this process.
 
@@ -195,7 +202,7 @@ class Writer:
         return self._base + self._size
 
     def _open(self) -> int:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(self._directory)
         path = segment_path(self._directory, self.header.journal, self._number)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         file = os.open(path, flags, 0o600)

@@ -14,7 +14,7 @@ from pathlib import Path
 import gevent
 
 from swarmscope.client import status
-from swarmscope.client.journal import JournalError, Reader, segments
+from swarmscope.client.journal import JournalError, Reader, make_directory, segments
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
 from swarmscope.client.options import Options, shipper_environment
@@ -57,7 +57,7 @@ class Shipping:
         if self._gave_up():
             return
         try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_directory(self._directory)
             lock = os.open(self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 if _locked(lock):

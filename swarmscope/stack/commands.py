@@ -29,6 +29,7 @@ from swarmscope.stack.settings import (
 from swarmscope.stack.status import describe, table
 from swarmscope.stack.terminal import Progress
 
+PRIVATE_FILES = 0o077  # the mask of whatever writes into the home
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -83,6 +84,7 @@ def up(
     for number in ENDING_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
+    os.umask(PRIVATE_FILES)
     with explained():
         settings = read_settings(Path.cwd(), os.environ | given, chosen)
         sys.exit(run(settings, Home(settings.home), _console(), detach))
@@ -94,6 +96,7 @@ def down() -> None:
     from swarmscope.stack.foreground import say_what_is_left
     from swarmscope.stack.lifecycle import stop
 
+    os.umask(PRIVATE_FILES)
     with explained():
         home = _home()
         console = _console()

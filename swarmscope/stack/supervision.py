@@ -102,8 +102,6 @@ def _program(service: Service, priority: int) -> dict[str, str]:
         "stdout_logfile_maxbytes": LOG_BYTES,
         "stdout_logfile_backups": "1",
     }
-    if service.user:
-        values["user"] = service.user
     if service.secrets:  # generated: letters, digits, - and _ only
         values["environment"] = ",".join(f'{name}="{v}"' for name, v in service.secrets.items())
     return values

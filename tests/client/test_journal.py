@@ -52,6 +52,18 @@ def test_what_is_written_is_read(writer, tmp_path):
         assert (reader.header, reader.size()) == (HEADER, writer.position)
 
 
+def test_nobody_else_may_read_a_journal(tmp_path):
+    """A Locust without `swarmscope up` makes the home: it is as closed as its journals."""
+    before = os.umask(0o022)
+    try:
+        Writer(tmp_path / "home/journals", HEADER).close()
+    finally:
+        os.umask(before)
+
+    made = [tmp_path / "home", *(tmp_path / "home").rglob("*")]
+    assert [oct(path.stat().st_mode & 0o777) for path in made] == ["0o700", "0o700", "0o600"]
+
+
 def test_a_torn_tail_is_waited_for(writer, tmp_path):
     """At every byte of an unfinished frame the reader has what is before it, and no more."""
     writer.append(b"whole")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -18,10 +21,16 @@ from swarmscope.stack.postgres import SUPERUSER, Cluster, binary
 from swarmscope.stack.probes import passes
 
 
-@contextmanager
-def served(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
+def served(cluster: Cluster) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Serve *cluster* until the block ends."""
-    server = cluster.start(cluster.directory / "log")
+    return serving(cluster, cluster.command())
+
+
+@contextmanager
+def serving(cluster: Cluster, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve *cluster* by *command* until the block ends."""
+    with (cluster.directory / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         poll_until(lambda: passes(f"postgres:{cluster.port}", server.pid), "PostgreSQL to answer")
         yield server
@@ -86,24 +95,56 @@ def test_an_interrupted_initialisation_starts_over(tmp_path: Path) -> None:
     assert not (cluster.directory / "pwfile").exists()
 
 
-@pytest.mark.skipif(
+def privileges(server: subprocess.Popen[bytes]) -> dict[str, str]:
+    """Return what Linux says of a process's users and capabilities, by name."""
+    status = Path(f"/proc/{server.pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in status)
+
+
+only_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="only root has a directory that postgres cannot enter"
 )
+
+
+@only_root
 def test_root_may_keep_it_in_a_directory_of_its_own(tmp_path: Path) -> None:
-    """Under a 0700 directory the server runs, as nobody, and with one capability at most."""
+    """Under a 0700 directory the server runs, as nobody, without any capability."""
     tmp_path.chmod(0o700)
     cluster = Cluster(tmp_path / "postgres", free_port())
     cluster.initialise()
 
     with served(cluster) as server, connect(cluster) as connection:
-        status = Path(f"/proc/{server.pid}/status").read_text().splitlines()
-        fields = dict(line.split(":\t", 1) for line in status)
-        assert connection.execute("SELECT 1").fetchone() == (1,)
+        found = privileges(server)
+        assert connection.execute("SELECT pg_reload_conf()").fetchone() == (True,)
 
-    assert set(fields["Uid"].split()) == {"65534"}
-    assert int(fields["CapBnd"], 16) == int(fields["CapEff"], 16)
-    assert int(fields["CapEff"], 16).bit_count() == 1
-    assert fields["NoNewPrivs"] == "1"
+    assert set(found["Uid"].split()) == {"65534"}
+    assert int(found["CapEff"], 16) == 0
+    assert found["NoNewPrivs"] == "1"
+
+
+@only_root
+def test_root_may_have_the_programs_in_a_directory_of_its_own(tmp_path: Path) -> None:
+    """Where postgres itself is out of reach, the server gets one capability and no other."""
+    package = binary("postgres").parents[2]
+    for part in package.parent.glob(f"{package.name}*"):  # with the libraries beside it
+        shutil.copytree(part, tmp_path / "closed" / part.name, symlinks=True, copy_function=os.link)
+    (tmp_path / "closed").chmod(0o700)
+    cluster = Cluster(tmp_path / "postgres", free_port())
+    program = "from pathlib import Path; from swarmscope.stack.postgres import Cluster; import json"
+    program += f"; cluster = Cluster(Path({str(cluster.directory)!r}), {cluster.port})"
+    program += "; cluster.initialise(); print(json.dumps(cluster.command()))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "closed")}
+    made = subprocess.check_output([sys.executable, "-c", program], env=environment)
+
+    command = json.loads(made)
+    assert any(word.startswith(f"{tmp_path}/closed") for word in command)
+    with serving(cluster, command) as server:
+        found = privileges(server)
+
+    assert set(found["Uid"].split()) == {"65534"}
+    assert int(found["CapBnd"], 16) == int(found["CapEff"], 16)
+    assert int(found["CapEff"], 16).bit_count() == 1
+    assert found["NoNewPrivs"] == "1"
 
 
 def test_a_pid_that_became_somebody_elses(tmp_path: Path) -> None:
