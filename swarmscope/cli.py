@@ -6,10 +6,12 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 import swarmscope
+from swarmscope.runs.printable import spelt_out
 
 VERBS = {
     "up": "swarmscope.stack.commands",
@@ -30,6 +32,14 @@ VERBS = {
 
 class LazyGroup(click.Group):
     """Imports a verb's module only for that verb: each end runs without the other's extra."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a verb; what its error quotes, such as a stored text, commands no terminal."""
+        try:
+            return super().invoke(context)
+        except click.ClickException as error:
+            error.message = spelt_out(error.message, keep="\n")
+            raise
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the verbs in the order of the table."""

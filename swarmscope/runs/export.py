@@ -1,4 +1,9 @@
-"""The verb ``export``: a run's raw requests as CSV, however many there are."""
+"""The verb ``export``: a run's raw requests as CSV, however many there are.
+
+A text that a spreadsheet would take for a formula begins with an apostrophe, as OWASP advises
+(https://owasp.org/www-community/attacks/CSV_Injection), and so does one that looks like such a text
+already: whoever takes one apostrophe off gets what was stored. Control characters are spelt out.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +19,36 @@ import psycopg
 
 from swarmscope.runs import files, queries
 from swarmscope.runs.commands import database_option, reading
+from swarmscope.runs.printable import without_controls
 
 Connection = psycopg.Connection[Any]
 
 SLICE = timedelta(minutes=1)  # what is sorted at once
 MARGIN = timedelta(hours=1)  # a clock may have been off, and what came late was due before
 
+
+def _text(column: str) -> str:
+    """Return the expression for a text of others, which is never a formula."""
+    formula = r"^''*[-=+@\t\r\n＝＋－＠]"
+    return f"CASE WHEN {column} ~ '{formula}' THEN '''' || {column} ELSE {column} END"
+
+
 # Names have their units; `time` is the request's start, of an open workload when it was due.
 COLUMNS = {
     "time": "run_text(time)",
-    "name": "name",
-    "request_type": "request_type",
+    "name": _text("name"),
+    "request_type": _text("request_type"),
     "response_time_ms": "response_time",
     "queue_ms": "queue_ms",
     "app_ms": "app_ms",
     "late_ms": "late_ms",
     "success": "success",
-    "exception": "exception",
+    "exception": _text("exception"),
     "response_length_bytes": "response_length",
-    "url": "url",
+    "url": _text("url"),
     "trace_id": "trace_id",
     "context": "context",
-    "worker": "loadgen",
+    "worker": _text("loadgen"),
     "pid": "pid",
     "greenlet_id": "greenlet_id",
 }
@@ -62,7 +75,9 @@ def export(run: str, output: Path, database: str | None) -> None:
     """Write a run's raw requests as CSV, in the order of their starts.
 
     RUN is latest, latest~1, an id, or an id's beginning. Raw requests are kept for 30 days unless
-    the database's setting says otherwise; what is no longer there is said at the end.
+    the database's setting says otherwise; what is no longer there is said at the end. A text that
+    would be a formula to a spreadsheet (= + - @ or a tab first) gets an apostrophe before it, and
+    control characters are spelt out (ESC as \\x1b).
     """
     try:
         if str(output) != "-":
@@ -92,7 +107,7 @@ def write_requests(connection: Connection, run: queries.Run, file: IO[bytes]) ->
             until = min(since + SLICE, end)
             with cursor.copy(query, [run.run_id, since, until]) as copy:
                 for block in copy:
-                    file.write(block)
+                    file.write(without_controls(block))
             count, header = count + cursor.rowcount, False
             since = until if cursor.rowcount else _next_start(connection, run, until, end)
     return count

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmscope.runs.histogram import PARTS
+from swarmscope.runs.printable import spelt_out
 from swarmscope.runs.queries import Run, Summary, TaskError, why_not_judged
 
 NARROW = 100  # columns; below that, the least telling columns stay away
@@ -16,7 +17,7 @@ NARROW = 100  # columns; below that, the least telling columns stay away
 
 def harmless(text: str) -> Text:
     """Return *text* as it may be printed: no markup, and control characters spelt out."""
-    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    return Text(spelt_out(text))
 
 
 def milliseconds(value: float | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from swarmscope.runs.printable import spelt_out
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import Home
 
@@ -47,5 +48,5 @@ def _print_from(log: Path, position: int, with_name: bool) -> int:
 
 
 def _print_line(log: Path, line: bytes, with_name: bool) -> None:
-    text = line.decode(errors="replace").rstrip("\n")
+    text = spelt_out(line.decode(errors="replace").rstrip("\r\n"), keep="\t")
     click.echo(f"{log.stem:<16} | {text}" if with_name else text)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.cli import main
 from swarmscope.runs import queries
 from swarmscope.runs.export import COLUMNS, write_requests
+from swarmscope.stack.postgres import Cluster
 
 HOSTILE = 'a "quoted", comma,\nline\r\n=1+1'
 
@@ -30,6 +33,22 @@ def database(cluster):
             store_run(connection, other, start=START + timedelta(seconds=10))
             connection.execute("UPDATE request SET url = 'http://x/' || loadgen")
         yield name
+
+
+@contextmanager
+def stored(cluster: Cluster, texts: list[str]) -> Iterator[str]:
+    """Yield a database with a run whose requests have each of *texts* wherever a text can be."""
+    samples = [Sample(i, 5, text, method=text, worker=text) for i, text in enumerate(texts)]
+    with fresh_runs_database(cluster) as name:
+        with psycopg.connect(name, autocommit=True) as connection:
+            store_run(connection, samples)
+            connection.execute("UPDATE request SET exception = name, url = name, queue_ms = -1.5")
+        yield name
+
+
+def rows_of(done: Result) -> list[dict[str, str]]:
+    """Return what was exported, by column."""
+    return list(csv.DictReader(io.StringIO(done.stdout_bytes.decode(), newline="")))
 
 
 def export(database: str, *arguments: str):
@@ -51,6 +70,39 @@ def test_every_request_is_exported_once(database):
     assert {row["name"] for row in rows} == {"/tests", HOSTILE}
     assert sum(float(row["response_time_ms"]) for row in rows) == 2_000 + 600 * 6
     assert done.stderr == "601 requests.\n"
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "＝1", "'=1", "''@x"]
+PLAIN = ["/tests", "'quoted'", "a=1", "1-1", "", " =1", "é"]
+
+
+def test_no_text_is_a_formula_to_a_spreadsheet(cluster):
+    """A text that would be one begins with an apostrophe; without that it is what was stored."""
+    texts = [*FORMULAS, *PLAIN]
+    with stored(cluster, texts) as database:
+        rows = rows_of(export(database))
+
+    for column in ("name", "exception", "url", "worker", "request_type"):
+        shown = [row[column] for row in rows]
+        assert shown == [f"'{text}" for text in FORMULAS] + PLAIN, column
+
+
+def test_a_number_below_zero_stays_a_number(cluster):
+    """What a clock that is off makes of a latency is a figure, and no formula."""
+    with stored(cluster, ["/tests"]) as database:
+        (row,) = rows_of(export(database))
+
+    assert (row["queue_ms"], row["response_time_ms"]) == ("-1.5", "5")
+
+
+def test_nothing_in_it_commands_a_terminal(cluster):
+    """ESC and its like are spelt out; tabs and line breaks inside a text are no command."""
+    texts = ["\x1b[2J\x1b]0;mine\x07", "\x9b31m", "\x7f\x01", "a\tb\nc\r\nd", "ünïcödé ‘x’"]
+    with stored(cluster, texts) as database:
+        rows = rows_of(export(database))
+
+    spelt_out = [r"\x1b[2J\x1b]0;mine\x07", r"\x9b31m", r"\x7f\x01"]
+    assert [row["exception"] for row in rows] == [*spelt_out, *texts[3:]]
 
 
 def test_a_file_is_whole_or_not_there(database, tmp_path):
