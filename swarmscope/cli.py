@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(context)
         except click.ClickException as error:
-            error.message = spelt_out(error.message, keep="\n")
+            vars(error)["message"] = spelt_out(error.message, keep="\n")
             raise
 
     def list_commands(self, context: click.Context) -> list[str]:

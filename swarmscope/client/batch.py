@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from math import isfinite
 from typing import Any
 
@@ -12,12 +11,11 @@ import msgspec
 from swarmscope.client import rows
 from swarmscope.client.records import AnyRecord, Record, Sample, Samples, repaired
 from swarmscope.client.rows import request_tail as tail_of
-from swarmscope.client.scrub import scrub_json, scrub_name, scrub_text, scrub_url
 from swarmscope.client.storable import storable
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Key, Window, window_of
+from swarmscope.redaction import scrub_json, scrub_text, scrub_url, stored_name
 
-LONGEST_NAME = 255  # characters; an index of PostgreSQL holds no more than 2,704 bytes
 LONGEST_URL = 255
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")
@@ -178,11 +176,11 @@ class Batch:
     ) -> tuple[bytes, dict[int, Cell]]:
         """Return the part of the row that samples of one endpoint share, and their cells."""
         _, _, name, method, url, _, _, error, context, *_ = sample
-        endpoint = _stored_name(name), _stored_name(method)
+        endpoint = stored_name(name), stored_name(method)
         head = rows.request_head(
             rows.run(block.run),
             self._process,
-            rows.text(block.testplan),
+            rows.text(scrub_text(block.testplan)),
             *map(rows.text, endpoint),
             rows.text(None if url is None else scrub_url(url)[:LONGEST_URL]),
             rows.text(None if error is None else scrub_text(error)),
@@ -235,12 +233,3 @@ def _take_parts(
         return None, None
     cell.app.append(app)
     return None, app
-
-
-def _stored_name(name: str) -> str:
-    """Return *name* without secrets, and short enough; different names stay different."""
-    name = scrub_name(name)
-    if len(name) <= LONGEST_NAME:
-        return name
-    digest = sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
-    return f"{name[: LONGEST_NAME - 10]}…{digest}"

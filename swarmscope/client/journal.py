@@ -175,7 +175,7 @@ def is_stillborn(path: Path) -> bool:
 
 def make_directory(directory: Path) -> None:
     """Make *directory*, and what is missing above it, for nobody else to enter."""
-    if not directory.is_dir():
+    if not directory.exists():
         make_directory(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
 

@@ -38,6 +38,7 @@ from swarmscope.client.records import (
     WorkerStarted,
     WorkerStopped,
 )
+from swarmscope.redaction import hide
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Listener:
         self.dropped = 0
         self.batches: Batches = []  # who else wants the samples, many at a time
         self._options = options
+        self._secrets = options.secrets
         self._header = header
         self._run = ""
         self._plan = ""
@@ -141,7 +143,7 @@ class Listener:
         row = (
             start, response_time, name, request_type, url, response_length,
             getattr(getcurrent(), "minimal_ident", 0),
-            None if exception is None else _describe(exception),
+            None if exception is None else hide(_describe(exception), self._secrets),
             _as_json(context) if context else None,
             timing_of(response, JOURNAL),
             getattr(response, "trace_id", None),

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from swarmscope.client.trust import ALL_WORKERS, TrustKeeper
+from swarmscope.redaction import LONGEST_NAME, stored_name
 
 logger = logging.getLogger(__name__)
 
@@ -147,20 +148,24 @@ class LocustCollector(Collector):
 
 
 def _bounded(entries: Iterable[StatsEntry]) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return (requests, failures) by (name, method); the first `MAX_NAMES`, the rest as one."""
+    """Return (requests, failures) by (name, method), named as in the runs database.
+
+    The first `MAX_NAMES` of them; the rest as one.
+    """
     entries = list(entries)
     counts: dict[tuple[str, str], tuple[int, int]] = {}
-    for position, entry in enumerate(entries):
-        known = position < MAX_NAMES
-        key = (_utf8(entry.name), _utf8(entry.method)) if known else (OTHER, "")
+    for entry in entries:
+        key = (_utf8(stored_name(str(entry.name))), _utf8(stored_name(str(entry.method))))
+        if key not in counts and len(counts) >= MAX_NAMES:
+            key = OTHER, ""
         done, failed = counts.get(key, (0, 0))
         counts[key] = (done + entry.num_requests, failed + entry.num_failures)
     return counts
 
 
 def _utf8(label: object) -> str:
-    """Return a label value that the exposition format can carry, at most 200 characters."""
-    return str(label)[:200].encode("utf-8", "replace").decode()
+    """Return a label value that the exposition format can carry."""
+    return str(label)[:LONGEST_NAME].encode("utf-8", "replace").decode()
 
 
 def serve(collector: Collector, host: str, port: int) -> WSGIServer | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from locust.argument_parser import LocustArgumentParser, get_parser
 
-from swarmscope.client.scrub import names_secret
+from swarmscope.redaction import hide, names_secret, scrub_text
 
 GRAFANA_URL = "http://localhost:3000/d/swarm"
 JOURNAL_LIMIT_BYTES = 2 << 30
@@ -126,6 +126,10 @@ class Options:
         """What must not be shown anywhere."""
         return tuple(filter(None, (self.connection.get("PGPASSWORD"), *self.hidden)))
 
+    def without_secrets(self, text: str) -> str:
+        """Return *text*, which somebody gave for a run, as it may be stored and shown."""
+        return hide(scrub_text(text), self.secrets)
+
 
 def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     """Return the options that hold for the life of this process.
@@ -138,8 +142,10 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     home = Path(environ.get("SWARMSCOPE_HOME") or HOME)
     hosts = {host.strip().lower() for host in parsed.web_allowed_hosts.split(",")} - {""}
     database = _database_of(home, connection, environ)
+    hidden = _secret_values(parsed)
+    plan = scrub_text(parsed.override_plan_name or parsed.locustfile or "")
     return Options(
-        plan=parsed.override_plan_name or parsed.locustfile,
+        plan=hide(plan, hidden),
         grafana_url=_grafana_of(home, parsed.grafana_url, database),
         test_env=parsed.test_env,
         test_version=parsed.test_version,
@@ -153,7 +159,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         prometheus_url=prometheus_url,
         keep_journals=parsed.keep_journals,
         database=database,
-        hidden=_secret_values(parsed),
+        hidden=hidden,
     )
 
 

@@ -44,8 +44,8 @@ from swarmscope.client.records import (
     run_id,
     start_of,
 )
-from swarmscope.client.scrub import scrub_arguments, scrub_name, scrub_url
 from swarmscope.client.trust import TrustKeeper
+from swarmscope.redaction import scrub_arguments, scrub_name, scrub_url
 from swarmscope.runs import links
 
 logger = logging.getLogger(__name__)
@@ -101,12 +101,12 @@ class Leader:
             run=self.run,
             testplan=options.plan,
             scenario=_scenario(environment),
-            profile=environment.profile,
+            profile=environment.profile and options.without_secrets(environment.profile),
             users=self._runner.target_user_count,
             iterations_per_second=options.iterations_per_second,
-            description=options.description,
-            environment=options.test_env,
-            version=options.test_version,
+            description=options.without_secrets(options.description),
+            environment=options.without_secrets(options.test_env),
+            version=options.without_secrets(options.test_version),
             username=_username(),
             repository=_repository(Path.cwd()),
             arguments=scrub_arguments(sys.argv[1:], options.secrets),
@@ -195,6 +195,7 @@ class Leader:
         self._listener.record(Participant(self.run, worker))
 
     def _tell(self, kind: str, text: str, details: str | None = None) -> None:
+        text = self._options.without_secrets(text)
         self._listener.record(Event(self.run, kind, time.time(), text, details))
 
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import psycopg
 
 from swarmscope.client import records
-from swarmscope.client.scrub import scrub_text
 from swarmscope.client.storable import plain_json
+from swarmscope.redaction import scrub_text
 
 Connection = psycopg.Connection[Any]
 

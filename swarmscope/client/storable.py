@@ -1,13 +1,26 @@
-"""What PostgreSQL cannot hold, replaced by what it can: nothing is refused for one odd value."""
+"""What PostgreSQL cannot hold, replaced by what it can: nothing is refused for one odd value.
+
+And what nobody is to read there, whoever wrote the journal: secrets in texts.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
+from swarmscope.redaction import scrub_json, scrub_name, scrub_text, scrub_url
+
 INT4_MAX = 2**31 - 1
+REDACTIONS: dict[str, Callable[[str], str]] = {  # by field; samples have theirs in `batch`
+    **dict.fromkeys(("arguments", "description", "environment", "profile"), scrub_text),
+    **dict.fromkeys(("reason", "scenario", "testplan", "text", "version"), scrub_text),
+    **dict.fromkeys(("host", "repository"), scrub_url),
+    "details": scrub_json,
+    "grafana_url": scrub_name,
+}
 
 _NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # an even number of backslashes escapes none
 
@@ -25,15 +38,21 @@ def plain_json(text: str) -> str:
 
 
 def storable(record: AnyStruct) -> AnyStruct:
-    """Return *record* with its texts plain and its integers no larger than four bytes can tell."""
+    """Return *record* such that the database can hold it and everybody may read it.
+
+    Its texts are plain and without secrets, its integers no larger than four bytes can tell.
+    """
     values = {name: getattr(record, name) for name in record.__struct_fields__}
-    changed = {name: new for name, old in values.items() if (new := _storable_value(old)) != old}
+    changed = {
+        name: new for name, old in values.items() if (new := _storable_value(name, old)) != old
+    }
     return msgspec.structs.replace(record, **changed) if changed else record
 
 
-def _storable_value(value: Any) -> Any:
+def _storable_value(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        return plain_text(value)
+        redact = REDACTIONS.get(name)
+        return plain_text(redact(value) if redact else value)
     if isinstance(value, int):
         return max(-INT4_MAX, min(value, INT4_MAX))
     if isinstance(value, dict):

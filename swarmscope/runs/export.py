@@ -107,7 +107,7 @@ def write_requests(connection: Connection, run: queries.Run, file: IO[bytes]) ->
             until = min(since + SLICE, end)
             with cursor.copy(query, [run.run_id, since, until]) as copy:
                 for block in copy:
-                    file.write(without_controls(block))
+                    file.write(without_controls(bytes(block)))
             count, header = count + cursor.rowcount, False
             since = until if cursor.rowcount else _next_start(connection, run, until, end)
     return count

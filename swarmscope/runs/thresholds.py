@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from swarmscope.redaction import stored_name
 from swarmscope.runs import evidence, queries
 from swarmscope.runs.queries import Run, Summary
 
@@ -74,7 +75,8 @@ class Outcome:
 def parse(metric: str, text: str) -> Threshold:
     """Return the threshold that *text* is: ``450``, or ``GET /tests=300`` for one endpoint.
 
-    What stands after the last ``=`` is the limit. Raises ValueError with a line that says what is
+    What stands after the last ``=`` is the limit. An endpoint may be named as the scenario does or
+    as it is stored, without its secrets. Raises ValueError with a line that says what is
     wrong, without the option's name.
     """
     kind = METRICS[metric]
@@ -83,7 +85,12 @@ def parse(metric: str, text: str) -> Threshold:
         raise ValueError(f"{text!r}: this is of no single endpoint")
     if separator and not endpoint.strip():
         raise ValueError(f"{text!r}: no endpoint stands before the '='")
-    return Threshold(metric, _limit(kind, text, number), endpoint.strip())
+    return Threshold(metric, _limit(kind, text, number), _stored(endpoint.strip()))
+
+
+def _stored(endpoint: str) -> str:
+    """Return *endpoint* as the runs database names it: without secrets, and not too long."""
+    return " ".join(map(stored_name, endpoint.split(" ", 1)))
 
 
 def _limit(kind: Metric, text: str, number: str) -> float:

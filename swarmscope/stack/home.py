@@ -20,7 +20,7 @@ DATABASE = "swarmscope"
 DIRECTORIES = ("api", "grafana", "journals", "logs", "postgres", "prometheus/targets", "secrets")
 CLUSTER = ("postgres", "data")  # PostgreSQL sees to its modes
 OTHERS = 0o077  # the permissions of everybody but the owner
-OURS = {"journals", "lock", "postgres", "secrets", "up.json"}  # names that tell a home
+OURS = {"journals", "lock", "pgpass", "postgres", "secrets", "up.json"}  # what tells a home
 LEAST_FREE_BYTES = 100 << 20  # an empty cluster takes 40 MB, its log of writes soon as much
 
 

@@ -46,7 +46,7 @@ STARTED = RunStarted(
     profile=None,
     users=3,
     iterations_per_second=0.0,
-    description="a \0 description",
+    description="a \0 description, --token PW",
     environment="an environment with a long name",
     version="v" * 100,
     username="me",
@@ -324,7 +324,7 @@ def test_a_finished_journal_is_deleted(tmp_path, shipper, query):
     assert query("SELECT position, finished FROM journal") == [(process.writer.position, True)]
     assert query("SELECT status, complete, target_users FROM run") == [("finished", True, 3)]
     assert query("SELECT requests, description, changeset_guid FROM testrun") == [
-        (300, "a \ufffd description", "v" * 100)
+        (300, "a \ufffd description, --token ***", "v" * 100)
     ]
 
 
@@ -448,7 +448,7 @@ def test_what_is_refused_holds_up_nothing(tmp_path, shipper, query, caplog):
     process.write(Samples(RUN, "plan", 0.0, block, [1.0, 2.0, 3.0]))
     process.write(Samples(RUN, "plan", math.inf, [sample(400)]))  # no clock is off by so much
     process.write(
-        UserCount(RUN, "plan", START, 2**40, 1), Event(RUN, "note", START, "x", "no JSON")
+        UserCount(RUN, "plan", START, 2**40, 1), Event(RUN, "note", math.nan, "x", "no JSON")
     )
     process.write(WorkerStopped(RUN, WORKER, START + 5), RunStopped(RUN, "plan", START + 5), End())
     process.writer.close()

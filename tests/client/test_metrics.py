@@ -77,6 +77,17 @@ def test_ten_thousand_names_are_two_hundred_and_one_series(environment):
     assert sum(requests.values()) == 10_000
 
 
+def test_names_are_those_of_the_runs_database(environment):
+    """Without secrets; what differs in nothing else is one series."""
+    for secret in ("PW1", "PW2"):
+        environment.stats.log_request("GET", f"http://svc:{secret}@host/x?code={secret}", 5, 10)
+
+    seen = samples(collector(environment))
+
+    assert seen["locust_requests_total", "http://host/x?code=***", "GET"] == 2
+    assert not [key for key in seen if "PW" in str(key)]
+
+
 def test_a_run_is_named_while_it_is_on_only(environment):
     """`locust_run_info` has a sample during a run and none between runs."""
     run = RunInfo("2026-01-02T03:04:05.000006+00:00", "classic")

@@ -178,11 +178,21 @@ def add_argument(parser):
     host = field.host.replace("http://", "http://me:open-sesame@")
     url = "http://me:open-sesame@grafana.example/d/swarm?token=open-sesame"
     locust = field.headless(
-        scenario(tmp_path, path="/fast?token=open-sesame", more=more),
+        scenario(tmp_path, path="/fast?page=1&sig=open-sesame", more=more),
         *("-u", 1, "-t", "1s", "--host", host, "--api-token", "open-sesame"),
-        *("--grafana-url", url, "--description", "a plain description"),
+        *("--grafana-url", url, "--description", "a plain description, open-sesame"),
+        *("--test-env", "staging, key sk-open-sesame-1", "--test-version", "1 --token open-sesame"),
+        *("--override-plan-name", "http://me:open-sesame@host/plan.py"),
+        *("--check-p95", "GET /fast?page=1&sig=open-sesame=60000"),
     )
-    assert locust.process.wait(60) == 0
+    assert locust.process.wait(60) == 0, locust.text()
+    assert field.query("SELECT testplan, description, env, changeset_guid FROM testrun") == [
+        ("http://host/plan.py", "a plain description, ***", "staging, key ***", "1 --token ***")
+    ]
+    assert field.query("SELECT DISTINCT name, testplan FROM request") == [
+        ("/fast?page=1&sig=***", "http://host/plan.py")
+    ]
+    assert "p95 of GET /fast?page=1&sig=***" in locust.text()
     for table in ("testrun", "request", "events", "histogram", "journal", "run_worker"):
         rows = field.query(f"SELECT row_to_json(t)::text FROM {table} t")
         assert rows

@@ -37,6 +37,8 @@ SUMMARIES = [
         ("rps", "0", Threshold("rps", 0.0)),
         ("fail-ratio", "0.01", Threshold("fail-ratio", 0.01)),
         ("fail-ratio", "POST /tests=2%", Threshold("fail-ratio", 0.02, "POST /tests")),
+        ("p95", "GET /x?page=1&key=PW=300", Threshold("p95", 300.0, "GET /x?page=1&key=***")),
+        ("p95", "GET /x?page=1&key=***=300", Threshold("p95", 300.0, "GET /x?page=1&key=***")),
         ("capacity-users", "50", Threshold("capacity-users", 50.0)),
     ],
 )

@@ -315,7 +315,8 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     program = grafana / "bin/grafana"
     program.write_text(f"#!{sys.executable}\nraise SystemExit('my reason')\n")
     program.chmod(0o755)
-    (stack.home / "logs").mkdir(parents=True)
+    stack.home.mkdir(mode=0o700)
+    (stack.home / "logs").mkdir()
     (stack.home / "logs/grafana.log").write_text("the reason of an earlier start\n")
 
     done = stack.run("up", "--detach", GRAFANA_HOME=str(grafana))
