@@ -7,11 +7,11 @@ from locust.env import Environment
 
 from swarmscope.client import capacity_options, measurement, shape, shapes, tally
 
+WITH_OPTIONS = (shape, shapes, capacity_options)
+
 
 def register() -> None:
     """Hear what Locust tells when it starts."""
-    for module in (shape, shapes, capacity_options):
-        events.init_command_line_parser.add_listener(module.add_arguments)
     events.init.add_listener(_on_init)
 
 

@@ -26,6 +26,7 @@ from swarmscope.client import (
     options,
     report,
     strangers,
+    taken,
     upstream,
 )
 from swarmscope.client.checks import Judge, Wanted
@@ -41,10 +42,8 @@ REPORT_KEY = "swarmscope_journal"
 
 def register() -> None:
     """Add our options, and take the place of locust-plugins' Timescale listener."""
-    events.init_command_line_parser.add_listener(options.add_arguments)
-    events.init_command_line_parser.add_listener(generator.add_arguments)
-    events.init_command_line_parser.add_listener(report.add_arguments)
-    events.init_command_line_parser.add_listener(checks.add_arguments)
+    ours = (options, generator, report, checks, *load.WITH_OPTIONS)
+    taken.register(*(module.add_arguments for module in ours))
     events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
     # before others' listeners: one that waits would let samples pass unseen
