@@ -35,10 +35,10 @@ from swarmscope.client.journal import (
     segments_of,
 )
 from swarmscope.client.records import End, Event, Record, RunStopped, Samples, WorkerStopped
-from swarmscope.redaction import scrub_text
 from swarmscope.client.sieve import REFUSALS, Refusal, Sieve, copy_requests
 from swarmscope.client.statements import apply, bury, moment
 from swarmscope.client.windows import Key, Window, Windows
+from swarmscope.redaction import scrub_text
 from swarmscope.runs.compaction import compact
 
 logger = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ Connection = psycopg.Connection[Any]
 
 LIBPQ_VARIABLES = ("PGHOST", "PGSERVICE", "PGDATABASE")  # any of them says where to connect
 CONNECT_TIMEOUT_S = 10
+START_ALONE = "`swarmscope up --only postgres` starts the database alone"
 
 
 class Unreachable(Exception):
@@ -36,7 +37,7 @@ def locate(database: str | None = None) -> str:
     except OSError as error:
         raise Unreachable(
             f"no runs database: {file} cannot be read ({error.strerror}); start one with"
-            " `swarmscope up`, or name one with --database or PGHOST"
+            " `swarmscope up`, go where one was started, or name one with --database or PGHOST"
         ) from error
 
 
@@ -59,9 +60,15 @@ def connect(database: str | None = None, **parameters: str) -> Connection:
         connection = psycopg.connect(where, autocommit=True)
     except psycopg.OperationalError as error:
         reason = next(iter(str(error).strip().splitlines()), "no reason given")
-        raise Unreachable(f"the runs database cannot be reached: {reason}") from error
+        hint = f"; {START_ALONE}" if _is_of_home(database) else ""
+        raise Unreachable(f"the runs database cannot be reached: {reason}{hint}") from error
     connection.execute("SET TIME ZONE 'UTC'")
     return connection
+
+
+def _is_of_home(database: str | None) -> bool:
+    """Tell whether `locate` goes by the home, whose database this machine can start."""
+    return database is None and not any(os.environ.get(name) for name in LIBPQ_VARIABLES)
 
 
 def connect_to_read(database: str | None = None) -> Connection:

@@ -62,11 +62,13 @@ def _say_that_it_is_up(home: Home, progress: Progress, console: Console) -> Reco
 def _say_where(record: Record, console: Console) -> None:
     urls = record.urls
     after = {"Grafana": "/d/swarm", "API": "/tests"}
+    driven = "what the swarm drives"
     rows = [
         ("Locust", urls.get("locust"), "start a swarm here"),
         ("Grafana", urls.get("grafana"), "watch both ends of it"),
         ("Prometheus", urls.get("prometheus"), ""),
-        ("API", urls.get("api"), "what the swarm drives"),
+        ("API", urls.get("api"), driven if record.target == urls.get("api") else ""),
+        ("Target", record.target if record.target != urls.get("api") else None, driven),
         ("Database", record.database and f"psql '{record.database}'", ""),
     ]
     console.print()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
+from swarmscope.redaction import scrub_url
 from swarmscope.runs import roles
 from swarmscope.stack import elsewhere
 from swarmscope.stack import services as stack
@@ -168,6 +169,7 @@ def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: Settings) -
         checks={service.name: service.check for service in plan.services},
         absent=plan.absent,
         exposed=elsewhere.exposures(settings),
+        target=scrub_url(stack.target(settings)) if "locust" in settings.only else None,
     )
 
 

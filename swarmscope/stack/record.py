@@ -21,7 +21,8 @@ class Record:
 
     Its services may take *stop_s* seconds to stop.
     *urls*, *checks* and *absent* are by service name; *absent* says how to get what is missing,
-    *exposed* what other machines can reach. *database* is None where that is elsewhere.
+    *exposed* what other machines can reach. *database* is None where that is elsewhere. *target* is
+    what the swarm drives, None where no master runs here.
     """
 
     mark: str
@@ -33,6 +34,7 @@ class Record:
     absent: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
     exposed: Sequence[str] = ()
+    target: str | None = None
 
     def is_alive(self) -> bool:
         """Tell whether the supervisord of this start lives: a pid alone may be somebody else's."""

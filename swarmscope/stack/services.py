@@ -192,13 +192,18 @@ def locust_master(settings: Settings, home: Home) -> Service:
         after=(DATABASE_READY,),
         environment=_runs_database(settings, home)
         | {
-            "LOCUST_HOST": given.get("LOCUST_HOST") or settings.url("API_PORT"),
+            "LOCUST_HOST": target(settings),
             "LOCUST_GRAFANA_URL": given.get("LOCUST_GRAFANA_URL")
             or settings.url("GRAFANA_PORT", DASHBOARD),
             "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
         },
         stop_s=LOCUST_STOP_S + settings.locust_drain_s,
     )
+
+
+def target(settings: Settings) -> str:
+    """Return the address of what the swarm drives: the API, unless another is named."""
+    return settings.environment.get("LOCUST_HOST") or settings.url("API_PORT")
 
 
 def locust_workers(settings: Settings, home: Home) -> list[Service]:

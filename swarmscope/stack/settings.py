@@ -40,6 +40,7 @@ LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "*")  # as ZeroMQ and PostgreSQL have it, too
 HOSTS_WITH_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::")  # where a listener has 127.0.0.1
 MOST_WORKERS = 256
+LONGEST_HOME = 700  # bytes; PostgreSQL cuts paths at 1,024, and files of ours lie deep in the home
 DRAIN_S = 30.0  # Locust's own default
 
 
@@ -110,6 +111,11 @@ def merged_environment(directory: Path, environ: Mapping[str, str]) -> dict[str,
 def home_directory(directory: Path, environment: Mapping[str, str]) -> Path:
     """Return where everything that `up` makes lives."""
     home = _path(directory, environment.get("SWARMSCOPE_HOME") or HOME)
+    if len(os.fsencode(home)) > LONGEST_HOME:
+        raise StackError(
+            f"SWARMSCOPE_HOME={home}: choose a path of at most {LONGEST_HOME} bytes; PostgreSQL and"
+            " others take no longer ones"
+        )
     if any(character in str(home) for character in "\n\r%"):  # supervisord expands a % again
         raise StackError(f"SWARMSCOPE_HOME={home}: choose a path without % and line breaks")
     return home

@@ -204,6 +204,15 @@ def test_where_the_database_is_found(two_runs, empty_database, tmp_path):
     assert "swarmscope up" in complaint("runs", SWARMSCOPE_HOME=str(nowhere))
 
 
+def test_a_stack_that_is_down_leaves_its_runs_within_reach(tmp_path):
+    """What is stored can be read without a swarm; a database of somebody else's is not ours."""
+    (tmp_path / "database.url").write_text("postgresql://swarmscope@127.0.0.1:1/swarmscope\n")
+    hint = "; `swarmscope up --only postgres` starts the database alone"
+
+    assert complaint("runs", SWARMSCOPE_HOME=str(tmp_path)).rstrip().endswith(hint)
+    assert hint not in complaint("runs", SWARMSCOPE_HOME=str(tmp_path), PGHOST="127.0.0.1")
+
+
 def test_troubles_are_one_line_without_secrets(empty_database):
     """Nobody there, no password, no schema, nonsense: one line each."""
     there = psycopg.conninfo.conninfo_to_dict(empty_database)

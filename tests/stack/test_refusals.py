@@ -71,6 +71,14 @@ def test_a_percent_sign_in_the_home(stack: Native, tmp_path: Path) -> None:
     )
 
 
+def test_a_home_with_a_path_that_is_too_long(stack: Native, tmp_path: Path) -> None:
+    """It is known at once, not when a service has not answered for a minute and a half."""
+    home = tmp_path.joinpath(*["x" * 200] * 4)
+    said = refusal(stack, SWARMSCOPE_HOME=str(home))
+    assert said.startswith(f"SWARMSCOPE_HOME={home}: choose a path of at most 700 bytes")
+    assert not home.exists()
+
+
 def test_elsewhere_than_in_a_checkout(tmp_path: Path) -> None:
     """The first missing file is named, and the directory is left as it was."""
     (tmp_path / "here").mkdir()
