@@ -192,7 +192,7 @@ def add_argument(parser):
     assert field.query("SELECT DISTINCT name, testplan FROM request") == [
         ("/fast?page=1&sig=***", "http://host/plan.py")
     ]
-    assert re.search(r"p50 of GET +.*\n/fast\?page=1&sig=\*\*\* ", locust.text())
+    assert re.search(r"p50 of GET\s[\s\S]*/fast\?page=1&sig=\*\*\*", locust.text())
     for table in ("testrun", "request", "events", "histogram", "journal", "run_worker"):
         rows = field.query(f"SELECT row_to_json(t)::text FROM {table} t")
         assert rows
