@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from swarmscope.client import rows
+from swarmscope.client.bounds import stored_url
 from swarmscope.client.records import AnyRecord, Record, Sample, Samples, repaired
 from swarmscope.client.rows import request_tail as tail_of
 from swarmscope.client.storable import storable
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Key, Window, window_of
-from swarmscope.redaction import scrub_json, scrub_text, scrub_url, stored_name
+from swarmscope.redaction import scrub_json, scrub_text, stored_name
 
-LONGEST_URL = 255
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")
 MOST_REMEMBERED = 50_000
@@ -182,7 +182,7 @@ class Batch:
             self._process,
             rows.text(scrub_text(block.testplan)),
             *map(rows.text, endpoint),
-            rows.text(None if url is None else scrub_url(url)[:LONGEST_URL]),
+            rows.text(None if url is None else stored_url(url)),
             rows.text(None if error is None else scrub_text(error)),
             rows.json(None if context is None else scrub_json(context)),
             rows.NULL,  # late_ms

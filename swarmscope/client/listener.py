@@ -15,12 +15,13 @@ from gevent import getcurrent
 from locust.exception import CatchResponseError
 
 from swarmscope.client import clock, task_errors
+from swarmscope.client.bounds import LONGEST_TEXT
+from swarmscope.client.encoding import UNENCODABLE, encoded, encoded_samples
 from swarmscope.client.health import Batches
 from swarmscope.client.hops import timing_of
-from swarmscope.client.journal import SEGMENT_BYTES, Header, Writer
+from swarmscope.client.journal import MOST_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Writer
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
-    SAMPLES_TAG,
     ClockOffset,
     Continued,
     Dropped,
@@ -47,7 +48,6 @@ MOST_PENDING = 5_000  # samples; more are flushed at once
 MOST_WAITING_RECORDS = 10_000  # beyond, only what a run cannot be told without
 REPORT_SECONDS = 5.0  # of what was dropped, and of errors in tasks
 LIMIT_CHECK_SECONDS = 1.0
-LONGEST_TEXT = 4_000  # characters of an exception or a context
 SECONDS_OF_CLOCK_CHANGE = 0.001
 JOURNAL = "swarmscope.journal"  # who reads a response's parts
 
@@ -56,9 +56,7 @@ NEEDED = (
     WorkerStarted, Dropped, TaskErrors, WorkerStopped, End,
 )  # fmt: skip
 
-_encode = msgspec.msgpack.Encoder().encode
 _encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qualname__}>").encode
-_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Listener:
@@ -171,7 +169,7 @@ class Listener:
         """Append *record* after all samples so far."""
         self._flush_samples()
         if len(self._waiting) < MOST_WAITING_RECORDS or isinstance(record, NEEDED):
-            self._waiting.append(_encoded(record))
+            self._waiting.append(encoded(record))
         else:
             self._forgotten += 1
         self._flush_records()
@@ -215,17 +213,19 @@ class Listener:
     def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: Sequence[list[float]]) -> None:
         for hear in self.batches:
             hear(rows)
-        if not self._run:  # no run has begun: there is nothing that these could belong to
-            return
+        if self._run:  # before, there is nothing that these could belong to
+            self._append_block(rows, late_ms)
+
+    def _append_block(self, rows: list[tuple[Any, ...]], late_ms: Sequence[list[float]]) -> None:
         if self._waiting or self._is_full():
             self._drop(len(rows), self._trouble or "the journal occupies what it may")
             return
-        try:
-            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows, *late_ms))
-        except _UNENCODABLE:
-            rows = [_encodable(row) for row in rows]
-            payload = _encode((SAMPLES_TAG, self._run, self._plan, clock.offset_s, rows, *late_ms))
-        if self._append(payload):
+        payload = encoded_samples(self._run, self._plan, rows, late_ms)
+        if len(payload) > MOST_PAYLOAD_BYTES:
+            half = len(rows) // 2
+            for part in (slice(half), slice(half, None)):
+                self._append_block(rows[part], [values[part] for values in late_ms])
+        elif self._append(payload):
             self._complained = False
         else:
             self._drop(len(rows), self._trouble)
@@ -254,7 +254,7 @@ class Listener:
             return False
         self._trouble = ""
         try:
-            self._writer.roll(_encode(Continued()))
+            self._writer.roll(encoded(Continued()))
         except OSError as error:  # the segment grows beyond its usual length instead
             logger.debug("No new journal segment: %s", error)
         return True
@@ -301,34 +301,6 @@ def _describe(exception: BaseException) -> str:
 def _as_json(context: Any) -> str:
     try:
         text = _encode_json(context).decode()
-    except _UNENCODABLE:
+    except UNENCODABLE:
         return '{"error": "this context cannot be written as JSON"}'
     return text if len(text) <= LONGEST_TEXT else '{"error": "this context is too long"}'
-
-
-def _encoded(record: Record) -> bytes:
-    try:
-        return _encode(record)
-    except _UNENCODABLE:
-        fields = map(_plain, msgspec.structs.astuple(record))
-        return _encode((type(record).__name__.lower(), *fields))
-
-
-def _encodable(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return *row* with what MessagePack cannot hold replaced by its text."""
-    return tuple(_plain(value) for value in row)
-
-
-def _plain(value: Any) -> Any:
-    try:
-        _encode(value)
-    except _UNENCODABLE:
-        return _describe_value(value)
-    return value
-
-
-def _describe_value(value: Any) -> str:
-    try:
-        return str(value).encode("utf-8", "replace").decode()
-    except Exception:  # whatever a user's __str__ may raise
-        return f"<{type(value).__qualname__}>"

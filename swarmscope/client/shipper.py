@@ -31,11 +31,12 @@ from swarmscope.client.journal import (
     JournalError,
     Reader,
     Segment,
+    irregular,
     is_alive,
     is_stillborn,
     segments,
 )
-from swarmscope.client.storable import plain_text
+from swarmscope.client.storable import INT4_MAX, plain_text
 from swarmscope.runs import migrations, prometheus
 
 logger = logging.getLogger("swarmscope.shipper")
@@ -137,6 +138,8 @@ class Shipper:
 
     def _discover(self) -> None:
         """Take up the journals that are new in the directory."""
+        for path in irregular(self.directory):
+            self._complain(path.name, JournalError(f"{path} is not a file"))
         for journal, files in segments(self.directory).items():
             if journal in self._deliveries or self._unreadable.get(journal) == files:
                 continue
@@ -184,12 +187,18 @@ def _header_of(files: list[Segment]) -> Header:
             with Reader(segment.path) as reader:
                 if reader.header.journal != segment.journal:  # a copy would be delivered twice
                     raise JournalError(f"{segment.path} is a part of {reader.header.journal}")
-                worker, host = plain_text(reader.header.worker), plain_text(reader.header.host)
-                return msgspec.structs.replace(reader.header, worker=worker, host=host)
+                return _storable(reader.header)
         except (EOFError, JournalError) as error:
             damage = damage or error
     assert damage
     raise damage
+
+
+def _storable(header: Header) -> Header:
+    """Return *header* such that the database can hold whose it is."""
+    worker, host = plain_text(header.worker), plain_text(header.host)
+    pid = max(-INT4_MAX, min(header.pid, INT4_MAX))
+    return msgspec.structs.replace(header, worker=worker, host=host, pid=pid)
 
 
 def _is_alive(segment: Segment) -> bool:

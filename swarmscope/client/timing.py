@@ -38,10 +38,11 @@ def parts(raw: Any) -> tuple[float | None, float | None]:
             if 0 <= queue_ms < LONGEST_MS and 0 <= app_ms < LONGEST_MS:
                 return queue_ms, app_ms
         return _durations(raw)
-    return _durations(_joined(raw))
+    return _durations(joined(raw))
 
 
-def _joined(lines: Any) -> str:
+def joined(lines: Any) -> str:
+    """Return several lines of the header as one; '' for what is no list of lines."""
     if not isinstance(lines, list | tuple):
         return ""
     return ",".join(str(line[-1]) for line in lines if isinstance(line, list | tuple) and line)

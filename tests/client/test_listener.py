@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import Counter
 from pathlib import Path
@@ -16,7 +17,8 @@ from locust.env import Environment
 from locust.event import EventHook
 from locust.exception import CatchResponseError
 
-from swarmscope.client.journal import Header, Reader, segments
+from swarmscope.client.bounds import LONGEST_TEXT, LONGEST_URL, MOST_SAMPLE_BYTES
+from swarmscope.client.journal import MOST_PAYLOAD_BYTES, Header, Reader, segments
 from swarmscope.client.listener import MOST_PENDING, Listener
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
@@ -30,6 +32,7 @@ from swarmscope.client.records import (
     run_id,
 )
 from swarmscope.client.shipper import Shipper
+from swarmscope.redaction import stored_name
 
 RUN = run_id(1_700_000_000.0)
 
@@ -186,6 +189,91 @@ def test_odd_requests_are_recorded(make, more):
         frames = list(reader.frames(reader.header_end))
     blocks = [msgspec.msgpack.decode(frame.payload) for frame in frames]
     assert [len(block[4]) for block in blocks if block[0] == "samples"] == [3]
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"response": SimpleNamespace(headers={"server-timing": "x;dur=1, " * (LONG // 9)})},
+        {"url": "http://me:hush@host/" + "x" * LONG},
+        {"name": "/" + "x" * LONG},
+        {"request_type": "G" * LONG},
+        {"response": SimpleNamespace(headers=None, trace_id=b"x" * LONG)},
+        {"response_time": "x" * LONG},
+        {"response_length": ["x"] * LONG},
+    ],
+    ids=lambda more: "-".join(more),
+)
+def test_long_fields_take_little_room(make, more):
+    """However long a field of a request is, its samples take a few kilobytes each at most."""
+    listener = make()
+    before = listener.position
+    for _ in range(3):
+        for _ in range(10):
+            fire(listener, **copy.deepcopy(more))  # a response tells its parts once
+        listener.flush()
+    assert listener.position - before < 30 * MOST_SAMPLE_BYTES
+    assert len(samples_of(listener)) == 30
+
+
+def samples_of(listener: Listener) -> list[list[object]]:
+    """Return the samples in a listener's journal, whatever the types of their fields."""
+    blocks = [msgspec.msgpack.decode(payload) for payload in payloads(listener)]
+    return [row for block in blocks if block[0] == "samples" for row in block[4]]
+
+
+def payloads(listener: Listener) -> list[bytes]:
+    """Return what stands in a listener's first segment."""
+    (path,) = listener._options.journal_directory.glob("*.journal")
+    with Reader(path) as reader:
+        return [frame.payload for frame in reader.frames(reader.header_end)]
+
+
+def test_long_fields_are_stored_as_ever(make, runs_database):
+    """What is shortened on the way is stored as what is not: the names stay apart."""
+    listener = make()
+    timing = "queue;dur=1, app;dur=2, " + "x;dur=3, " * LONG
+    name = "/x?token=hush&" + "x" * LONG
+    for last in "ab":
+        fire(
+            listener,
+            name=name + last,
+            url="http://me:hush@host/" + "y" * LONG,
+            response=SimpleNamespace(headers={"server-timing": timing}),
+        )
+    listener.close()
+    shipper = Shipper(listener._options.journal_directory, runs_database)
+    while shipper.round():
+        pass
+    found = shipper._connection.execute(
+        "SELECT name, url, queue_ms, app_ms FROM request ORDER BY name"
+    ).fetchall()
+    shipper.disconnect()
+    url = "http://host/" + "y" * (LONGEST_URL - 12)
+    assert found == [(n, url, 1.0, 2.0) for n in sorted(stored_name(name + x) for x in "ab")]
+
+
+def test_a_block_is_no_longer_than_a_frame_may_be(make):
+    """Samples whose texts are as long as they may be are written in several frames."""
+    listener = make()
+    for number in range(3000):
+        fire(listener, exception=ValueError("x" * LONG), response_length=number)
+    listener.flush()
+    found = payloads(listener)
+    assert max(map(len, found)) <= MOST_PAYLOAD_BYTES
+    assert [row[5] for row in samples_of(listener)] == list(range(3000))
+    assert len([payload for payload in found if payload.startswith(b"\x95\xa7samples")]) > 1
+
+
+def test_a_long_record_is_written_with_the_beginning_of_its_text(make):
+    """Half a JSON is none; the rest of the record stays as it was."""
+    listener = make()
+    listener.record(Event(RUN, "note", 1.5, "y" * 2_000_000, '"' + "z" * 2_000_000 + '"'))
+    (event,) = [record for record in recorded(listener) if isinstance(record, Event)]
+    assert event == Event(RUN, "note", 1.5, "y" * LONGEST_TEXT, None)
 
 
 def test_samples_reach_the_file_within_a_tenth_of_a_second(make):
