@@ -17,6 +17,7 @@ import gevent
 from locust.env import Environment
 
 from swarmscope.client import clock
+from swarmscope.client.event_order import listen_first
 
 HEARTBEAT_SECONDS = 0.02
 WINDOWS_PER_SECOND = 10  # requests started are counted per 100 ms
@@ -59,7 +60,7 @@ class HealthProbe:
         self._squared_stalls = 0.0
         self._restart_clocks()
         if batches is None:
-            environment.events.request.add_listener(self._on_request)
+            listen_first(environment.events.request, self._on_request)
         else:
             batches.append(self._on_batch)
         gevent.spawn(self._beat)
@@ -83,7 +84,10 @@ class HealthProbe:
         self._cpu_since = time.process_time()
 
     def _on_request(self, start_time: float | None = None, **_: object) -> None:
-        self._starts[int((start_time or time.time()) * WINDOWS_PER_SECOND)] += 1
+        try:
+            self._starts[int((start_time or time.time()) * WINDOWS_PER_SECOND)] += 1
+        except (TypeError, ValueError, OverflowError):  # a custom client's idea of a time
+            self._starts[int(time.time() * WINDOWS_PER_SECOND)] += 1
 
     def _on_batch(self, samples: Sequence[tuple[Any, ...]]) -> None:
         """Count samples, whose first element is their start in Unix seconds."""

@@ -21,6 +21,13 @@ def timing_of(response: Any, reader: str) -> Any:
     that a scenario reports again has no parts then, or they would count twice; *reader* is who
     asks, each of whom gets them once.
     """
+    try:
+        return _timing_of(response, reader)
+    except Exception:  # anything may be called a response, and raise when it is read
+        return None
+
+
+def _timing_of(response: Any, reader: str) -> Any:
     headers = getattr(response, "headers", None)
     if type(headers) is Headers:
         line: Any = _raw_header(headers, SERVER_TIMING)  # (name, value), or a list of those

@@ -137,15 +137,22 @@ class Listener:
         **_: object,
     ) -> None:
         """Take one sample. This is the hot path: no more than is needed to lose nothing."""
-        start = start_time or time.time() - (response_time or 0) / 1000
-        row = (
-            start, response_time, name, request_type, url, response_length,
-            getattr(getcurrent(), "minimal_ident", 0),
-            None if exception is None else hide(_describe(exception), self._secrets),
-            _as_json(context) if context else None,
-            timing_of(response, JOURNAL),
-            getattr(response, "trace_id", None),
-        )  # fmt: skip
+        try:
+            start = start_time or time.time() - (response_time or 0) / 1000
+            row = (
+                start, response_time, name, request_type, url, response_length,
+                getattr(getcurrent(), "minimal_ident", 0),
+                hide(_describe(exception), self._secrets) if exception else None,
+                _as_json(context) if context else None,
+                timing_of(response, JOURNAL),
+                getattr(response, "trace_id", None),
+            )  # fmt: skip
+        except Exception:  # whatever a custom client's objects raise, the sample counts
+            error = None if exception is None else hide(_describe(exception), self._secrets)
+            row = (
+                time.time(), response_time, name, request_type, url, response_length, 0, error,
+                None, None, None,
+            )  # fmt: skip
         if late_ms is None:
             self._rows.append(row)
         else:

@@ -30,6 +30,7 @@ from swarmscope.client import (
     upstream,
 )
 from swarmscope.client.checks import Judge, Wanted
+from swarmscope.client.event_order import listen_first
 from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
@@ -47,7 +48,7 @@ def register() -> None:
     events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
     # before others' listeners: one that waits would let samples pass unseen
-    events.init._handlers.insert(0, on_init)
+    listen_first(events.init, on_init)
     load.register()
 
 
@@ -84,8 +85,8 @@ def attach(environment: Environment, frozen: Options, wanted: Wanted | None = No
     header = Header(uuid4().hex, 0, 0, worker, host, os.getpid(), leads)
     listener = Listener(frozen, header)
     if not isinstance(runner, MasterRunner):
-        environment.events.request.add_listener(listener.on_request)
-    environment.events.user_error.add_listener(listener.on_user_error)
+        listen_first(environment.events.request, listener.on_request)
+    listen_first(environment.events.user_error, listener.on_user_error)
     environment.events.cpu_warning.add_listener(listener.on_cpu_warning)
     shipping = Shipping(frozen, listener)
     if leads:

@@ -105,6 +105,21 @@ def rows(listener: Listener) -> list[tuple]:
     return [row for r in recorded(listener) if isinstance(r, Samples) for row in r.rows]
 
 
+class Awkward:
+    """Raises whatever it is asked."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("neither true nor false")
+
+    @property
+    def headers(self) -> object:
+        raise RuntimeError("read before it arrived")
+
+    @property
+    def trace_id(self) -> object:
+        raise RuntimeError("none yet")
+
+
 class Unspeakable(Exception):
     """Has no string form."""
 
@@ -130,6 +145,14 @@ def test_failures_have_a_text(make, exception, text):
     listener = make()
     fire(listener, exception=exception)
     assert [row[7] for row in rows(listener)] == [text]
+
+
+def test_a_falsy_exception_is_none_as_in_locust(make):
+    """Locust counts a failure where the exception is truthy, and so do the samples."""
+    listener = make()
+    fire(listener, exception="")
+    fire(listener, exception=False)
+    assert [row[7] for row in rows(listener)] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +197,10 @@ def test_a_context_that_contains_itself(make):
         {"response": SimpleNamespace(headers={"server-timing": "app;dur=1"})},
         {"response": SimpleNamespace(headers=None, trace_id=object())},
         {"unexpected": 1},
+        {"response": Awkward()},
+        {"context": Awkward()},
+        {"exception": Awkward()},
+        {"response_time": "12.5", "start_time": None},
     ],
     ids=lambda more: "-".join(more),  # an id must be the same in each process
 )
