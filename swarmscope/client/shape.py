@@ -55,9 +55,10 @@ def add_arguments(parser: LocustArgumentParser) -> None:
 
 
 def choose(environment: Environment, recorder: Recorder | None) -> None:
-    """Let the shape that ``--shape`` names drive the swarm, or none.
+    """Choose the shape that drives the swarm: what ``--shape`` names, else the scenario's own.
 
-    Locust would take the first that any locustfile has. Exits when there is no such shape.
+    Locust would take the first that any locustfile has, also one that it merely imports from
+    `swarmscope.client.shapes`. Exits when there is no such shape.
     """
     options: Any = environment.parsed_options
     available = environment.available_shape_classes or {}
@@ -65,7 +66,7 @@ def choose(environment: Environment, recorder: Recorder | None) -> None:
         return
     if options.shape and options.shape not in available:
         sys.exit(f"--shape {options.shape}: there is no such shape, but {', '.join(available)}")
-    chosen = available.get(options.shape)
+    chosen = available[options.shape] if options.shape else _own(available)
     environment.shape_class = chosen
     if chosen is None:
         logger.info("No shape drives this swarm; --shape may name %s", ", ".join(available))
@@ -75,3 +76,13 @@ def choose(environment: Environment, recorder: Recorder | None) -> None:
         if isinstance(shape, Shape):
             type(shape).use_common_options = False
             shape.prepare(environment, recorder)
+
+
+def _own(available: dict[str, LoadTestShape]) -> LoadTestShape | None:
+    """Return the first shape that a scenario defines itself; None when all are swarmscope's."""
+    own = (shape for shape in available.values() if not _is_ours(type(shape)))
+    return next(own, None)
+
+
+def _is_ours(shape_class: type[LoadTestShape]) -> bool:
+    return shape_class.__module__.partition(".")[0] == __name__.partition(".")[0]

@@ -1,7 +1,7 @@
 """Load shapes for a locustfile: ``from swarmscope.client.shapes import Smoke, Steps``.
 
 A shape is offered in the class picker of Locust's UI (``--class-picker``) and chosen by
-``--shape NAME`` without a UI; a swarm that chose none is driven by none. What ``--shape-users``,
+``--shape NAME`` without a UI; to import one is not to choose it. What ``--shape-users``,
 ``--shape-ramp``, ``--shape-hold`` and ``--shape-steps`` leave open is the shape's own.
 """
 
@@ -46,7 +46,10 @@ class Staged(Shape):
         if self.runner.state == STATE_INIT:
             self._begin(self.runner.environment.parsed_options)
         else:
-            self._move(stages.position(self._stages, self.get_run_time()))
+            elapsed = self.get_run_time()
+            run_time = getattr(self.runner.environment.parsed_options, "run_time", None)
+            is_over = bool(run_time) and elapsed >= run_time
+            self._move(None if is_over else stages.position(self._stages, elapsed))
         if self._index is None:
             return None
         users = self._stages[self._index].users

@@ -33,6 +33,42 @@ def test_a_swarm_that_chose_no_shape_is_driven_by_none(field: Field, file):
     assert "will be ignored" not in locust.text()
 
 
+OWN = """
+from locust import LoadTestShape
+
+class Ramp(LoadTestShape):
+    def tick(self):
+        return (3, 10) if self.get_run_time() < 3 else None
+"""
+
+
+def test_a_scenarios_own_shape_drives_as_in_locust(field: Field, tmp_path):
+    """Without --shape; only swarmscope's shapes, merely imported, wait to be chosen."""
+    locust = field.headless(scenario(tmp_path, more=SHAPES + OWN))
+
+    assert locust.process.wait(30) == 0
+    assert field.query("SELECT peak_users, scenario FROM run") == [(3, "Visitor, Ramp")]
+
+
+def test_a_scenarios_shape_made_of_ours_drives_too(field: Field, tmp_path):
+    """A subclass in a locustfile is the scenario's own, with figures of its own."""
+    text = "\nfrom swarmscope.client import shapes, stages\n\nclass Short(shapes.Steady):"
+    text += "\n    load = stages.Load(users=2, ramp_s=1, hold_s=2)\n"
+    locust = field.headless(scenario(tmp_path, more=text))
+
+    assert locust.process.wait(30) == 0
+    assert field.query("SELECT peak_users, scenario FROM run") == [(2, "Visitor, Short")]
+
+
+def test_an_option_goes_before_the_scenarios_own_shape(field: Field, tmp_path):
+    """--shape may still name one of swarmscope's."""
+    options = ("--shape", "Smoke", "--shape-users", "1", *SHORT)
+    locust = field.headless(scenario(tmp_path, more=SHAPES + OWN), *options)
+
+    assert locust.process.wait(30) == 0
+    assert told(field) == ["smoke: 1 users"]
+
+
 def test_without_a_ui_a_shape_is_chosen_by_name(field: Field, file):
     """Three steps of two users; each is an event of the run, in words with its users."""
     options = ("--shape", "Steps", "--shape-users", "6", "--shape-steps", "3", *SHORT)
@@ -43,6 +79,14 @@ def test_without_a_ui_a_shape_is_chosen_by_name(field: Field, file):
     assert field.query("SELECT status, peak_users, scenario FROM run") == [
         ("finished", 6, "Visitor, Steps")
     ]
+
+
+def test_the_run_time_bounds_a_shape(field: Field, file):
+    """Locust would ignore it, and say nothing of that."""
+    locust = field.headless(file, "--shape", "Smoke", "-t", 3)
+
+    assert locust.process.wait(30) == 0
+    assert field.value("SELECT duration_s FROM run") < 10
 
 
 def test_the_environment_chooses_like_the_command_line(field: Field, file):
