@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import ceil, sqrt
+from math import ceil, log, log2, sqrt
 
 GROWTH = 2.0  # from level to level, until the objective breaks
 OPINIONS = 2  # that both sides of the answer need, agreeing
@@ -22,6 +22,13 @@ class Bounds:
     start: int
     most: int
     precision: float  # share of the answer, 0.05 is 5 %
+
+    @property
+    def levels(self) -> int:
+        """How many levels a search takes at most when no level gives different answers."""
+        away = max(log2(self.most / self.start), log2(self.start))  # by doubling, or by halving
+        narrowing = max(log2(log(GROWTH) / log(1 + self.precision)), 0)
+        return ceil(away) + 1 + ceil(narrowing) + 2 * OPINIONS
 
 
 @dataclass
@@ -91,6 +98,12 @@ class Search:
     def confirmed(self) -> bool:
         """Whether both sides of the answer were tried more than once, with the same result."""
         return all(self._levels[users].sure for users in self._sides())
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether both sides of the answer are as close as they are wanted, confirmed or not."""
+        unsettled = (*self._doubtful(), *self._unexplored())
+        return self.broken is not None and not unsettled
 
     def next_users(self) -> int | None:
         """Return the number of users to try next; None when the search is over."""

@@ -6,23 +6,29 @@ import logging
 import sys
 import time
 from math import ceil
+from typing import Any
 
+import gevent
+from locust import User
 from locust.env import Environment
-from locust.runners import STATE_INIT, STATE_RUNNING, Runner
+from locust.runners import STATE_INIT, STATE_SPAWNING, Runner
 
 from swarmscope.client.announcements import announce
-from swarmscope.client.capacity import Search
+from swarmscope.client.capacity import Bounds, Search
 from swarmscope.client.capacity_options import Settings
 from swarmscope.client.hunt import Hunt, Level
-from swarmscope.client.measurement import LIMIT_OPTION, Recorder
+from swarmscope.client.measurement import MEASURE_OPTION, Recorder
+from swarmscope.client.population import Population
+from swarmscope.client.rollcall import Present
 from swarmscope.client.senses import Senses
 from swarmscope.client.shape import Shape
+from swarmscope.client.verdict import ERROR, SILENCE, STOPPED, TIME, USERS, Ending
 
 logger = logging.getLogger(__name__)
 
-RAMP_S = 2.0
 DRAIN_SHARE = 0.25  # of the next level's users
-FASTEST_RAMP = 100.0  # users a second; above it Locust warns
+
+Tick = tuple[int, float, list[type[User]]]
 
 
 class Capacity(Shape):
@@ -33,11 +39,14 @@ class Capacity(Shape):
         self._recorder: Recorder | None = None
         self._senses: Senses | None = None
         self._hunt: Hunt | None = None
+        self._classes: list[type[User]] = []
+        self._driver: Any = None  # the greenlet that asks, one for each run
 
     def prepare(self, environment: Environment, recorder: Recorder | None) -> None:
         """Take part in this process; exits when a parameter makes no sense."""
         super().prepare(environment, recorder)
         self._recorder = recorder
+        environment.events.test_stopping.add_listener(self._on_stopping)
         environment.events.test_stop.add_listener(self._on_stop)
         try:
             Settings.read(environment.parsed_options)
@@ -52,15 +61,22 @@ class Capacity(Shape):
         why = "" if level.next_users is None else f", to drain before {level.next_users}"
         return f"capacity: {level.users} users{why}"
 
-    def tick(self) -> tuple[int, float] | None:
-        """Return the level to be at; None when the search is over."""
+    def tick(self) -> Tick | None:
+        """Return the level to be at, and who is to make it up; None when the search is over."""
         assert self.runner is not None
-        if self.runner.state == STATE_INIT:
+        if gevent.getcurrent() is not self._driver:
+            self._driver = gevent.getcurrent()
             self._begin(self.runner.environment)
         elif self._hunt and self._senses:
-            self._senses.take()
-            self._proceed(self._hunt, self._senses, self.runner)
-        return (self._hunt.level.users, self._hunt.level.rate) if self._hunt else None
+            try:
+                self._senses.take()
+                self._proceed(self._hunt, self._senses, self.runner)
+            except Exception as error:  # or the swarm would stay at this level for ever
+                logger.exception("The search for the capacity failed")
+                self._end(Ending(ERROR, f"the search itself failed ({type(error).__name__})"))
+        if self._hunt is None:
+            return None
+        return self._hunt.level.users, self._hunt.level.rate, self._classes
 
     def _begin(self, environment: Environment) -> None:
         """Begin a search with the parameters that the UI may have changed since the last."""
@@ -70,63 +86,161 @@ class Capacity(Shape):
         except ValueError as error:
             logger.error("The search for the capacity cannot begin: %s", error)
             return
+        people = Population.of(environment)
+        if not people.classes:
+            logger.error("The search for the capacity cannot begin: %s", people.note())
+            return
+        self._classes = list(people.classes)
         self._senses = self._senses or Senses(environment, self._recorder)
-        setattr(environment.parsed_options, LIMIT_OPTION, settings.objective.limit_ms)
-        first = Level(settings.bounds.start, _rate(0, settings.bounds.start))
-        self._hunt = Hunt(settings, Search(settings.bounds), first)
+        self._senses.seconds.begin(settings.selection)
+        setattr(environment.parsed_options, MEASURE_OPTION, settings.order.as_message())
+        bounds = _bounded(settings.bounds, people.max_users)
+        self._hunt = Hunt(settings, Search(bounds), Level.of(settings, 0, bounds.start))
+        self._hunt.notes = tuple(filter(None, [people.note(), _fixed(settings.bounds, people)]))
+
+    def _on_test_start(self, environment: Environment, **more: object) -> None:
+        if environment.shape_class is self and self._hunt:
+            bound = f"The search takes at most {_lasting(self._hunt.settings.max_s)}"
+            if not self._hunt.settings.run_time_s:
+                bound += "; --run-time sets another limit"
+            announce(environment, "note", f"{bound}.")
+            logger.info(bound)
+            for note in self._hunt.notes:
+                logger.warning(note)
+        super()._on_test_start(environment, **more)
+
+    def _on_stopping(self, **_: object) -> None:
+        """Say what is known when somebody stops the run."""
+        if self._hunt:
+            self._end(Ending(STOPPED, "the run was stopped"))
 
     def _on_stop(self, environment: Environment, **_: object) -> None:
-        setattr(environment.parsed_options, LIMIT_OPTION, 0.0)
+        setattr(environment.parsed_options, MEASURE_OPTION, [])
         self._hunt = None
 
     def _proceed(self, hunt: Hunt, senses: Senses, runner: Runner) -> None:
         """Go on at the level: ramp, settle, measure, decide."""
+        present = Present(runner.user_count, senses.starting(), runner.state == STATE_SPAWNING)
+        if ending := self._obstacle(hunt, present, runner):
+            self._end(ending)
+        elif not hunt.level.roll.is_complete(present):
+            hunt.level.ramped = hunt.level.trial = None  # what was measured is of fewer users
+        elif hunt.level.ramped is None:
+            hunt.level.ramped = time.time()
+        else:
+            self._measure(hunt, senses, hunt.level.ramped)
+
+    def _obstacle(self, hunt: Hunt, present: Present, runner: Runner) -> Ending | None:
+        """Return why the search cannot go on, if it cannot."""
+        missing = hunt.level.roll.missing(present, time.monotonic())
+        if missing and runner.state == STATE_INIT:
+            missing = "Locust did not start: no worker is connected"
+        if missing:
+            return Ending(USERS, missing)
+        if hunt.remaining_s <= 0:
+            return Ending(TIME, f"time was up after {_lasting(hunt.settings.max_s)}")
+        return None
+
+    def _measure(self, hunt: Hunt, senses: Senses, ramped: float) -> None:
+        """Settle, measure and decide at a level whose users are all there."""
         level, now = hunt.level, time.time()
-        if level.ramped is None:
-            if runner.state == STATE_RUNNING and runner.user_count == level.users:
-                level.ramped = now
-        elif level.next_users is not None:
+        if level.next_users is not None:
             if hunt.drained(senses.seconds, senses.until()):
                 self._go(hunt, level.next_users)
         elif level.trial is None:
-            if now >= level.ramped + hunt.settings.settle_s:
+            if now >= ramped + hunt.settings.settle_s:
                 level.trial = hunt.trial(ceil(now))
                 senses.begin()
         elif (until := senses.until()) > level.trial.begin:
             held = level.trial.decide(senses.seconds, until)
             if held is not None:
-                self._conclude(hunt, senses, until, held)
+                self._decide(hunt, senses, until, held)
+
+    def _decide(self, hunt: Hunt, senses: Senses, until: int, held: bool) -> None:
+        """Conclude the level, unless what was measured is of nothing that counts."""
+        if ending := _silence(hunt, senses):
+            self._end(ending)
+        else:
+            self._conclude(hunt, senses, until, held)
 
     def _conclude(self, hunt: Hunt, senses: Senses, until: int, held: bool) -> None:
         """Note what the level did, and move to the next or end the search."""
         level = hunt.level
         assert level.trial is not None
         figures = senses.seconds.between(level.trial.begin, until)
-        limited = hunt.note(held, figures, until - level.trial.begin, senses.saturated())
-        outcome = "held" if held else "broke"
-        but = ", but the generator was saturated" if limited else ""
-        logger.info("With %d users the objective %s%s", level.users, outcome, but)
+        lasted = until - level.trial.begin
+        limited = hunt.note(held, figures, lasted, senses.saturated())
+        self._tell(hunt, held, figures, lasted, limited)
         following = hunt.search.next_users()
         if following is None:
-            self._end(hunt)
+            self._end()
+        elif not hunt.fits(following):
+            self._end(Ending(TIME, f"time was up after {_lasting(hunt.settings.max_s)}"))
         elif held:
             self._go(hunt, following)
         else:  # an open workload's backlog would be held against all that follows
             self._go(hunt, max(int(following * DRAIN_SHARE), 1), following)
 
+    def _tell(
+        self, hunt: Hunt, held: bool | None, figures: Any, lasted: float, limited: bool
+    ) -> None:
+        """Log what the level did, and keep it with the run."""
+        assert self.runner is not None
+        assert self._senses is not None
+        report = hunt.report(held, figures, lasted, self._senses.saturated(), limited)
+        announce(self.runner.environment, "level", report.sentence(), report.details())
+        logger.info("Level %s", report.sentence())
+
     def _go(self, hunt: Hunt, users: int, next_users: int | None = None) -> None:
-        hunt.level = Level(users, _rate(hunt.level.users, users), next_users)
+        hunt.level = Level.of(hunt.settings, hunt.level.users, users, next_users)
         self.announce()
 
-    def _end(self, hunt: Hunt) -> None:
+    def _end(self, ending: Ending | None = None) -> None:
+        """Say what is known, once, and let the swarm end."""
         assert self.runner is not None
-        environment = self.runner.environment
-        verdict = hunt.verdict()
-        announce(environment, "verdict", verdict.sentence(), verdict.details())
+        assert self._senses is not None
+        hunt, self._hunt = self._hunt, None
+        if hunt is None:
+            return
+        trial, until = hunt.level.trial, self._senses.until()
+        if ending and trial and until > trial.begin:
+            figures = self._senses.seconds.between(trial.begin, until)
+            self._tell(hunt, None, figures, until - trial.begin, False)
+        verdict = hunt.verdict(ending, self._senses.seconds.left_out)
+        announce(self.runner.environment, "verdict", verdict.sentence(), verdict.details())
         logger.info(verdict.sentence())
-        self._hunt = None
 
 
-def _rate(before: int, after: int) -> float:
-    """Return the users to start or stop a second for a short ramp that Locust can follow."""
-    return max(min(abs(after - before) / RAMP_S, FASTEST_RAMP), 1.0)
+def _bounded(bounds: Bounds, max_users: int | None) -> Bounds:
+    """Return *bounds* within what the scenario's ``fixed_count`` allows."""
+    if max_users is None or max_users >= bounds.most:
+        return bounds
+    return Bounds(min(bounds.start, max_users), max_users, bounds.precision)
+
+
+def _fixed(bounds: Bounds, people: Population) -> str:
+    if people.max_users is None or people.max_users >= bounds.most:
+        return ""
+    return f"No more than {people.max_users:,} users: all user classes have a fixed_count."
+
+
+def _silence(hunt: Hunt, senses: Senses) -> Ending | None:
+    """Return that nothing can be judged, where no request that counts has ever finished."""
+    seconds, selection = senses.seconds, hunt.settings.selection
+    if not seconds.counted:
+        others = ", ".join(kind or "(none)" for kind in seconds.left_out)
+        reason = "no request has finished"
+        if others:
+            reason = f"no request matches {selection.text!r}; there are those of type {others}"
+        return Ending(SILENCE, reason)
+    for endpoint in hunt.settings.objective.endpoints:
+        if not seconds.endpoints[endpoint]:
+            return Ending(SILENCE, f"no request of {endpoint!r}, which has a limit of its own")
+    return None
+
+
+def _lasting(seconds: float) -> str:
+    """Return a time span in words."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{ceil(seconds / 60)} minutes"

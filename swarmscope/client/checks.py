@@ -23,12 +23,13 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 from rich.console import Console
 
-from swarmscope.client import ending
+from swarmscope.client import ending, locust_stats
 from swarmscope.client.announcements import announced
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
 from swarmscope.runs import files, outcomes, tables, thresholds
 from swarmscope.runs.checking import Answer
+from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import (
     AFTER_RAMP_UP,
     METRICS,
@@ -160,7 +161,11 @@ def _refuse_unwritable(file: Path, is_needed: bool) -> None:
 
 
 def judge_stored(
-    options: Options, run: str, asked: Sequence[Threshold], whole: bool
+    options: Options,
+    run: str,
+    asked: Sequence[Threshold],
+    whole: bool,
+    selection: Selection | None = None,
 ) -> tuple[list[Outcome], list[str]]:
     """Return what `swarmscope check` finds, once the run is complete or the drain time is over.
 
@@ -176,7 +181,7 @@ def judge_stored(
     environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the table is ours to write
     try:
         done = subprocess.run(
-            _command(options, run, asked, whole),
+            _command(options, run, asked, whole, selection or Selection()),
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -192,10 +197,12 @@ def judge_stored(
         return _unknown(asked, whole, reason), []
 
 
-def _command(options: Options, run: str, asked: Sequence[Threshold], whole: bool) -> list[str]:
+def _command(
+    options: Options, run: str, asked: Sequence[Threshold], whole: bool, selection: Selection
+) -> list[str]:
     command = [sys.executable, "-m", "swarmscope", "check", run, "--json"]
     command += ["--wait", str(options.drain_seconds), "--database", options.database]
-    command += ["--whole"] if whole else []
+    command += ["--requests", selection.text, *(["--whole"] if whole else [])]
     for threshold in asked:
         where = f"{threshold.endpoint}=" if threshold.endpoint else ""
         command.append(f"--{threshold.metric}={where}{threshold.limit!r}")
@@ -217,7 +224,7 @@ class Judge:
         self._environment = environment
         self._wanted = wanted
         self._options = options
-        self._capacity: float | None = None
+        self._capacity: dict[str, Any] | None = None  # figures of a search's verdict
         self._outcomes: list[Outcome] = []
         self._notes: list[str] = []
         announced.add_listener(self._on_announced)
@@ -232,7 +239,7 @@ class Judge:
         self, environment: Environment, kind: str, details: dict[str, Any] | None, **_: object
     ) -> None:
         if environment is self._environment and kind == "verdict" and details:
-            self._capacity = details["users"]
+            self._capacity = details
 
     def _conclude(self) -> None:
         """Set the exit status, which Locust reads after this."""
@@ -262,26 +269,27 @@ class Judge:
         stored: list[Outcome] = []
         if self._options and wanted.stored:
             began = time.monotonic()
-            asked = (self._options, self._run(), wanted.stored, wanted.whole)
-            stored, self._notes = judge_stored(*asked)
+            asked = (wanted.stored, wanted.whole, self._selection())
+            stored, self._notes = judge_stored(self._options, self._run(), *asked)
             self.waited_s = time.monotonic() - began
         reason = "no search for a capacity came to its end"
         capacity = [
-            thresholds.judge_value(threshold, WHOLE_RUN, self._capacity, None, reason)
+            thresholds.judge_capacity(threshold, self._capacity, reason)
             for threshold in wanted.capacity
         ]
         return [*stored, *map(self._count, wanted.counted), *capacity]
 
     def _count(self, threshold: Threshold) -> Outcome:
         """Judge by what Locust counted, as locust-plugins does; but nothing says nothing."""
-        total = self._environment.stats.total
-        values = {
-            "rps": total.total_rps,
-            "fail-ratio": total.fail_ratio,
-            "avg-response-time": total.avg_response_time,
-        }
-        value = values[threshold.metric] if total.num_requests else None
-        return thresholds.judge_value(threshold, WHOLE_RUN, value, total.num_requests)
+        stats = self._environment.stats
+        values = locust_stats.figures(stats, locust_stats.counted(stats, self._selection()))
+        value = values[threshold.metric] if values else None
+        requests = int(values["requests"]) if values else 0
+        return thresholds.judge_value(threshold, WHOLE_RUN, value, requests)
+
+    def _selection(self) -> Selection:
+        """Return which requests count, as the UI may have said since the start."""
+        return Selection.parse(getattr(self._environment.parsed_options, "slo_requests", ""))
 
     def _on_quit(self, **_: object) -> None:
         """Print the table below Locust's own."""
@@ -289,6 +297,10 @@ class Judge:
         console.print("", outcomes.outcomes_table(self._outcomes), "")
         for reason in outcomes.reasons(self._outcomes):
             console.print(reason, markup=False)
+        stats = self._environment.stats
+        left_out = locust_stats.left_out(stats, self._selection())
+        if left_out and not self._wanted.stored:  # else a note below says it
+            console.print(left_out, markup=False)
         runner = self._environment.runner
         assert runner is not None
         if errors := sum(row["count"] for row in runner.exceptions.values()):

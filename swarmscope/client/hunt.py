@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swarmscope.client.capacity import Search
-from swarmscope.client.capacity_options import Settings
+from swarmscope.client.capacity_options import FASTEST_RAMP, RAMP_S, Settings
+from swarmscope.client.levels import BROKE, HELD, UNDECIDED, LevelReport
 from swarmscope.client.measurement import Measured, Seconds
 from swarmscope.client.objective import Trial
-from swarmscope.client.verdict import Percentiles, Verdict, broken_part
+from swarmscope.client.rollcall import RollCall
+from swarmscope.client.verdict import Ending, Percentiles, Verdict, broken_part
 
 CALM_S = 3
 LONGEST_DRAIN_WINDOWS = 3
+TOLERANCE_SHARE = 0.5  # of the precision: so many users of a level may be missing
 STALL_SHARE = 1.1  # requests/s that more users must bring, or a saturated generator is the limit
 
 
@@ -23,9 +27,19 @@ class Level:
 
     users: int
     rate: float  # of the ramp, in users a second
+    roll: RollCall
     next_users: int | None = None
     ramped: float | None = None  # when all users were there
     trial: Trial | None = None
+
+    @classmethod
+    def of(
+        cls, settings: Settings, before: int, users: int, next_users: int | None = None
+    ) -> Level:
+        """Return the level of *users* that follows one of *before* users."""
+        tolerance = int(users * settings.bounds.precision * TOLERANCE_SHARE)
+        roll = RollCall(users, tolerance, time.monotonic())
+        return cls(users, ramp_rate(before, users), roll, next_users)
 
 
 @dataclass
@@ -50,7 +64,19 @@ class Hunt:
     level: Level
     began: float = field(default_factory=time.monotonic)
     levels: int = 0
+    notes: tuple[str, ...] = ()  # to be said beside the verdict
     _results: dict[tuple[int, bool], Result] = field(default_factory=lambda: defaultdict(Result))
+
+    @property
+    def remaining_s(self) -> float:
+        """How much of the search's time is left."""
+        return self.began + self.settings.max_s - time.monotonic()
+
+    def fits(self, users: int) -> bool:
+        """Whether there is time to go to *users* and measure them for half a window."""
+        ramp_s = abs(users - self.level.users) / ramp_rate(self.level.users, users)
+        least_s = self.settings.level_s - self.settings.window_s / 2
+        return self.remaining_s > least_s + max(ramp_s - RAMP_S, 0)
 
     def drained(self, seconds: Seconds, until: int) -> bool:
         """Whether nothing was slow for a while before *until*, or has been for too long."""
@@ -65,6 +91,15 @@ class Hunt:
         """Return the trial of the level that has settled; one that was tried before is seen out."""
         tried = any(users == self.level.users for users, _ in self._results)
         return Trial(self.settings.objective, self.settings.window_s, begin, careful=tried)
+
+    def report(
+        self, held: bool | None, figures: Measured, seconds: float, saturated: bool, limited: bool
+    ) -> LevelReport:
+        """Return what a level did; *held* is None where nothing was decided."""
+        outcome = {True: HELD, False: BROKE, None: UNDECIDED}[held]
+        endpoint = None if held else self.settings.objective.broken_endpoint(figures)
+        users = self.level.users
+        return LevelReport.of(users, outcome, figures, seconds, saturated, limited, endpoint)
 
     def note(self, held: bool, figures: Measured, seconds: float, saturated: bool) -> bool:
         """Take in what the level did; return whether the generator was the limit."""
@@ -84,27 +119,59 @@ class Hunt:
         fewer = [result.requests_per_s for level, result in held.items() if level * 1.5 <= users]
         return bool(fewer) and held[users].requests_per_s < STALL_SHARE * max(fewer)
 
-    def verdict(self) -> Verdict:
-        """Return the answer as it stands."""
+    def verdict(
+        self, ending: Ending | None = None, left_out: Mapping[str, int] | None = None
+    ) -> Verdict:
+        """Return the answer as it stands; *ending* says what ended a search before its end.
+
+        *left_out* are requests that do not count, by type.
+        """
         users, broken = self.search.capacity, self.search.broken
-        objective = self.settings.objective
+        objective, selection = self.settings.objective, self.settings.selection
         held = self._results[users, True].figures
-        limited = self.search.limited_at is not None
         broke = self._results[broken, False].figures if broken is not None else Measured()
+        endpoint = objective.broken_endpoint(broke)
+        if endpoint and objective.holds_together(broke):
+            held, broke = held.endpoints.get(endpoint, Measured()), broke.endpoints[endpoint]
+        else:
+            endpoint = None
         return Verdict(
             users=users,
             requests_per_s=self._results[users, True].requests_per_s,
-            total=Percentiles.of(held, "total"),
-            app=Percentiles.of(held, "app"),
-            queue=Percentiles.of(held, "queue"),
-            outside=Percentiles.of(held, "outside"),
+            **self._percentiles(users),
             limit_ms=objective.limit_ms,
             fail_ratio=objective.fail_ratio,
-            limit="generator" if limited else "bound" if broken is None else "service",
+            objective=objective.words(),
+            limit=self._limit(ending),
+            reason="" if ending is None else ending.reason,
             broken_users=broken,
+            broken_endpoint=endpoint,
             broken_p95_ms=broke.percentile_ms("total", 0.95),
-            broken_part=None if broken is None else broken_part(objective, held, broke),
+            broken_fail_ratio=broke.failed / broke.requests if broke.requests else None,
+            broken_part=None
+            if broken is None
+            else broken_part(objective.of(endpoint), held, broke),
             confirmed=self.search.confirmed,
             levels=self.levels,
             seconds=time.monotonic() - self.began,
+            requests=selection.text,
+            left_out=dict(left_out or {}),
+            notes=(*self.notes, *filter(None, [selection.left_out(left_out or {})])),
         )
+
+    def _percentiles(self, users: int) -> dict[str, Percentiles]:
+        held = self._results[users, True].figures
+        return {part: Percentiles.of(held, part) for part in ("total", "app", "queue", "outside")}
+
+    def _limit(self, ending: Ending | None) -> str:
+        """Return what ended the search; one that had only repetitions before it has its answer."""
+        if ending is not None and not self.search.narrowed:
+            return ending.limit
+        if self.search.limited_at is not None:
+            return "generator"
+        return "bound" if self.search.broken is None else "service"
+
+
+def ramp_rate(before: int, after: int) -> float:
+    """Return the users to start or stop per second for a short ramp that Locust can follow."""
+    return max(min(abs(after - before) / RAMP_S, FASTEST_RAMP), 1.0)

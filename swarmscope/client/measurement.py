@@ -7,47 +7,98 @@ runs users adds up its samples by second of completion; workers report theirs to
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from swarmscope.client import clock, tally
+from swarmscope.client import clock, population, tally
+from swarmscope.client.event_order import listen_first
 from swarmscope.client.hops import timing_of
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Window, window_of
 from swarmscope.runs.histogram import estimate
+from swarmscope.runs.selection import Selection
 
 MESSAGE_KEY = "swarmscope_measurement"
-LIMIT_OPTION = "swarmscope_measure_over_ms"  # travels to workers with Locust's parsed options
+STARTING_KEY = "swarmscope_starting"
+MEASURE_OPTION = "swarmscope_measure"  # travels to workers with Locust's parsed options
 KEPT_SECONDS = 600
 MEASUREMENT = "swarmscope.measurement"  # who reads a response's parts
+MAX_MS = 1e12  # beyond, and below 0, is no time, as in the runs database
+MAX_TYPES = 20  # of requests that do not count; the rest goes to one
+MORE_TYPES = "(more types)"
 
-Sample = tuple[float, float | None, float | None, bool]  # total, queue, app (ms), failed
+Endpoint = tuple[str, str]  # name and request type
+Sample = tuple[float | None, float | None, float | None, bool]  # total, queue, app (ms), failed
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a search wants measured: a limit for what counts, and limits of single endpoints."""
+
+    limit_ms: float
+    selection: Selection = field(default_factory=Selection)
+    endpoints: Mapping[str, float] = field(default_factory=dict)  # "METHOD NAME": limit in ms
+
+    def as_message(self) -> list[Any]:
+        """Return the form that travels with Locust's parsed options."""
+        return [self.limit_ms, self.selection.text, dict(self.endpoints)]
+
+    @classmethod
+    def from_message(cls, message: list[Any]) -> Order:
+        """Read what `as_message` wrote."""
+        limit_ms, requests, endpoints = message
+        return cls(float(limit_ms), Selection.parse(requests), endpoints)
 
 
 @dataclass
 class Measured:
-    """Samples added up, by part of latency; `slow` took longer than the limit."""
+    """Samples added up, by part of latency; `slow` took longer than the limit.
+
+    `endpoints` are those with a limit of their own, by "METHOD NAME"; their samples count here too.
+    `types` is what `Selection.matches` does not match, by request type, and counts nowhere else.
+    """
 
     slow: int = 0
     failed: int = 0
+    untimed: int = 0  # finished without a time, so that they are in no part
+    dropped: int = 0  # of them, arrivals for which no request was sent
     parts: dict[str, Window] = field(default_factory=dict)
+    endpoints: dict[str, Measured] = field(default_factory=dict)
+    types: dict[str, Measured] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
         """How many finished."""
+        return self.timed + self.untimed
+
+    @property
+    def timed(self) -> int:
+        """How many finished with a time."""
         return self.parts["total"].count if "total" in self.parts else 0
 
     def add(self, other: Measured) -> None:
         """Add what *other* holds."""
         self.slow += other.slow
         self.failed += other.failed
+        self.untimed += other.untimed
+        self.dropped += other.dropped
         for name, window in other.parts.items():
             self.parts.setdefault(name, Window()).add(window)
+        for mine, others in ((self.endpoints, other.endpoints), (self.types, other.types)):
+            for key, figures in others.items():
+                mine.setdefault(key, Measured()).add(figures)
+
+    def fold(self) -> None:
+        """Let all types count."""
+        for figures in self.types.values():
+            self.add(figures)
+        self.types = {}
 
     def mean_ms(self, part: str) -> float | None:
         """Return the mean of *part*, None where nothing was measured."""
@@ -72,29 +123,55 @@ class Measured:
             [name, w.count, w.failures, w.sum_ms, w.max_ms, list(w.counts), list(w.counts.values())]
             for name, w in self.parts.items()
         ]
-        return [self.slow, self.failed, rows]
+        more = ({k: m.as_message() for k, m in d.items()} for d in (self.endpoints, self.types))
+        return [self.slow, self.failed, self.untimed, self.dropped, rows, *more]
 
     @classmethod
     def from_message(cls, message: list[Any]) -> Measured:
         """Read what `as_message` wrote."""
-        slow, failed, rows = message
-        return cls(slow, failed, {name: Window.of(*figures) for name, *figures in rows})
+        slow, failed, untimed, dropped, rows, *more = message
+        windows = {name: Window.of(*figures) for name, *figures in rows}
+        endpoints, types = ({k: cls.from_message(m) for k, m in d.items()} for d in more)
+        return cls(slow, failed, untimed, dropped, windows, endpoints, types)
 
 
 def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
     """Add up *samples*; parts are kept where they fit into the total, as in the runs database."""
     values: dict[str, list[float]] = {"total": [], "queue": [], "app": [], "outside": []}
-    slow = failed = 0
+    slow = failed = untimed = 0
     for total, queue, app, is_failed in samples:
+        failed += is_failed
+        if not isinstance(total, int | float) or not 0 <= total < MAX_MS:
+            untimed += 1
+            continue
         values["total"].append(total)
         slow += total > limit_ms
-        failed += is_failed
         if queue is not None and app is not None and 0 <= queue <= total - app:
             values["queue"].append(queue)
             values["app"].append(app)
             values["outside"].append(total - queue - app)
     windows = {name: window_of(found, 0) for name, found in values.items() if found}
-    return Measured(slow, failed, windows)
+    return Measured(slow, failed, untimed, parts=windows)
+
+
+def sorted_out(samples: Mapping[Endpoint, list[Sample]], order: Order) -> Measured:
+    """Add up *samples* by what *order* says of their endpoints."""
+    counting: list[Sample] = []
+    types: dict[str, list[Sample]] = {}
+    figures: dict[str, Measured] = {}
+    for (name, request_type), found in samples.items():
+        endpoint = f"{request_type} {name}".strip()
+        if endpoint in order.endpoints:
+            figures[endpoint] = measured(found, order.endpoints[endpoint])
+        if order.selection.matches(name, request_type):
+            counting += found
+        else:
+            known = request_type in types or len(types) < MAX_TYPES
+            types.setdefault(request_type if known else MORE_TYPES, []).extend(found)
+    total = measured(counting, order.limit_ms)
+    total.endpoints = figures
+    total.types = {kind: measured(found, order.limit_ms) for kind, found in types.items()}
+    return total
 
 
 class Recorder:
@@ -102,50 +179,67 @@ class Recorder:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._limit_ms = 0.0
-        self._measures = False
-        self._samples: dict[int, list[Sample]] = {}
+        self._order = Order(inf)
+        self.measures = False
+        self._samples: dict[int, dict[Endpoint, list[Sample]]] = {}
+        self._dropped: Counter[int] = Counter()  # arrivals of an open workload, by second
         environment.events.test_start.add_listener(self._on_start)
         environment.events.test_stop.add_listener(self._on_stop)
 
     def take(self) -> list[tuple[int, Measured]]:
         """Return what finished since the last call: (Unix second of completion, figures)."""
         taken, self._samples = self._samples, {}
-        return [(second, measured(samples, self._limit_ms)) for second, samples in taken.items()]
+        dropped, self._dropped = self._dropped, Counter()
+        figures = [(second, sorted_out(found, self._order)) for second, found in taken.items()]
+        return figures + [(second, self._not_sent(number)) for second, number in dropped.items()]
+
+    def _not_sent(self, number: int) -> Measured:
+        """Return *number* arrivals that were dropped: too slow, and failed."""
+        figures = measured([(self._order.limit_ms * 2, None, None, True)] * number, 0)
+        figures.dropped = number
+        return figures
 
     def _on_start(self, **_: object) -> None:
-        self._samples = {}
+        self._samples, self._dropped = {}, Counter()
         self._on_stop()
-        self._limit_ms = float(vars(self._environment.parsed_options).get(LIMIT_OPTION) or 0)
-        if self._limit_ms:
-            self._measures = True
-            self._environment.events.request.add_listener(self._on_request)
+        if message := vars(self._environment.parsed_options).get(MEASURE_OPTION):
+            self._order = Order.from_message(message)
+            self.measures = True
+            population.note_users_at_work()
+            listen_first(self._environment.events.request, self._on_request)
             tally.counted.add_listener(self._on_counted)
 
     def _on_stop(self, **_: object) -> None:
-        if self._measures:
-            self._measures = False
+        if self.measures:
+            self.measures = False
             self._environment.events.request.remove_listener(self._on_request)
             tally.counted.remove_listener(self._on_counted)
 
     def _on_request(
         self,
+        request_type: str = "",
+        name: str = "",
         response_time: float | None = None,
         response: Any = None,
         exception: BaseException | None = None,
         **_: object,
     ) -> None:
-        queue, app = parts(timing_of(response, MEASUREMENT))
-        self._keep((response_time or 0.0, queue, app, exception is not None))
+        """Keep one sample, whatever it is made of."""
+        try:
+            queue, app = parts(timing_of(response, MEASUREMENT))
+            sample = (response_time, queue, app, bool(exception))
+        except Exception:  # a custom client's objects may raise anything
+            sample = (response_time, None, None, exception is not None)
+        second = self._samples.setdefault(self._now(), {})
+        second.setdefault((str(name), str(request_type)), []).append(sample)
 
     def _on_counted(self, environment: Environment, kind: str, number: int) -> None:
         """Hold an arrival that was dropped against the service: it had no connection free."""
         if kind == tally.ARRIVALS_DROPPED and environment is self._environment:
-            for _ in range(number):
-                self._keep((self._limit_ms * 2, None, None, True))
+            self._dropped[self._now()] += number
 
-    def _keep(self, sample: Sample) -> None:
-        self._samples.setdefault(int(time.time() + clock.offset_s), []).append(sample)
+    def _now(self) -> int:
+        return int(time.time() + clock.offset_s)
 
 
 class Seconds:
@@ -153,11 +247,23 @@ class Seconds:
 
     def __init__(self) -> None:
         self._seconds: dict[int, Measured] = {}
+        self.begin(Selection())
+
+    def begin(self, selection: Selection) -> None:
+        """Forget what was before; *selection* says which requests count from now on."""
+        self._seconds.clear()
+        self._is_explicit = bool(selection.patterns)
+        self._matched = 0
+        self._others: Counter[str] = Counter()
+        self.endpoints: Counter[str] = Counter()  # requests of those with a limit of their own
 
     def add(self, taken: Iterable[tuple[int, Measured]]) -> None:
         """Take in what a process measured, and drop what is too old to matter."""
         for second, figures in taken:
             self._seconds.setdefault(second, Measured()).add(figures)
+            self._matched += figures.requests - figures.dropped
+            self._others.update({kind: m.requests for kind, m in figures.types.items()})
+            self.endpoints.update({name: m.requests for name, m in figures.endpoints.items()})
         oldest = max(self._seconds, default=0) - KEPT_SECONDS
         for second in [second for second in self._seconds if second < oldest]:
             del self._seconds[second]
@@ -168,7 +274,24 @@ class Seconds:
         for second in range(first, last):
             if second in self._seconds:
                 total.add(self._seconds[second])
+        if self._all_count:
+            total.fold()
         return total
+
+    @property
+    def counted(self) -> int:
+        """How many requests that count have finished since `begin`."""
+        return self._matched + (sum(self._others.values()) if self._all_count else 0)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many have finished that do not count, by their type."""
+        return {} if self._all_count else dict(self._others)
+
+    @property
+    def _all_count(self) -> bool:
+        """Whether there is nothing of HTTP, and nobody said what counts."""
+        return not self._is_explicit and not self._matched
 
 
 def watch(environment: Environment) -> Recorder | None:
@@ -179,6 +302,8 @@ def watch(environment: Environment) -> Recorder | None:
 
     def on_report_to_master(data: dict[str, Any], **_: object) -> None:
         data[MESSAGE_KEY] = [(second, m.as_message()) for second, m in recorder.take()]
+        if recorder.measures and environment.runner:
+            data[STARTING_KEY] = population.starting(environment.runner)
 
     if isinstance(environment.runner, WorkerRunner):
         environment.events.report_to_master.add_listener(on_report_to_master)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
 
 from swarmscope.client.measurement import Measured, Seconds
+from swarmscope.runs import evidence
 
 QUANTILE = 0.95
+LEAST_OF_ENDPOINT = evidence.requests_for_quantile(QUANTILE)
 LEAST_REQUESTS = 100  # or a percentile says little
 LONGEST_WAIT = 3  # windows, for that many
 MOST_SLIDES = 3
@@ -14,24 +18,79 @@ HOPELESS_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Objective:
-    """A limit on client latency at p95, and on failures."""
+class Limits:
+    """Limits on client latency at p95, in ms, and on failures; inf and 1 are none."""
 
-    limit_ms: float
-    fail_ratio: float
+    limit_ms: float = inf
+    fail_ratio: float = 1.0
 
     def holds(self, figures: Measured) -> bool:
-        """Tell whether *figures* are within both limits; nothing answered is not."""
+        """Return whether *figures* are within both limits; nothing answered is not."""
         return (
-            figures.requests > 0
-            and figures.slow <= (1 - QUANTILE) * figures.requests
+            (figures.timed > 0 or (self.limit_ms == inf and figures.requests > 0))
+            and figures.slow <= (1 - QUANTILE) * figures.timed
             and figures.failed <= self.fail_ratio * figures.requests
         )
 
+    def is_far(self, figures: Measured) -> bool:
+        """Return whether nothing failed and nothing came near the limit."""
+        total = figures.parts.get("total")
+        return not figures.failed and (total is None or total.max_ms < self.limit_ms / 2)
+
+
+@dataclass(frozen=True)
+class Objective(Limits):
+    """The limits of all requests that count, and those of single endpoints ("METHOD NAME")."""
+
+    endpoints: Mapping[str, Limits] = field(default_factory=dict)
+
+    def holds(self, figures: Measured) -> bool:
+        """Return whether *figures* are within all limits; nothing answered is not."""
+        return self.holds_together(figures) and self.broken_endpoint(figures) is None
+
+    def holds_together(self, figures: Measured) -> bool:
+        """Return whether the limits of all requests together hold."""
+        return super().holds(figures)
+
+    def of(self, endpoint: str | None) -> Limits:
+        """Return the limits of *endpoint*; None: of all together."""
+        return self if endpoint is None else self.endpoints[endpoint]
+
+    def broken_endpoint(self, figures: Measured) -> str | None:
+        """Return the first endpoint that exceeds a limit of its own.
+
+        One with too few requests for a percentile exceeds none.
+        """
+        for endpoint, limits in self.endpoints.items():
+            found = figures.endpoints.get(endpoint, Measured())
+            if found.requests >= LEAST_OF_ENDPOINT and not limits.holds(found):
+                return endpoint
+        return None
+
     def holds_easily(self, figures: Measured) -> bool:
-        """Tell whether no more need be seen: nothing failed, nothing came near the limit."""
-        easily = figures.requests >= LEAST_REQUESTS and not figures.failed
-        return easily and figures.parts["total"].max_ms < self.limit_ms / 2
+        """Return whether no more need be seen: nothing failed, nothing came near a limit."""
+        return (
+            figures.requests >= LEAST_REQUESTS
+            and self.is_far(figures)
+            and all(self._is_far_at(endpoint, figures) for endpoint in self.endpoints)
+        )
+
+    def _is_far_at(self, endpoint: str, figures: Measured) -> bool:
+        found = figures.endpoints.get(endpoint, Measured())
+        return found.requests >= LEAST_OF_ENDPOINT and self.endpoints[endpoint].is_far(found)
+
+    def words(self) -> str:
+        """Return the objective in words, those of single endpoints included."""
+        own = "".join(
+            f", of {endpoint} {_limits(limits)}" for endpoint, limits in self.endpoints.items()
+        )
+        return f"{_limits(self)}{own}"
+
+
+def _limits(limits: Limits) -> str:
+    latency = "" if limits.limit_ms == inf else f"p95 within {limits.limit_ms:,.0f} ms"
+    failed = "" if limits.fail_ratio == 1 else f"at most {limits.fail_ratio * 100:g} % failures"
+    return " and ".join(filter(None, (latency, failed))) or "no limit"
 
 
 class Trial:
@@ -77,7 +136,7 @@ class Trial:
         before, now = first.mean_ms("total"), last.mean_ms("total")
         if before is None or now is None:
             return False
-        return last.slow > HOPELESS_SHARE * last.requests and now > 0.9 * before
+        return last.slow > HOPELESS_SHARE * last.timed and now > 0.9 * before
 
     def _slide(self, seconds: Seconds, until: int) -> bool | None:
         middle = (self.begin + until) // 2

@@ -8,7 +8,7 @@ from typing import Any
 from locust.env import Environment
 from locust.runners import WORKER_REPORT_INTERVAL, LocalRunner, MasterRunner
 
-from swarmscope.client import generator, measurement
+from swarmscope.client import generator, measurement, population
 from swarmscope.client.health import Health, HealthProbe
 from swarmscope.client.measurement import Recorder, Seconds
 from swarmscope.client.trust import TrustKeeper
@@ -23,6 +23,8 @@ class Senses:
         self._recorder = recorder
         self._probe: HealthProbe | None = None
         self._probed = 0.0
+        self._environment = environment
+        self._starting: dict[str, int] = {}  # users of each worker that are in their on_start
         if isinstance(environment.runner, LocalRunner):
             self._probe = HealthProbe(environment)
         elif isinstance(environment.runner, MasterRunner):
@@ -50,11 +52,19 @@ class Senses:
         trust = self.trust.verdict()
         return trust is not None and trust.saturated
 
+    def starting(self) -> int:
+        """Return how many users are still in their ``on_start``."""
+        runner = self._environment.runner
+        if isinstance(runner, MasterRunner):
+            return sum(self._starting.get(worker, 0) for worker in runner.clients)
+        return population.starting(runner) if runner else 0
+
     def until(self) -> int:
         """Return the second before which all figures have arrived."""
         return int(time.time() - self.lag_s)
 
     def _on_worker_report(self, client_id: str, data: dict[str, Any], **_: object) -> None:
+        self._starting[client_id] = data.get(measurement.STARTING_KEY, 0)
         message = data.get(generator.MESSAGE_KEY)
         if message is not None:
             self.trust.add(client_id, Health.from_message(message))

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from swarmscope.runs import (
     assembly,
+    counting,
     database,
     files,
     migrations,
@@ -27,6 +28,7 @@ from swarmscope.runs import (
 )
 from swarmscope.runs.commands import database_option, json_option
 from swarmscope.runs.queries import Run
+from swarmscope.runs.selection import Selection
 from swarmscope.runs.tables import harmless
 from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
 
@@ -58,6 +60,20 @@ class Answer:
     outcomes: list[Outcome]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a run is to be held to; *requests* is None where the run says which count."""
+
+    thresholds: list[Threshold]
+    whole: bool
+    requests: str | None
+
+    @property
+    def selection(self) -> Selection | None:
+        """Which requests count, if that was asked."""
+        return None if self.requests is None else Selection.parse(self.requests)
+
+
 def _parsed(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
     metric = str(parameter.name).replace("_", "-")
     try:
@@ -83,6 +99,11 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_threshold_options
 @click.option("--whole", is_flag=True, help="Judge the whole run, its ramp included.")
 @click.option(
+    "--requests",
+    metavar="PATTERNS",
+    help="Requests that count, by type or name; default: as Locust's --slo-requests said.",
+)
+@click.option(
     "--wait",
     default=0.0,
     metavar="SECONDS",
@@ -100,6 +121,7 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def check(
     run: str,
     whole: bool,
+    requests: str | None,
     wait: float,
     junit: Path | None,
     as_json: bool,
@@ -117,7 +139,7 @@ def check(
     try:
         if junit:
             files.check(junit)
-        answer = _judged(database, run, wanted, whole, wait)
+        answer = _judged(database, run, Asked(wanted, whole, requests), wait)
         outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
     except files.Unwritable as error:
         raise click.ClickException(str(error)) from error
@@ -137,14 +159,12 @@ def _print(answer: Answer) -> None:
         console.print(harmless(f"Mind: {note}"))
 
 
-def _judged(
-    where: str | None, wanted: str, asked: list[Threshold], whole: bool, wait_s: float
-) -> Answer:
+def _judged(where: str | None, wanted: str, asked: Asked, wait_s: float) -> Answer:
     """Judge the run as soon as it is complete, or as it is when the time is over."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            answer = _judge(where, wanted, asked, whole)
+            answer = _judge(where, wanted, asked)
             wanted = answer.run  # so that `latest` stays the same run
         except (Unknown, CannotTell):
             if time.monotonic() >= deadline:
@@ -155,24 +175,29 @@ def _judged(
         time.sleep(POLL_S)
 
 
-def _judge(where: str | None, wanted: str, asked: list[Threshold], whole: bool) -> Answer:
+def _judge(where: str | None, wanted: str, asked: Asked) -> Answer:
     with reading_or_telling(where) as connection:
         run = queries.find(connection, wanted)
-        rows = queries.summary(connection, run.run_id, whole)
+        selection = asked.selection or queries.selection(connection, run.run_id)
+        summary = counting.summary(connection, run.run_id, asked.whole, selection)
+        rows = summary.rows
         verdict = queries.verdict(connection, run.run_id)
         trust = assembly.trust(connection, run.run_id)
         errors = sum(row.count for row in queries.task_errors(connection, run.run_id))
-    capacity = verdict.details.get("users") if verdict else None
-    found = thresholds.judge(asked or thresholds.of_objective(run), rows, whole, capacity)
+    capacity = verdict.details if verdict else None
+    wanted_limits = asked.thresholds or thresholds.of_objective(run)
+    found = thresholds.judge(wanted_limits, rows, asked.whole, capacity)
+    found = [summary.explain(outcome) for outcome in found]
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))
-    elif not asked and run.capacity_search:
+    elif not asked.thresholds and run.capacity_search:
         reason = f"the run's own objective: {queries.why_not_judged(run, run.requests or 0)}"
         found = thresholds.unjudged(found, reason)
-    notes = [f"{run.dropped:,} samples were dropped."] if run.dropped else []
+    notes = [summary.left_out] if summary.left_out else []
+    notes += [f"{run.dropped:,} samples were dropped."] if run.dropped else []
     notes += [f"{tables.errors_in_tasks(errors)}."] if errors else []
     notes += [trust.text] if trust and not trust.trusted else []
-    is_asked_for = whole or not rows or rows[0].scope == queries.AFTER_RAMP_UP
+    is_asked_for = asked.whole or not rows or rows[0].scope == queries.AFTER_RAMP_UP
     notes += [] if is_asked_for else [f"{rows[0].scope_text}."]
     return Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
 

@@ -11,6 +11,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from swarmscope.runs.selection import Selection
+
 Connection = psycopg.Connection[Any]
 
 AFTER_RAMP_UP = "after_ramp_up"  # as `judged_span` of views.sql calls it; any other: the whole run
@@ -162,6 +164,16 @@ def verdict(connection: Connection, run_id: datetime) -> Judgement | None:
 def trust(connection: Connection, run_id: datetime) -> Judgement | None:
     """Return what was said of a run's trust, None where nobody measured."""
     return _judgement(connection, run_id, "trust")
+
+
+def selection(connection: Connection, run_id: datetime) -> Selection:
+    """Return which requests of a run count, as Locust was told when it began."""
+    query = (
+        "SELECT details->>'requests' FROM events WHERE run_id = %s AND kind = 'note'"
+        " AND details ? 'requests' ORDER BY time LIMIT 1"
+    )
+    found = connection.execute(query, [run_id]).fetchone()
+    return Selection.parse(found[0] if found else "")
 
 
 def _judgement(connection: Connection, run_id: datetime, kind: str) -> Judgement | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from swarmscope.redaction import stored_name
 from swarmscope.runs import evidence, queries
@@ -13,6 +14,8 @@ from swarmscope.runs.queries import Run, Summary
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
 CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as locust-plugins' checks have it
 MOST_NAMED = 5  # endpoints, in an explanation
+
+EARLY = ("time", "users", "stopped", "silence", "error")  # endings of a search without its answer
 
 WHOLE_RUN = "whole run"
 AFTER_RAMP_UP = "after ramp-up"
@@ -115,9 +118,9 @@ def judge(
     thresholds: Iterable[Threshold],
     summaries: Sequence[Summary],
     whole: bool = False,
-    capacity: float | None = None,
+    capacity: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
-    """Judge a complete run by its summary, and by the users of its verdict if it sought one.
+    """Judge a complete run by its summary, and by the figures of its verdict if it sought one.
 
     What the figures are of, the summary says; *whole* is what was asked for.
     """
@@ -125,10 +128,13 @@ def judge(
 
 
 def _judge(
-    threshold: Threshold, summaries: Sequence[Summary], whole: bool, capacity: float | None
+    threshold: Threshold,
+    summaries: Sequence[Summary],
+    whole: bool,
+    capacity: Mapping[str, Any] | None,
 ) -> Outcome:
     if threshold.metric == "capacity-users":
-        return judge_value(threshold, WHOLE_RUN, capacity, None, "no capacity was found")
+        return judge_capacity(threshold, capacity, "no capacity was found")
     is_whole = summaries[0].scope != queries.AFTER_RAMP_UP if summaries else whole
     scope = WHOLE_RUN if is_whole else AFTER_RAMP_UP
     metric = METRICS[threshold.metric]
@@ -142,6 +148,22 @@ def _judge(
             return judge_value(threshold, scope, getattr(row, metric.figure), row.requests)
     reason = "no response said the server's times (Server-Timing)"
     return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
+
+
+def judge_capacity(threshold: Threshold, verdict: Mapping[str, Any] | None, reason: str) -> Outcome:
+    """Judge by the figures of a search's verdict; without one there is only the *reason* why.
+
+    A search that ended early leaves open what is between the users that held and those that broke.
+    """
+    if verdict is None or verdict.get("users") is None:
+        return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=reason)
+    users, broken = verdict["users"], verdict.get("broken_users")
+    is_open = users < threshold.limit and (broken is None or threshold.limit < broken)
+    if verdict.get("limit") in EARLY and is_open:
+        bounds = f"at least {users:,}" + ("" if broken is None else f", below {broken:,}")
+        why = verdict.get("reason") or "the search ended early"
+        return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=f"{why}: {bounds} users")
+    return judge_value(threshold, WHOLE_RUN, users, None)
 
 
 def judge_value(

@@ -12,6 +12,7 @@ from locust.argument_parser import LocustArgumentParser
 
 from swarmscope.client import capacity_options, shape, shapes
 from swarmscope.client.capacity_options import Settings
+from swarmscope.client.objective import Limits
 
 
 @pytest.fixture
@@ -38,12 +39,61 @@ def test_the_documented_options_are_those_there_are(parser, root: Path):
     text = (root / "docs/load-models.md").read_text()
     documented = dict(re.findall(r"^\| `(--[a-z0-9-]+)` \| (\S+) \|", text, re.MULTILINE))
     actual = {
-        action.option_strings[0]: f"`{action.env_var}`" if action.default == "" else action.default
+        action.option_strings[0]: _documented(action)
         for action in parser._actions
         if action.option_strings[0] not in ("-h", "--shape")
     }
 
     assert documented == {option: str(value).removesuffix(".0") for option, value in actual.items()}
+
+
+def _documented(action) -> object:
+    """Return the default, or what the tables have instead where that is empty."""
+    if action.default != "":
+        return action.default
+    is_of_shapes = action.option_strings[0].startswith("--shape-")
+    return f"`{action.env_var}`" if is_of_shapes else "(none)"
+
+
+def test_limits_of_single_endpoints_are_given_as_to_checks(parser):
+    """--slo-p95 "GET /tests=300", beside the limit of all together; percentages for failures."""
+    options = ["--slo-p95", "400", "--slo-p95", "GET /tests=300", "--slo-fail-ratio", "GET /a=b=2%"]
+    objective = Settings.read(parser.parse_args(options)).objective
+
+    assert (objective.limit_ms, objective.fail_ratio) == (400, 0.01)
+    assert objective.endpoints == {
+        "GET /tests": Limits(limit_ms=300),
+        "GET /a=b": Limits(fail_ratio=0.02),
+    }
+    assert objective.words() == (
+        "p95 within 400 ms and at most 1 % failures, of GET /tests p95 within 300 ms,"
+        " of GET /a=b at most 2 % failures"
+    )
+
+
+def test_the_environment_has_the_same_limits(parser, monkeypatch):
+    """As a list, like those of checks."""
+    monkeypatch.setenv("LOCUST_SLO_P95", "[400, GET /tests=300]")
+    objective = Settings.read(parser.parse_args([])).objective
+
+    assert (objective.limit_ms, objective.endpoints["GET /tests"].limit_ms) == (400, 300)
+
+
+def test_a_limit_that_is_none_is_refused(parser, capsys):
+    """With the option's name, before anything starts."""
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--slo-p95", "quick"])
+
+    assert "--slo-p95: 'quick' is not a number of ms" in capsys.readouterr().err
+
+
+def test_a_search_states_its_time(parser):
+    """--run-time, else enough for twice the levels that it may need."""
+    given = parser.parse_args(["--capacity-start", "10", "--capacity-most", "1000"])
+
+    assert 10 * 60 < Settings.read(given).max_s < 30 * 60
+    given.run_time = 90
+    assert Settings.read(given).max_s == 90
 
 
 def test_the_ui_shows_parameters_and_not_the_check(parser):

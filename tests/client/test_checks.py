@@ -196,7 +196,13 @@ def test_the_environment_may_ask_too(parser, monkeypatch):
 def ended(parser):
     """Return what ends a process with given checks, requests and failures, and its status."""
 
-    def end(*given: str, requests: int = 0, failures: int = 0, users: int | None = None):
+    def end(
+        *given: str,
+        requests: int = 0,
+        failures: int = 0,
+        kpis: int = 0,
+        users: int | None = None,
+    ):
         environment = Environment(parsed_options=parser.parse_args(given))
         environment.create_local_runner()
         checks.watch(environment, checks.wanted(environment))
@@ -204,6 +210,9 @@ def ended(parser):
             environment.stats.log_request("GET", "/", 20, 1)
             if number < failures:
                 environment.stats.log_error("GET", "/", "no")
+        for _ in range(kpis):
+            environment.stats.log_request("KPI", "end to end", 2000, 1)
+            environment.stats.log_error("KPI", "end to end", "too late")
         if users is not None:
             announce(environment, "verdict", "an answer", {"users": users})
         environment.events.quitting.fire(environment=environment)
@@ -233,6 +242,21 @@ def ended(parser):
 def test_without_a_database_locusts_own_count_is_judged(ended, given, counts, status):
     """As locust-plugins judges it; but where nothing was counted nothing holds."""
     assert ended(*given, **counts).process_exit_code == status
+
+
+def test_figures_that_are_no_requests_are_not_judged(ended):
+    """HTTP decides where there is any, unless somebody says what counts."""
+    slow_figure = {"requests": 10, "kpis": 10}  # 20 ms each, and 2 s each
+
+    def status(*more: str) -> int | None:
+        options = ("--check-avg-response-time", "20", "--check-fail-ratio", "0")
+        return ended(*options, *more, **slow_figure).process_exit_code
+
+    assert status() is None
+    assert status("--slo-requests", "*") == 3
+    assert status("--slo-requests", "GET") is None
+    assert status("--slo-requests", "KPI") == 3
+    assert status("--slo-requests", "POST") == 4, "nothing that counts is nothing to judge"
 
 
 def test_failures_that_are_judged_do_not_fail_the_process_again(ended):

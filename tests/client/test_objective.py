@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from swarmscope.client.measurement import Measured, Seconds, measured
-from swarmscope.client.objective import Objective, Trial
+from swarmscope.client.measurement import (
+    MAX_TYPES,
+    Measured,
+    Order,
+    Seconds,
+    measured,
+    sorted_out,
+)
+from swarmscope.client.objective import Limits, Objective, Trial
+from swarmscope.runs.selection import Selection
 
 OBJECTIVE = Objective(limit_ms=450, fail_ratio=0.01)
 FAST, NEAR, SLOW = 20.0, 400.0, 900.0
@@ -123,3 +131,72 @@ def test_figures_survive_the_way_to_the_master():
     total = seconds.between(7, 8)
     assert (total.requests, total.slow, total.failed) == (17, 2, 1)
     assert total.parts["total"].max_ms == SLOW
+
+
+def endpoint(requests: int, slow: int) -> Measured:
+    return measured(
+        [(SLOW if number < slow else FAST, None, None, False) for number in range(requests)], 450
+    )
+
+
+def test_an_endpoint_may_have_a_limit_of_its_own():
+    """It breaks the objective by itself, once there are enough requests for a percentile."""
+    objective = Objective(450, 0.01, {"GET /a": Limits(limit_ms=450)})
+    figures = second(fast=1000)
+
+    for requests, slow, broken in ((100, 5, None), (100, 6, "GET /a"), (58, 58, None)):
+        figures.endpoints = {"GET /a": endpoint(requests, slow)}
+        assert objective.broken_endpoint(figures) == broken
+        assert objective.holds(figures) == (broken is None)
+
+
+def test_requests_are_sorted_out_by_what_counts():
+    """HTTP, figures of another type, and an endpoint with a limit, over the way to the master."""
+    order = Order.from_message(Order(450, endpoints={"GET /b": 10.0}).as_message())
+    samples = {
+        ("/a", "GET"): [(5.0, None, None, False)] * 3,
+        ("/b", "GET"): [(20.0, None, None, True)],
+        ("end", "KPI"): [(2000.0, None, None, False)] * 2,
+        ("odd", "GET"): [(None, None, None, True), (float("nan"), None, None, False)],
+    }
+    seconds = Seconds()
+    seconds.add([(7, Measured.from_message(sorted_out(samples, order).as_message()))])
+    found = seconds.between(7, 8)
+
+    assert (found.requests, found.timed, found.slow, found.failed) == (6, 4, 0, 2)
+    assert (found.endpoints["GET /b"].requests, found.endpoints["GET /b"].slow) == (1, 1)
+    assert (seconds.counted, seconds.left_out) == (6, {"KPI": 2})
+
+
+def test_without_http_all_types_count():
+    """Also what was measured before the first request of HTTP came is not mixed with it."""
+    seconds = Seconds()
+    own = {("x", "A"): [(5.0, None, None, False)], ("y", "B"): [(6.0, None, None, False)]}
+    seconds.add([(7, sorted_out(own, Order(450)))])
+
+    assert (seconds.between(7, 8).requests, seconds.counted, seconds.left_out) == (2, 2, {})
+    seconds.add([(8, sorted_out({("/", "GET"): [(5.0, None, None, False)]}, Order(450)))])
+    assert seconds.between(7, 9).requests == 1
+    assert seconds.left_out == {"A": 1, "B": 1}
+    seconds.begin(Selection.parse("A"))
+    assert (seconds.counted, seconds.left_out) == (0, {})
+
+
+def test_types_without_end_are_bounded():
+    """A scenario that puts ids into its types makes no endless message."""
+    own = {("x", f"T{number}"): [(5.0, None, None, False)] for number in range(1000)}
+    types = sorted_out(own, Order(450)).types
+
+    assert len(types) == MAX_TYPES + 1
+    assert sum(figures.requests for figures in types.values()) == 1000
+
+
+def test_a_dropped_arrival_makes_nothing_http():
+    """It is held against whatever the scenario sends."""
+    seconds = Seconds()
+    late = measured([(900.0, None, None, True)], 450)
+    late.dropped = 1
+    seconds.add([(7, late), (7, sorted_out({("x", "A"): [(5.0, None, None, False)]}, Order(450)))])
+
+    found = seconds.between(7, 8)
+    assert (found.requests, found.failed, found.slow) == (2, 1, 1)

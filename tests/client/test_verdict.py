@@ -20,13 +20,20 @@ VERDICT = Verdict(
     outside=NONE,
     limit_ms=450,
     fail_ratio=0.01,
+    objective="p95 within 450 ms and at most 1 % failures",
     limit="service",
+    reason="",
     broken_users=360,
+    broken_endpoint=None,
     broken_p95_ms=1210.0,
+    broken_fail_ratio=0.0,
     broken_part="queue",
     confirmed=True,
     levels=12,
     seconds=300.0,
+    requests="",
+    left_out={},
+    notes=(),
 )
 
 
@@ -100,3 +107,37 @@ def test_large_figures_are_written_out():
 
     assert "handle 1,600 requests per second from 1,600 users" in large.sentence()
     assert "at 1,671 users p95" in large.sentence()
+
+
+def test_what_broke_may_be_failures_or_one_endpoint():
+    """The share of failures, not a latency beside the point; and whose limit it was."""
+    failed = replace(VERDICT, broken_part="failures", broken_fail_ratio=0.496)
+    endpoint = replace(VERDICT, broken_endpoint="GET /tests")
+
+    assert "; at 360 users 49.6 % of requests failed. Confirmed" in failed.sentence()
+    assert "; at 360 users p95 of GET /tests was 1,210 ms: the queue" in endpoint.sentence()
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"broken_users": 360}, "at least 345, below 360 users: time was up after 60 s."),
+        ({"broken_users": None}, "from at least 345 users: time was up after 60 s."),
+        ({"users": 0}, "with 360 users; at 360 users p95 was 1,210 ms"),
+        ({"users": 0, "broken_users": None}, "Nothing is known of the application: time was up"),
+    ],
+)
+def test_a_search_that_ended_early_says_what_is_known(known, words):
+    """Both bounds, one, or none; with the reason in each case, and "at least" for programs."""
+    verdict = replace(VERDICT, limit="time", reason="time was up after 60 s", **known)
+
+    assert words in verdict.sentence()
+    assert "time was up after 60 s" in verdict.sentence()
+    assert verdict.details()["at_least"] is True
+
+
+def test_notes_stand_beside_the_answer():
+    """What did not count is said in the same breath."""
+    verdict = replace(VERDICT, notes=("Left out: 12 of type KPI (not HTTP).",))
+
+    assert verdict.sentence().endswith("come again. Left out: 12 of type KPI (not HTTP).")

@@ -14,6 +14,9 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
+from swarmscope.client import batch
+from swarmscope.runs import counting
+
 PARTS = {"queue": 1.0, "app": 12.0, "outside": 2.0}
 RUN = "2026-03-01T12:00:00.250000Z"
 
@@ -21,13 +24,16 @@ RUN = "2026-03-01T12:00:00.250000Z"
 @pytest.fixture(scope="module")
 def database(cluster) -> Iterator[str]:
     """A run of 40 s: slow in its ramp of 10 s, then 20 ms; every tenth POST fails."""
-    fast = [Sample(10.75 + i / 50, 20, parts=PARTS) for i in range(1450)]
-    posts = [Sample(11 + 0.48 * i, 40, method="POST", failed=i % 10 == 0) for i in range(60)]
-    ramp = [Sample(i / 10, 900) for i in range(100)]
     with fresh_runs_database(cluster) as name:
         with psycopg.connect(name) as connection:
-            store_run(connection, ramp + fast + posts, ramp_s=10.5)
+            store_run(connection, requests(), ramp_s=10.5)
         yield name
+
+
+def requests() -> list[Sample]:
+    fast = [Sample(10.75 + i / 50, 20, parts=PARTS) for i in range(1450)]
+    posts = [Sample(11 + 0.48 * i, 40, method="POST", failed=i % 10 == 0) for i in range(60)]
+    return [*(Sample(i / 10, 900) for i in range(100)), *fast, *posts]
 
 
 def squeezed(line: str) -> str:
@@ -82,6 +88,96 @@ def test_the_table_and_the_files_say_the_same(database, tmp_path):
     values = [outcome["value"] for outcome in printed["outcomes"]]
     post = next(e for e in shown["endpoints"] if e["request_type"] == "POST")
     assert values == [shown["totals"]["total"]["p50_ms"], post["total"]["p95_ms"], None]
+
+
+KPIS = [Sample(10.75 + i / 10, 2000, "end to end", "KPI", failed=True) for i in range(100)]
+
+
+@pytest.fixture(scope="module")
+def mixed(cluster) -> Iterator[str]:
+    """A run with a figure of its own beside its requests, and one with nothing else."""
+    with fresh_runs_database(cluster) as name:
+        with psycopg.connect(name) as connection:
+            store_run(connection, KPIS, start=START - timedelta(hours=1), ramp_s=10.5)
+            store_run(connection, requests() + KPIS, ramp_s=10.5)
+        yield name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--p95", "25", "--fail-ratio", "1%", "--avg-response-time", "21"], 0),
+        (["--server-p95", "13", "--rps", "10"], 0),
+        (["--p95", "25", "--requests", "*"], 3),
+        (["--p95", "25", "--requests", "KPI"], 3),
+        (["--p99", "35", "--requests", "GET, POST"], 3),
+        (["--p99", "35", "--requests", "/tes*"], 3),
+        (["--p99", "25", "--requests", "GET /tests"], 0),
+        (["--p95", "25", "--requests", "DELETE"], 4),
+        (["--p95", "KPI end to end=2100"], 0),
+        (["latest~1", "--p95", "2100"], 0),
+        (["latest~1", "--p95", "1900"], 3),
+    ],
+)
+def test_figures_that_are_no_requests_decide_nothing(mixed, arguments, status):
+    """Unless they are asked for by type or name, as an endpoint, or nothing else is there."""
+    assert check(mixed, *arguments).exit_code == status
+
+
+def test_what_counts_adds_up_as_it_does_without_the_rest(mixed, database):
+    """To the last digit: the same requests, with and without a figure beside them."""
+    metrics = ("p50", "p95", "p99", "server-p95", "rps", "fail-ratio", "avg-response-time")
+    options = [word for metric in metrics for word in (f"--{metric}", "1")]
+
+    def figures(name: str) -> list[tuple[float, int]]:
+        answer = json.loads(check(name, *options, "--json").stdout)
+        return [(o["value"], o["requests"]) for o in answer["outcomes"]]
+
+    assert figures(mixed) == [
+        (pytest.approx(value, rel=1e-12), requests) for value, requests in figures(database)
+    ]
+
+
+def test_what_was_left_out_is_said(mixed):
+    """By type, with how many, below the table."""
+    done = check(mixed, "--p95", "25")
+    nothing = check(mixed, "--p95", "25", "--requests", "DELETE")
+
+    assert "Left out: 100 of type KPI (not HTTP; --slo-requests can count them)." in squeezed(
+        done.stdout
+    )
+    assert "Not judged: no request counts: none matches 'DELETE'." in squeezed(nothing.stdout)
+
+
+def test_a_run_says_itself_what_counts(mixed):
+    """What Locust was told is what a check of later goes by, unless it is told otherwise."""
+    with psycopg.connect(mixed) as connection:
+        connection.execute(
+            "INSERT INTO events (time, run_id, kind, text, details)"
+            " VALUES (%s, %s, 'note', 'said', '{\"requests\": \"POST\"}')",
+            [START, START],
+        )
+        connection.commit()
+        try:
+            mean = ("--avg-response-time", "30")
+            assert check(mixed, *mean).exit_code == 3
+            assert check(mixed, *mean, "--requests", "GET").exit_code == 0
+        finally:
+            connection.execute("DELETE FROM events WHERE run_id = %s", [START])
+
+
+def test_endpoints_without_a_name_of_their_own_are_not_guessed_at(connection, empty_database):
+    """Beside HTTP they are taken for it; beside other figures nobody can tell."""
+    more = [Sample(12 + i / 10, 20, *counting.MORE_NAMES) for i in range(50)]
+    fast = [Sample(11 + i / 10, 20) for i in range(200)]
+    store_run(connection, fast + more, ramp_s=10.5)
+    store_run(connection, fast + more + KPIS, START + timedelta(hours=1), ramp_s=10.5)
+    connection.commit()
+
+    assert check(empty_database, "latest~1", "--p95", "25").exit_code == 0
+    done = check(empty_database, "--p95", "25")
+    assert (done.exit_code, "too many names" in done.stdout) == (4, True)
+    assert counting.MORE_NAMES == batch.MORE_NAMES
 
 
 def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):

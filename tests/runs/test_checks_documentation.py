@@ -71,9 +71,9 @@ def test_every_threshold_is_explained(page):
     named = [re.findall(r"--([a-z0-9-]+)", cell) for cells in rows for cell in cells]
     ours = {name for names in named[::2] for name in names}
 
-    assert ours == set(thresholds.METRICS) | {"whole", "junit", "wait"}
+    assert ours == set(thresholds.METRICS) | {"whole", "junit", "wait", "requests"}
     for short, long in zip(named[::2], named[1::2], strict=True):
-        assert long in ([f"check-{name}" for name in short], [])
+        assert long in ([f"check-{name}" for name in short], [f"slo-{name}" for name in short], [])
 
 
 def test_locusts_example_is_understood(page):

@@ -115,9 +115,24 @@ def test_what_cannot_be_judged_says_why(metric, text, summaries, reason):
 @pytest.mark.parametrize(("users", "verdict"), [(50, PASSED), (49, FAILED), (0, FAILED)])
 def test_a_capacity_is_held_to_its_users(users, verdict):
     """At least so many."""
-    (outcome,) = judge([parse("capacity-users", "50")], [], capacity=users)
+    (outcome,) = judge([parse("capacity-users", "50")], [], capacity={"users": users})
 
     assert outcome.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("users", "broken", "verdict"),
+    [(50, 80, PASSED), (27, 80, NOT_JUDGED), (27, None, NOT_JUDGED), (27, 50, FAILED)],
+)
+def test_a_search_that_ended_early_leaves_open_what_it_does_not_know(users, broken, verdict):
+    """At least what held passes, from what broke on fails; in between nobody can tell."""
+    known = {"users": users, "broken_users": broken, "limit": "time", "reason": "time was up"}
+    (outcome,) = judge([parse("capacity-users", "50")], [], capacity=known)
+
+    assert outcome.verdict == verdict
+    if verdict == NOT_JUDGED:
+        below = ", below 80" if broken else ""
+        assert outcome.reason == f"time was up: at least 27{below} users"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""What Locust itself counted, of the requests that count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from locust.stats import RequestStats, StatsEntry
+
+from swarmscope.runs import counting
+from swarmscope.runs.selection import Selection
+
+
+def counted(stats: RequestStats, selection: Selection) -> list[StatsEntry]:
+    """Return the entries of the endpoints that *selection* counts."""
+    chosen = counting.counted(stats.entries, selection)
+    return [entry for endpoint, entry in stats.entries.items() if endpoint in chosen]
+
+
+def figures(stats: RequestStats, entries: Iterable[StatsEntry]) -> dict[str, float] | None:
+    """Return requests, and the figures of locust-plugins' checks by their names; None of nothing.
+
+    Where all entries count they are Locust's own: its rate is over the time of all requests.
+    """
+    chosen, total = list(entries), stats.total
+    requests = sum(entry.num_requests for entry in chosen)
+    if not requests:
+        return None
+    timed = requests - sum(entry.num_none_requests for entry in chosen)
+    total_ms = sum(entry.total_response_time for entry in chosen)
+    return {
+        "requests": requests,
+        "rps": total.total_rps * requests / total.num_requests,
+        "fail-ratio": sum(entry.num_failures for entry in chosen) / requests,
+        "avg-response-time": total_ms / timed if timed else 0.0,
+    }
+
+
+def left_out(stats: RequestStats, selection: Selection) -> str:
+    """Return the sentence about what does not count; '' for nothing."""
+    chosen = counting.counted(stats.entries, selection)
+    left: Counter[str] = Counter()
+    for (name, request_type), entry in stats.entries.items():
+        if (name, request_type) not in chosen:
+            left[request_type] += entry.num_requests
+    return selection.left_out(left)

@@ -1,0 +1,63 @@
+"""Which requests count: those that a capacity and checks are judged by, chosen by type or name.
+
+Scenarios report figures of their own as requests: transactions, times from end to end, times to the
+first token. They are recorded and shown like all others, but they decide nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+HTTP_METHODS = frozenset(  # RFC 9110, 9.3, and RFC 5789
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+)
+OPTION = "--slo-requests"
+MAX_NAMED = 5  # types, in a sentence
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The requests that one of `patterns` matches; without patterns, those of HTTP.
+
+    A pattern is a request type (``GET``), a name (``/tests``), or both (``GET /tests``); ``*``
+    stands for any text. Without patterns all count where none is of HTTP.
+    """
+
+    patterns: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Selection:
+        """Read patterns with commas between them; an empty text has none."""
+        return cls(tuple(piece.strip() for piece in text.split(",") if piece.strip()))
+
+    @property
+    def text(self) -> str:
+        """What `parse` reads."""
+        return ", ".join(self.patterns)
+
+    @cached_property
+    def _expression(self) -> re.Pattern[str]:
+        pieces = (re.escape(pattern).replace(r"\*", ".*") for pattern in self.patterns)
+        return re.compile("|".join(pieces), re.DOTALL)
+
+    def matches(self, name: str, request_type: str) -> bool:
+        """Return whether a request is one of those; without patterns, whether it is of HTTP."""
+        if not self.patterns:
+            return request_type.upper() in HTTP_METHODS
+        texts = (request_type, name, f"{request_type} {name}")
+        return any(map(self._expression.fullmatch, texts))
+
+    def left_out(self, requests: Mapping[str, int]) -> str:
+        """Return the sentence about *requests* (number by type) that do not count; '' for none."""
+        if not requests:
+            return ""
+        most = sorted(requests.items(), key=lambda item: -item[1])
+        named = [f"{count:,} of type {kind or '(none)'}" for kind, count in most[:MAX_NAMED]]
+        more = ", …" if len(most) > MAX_NAMED else ""
+        why = f"{OPTION} is {self.text!r}"
+        if not self.patterns:
+            why = f"not HTTP; {OPTION} can count them"
+        return f"Left out: {', '.join(named)}{more} ({why})."
