@@ -10,6 +10,7 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
@@ -98,6 +99,7 @@ def _assemble(
         server=None,
         grafana_url=_grafana_url(run, row["grafana_url"]),
         task_errors=_task_errors(connection, run_id),
+        levels=levels(connection, run_id),
     )
 
 
@@ -171,6 +173,19 @@ def trust(connection: Connection, run_id: datetime) -> document.Trust | None:
         return None
     trusted = not (found.details.get("saturated") or found.details.get("bursty"))
     return document.Trust(trusted=trusted, text=found.text, details=found.details)
+
+
+def levels(connection: Connection, run_id: datetime) -> list[document.Level]:
+    """Return what each level of a search for the capacity did, in order; none for other runs."""
+    rows = connection.execute(
+        "SELECT time, details FROM events WHERE run_id = %s AND kind = 'level' ORDER BY time",
+        [run_id],
+    )
+    return [
+        msgspec.convert({"t_s": _seconds(run_id, time), **details}, document.Level)
+        for time, details in rows
+        if details
+    ]
 
 
 def _endpoint_of(row: queries.Summary) -> tuple[str, str]:
@@ -285,8 +300,6 @@ def _points(connection: Connection, run: queries.Run, span: Span) -> document.Po
         "SELECT time, users FROM users_over_time(%s, %s, %s, %s)", [run.run_id, *span]
     )
     users = dict(counted.fetchall())
-    if run.ended is None:  # users are known before requests: a rate would seem to fall
-        users = {time: number for time, number in users.items() if time <= max(total, default=time)}
     times = sorted(total.keys() | users.keys())[:MOST_POINTS]
     return document.Points(
         width_s=span[2],

@@ -101,9 +101,12 @@ def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
         summary = queries.summary(connection, found.run_id, whole)
         verdict = queries.verdict(connection, found.run_id)
         errors = queries.task_errors(connection, found.run_id)
+        levels = assembly.levels(connection, found.run_id)
     console = Console(highlight=False)
     console.print(tables.facts_table(found, verdict.text if verdict else None, errors), "")
     console.print(tables.summary_table(summary, console.width))
+    if levels:
+        console.print("", tables.levels_table(levels, console.width))
     console.print("", tables.span(summary, found), sep="\n")
 
 

@@ -79,6 +79,29 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Level:
+    """One trial of a level of a search for the capacity; latencies in ms."""
+
+    t_s: float  # when it was decided
+    users: int
+    outcome: str  # held, broke, or undecided: the search ended before
+    measured_s: float
+    requests: int
+    requests_per_s: float | None
+    fail_ratio: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    app_p95_ms: float | None
+    queue_p95_ms: float | None
+    outside_p95_ms: float | None
+    broken_endpoint: str | None  # whose own limit was exceeded
+    endpoint_p95_ms: float | None  # of that endpoint
+    saturated: bool  # the load generator was
+    limited: bool  # and so it says nothing of the application
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trust:
     """Whether the generator was good enough to believe the run's latencies."""
 
@@ -240,6 +263,7 @@ class Document:
     server: Server | None
     grafana_url: str | None
     task_errors: list[TaskError] = field(default_factory=list)
+    levels: list[Level] = field(default_factory=list)  # of a search for the capacity, in order
 
 
 def encode(document: Document) -> bytes:

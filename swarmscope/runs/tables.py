@@ -8,6 +8,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from swarmscope.runs.document import Level
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.printable import spelt_out
 from swarmscope.runs.queries import Run, Summary, TaskError, why_not_judged
@@ -124,6 +125,32 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
             *map(milliseconds, latencies),
         )
     return table
+
+
+def levels_table(levels: Iterable[Level], width: int) -> Table:
+    """Return a row per level of a search for the capacity, in their order."""
+    narrow = width < NARROW
+    wide_only = () if narrow else ("measured", "requests", "p50")
+    numbers = ("users", *wide_only, "req/s", "failed", "p95", "server p95", "queue p95")
+    table = bare_table((), numbers, ("level",))
+    for level in levels:
+        measured = (f"{level.measured_s:.0f} s", count(level.requests), milliseconds(level.p50_ms))
+        table.add_row(
+            count(level.users),
+            *(() if narrow else measured),
+            rate(level.requests_per_s),
+            percent(level.fail_ratio),
+            *map(milliseconds, (level.p95_ms, level.app_p95_ms, level.queue_p95_ms)),
+            harmless(_outcome(level)),
+        )
+    return table
+
+
+def _outcome(level: Level) -> str:
+    own = ""
+    if level.broken_endpoint:
+        own = f", {level.broken_endpoint} p95 {milliseconds(level.endpoint_p95_ms)}"
+    return f"{level.outcome}{own}{', generator saturated' if level.saturated else ''}"
 
 
 def facts_table(

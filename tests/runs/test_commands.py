@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.command import swarmscope
+from support.rich_run import store_levels
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import queries
@@ -97,6 +98,19 @@ def test_show_prints_a_run(two_runs, empty_database):
     assert [row[0] for row in rows[2:5]] == ["queue", "app", "outside"]
     assert rows[3] == ["app", "402", "20.0", "19.6", "19.6", "19.6", "19.6", "20.0"]
     assert note == "After ramp-up (0:10 to 0:51).\n"
+
+
+def test_show_has_the_levels_of_a_search(two_runs, empty_database, connection):
+    """A table of their own, when there are any."""
+    store_levels(connection, START)
+    text = answer("show", "latest~1", "--database", empty_database, columns=120)
+    table = text.split("\n\n")[2].splitlines()
+
+    assert table[0].split()[:4] == ["users", "measured", "requests", "p50"]
+    assert table[1].split() == [
+        "10", "8", "s", "80", "20.0", "10.0", "0.00%", "31.0", "21.0", "9.50", "held",
+    ]  # fmt: skip
+    assert "broke, POST /orders/" in " ".join(table[2:])
 
 
 def test_show_says_what_is_missing(two_runs, empty_database):

@@ -14,6 +14,7 @@ import msgspec
 import psycopg
 import pytest
 from support.databases import fresh_runs_database
+from support.rich_run import store_levels
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, captures, document, prometheus, queries
@@ -159,6 +160,18 @@ def test_it_says_what_happened(connection, run):
     assert (made.server, made.grafana_url) == (None, None)
 
 
+def test_it_has_the_levels_of_a_search(connection):
+    """In their order, each with the moment at which it was decided; none for other runs."""
+    started = store_run(connection, samples(20), START - timedelta(hours=3))
+    assert assembly.assemble(connection, started).levels == []
+    store_levels(connection, started)
+
+    held, broke = assembly.assemble(connection, started).levels
+
+    assert (held.t_s, held.users, held.outcome, held.outside_p95_ms) == (40, 10, "held", None)
+    assert (broke.t_s, broke.users, broke.endpoint_p95_ms) == (60, 20, 812.0)
+
+
 def test_it_survives_json(connection, run):
     """What is written is read back as the same document; the same run makes the same bytes."""
     made = assembly.assemble(connection, run)
@@ -286,21 +299,3 @@ def test_a_run_that_is_on_goes_on_from_what_is_known(connection):
 
     connection.execute("SELECT close_run(%s, now())", [running])
     assert min(assembly.assemble(connection, running, known=wrong).points.requests_per_s) >= 0
-
-
-def test_live_curves_do_not_fall_at_the_right_edge(connection):
-    """A steady 10/s that is on: the second that still fills is no point, nor is one without it."""
-    start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=30)
-    steady = [Sample(0.05 + number / 10, 20) for number in range(300)]
-    run = store_run(connection, steady, start=start, lasted_s=None)
-    for second in range(35):
-        connection.execute(
-            "INSERT INTO user_count (testplan, user_count, time, run_id) VALUES ('', 5, %s, %s)",
-            [start + timedelta(seconds=second), run],
-        )
-
-    points = assembly.assemble(connection, run).points
-
-    assert len(points.t_s) > 20
-    assert points.requests_per_s == [10.0] * len(points.t_s)
-    assert points.users == [5] * len(points.t_s)

@@ -53,6 +53,7 @@ def store_rich_run(
         {"run": start, "error": TASK_ERROR},
     )
     _store_events(connection, start)
+    store_levels(connection, start)
     _store_health(connection, start)
     _store_capture(connection, start)
 
@@ -90,6 +91,40 @@ def _store_events(connection: psycopg.Connection[Any], start: datetime) -> None:
             Json({"saturated": False, "bursty": True, "dispersion": 12.5}),
         ],
     )
+
+
+def level(users: int, outcome: str, **more: object) -> dict[str, object]:
+    """Return what a search keeps of a level, with *more* in place of some figures."""
+    figures = {
+        "users": users,
+        "outcome": outcome,
+        "measured_s": 8.0,
+        "requests": 8 * users,
+        "requests_per_s": float(users),
+        "fail_ratio": 0.0,
+        "p50_ms": 20.0,
+        "p95_ms": 31.0,
+        "p99_ms": 45.0,
+        "app_p95_ms": 21.0,
+        "queue_p95_ms": 9.5,
+        "outside_p95_ms": None,
+        "broken_endpoint": None,
+        "endpoint_p95_ms": None,
+        "saturated": False,
+        "limited": False,
+    }
+    return {**figures, **more}
+
+
+def store_levels(connection: psycopg.Connection[Any], start: datetime) -> None:
+    """Store the levels of a search: one that held, and one that broke the limit of an endpoint."""
+    broke = level(20, "broke", broken_endpoint=f"POST {ENDPOINT}", endpoint_p95_ms=812.0)
+    for at_s, details in ((40, level(10, "held")), (60, broke)):
+        connection.execute(
+            "INSERT INTO events (time, text, run_id, kind, details)"
+            " VALUES (%s, 'a level', %s, 'level', %s)",
+            [start + timedelta(seconds=at_s), start, Json(details)],
+        )
 
 
 def _store_health(connection: psycopg.Connection[Any], start: datetime) -> None:

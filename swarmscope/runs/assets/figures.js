@@ -5,6 +5,7 @@ const KINDS = {
     ramp_complete: "Ramp complete",
     stopped: "Stopped",
     stage: "Stage",
+    level: "Level",
     verdict: "Verdict",
     trust: "Trust",
     worker_lost: "Worker lost",
@@ -38,10 +39,10 @@ function latencyTile(name, latency, color) {
     return tile(`${name} p95`, value, unit, rest, { color });
 }
 
-/** The newest point: of a run that is on, what has not settled yet is no point. */
+/** The newest point that is over: of the last one, only a part is there. */
 function now(document) {
     const { points, run } = document;
-    const i = points.t_s.length - 1;
+    const i = points.t_s.length - 2;
     if (run.status !== "running" || i < 0) return null;
     return { users: points.users[i], rate: points.requests_per_s[i] };
 }
@@ -236,8 +237,7 @@ const ENDPOINT_COLUMNS = [
     { name: "mean: app, queue, outside", text: "short", of: split, by: (e) => e.total.mean_ms },
 ];
 
-const SLOWEST = ENDPOINT_COLUMNS.findIndex(({ name }) => name === "client p95");
-const order = { column: SLOWEST, descending: true };
+const order = { column: 0, descending: false };
 
 function sortButton(column, index, show) {
     const sorted = order.column === index ? (order.descending ? "descending" : "ascending") : null;
@@ -281,6 +281,41 @@ function showEndpoints(document) {
 /** Which part of the run the figures are of, as `swarmscope show` says it. */
 function span({ scope_text, since_s, until_s }) {
     return since_s == null ? "" : `${scope_text} (${clock(since_s)} to ${clock(until_s)}).`;
+}
+
+const LEVEL_COLUMNS = [
+    { name: "At", head: true, text: "short", of: (l) => clock(l.t_s) },
+    { name: "Users", of: (l) => count(l.users) },
+    {
+        name: "Level",
+        text: true,
+        of: levelOutcome,
+        look: (l) => (l.outcome === "broke" ? "bad" : ""),
+    },
+    { name: "Measured, s", of: (l) => count(l.measured_s) },
+    { name: "Requests", of: (l) => count(l.requests) },
+    { name: "req/s", of: (l) => digits(l.requests_per_s) },
+    { name: "Failed", of: (l) => percent(l.fail_ratio) },
+    ...["p50", "p95", "p99"].map((figure) => ({
+        name: `client ${figure}`,
+        of: (l) => digits(l[`${figure}_ms`]),
+    })),
+    ...[
+        ["server", "app"],
+        ["queue", "queue"],
+        ["outside", "outside"],
+    ].map(([name, part]) => ({ name: `${name} p95`, of: (l) => digits(l[`${part}_p95_ms`]) })),
+];
+
+function levelOutcome({ outcome, broken_endpoint: endpoint, endpoint_p95_ms: own, saturated }) {
+    const where = endpoint ? `, ${endpoint} p95 ${milliseconds(own)}` : "";
+    return `${outcome}${where}${saturated ? ", generator saturated" : ""}`;
+}
+
+function showLevels({ levels }) {
+    const shown = levels ?? [];
+    byId("levels-card").hidden = !shown.length;
+    replace(byId("levels"), shown.length ? scrolling("Levels", table(LEVEL_COLUMNS, shown)) : "");
 }
 
 const ERROR_COLUMNS = [
