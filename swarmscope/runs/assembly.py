@@ -300,6 +300,8 @@ def _points(connection: Connection, run: queries.Run, span: Span) -> document.Po
         "SELECT time, users FROM users_over_time(%s, %s, %s, %s)", [run.run_id, *span]
     )
     users = dict(counted.fetchall())
+    if run.ended is None:  # users are known before requests: a rate would seem to fall
+        users = {time: number for time, number in users.items() if time <= max(total, default=time)}
     times = sorted(total.keys() | users.keys())[:MOST_POINTS]
     return document.Points(
         width_s=span[2],

@@ -43,7 +43,7 @@ def _most(context: click.Context, parameter: click.Parameter, text: str | None) 
     "--max-regression",
     metavar="PERCENT",
     callback=_most,
-    help="Exit with status 3 when something became worse by more, and it is no noise.",
+    help="Exit with status 3 if anything regressed by more, 4 if that cannot be told of the p95.",
 )
 @click.option(
     "-o",
@@ -66,7 +66,7 @@ def compare(
     """Say what changed from run A to run B: latest, latest~1, an id, or an id's beginning.
 
     Each change has an interval; all of them hold together with 95 % confidence, for what varies
-    within a run. Exit status: 3 for a regression, 4 when the runs cannot be compared, 2 when
+    within a run. Exit status: 3 for a regression, 4 when nobody can tell, 2 when
     there is no such run.
     """
     try:
@@ -89,6 +89,7 @@ class Answer:
     whole: bool
     warnings: list[str]
     changes: list[Change]
+    spans: tuple[str, str]  # of what the figures of each run are
     max_regression: float | None
     regressions: list[Change] | None
     status: int
@@ -124,10 +125,19 @@ def _answer(found: Comparison, documents: list[Document], most: float | None) ->
     doubts = [f"{label}: {d.trust.text}" for label, d in pairs if d.trust and not d.trust.trusted]
     regressions = None if most is None else found.regressions(most)
     status = CHECK_FAILED if regressions else 0
-    if most is not None and not regressions and not found.judged:
+    if most is not None and not regressions and not found.clears(most):
         status = CANNOT_TELL
-    warnings = [*found.warnings, *doubts]
-    return Answer(found.a, found.b, found.whole, warnings, found.changes, most, regressions, status)
+    return Answer(
+        found.a,
+        found.b,
+        found.whole,
+        [*found.warnings, *doubts],
+        found.changes,
+        found.spans,
+        most,
+        regressions,
+        status,
+    )
 
 
 def _print(answer: Answer) -> None:
@@ -141,17 +151,29 @@ def _print(answer: Answer) -> None:
 
 
 def _conclusion(answer: Answer) -> Iterator[str]:
-    yield "Of the whole runs." if answer.whole else "Since the ramp of each was complete."
+    same = answer.spans[0] == answer.spans[1]
+    yield f"{answer.spans[0]}." if same else "A: {}. B: {}.".format(*answer.spans)
     yield "All intervals hold together with 95 % confidence, for what varies within a run."
     if answer.max_regression is None:
         return
     most = f"{answer.max_regression * 100:g} %"
     if answer.status == CANNOT_TELL:
-        yield f"Whether anything became worse by more than {most} cannot be told."
+        yield f"Whether the p95 of all requests became worse by more than {most} cannot be told:"
+        yield f"its change {_range(answer.changes)}. Longer runs narrow that."
     elif answer.regressions:
         yield f"Worse by more than {most}: {_list(answer.regressions)}."
     else:
-        yield f"Nothing became worse by more than {most} for sure."
+        yield f"The p95 of all requests did not become worse by more than {most}, nor anything"
+        yield "else for sure."
+
+
+def _range(changes: list[Change]) -> str:
+    """Return in words between what ends the change of the p95 of all requests lies."""
+    for change in changes:
+        if not _endpoint_name(change) and (change.part, change.measure) == ("total", "p95"):
+            low, high = (_signed(end, "%") for end in (change.low, change.high))
+            return f"lies between {low} and {high}" if (low, high) != ("?", "?") else "is not known"
+    return "is not known"
 
 
 def _list(changes: list[Change]) -> str:
@@ -175,8 +197,12 @@ def changes_table(changes: Iterable[Change]) -> Table:
 
 
 def _endpoint(change: Change) -> Text:
-    name = f"{change.request_type} {change.name}".strip()
+    name = _endpoint_name(change)
     return harmless(name) if name else Text("all endpoints", style="bold")
+
+
+def _endpoint_name(change: Change) -> str:
+    return f"{change.request_type} {change.name}".strip()
 
 
 def _label(change: Change) -> str:

@@ -19,8 +19,9 @@ from typing import Any
 import psycopg
 
 from swarmscope.runs import intervals
+from swarmscope.runs.evidence import requests_for_quantile
 from swarmscope.runs.intervals import Estimate, Histogram, Sample
-from swarmscope.runs.queries import Run, Summary, summary
+from swarmscope.runs.queries import AFTER_RAMP_UP, Run, Summary, summary
 
 Connection = psycopg.Connection[Any]
 
@@ -75,13 +76,22 @@ class Comparison:
     whole: bool
     changes: list[Change]
     warnings: list[str]
+    spans: tuple[str, str]  # of what the figures of each are, in words
+    comparable: bool  # both are after ramp-up, or both of the whole run
 
     @property
-    def judged(self) -> bool:
-        """Whether it is known how the p95 of all requests changed."""
+    def decisive(self) -> Change | None:
+        """The change of the p95 of all requests, which a gate goes by; None without requests."""
         total = ("", "", "total", "p95")
         found = (c for c in self.changes if (c.name, c.request_type, c.part, c.measure) == total)
-        return any(change.verdict != UNKNOWN for change in found)
+        return next(found, None)
+
+    def clears(self, most: float) -> bool:
+        """Whether the p95 of all requests surely did not become worse by more than *most*."""
+        change = self.decisive
+        if change is None or change.high is None or change.verdict == UNKNOWN:
+            return False
+        return self.comparable and change.high <= most
 
     def regressions(self, most: float) -> list[Change]:
         """Return what became worse for sure, and by more than the share *most*."""
@@ -105,14 +115,27 @@ class Figures:
     summaries: Mapping[Key, Summary]
     samples: Mapping[Key, Sample]  # empty when the run is too short
 
+    @property
+    def span(self) -> str:
+        """Of what the figures are, in words."""
+        return next((s.scope_text for s in self.summaries.values()), "No request finished")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether they are of the whole run."""
+        return any(s.scope != AFTER_RAMP_UP for s in self.summaries.values())
+
 
 def compare(connection: Connection, a: Run, b: Run, whole: bool = False) -> Comparison:
-    """Hold run *b* against run *a*, since ramp complete of each or the *whole* of both."""
+    """Hold run *b* against run *a*, after ramp-up of each or the *whole* of both."""
     of_a, of_b = (figures(connection, run.run_id, whole) for run in (a, b))
     warnings = [*unlike(a, b), *unmatched(of_a, of_b)]
     if not (of_a.samples and of_b.samples):
         warnings.append(f"a run is shorter than {LEAST_SECONDS} s here: no interval can be given")
-    return Comparison(a, b, whole, changes(of_a, of_b), warnings)
+    spans, alike = (of_a.span, of_b.span), of_a.is_whole == of_b.is_whole
+    if not alike:
+        warnings.append(f"A is judged by another part than B: {spans[0]}; {spans[1]}")
+    return Comparison(a, b, whole, changes(of_a, of_b), warnings, spans, alike)
 
 
 def figures(connection: Connection, run_id: datetime, whole: bool) -> Figures:
@@ -189,13 +212,19 @@ def _measures(part: str) -> tuple[str, ...]:
 def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Change:
     figure = f"{measure}_ms" if measure in QUANTILES else measure
     was, now = (getattr(run.summaries[key], figure) for run in (a, b))
-    if key not in a.samples or key not in b.samples:
+    if key not in a.samples or key not in b.samples or _too_few(a, b, key, measure):
         change = now - was if measure == FAIL_RATIO else now / was - 1
         return Change(*key, measure, was, now, change, None, None, UNKNOWN)
     found = _estimate(a.samples[key], b.samples[key], measure, level)
     low, high = (end if isfinite(end) else None for end in (found.low, found.high))
     verdict = _verdict(found, measure)
     return Change(*key, measure, was, now, found.value, low, high, verdict)
+
+
+def _too_few(a: Figures, b: Figures, key: Key, measure: str) -> bool:
+    """Return whether one of both runs has fewer requests than its percentile takes."""
+    needed = requests_for_quantile(QUANTILES[measure]) if measure in QUANTILES else 0
+    return min(run.summaries[key].requests for run in (a, b)) < needed
 
 
 def _estimate(a: Sample, b: Sample, measure: str, level: float) -> Estimate:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, expm1, hypot, inf, log, sqrt
+from math import ceil, expm1, hypot, inf, isinf, log, sqrt
 from statistics import fmean
 
 from swarmscope.runs.distributions import normal_quantile, order_statistic, t_quantile
@@ -37,6 +37,16 @@ class Histogram:
     def count(self) -> float:
         """How many requests there are."""
         return self.cumulative[-1] if self.cumulative else 0.0
+
+    @property
+    def lowest(self) -> float:
+        """The position below which nothing was."""
+        return self.buckets[0] - 1.0
+
+    @property
+    def highest(self) -> float:
+        """The position above which nothing was."""
+        return float(self.buckets[-1])
 
     def position(self, share: float) -> float:
         """Return where the *share* quantile lies on the scale of buckets, inside one by its share.
@@ -83,12 +93,19 @@ class Sample:
         """Return the logarithm of a quantile (in ms, between the edges of its bucket by its rank).
 
         Its interval is the wider of two, for each alone is too narrow somewhere: by ranks where
-        few congested moments make the tail, by batches where latencies have two humps.
+        few congested moments make the tail, by batches where latencies have two humps. Beyond the
+        fastest and the slowest request nothing was seen: an end out there is theirs where a rank
+        says that they enclose the quantile, else it is infinite.
         """
         position = self.whole.position(share)
-        by_ranks, by_batches = self._ranks(share, level, position), self._batches(share, level)
-        low = min(end for end in (by_ranks[0], position - by_batches) if end is not None)
-        high = max(end for end in (by_ranks[1], position + by_batches) if end is not None)
+        below, above = self._ranks(share, level, position)
+        width = self._batches(share, level)
+        low = min(end for end in (below, position - width) if end is not None)
+        high = max(end for end in (above, position + width) if end is not None)
+        if low < self.whole.lowest:
+            low = -inf if below is None or isinf(width) else self.whole.lowest
+        if high > self.whole.highest:
+            high = inf if above is None or isinf(width) else self.whole.highest
         return Estimate(*(log(GAMMA) * at for at in (position, low, high)))
 
     def _ranks(

@@ -64,6 +64,7 @@
 --   generator_summary(run) -> cpu_ratio, loop_lag_s (what nine in ten reports of the worst worker
 --       stayed below), dispersion (median): of judged_span; no row without reports
 --   percentile(quantile, buckets, cumulative, max_ms) -> ms, of a row of merged()
+--   decoded(encoded) -> the text that percent-encoding stands for: how Grafana hands over a name
 --   setting_of(name) -> value of a row of `setting`: objective_quantile, objective_ms, …
 --
 -- For writers: refresh_summary(run) fills locust-plugins' summary columns of `testrun` anew, after any
@@ -86,7 +87,7 @@ BEGIN
                 'run_of', 'range_of', 'run_range', 'failures',
                 'run_list', 'baseline_of', 'course', 'side_by_side', 'endpoint_text', 'differences',
                 'endpoints_of', 'endpoints', 'latency_heatmap', 'slowest', 'by_worker',
-                'workers', 'generator_summary',
+                'workers', 'generator_summary', 'decoded',
                 'refresh_summary', 'close_run', 'compact'
             )
     LOOP
@@ -245,7 +246,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     WITH asked AS (
         SELECT make_interval(secs => slot_s(width_s)) AS slot, id AS started,
             -- what finishes after the end belongs to its slot; what just finished may be on its way
-            greatest(id, coalesce(end_time, now() - interval '5 s')) AS ended
+            greatest(id, coalesce(end_time, now() - interval '3 s')) AS ended,
+            end_time IS NULL AS is_on
         FROM testrun WHERE id = run
     ), point AS MATERIALIZED (
         SELECT m.time AS slot_start, m.name, m.request_type, m.requests, m.failures, m.sum_ms,
@@ -278,7 +280,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         percentile(0.9, buckets, cumulative, f.max_ms),
         percentile(0.95, buckets, cumulative, f.max_ms),
         percentile(0.99, buckets, cumulative, f.max_ms), f.max_ms
-    FROM filled f
+    FROM filled f CROSS JOIN asked
+    WHERE NOT is_on OR slot_start + slot <= ended  -- the rest would look like a fall
     ORDER BY slot_start, f.name, f.request_type
 $$;
 
@@ -654,6 +657,18 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 -- The dashboard `requests`: one run in detail.
+
+-- Percent-encoded UTF-8 (RFC 3986, 2.1): Grafana's format `percentencode` is the only one that leaves
+-- nothing in a value that SQL could take for its own; `sqlstring` turns " into \".
+CREATE FUNCTION decoded(encoded text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(convert_from(string_agg(
+        CASE WHEN piece ~ '^%' THEN decode(substr(piece, 2), 'hex') ELSE convert_to(piece, 'UTF8') END,
+        '' ORDER BY number
+    ), 'UTF8'), '')
+    FROM regexp_matches(encoded, '%[0-9A-Fa-f]{2}|[^%]+', 'g') WITH ORDINALITY AS found (pieces, number)
+    CROSS JOIN LATERAL unnest(pieces) AS piece
+$$;
 
 CREATE FUNCTION endpoints_of(run timestamptz)
 RETURNS TABLE (name text, request_type text, endpoint text)

@@ -44,3 +44,25 @@ def test_tiles_turn_red_where_the_verdict_on_a_run_changes():
         "loop lag": [trust.LOOP_LAG_LIMIT_SECONDS],
         "dispersion": [trust.DISPERSION_LIMIT],
     }
+
+
+def test_no_colour_judges_a_change_that_may_be_noise():
+    """Between two runs, only `swarmscope compare` knows what is more than noise."""
+    (runs,) = [path for path in DASHBOARDS if path.stem == "runs"]
+    (panel,) = [p for p in panels(load(runs)) if p["title"] == "What changed, by endpoint?"]
+    names = {
+        setting["id"]
+        for override in panel["fieldConfig"]["overrides"]
+        if "Δ" in override["matcher"]["options"]
+        for setting in override["properties"]
+    }
+
+    assert "thresholds" not in names
+
+
+def test_the_slowest_endpoint_comes_first():
+    """The panel that asks which endpoint is slow answers with its first row."""
+    (requests,) = [path for path in DASHBOARDS if path.stem == "requests"]
+    (panel,) = [p for p in panels(load(requests)) if p["title"] == "Which endpoint is slow?"]
+
+    assert panel["options"]["sortBy"] == [{"displayName": "p95", "desc": True}]

@@ -164,6 +164,25 @@ def test_no_variable_injects_sql(recorded, query):
     assert recorded.reader.execute("SELECT count(*) FROM testrun").fetchone() == (1,)
 
 
+ROUTES = ('/a"b', "/line\nbreak", "/back\\slash", "/<int:id>.(x)|[y]*", "/it's")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_may_have_any_name(recorded, route):
+    """Each expression is one that Prometheus understands, and whose matcher is that route's."""
+    for query in PROMQL:
+        chosen = {**recorded.view.variables, "route": route}
+        text = promql(query.text, View(recorded.view.start, recorded.view.end, chosen, 1))
+        asked = {"query": text, "time": recorded.view.end}
+        answer = requests.post(
+            f"{recorded.stack.prometheus}/api/v1/query", data=asked, timeout=10
+        ).json()
+
+        assert answer["status"] == "success", (str(query), answer)
+        for matcher in re.findall(r"url_rule=~`([^`]*)`", text):
+            assert re.fullmatch(matcher, route)
+
+
 @pytest.mark.parametrize("query", SQL, ids=str)
 def test_latest_means_the_latest_run(recorded, query):
     """`latest` answers what the run's own id answers."""

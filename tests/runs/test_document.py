@@ -299,3 +299,21 @@ def test_a_run_that_is_on_goes_on_from_what_is_known(connection):
 
     connection.execute("SELECT close_run(%s, now())", [running])
     assert min(assembly.assemble(connection, running, known=wrong).points.requests_per_s) >= 0
+
+
+def test_live_curves_do_not_fall_at_the_right_edge(connection):
+    """A steady 10/s that is on: the second that still fills is no point, nor is one without it."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=30)
+    steady = [Sample(0.05 + number / 10, 20) for number in range(300)]
+    run = store_run(connection, steady, start=start, lasted_s=None)
+    for second in range(35):
+        connection.execute(
+            "INSERT INTO user_count (testplan, user_count, time, run_id) VALUES ('', 5, %s, %s)",
+            [start + timedelta(seconds=second), run],
+        )
+
+    points = assembly.assemble(connection, run).points
+
+    assert len(points.t_s) > 20
+    assert points.requests_per_s == [10.0] * len(points.t_s)
+    assert points.users == [5] * len(points.t_s)

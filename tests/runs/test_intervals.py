@@ -138,6 +138,16 @@ def test_few_requests_say_nothing_of_the_tail_by_rank():
     assert math.isfinite(run.quantile(0.99, LEVEL).high)
 
 
+def test_no_end_is_further_out_than_what_was_seen():
+    """Of few batches that resemble one another the spread is hardly known: it bounds nothing."""
+    hump = [[1000.0] * 40 if second < 2 else [20.0] * 400 for second in range(12)]
+    found = sample(hump).quantile(0.95, LEVEL)
+    seen = [math.log(ms) for ms in (19.0, 1051.0)]
+
+    assert found.low == -math.inf or seen[0] < found.low
+    assert found.high == math.inf or found.high < seen[1]
+
+
 def test_quantiles_lie_in_their_buckets():
     """Between its edges by rank: at most one bucket from the value that has the rank."""
     random = Random(3)

@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -213,6 +214,23 @@ def test_the_notes_say_what_to_know_first(desk, frozen):
     ]
 
 
+LABELS = "Chart.getChart('both-ends-canvas').data.datasets.map(d => d.label)"
+
+
+def test_the_objective_is_drawn_where_latencies_come_near(browser, frozen, tmp_path):
+    """A limit far above all curves would flatten them; below or just above them it is a line."""
+    highest = max(p for p in frozen.document.points.total.p99_ms if p is not None)
+
+    for limit_ms, is_drawn in ((highest / 2, True), (highest * 1.5, True), (highest * 20, False)):
+        objective = replace(frozen.document.objective, limit_ms=limit_ms)
+        file = tmp_path / "run.html"
+        file.write_text(page.render(replace(frozen.document, objective=objective), live=False))
+        with opened(browser, viewport=DESK, offline=True) as shown:
+            shown.goto(file.as_uri())
+            expect(shown.locator("#tiles li")).to_have_count(8)
+            assert ("objective" in shown.evaluate(LABELS)) == is_drawn
+
+
 def test_the_levels_of_a_search_are_a_table(desk, frozen):
     """In the order they were tried, with their figures, and which limit broke."""
     rows = [
@@ -227,8 +245,12 @@ def test_the_levels_of_a_search_are_a_table(desk, frozen):
 
 
 def test_endpoints_can_be_sorted(desk, frozen):
-    """All of them together come first, in whatever order; the header says which."""
+    """All of them together come first, then the slowest; the header says which order it is."""
     rows = desk.locator("#endpoints tbody tr")
+    slowest_first = sorted(frozen.document.endpoints, key=lambda e: e.total.p95_ms, reverse=True)
+    assert [row.split("\t")[0] for row in rows.all_inner_texts()[1:]] == [
+        f"{e.request_type}{e.name}" for e in slowest_first
+    ]
     names = [e.name for e in frozen.document.endpoints]
     assert len(names) == 2
     total, *cells = rows.nth(0).locator("th, td").all_inner_texts()

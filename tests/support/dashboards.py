@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS_STEP_S = 2  # the least; no point comes more often than a scrape
@@ -86,6 +87,18 @@ def _query(
     return Query(path.stem, place, datasource["uid"], text, target, points)
 
 
+ALL_ROUTES = ".*"  # the option All of the variables that have one; Grafana leaves it as it is
+FORMATS = {  # as Grafana's front end formats a variable's value
+    "": lambda value: value.replace("\\", "\\\\").replace("'", "\\\\'"),  # in PromQL
+    "raw": lambda value: value,
+    "regex": lambda value: (
+        value if value == ALL_ROUTES else re.sub(r"[\\^$.*+?()\[\]{}|]", r"\\\g<0>", value)
+    ),
+    "percentencode": lambda value: quote(value, safe=""),
+    "sqlstring": lambda value: "'" + value.replace("'", "''").replace('"', '\\"') + "'",
+}
+
+
 def interpolated(text: str, view: View) -> str:
     """Replace variables as Grafana does in the browser, before a query is sent."""
     start, end = view.milliseconds()
@@ -93,8 +106,7 @@ def interpolated(text: str, view: View) -> str:
 
     def replace(match: re.Match[str]) -> str:
         name, _, style = match[1].partition(":")
-        value = {**view.variables, **builtin}[name]
-        return "'" + value.replace("'", "''") + "'" if style == "sqlstring" else value
+        return FORMATS[style]({**view.variables, **builtin}[name])
 
     return re.sub(r"\$\{([^}]+)\}", replace, text)
 

@@ -39,10 +39,10 @@ function latencyTile(name, latency, color) {
     return tile(`${name} p95`, value, unit, rest, { color });
 }
 
-/** The newest point that is over: of the last one, only a part is there. */
+/** The newest point: of a run that is on, what has not settled yet is no point. */
 function now(document) {
     const { points, run } = document;
-    const i = points.t_s.length - 2;
+    const i = points.t_s.length - 1;
     if (run.status !== "running" || i < 0) return null;
     return { users: points.users[i], rate: points.requests_per_s[i] };
 }
@@ -237,7 +237,8 @@ const ENDPOINT_COLUMNS = [
     { name: "mean: app, queue, outside", text: "short", of: split, by: (e) => e.total.mean_ms },
 ];
 
-const order = { column: 0, descending: false };
+const SLOWEST = ENDPOINT_COLUMNS.findIndex(({ name }) => name === "client p95");
+const order = { column: SLOWEST, descending: true };
 
 function sortButton(column, index, show) {
     const sorted = order.column === index ? (order.descending ? "descending" : "ascending") : null;

@@ -3,6 +3,7 @@
 const PERCENTILES = ["p50", "p95", "p99"];
 const MARKED = ["started", "ramp_complete", "stopped", "stage", "worker_lost", "samples_dropped"];
 const LOGARITHMIC_FROM = 30; // times the least
+const NEAR = 2; // a limit further above all that is drawn would only flatten it
 
 const UNKNOWN = { t_s: [], cpu_ratio: [], loop_lag_ms: [], dispersion: [] };
 
@@ -59,9 +60,7 @@ function bothEnds(document) {
         ...percentiles(points, "total", "client", "client"),
         ...percentiles(points, "app", "server", "server"),
     ]);
-    const limit = points.t_s.map(() => objective.limit_ms);
-    const look = { dash: [2, 4], width: 1.6, constant: true };
-    const others = [...allTraffic(server), curve("objective", "--limit", points.t_s, limit, look)];
+    const others = [...allTraffic(server), ...limitLine(points, objective, curves)];
     return {
         ...frame(document),
         left: latencyAxis(),
@@ -69,6 +68,13 @@ function bothEnds(document) {
         series: curves.length ? [...curves, ...others] : [],
         empty: "No request has finished yet.",
     };
+}
+
+/** The objective as a line, where latencies came near it. */
+function limitLine(points, { limit_ms }, curves) {
+    if (!curves.length || NEAR * extent(curves)[1] < limit_ms) return [];
+    const look = { dash: [2, 4], width: 1.6, constant: true };
+    return [curve("objective", "--limit", points.t_s, points.t_s.map(() => limit_ms), look)];
 }
 
 /** The service's own percentiles, of whoever's requests; p50 and p99 wait in the legend. */
