@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import math
 import os
 import signal
 import struct
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ from swarmscope.client.journal import (
     segments,
 )
 from swarmscope.client.storable import INT4_MAX, plain_text
-from swarmscope.runs import migrations, prometheus
+from swarmscope.runs import migrations, prometheus, readers
 
 logger = logging.getLogger("swarmscope.shipper")
 
@@ -74,6 +76,8 @@ class Shipper:
     _complained: set[str] = field(default_factory=set)
     delivered: int = 0  # samples, by this shipper
     ended: bool = True  # whether runs may have ended that nobody has looked at yet
+    max_reading: timedelta = readers.MAX_TRANSACTION
+    _readers_checked: float = -math.inf  # monotonic
 
     def round(self) -> bool:
         """Deliver a batch of each journal; tell whether more is there already.
@@ -82,6 +86,7 @@ class Shipper:
         """
         self._discover()
         connection = self._connected()
+        self._bound_readers(connection)
         more = False
         failure = None
         for journal, delivery in list(self._deliveries.items()):
@@ -135,6 +140,19 @@ class Shipper:
                 _migrate(self._connection)
                 self._migrated = True
         return self._connection
+
+    def _bound_readers(self, connection: Connection) -> None:
+        """End old transactions of readers now and then: every batch leaves dead rows behind."""
+        if time.monotonic() < self._readers_checked + readers.CHECK_EVERY_S:
+            return
+        if ended := readers.end_old_transactions(connection, self.max_reading):
+            logger.warning(
+                "Ended %s sessions of %s: each had kept a transaction open for more than %s",
+                ended,
+                readers.READER,
+                self.max_reading,
+            )
+        self._readers_checked = time.monotonic()
 
     def _discover(self) -> None:
         """Take up the journals that are new in the directory."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from swarmscope.runs import timescale
+from swarmscope.runs.locking import persist
 
 Connection = psycopg.Connection[Any]
 
@@ -47,25 +50,37 @@ def prune(connection: Connection, older_than: timedelta, most_seconds: float = m
 
     *connection* is in autocommit mode: each step is a transaction, and an interrupted prune has
     done a part of its work. So has one that ends after *most_seconds*, to hold no start up; the
-    next goes on. With TimescaleDB whole days go by dropping their chunks.
+    next goes on. With TimescaleDB whole days go by dropping their chunks. Raises `DeadlockDetected`
+    when one of the steps ended in a deadlock again and again.
     """
     end = time.monotonic() + most_seconds
     before = datetime.now(UTC) - older_than
-    deleted = _drop_chunks(connection, before) if timescale.installed(connection) else 0
-    start = datetime.min.replace(tzinfo=UTC)
-    while time.monotonic() < end and (oldest := _oldest(connection, start, before)):
-        start = min(oldest + STEP, before)
-        deleted += connection.execute(
-            "DELETE FROM request WHERE time >= %s AND time < %s", [oldest, start]
-        ).rowcount
+    deleted = 0
+    for step in _steps(connection, before):
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            deleted += persist(connection, step, left)
+        except psycopg.errors.LockNotAvailable:
+            break
     return deleted
 
 
-def _drop_chunks(connection: Connection, before: datetime) -> int:
-    there = prunable(connection, before)
-    if there:
-        timescale.drop_chunks(connection, before)
-    return there - (prunable(connection, before) if there else 0)
+def _steps(connection: Connection, before: datetime) -> Iterator[Callable[[], int]]:
+    """Yield what is to be done, a transaction each, which returns how many requests it deleted."""
+    for chunk in timescale.chunks(connection, before):
+        yield partial(timescale.drop_chunk, connection, chunk)
+    start = datetime.min.replace(tzinfo=UTC)
+    while oldest := _oldest(connection, start, before):
+        start = min(oldest + STEP, before)
+        yield partial(_delete, connection, oldest, start)
+
+
+def _delete(connection: Connection, since: datetime, until: datetime) -> int:
+    return connection.execute(
+        "DELETE FROM request WHERE time >= %s AND time < %s", [since, until]
+    ).rowcount
 
 
 def _oldest(connection: Connection, start: datetime, before: datetime) -> datetime | None:

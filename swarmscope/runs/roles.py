@@ -1,9 +1,8 @@
 """Who may do what in a server that is ours: an owner that writes, a reader that can only read.
 
 Grafana lets anonymous people view, and a viewer can send SQL of their own, so the reader's rights
-are all that stands between them and the data. What PostgreSQL lets every role do, and nobody can
-take from it: read the catalogs, change its own password and its own defaults (both are set anew at
-each start), NOTIFY, and keep a processor busy.
+are all that stands between them and the data. docs/architecture.md says what they leave, and how
+that is bounded.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from typing import Any
 import psycopg
 from psycopg import conninfo, sql
 
-from swarmscope.runs import grants, timescale
+from swarmscope.runs import grants, readers, timescale
 from swarmscope.runs.locking import one_at_a_time
 
 Connection = psycopg.Connection[Any]
 
 OWNER = "swarmscope"
-READER = "swarmscope_reader"
+READER = readers.READER
 DATABASE = "swarmscope"
 
 READER_CONNECTIONS = 20
@@ -30,7 +29,7 @@ READER_SETTINGS = {
     "jit": "off",  # compiling takes longer than any of our queries
     "lock_timeout": "5s",
     "statement_timeout": "30s",
-    "temp_file_limit": "1GB",  # only a superuser can undo this one
+    "temp_file_limit": "1GB",  # of each session; only a superuser can undo this one
     "work_mem": "16MB",
 }
 

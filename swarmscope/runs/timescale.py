@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 Connection = psycopg.Connection[Any]
 
@@ -74,6 +76,45 @@ def _compress(connection: Connection) -> None:
     )
 
 
-def drop_chunks(connection: Connection, before: datetime) -> None:
-    """Drop the chunks of `request` that are older than *before* as a whole."""
-    connection.execute("SELECT public.drop_chunks('public.request', older_than => %s)", [before])
+@dataclass(frozen=True)
+class Chunk:
+    """A part of `request` by time: rows from *since* to before *until*."""
+
+    schema: str
+    name: str
+    since: datetime
+    until: datetime
+
+
+def chunks(connection: Connection, before: datetime) -> list[Chunk]:
+    """Return the chunks of `request` that are older than *before* as a whole, oldest first."""
+    if not installed(connection):
+        return []
+    found = connection.execute(
+        "SELECT chunk_schema, chunk_name, range_start, range_end"
+        " FROM timescaledb_information.chunks"
+        " WHERE hypertable_schema = 'public' AND hypertable_name = 'request' AND range_end <= %s"
+        " ORDER BY range_end",
+        [before],
+    )
+    return [Chunk(*row) for row in found]
+
+
+def drop_chunk(connection: Connection, chunk: Chunk) -> int:
+    """Drop a chunk in the current transaction; return how many rows went with it.
+
+    The table is locked first, as the job that compresses it does: `drop_chunks` on its own locks
+    TimescaleDB's rows about the chunk before the table, and a job that has the table waits for
+    those rows. Returns 0 for a chunk that somebody else has dropped meanwhile.
+    """
+    table = sql.Identifier(chunk.schema, chunk.name)
+    there = "SELECT to_regclass(%s)"
+    if connection.execute(there, [table.as_string(connection)]).fetchone() == (None,):
+        return 0
+    connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone()
+    connection.execute(
+        "SELECT public.drop_chunks('public.request', newer_than => %s, older_than => %s)",
+        [chunk.since, chunk.until],
+    )
+    return int(row[0]) if row else 0

@@ -40,6 +40,7 @@ SERVER_OPTIONS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "100",
+    "max_notify_queue_pages": "1024",  # 8 MB: nobody here listens, and everybody may notify
 }
 
 

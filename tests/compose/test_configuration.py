@@ -5,6 +5,7 @@ import re
 import pytest
 from support.compose import Project, need_compose
 
+from swarmscope.stack.postgres import SERVER_OPTIONS
 from swarmscope.stack.settings import PORTS
 
 IMAGES = {
@@ -190,6 +191,12 @@ def test_no_network_of_its_own_and_no_project_name(root):
 
     assert not re.search(r"^(version|name|networks):", text, re.MULTILINE)
     assert "latest" not in text
+
+
+def test_notifications_are_bounded_as_in_the_native_server(services):
+    setting = "max_notify_queue_pages"
+
+    assert f"{setting}={SERVER_OPTIONS[setting]}" in services["timescale"]["command"]
 
 
 def test_generating_secrets_needs_no_network(services):

@@ -79,6 +79,29 @@ def test_an_attack_is_refused(reader, attack):
     assert attacks.refused(reader, attack)
 
 
+def test_the_reader_reads_what_migrations_made_and_nothing_else(prepared, owner):
+    """Each of their tables and views, but no table that somebody put beside them."""
+    owner.execute("CREATE TABLE somebodys (secret text)")
+    migrate(owner)
+
+    hidden = owner.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        " AND relkind IN ('r', 'p', 'v', 'm') AND NOT has_table_privilege(%s, oid, 'SELECT')",
+        [READER],
+    ).fetchall()
+
+    owner.execute("DROP TABLE somebodys")
+    assert hidden == [("somebodys",)]
+
+
+def test_notifications_fill_no_disk(prepared):
+    """NOTIFY is everybody's; its queue, up to 8 GB by default, is bounded by the server."""
+    with psycopg.connect(prepared[0]) as admin:
+        pages = admin.execute("SELECT current_setting('max_notify_queue_pages')").fetchone()
+
+    assert pages == ("1024",)
+
+
 def test_rights_cannot_be_passed_on(reader):
     """A grant of what the reader may do gives nobody anything."""
     reader.execute("GRANT SELECT ON request TO PUBLIC")

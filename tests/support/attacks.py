@@ -1,7 +1,7 @@
 """SQL that must be refused: what a viewer of Grafana, or whoever holds `pgpass`, could send.
 
 Each attack is one text, in which `{database}` stands for the runs database. Attacks with the word
-EXTENSION may name extensions that a server lacks.
+EXTENSION may name extensions that a server lacks, or has already.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from swarmscope.runs.roles import OWNER, READER
 Connection = psycopg.Connection[tuple[object, ...]]
 
 DENIED = psycopg.errors.InsufficientPrivilege
-ABSENT = (psycopg.errors.UndefinedFile, psycopg.errors.FeatureNotSupported)
+MISSING = psycopg.errors.FeatureNotSupported  # what this server or its edition does not have
+NOT_TO_BE_HAD = (psycopg.errors.UndefinedFile, psycopg.errors.DuplicateObject)  # or had already
 
 BY_READER = [
     # the data
@@ -29,9 +30,9 @@ BY_READER = [
     "SELECT nextval('counter')",
     "SELECT setval('counter', 1)",
     # our own functions that write
-    "SELECT refresh_summary(id) FROM testrun",
-    "SELECT close_run(id, now()) FROM testrun",
-    "SELECT compact(id, '-infinity', 'infinity') FROM testrun",
+    "SELECT refresh_summary(now())",
+    "SELECT close_run(now(), now())",
+    "SELECT compact(now(), '-infinity', 'infinity')",
     # the schema
     "CREATE TABLE mine (a int)",
     "CREATE TEMP TABLE mine (a int)",
@@ -154,7 +155,7 @@ BY_OWNER = [
     "ALTER ROLE postgres PASSWORD 'x'",
     "ALTER ROLE postgres SET search_path = public",
     "CREATE ROLE mine",
-    "DROP ROLE postgres",
+    f"DROP ROLE {READER}",
     "REASSIGN OWNED BY postgres TO swarmscope",
     "ALTER TABLE events OWNER TO postgres",
     "SELECT rolpassword FROM pg_authid",
@@ -229,8 +230,8 @@ def refused(connection: Connection, attack: str) -> bool:
     """Send *attack*; return whether it was refused for lack of rights (or of the extension)."""
     try:
         connection.execute(attack.replace("{database}", connection.info.dbname))
-    except DENIED:
+    except (DENIED, MISSING):
         return True
-    except ABSENT:
+    except NOT_TO_BE_HAD:
         return "EXTENSION" in attack
     return False

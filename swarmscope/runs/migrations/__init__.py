@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -14,8 +14,8 @@ import psycopg
 from psycopg import sql
 
 from swarmscope.runs import timescale
-from swarmscope.runs.locking import one_at_a_time
-from swarmscope.runs.roles import READER
+from swarmscope.runs.locking import one_at_a_time, persist
+from swarmscope.runs.readers import READER
 
 Connection = psycopg.Connection[Any]
 
@@ -44,6 +44,7 @@ def _scripts() -> dict[int, str]:
 
 SCRIPTS = _scripts()
 NEWEST = max(SCRIPTS)
+VIEWS = (resources.files("swarmscope.runs") / "views.sql").read_text(encoding="utf-8")
 
 
 def migrate(connection: Connection) -> list[int]:
@@ -57,22 +58,20 @@ def migrate(connection: Connection) -> list[int]:
         raise ValueError("migrate() needs a connection in autocommit mode")
     with one_at_a_time(connection):
         applied = _apply_versions(connection)
-        with _transaction(connection):
-            timescale.install(connection)
-        with _transaction(connection):
-            timescale.use(connection)
-        with _transaction(connection):
-            _apply_views(connection)
-            _grant_reader(connection)
+        for step in (timescale.install, timescale.use, _apply_views, _grant_reader):
+            _transact(connection, step)
         return applied
 
 
-@contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
-    with connection.transaction():
+def _transact(connection: Connection, step: Callable[[Connection], None]) -> None:
+    """Make *step* in a transaction of its own, in the schema `public`."""
+
+    def work() -> None:
         connection.execute("SET LOCAL search_path TO public")
         connection.execute("SET LOCAL client_min_messages TO warning")
-        yield
+        step(connection)
+
+    persist(connection, work)
 
 
 def version(connection: Connection) -> int:
@@ -89,30 +88,39 @@ def _apply_versions(connection: Connection) -> list[int]:
         raise NewerSchema(known)
     missing = [number for number in SCRIPTS if number > known]
     for number in missing:
-        with _transaction(connection):
-            connection.execute(SCRIPTS[number])
-            connection.execute("INSERT INTO schema_version VALUES (%s)", [number])
+        _transact(connection, partial(_apply_version, number=number))
         logger.info("runs database: schema version %s applied", number)
     return missing
 
 
+def _apply_version(connection: Connection, number: int) -> None:
+    connection.execute(SCRIPTS[number])
+    connection.execute("INSERT INTO schema_version VALUES (%s)", [number])
+
+
 def _apply_views(connection: Connection) -> None:
-    views = (resources.files("swarmscope.runs") / "views.sql").read_text(encoding="utf-8")
-    mark = f"views.sql {hashlib.sha256(views.encode()).hexdigest()}"
+    mark = f"views.sql {hashlib.sha256(VIEWS.encode()).hexdigest()}"
     row = connection.execute(
         "SELECT obj_description(to_regclass('public.run'), 'pg_class')"
     ).fetchone()
     if row != (mark,):  # dropping what is in use would wait for every reader's query
-        connection.execute(views)
+        connection.execute(VIEWS)
         connection.execute(sql.SQL("COMMENT ON VIEW run IS {}").format(sql.Literal(mark)))
 
 
 def _grant_reader(connection: Connection) -> None:
+    """Let the reader read what these scripts made, and nothing else that is in the schema."""
     exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER]).fetchone()
+    made = re.findall(r"(?m)^CREATE (?:TABLE|VIEW)(?: IF NOT EXISTS)? (\w+)", _everything())
+    there = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NOT NULL", [made]
+    ).fetchall()
     if exists:
+        names = sql.SQL(", ").join(sql.Identifier("public", name) for (name,) in there)
         connection.execute(
-            sql.SQL(
-                "GRANT USAGE ON SCHEMA public TO {0};"
-                " GRANT SELECT ON ALL TABLES IN SCHEMA public TO {0}"
-            ).format(sql.Identifier(READER))
+            sql.SQL("GRANT SELECT ON TABLE {} TO {}").format(names, sql.Identifier(READER))
         )
+
+
+def _everything() -> str:
+    return "\n".join((*SCRIPTS.values(), VIEWS))
