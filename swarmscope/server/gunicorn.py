@@ -30,6 +30,7 @@ from swarmscope.server.folding import fold
 from swarmscope.server.hooks import Hook, chain, chain_in_arbiters, defined_in
 from swarmscope.server.port import MetricsPort
 from swarmscope.server.slots import FILES, use_slots
+from swarmscope.server.unseen import tell_of_unseen
 
 __all__ = [  # `import *` asks in this order
     "_hooks_above",  # noqa: F822  # see __getattr__
@@ -99,6 +100,7 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
         ) from error
     os.environ[DIRECTORY_VARIABLE] = str(_state.directory)
     use_slots()
+    tell_of_unseen(_state.directory)
     FILES.attach(_state.directory, ARBITER)
     os.register_at_fork(after_in_child=_after_fork_in_child)
 

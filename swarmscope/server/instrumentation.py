@@ -7,6 +7,7 @@ fraction of the exporter's three Flask hooks and sees the queue in front of the 
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,11 +23,14 @@ from werkzeug.wrappers import Request
 from swarmscope.server.logs import add_trace_ids, current_trace_id
 from swarmscope.server.meter import LABELS_KEY, Meter
 from swarmscope.server.metrics import BUCKETS, FAMILIES, INFO, Metrics, Parts
+from swarmscope.server.neighbours import is_first, others_serve
 from swarmscope.server.slots import FILES
+from swarmscope.server.stock import ENDPOINT, EXTENSION, is_measured, stay_alone, take_over
 
 __all__ = ["BUCKETS", "current_trace_id", "instrument"]
 
 DEFAULT_PATH = "/metrics"
+FIRST_SCRAPES = 10  # by then all processes of a server have started
 UNGROUPED = "ungrouped"  # a request for which `group_by` failed
 UNKNOWN = "unknown"  # a label that only a response could tell
 NOT_OURS = {"defaults_prefix", "default_latency_as_histogram", "group_by_endpoint"}
@@ -73,10 +77,11 @@ def instrument(
     exporter that would change the default metrics, RuntimeError for an app instrumented before,
     ValueError for one that shares a registry with another and wants other metrics in it.
     """
-    if isinstance(app.wsgi_app, Meter):
+    if is_measured(app):
         raise RuntimeError(f"{app.name} is instrumented already")
     if refused := NOT_OURS & exporter_options.keys():
         raise TypeError(f"instrument() does not take {', '.join(sorted(refused))}")
+    take_over(app)
     exporter = exporter or _exporter(app, exporter_options)
     path = _exposed_path(app, exporter, path)
     parts = Parts(requests, queue_time, in_flight)
@@ -84,6 +89,7 @@ def instrument(
     unmeasured = frozenset({*exclude, path} - {""})  # that is the root of a mounted app
     meter = Meter(app, exporter, metrics, unmeasured, _group(group_by), server_timing)
     app.wsgi_app = meter  # type: ignore[method-assign]
+    app.extensions[EXTENSION] = meter
     got_request_exception.connect(meter.note_exception, app, weak=False)
     if metrics.default_labels:
         _keep_labels(app, exporter)
@@ -102,17 +108,46 @@ def _exporter(app: Flask, options: dict[str, Any]) -> PrometheusMetrics:
 
 def _exposed_path(app: Flask, exporter: PrometheusMetrics, path: str | None) -> str:
     """Register the app's own endpoint where it is wanted; return its path."""
+    one_worker = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
     if path is None:
         path = "" if FILES.shared else DEFAULT_PATH
-        if not FILES.shared and os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
-            app.logger.warning(
-                "%s answers for one worker only; to see all of them, import the hooks of"
-                " swarmscope.server.gunicorn in gunicorn's conf file",
-                path,
-            )
+    if path and one_worker and not FILES.shared:
+        app.logger.warning(
+            "%s answers for one worker only; to see all of them, import the hooks of"
+            " swarmscope.server.gunicorn in gunicorn's conf file",
+            path,
+        )
     if path:
         exporter.register_endpoint(path, app)
+        if not one_worker:
+            _tell_of_neighbours(app, path)
     return path
+
+
+def _tell_of_neighbours(app: Flask, path: str) -> None:
+    """Let a scrape that sees one of several processes say so, once for all of them."""
+    view = app.view_functions.get(ENDPOINT)
+    if view is None:
+        return
+    questions = FIRST_SCRAPES
+
+    @functools.wraps(view)
+    def view_and_tell(*arguments: Any, **named: Any) -> Any:
+        nonlocal questions
+        if questions:
+            questions -= 1
+            uwsgi = "uwsgi.version" in request.environ  # whose helpers hold its sockets too
+            several = request.environ["wsgi.multiprocess"] if uwsgi else others_serve()
+            questions *= not several
+            if several and is_first():
+                app.logger.warning(
+                    "%s answers for one process only, and others serve the app too: each scrape"
+                    " sees one of them. gunicorn with swarmscope's hooks serves all of them as one",
+                    path,
+                )
+        return view(*arguments, **named)
+
+    app.view_functions[ENDPOINT] = view_and_tell
 
 
 def _metrics_of(
@@ -182,3 +217,6 @@ def _keep_labels(app: Flask, exporter: PrometheusMetrics) -> None:
         values = labels.values_for(response)
         request.environ[LABELS_KEY] = tuple(str(values[name]) for name in exporter._default_labels)
         return response
+
+
+stay_alone()
