@@ -16,7 +16,6 @@ from locust.argument_parser import LocustArgumentParser, get_parser
 
 from swarmscope.redaction import hide, names_secret, scrub_text
 
-GRAFANA_URL = "http://localhost:3000/d/swarm"
 JOURNAL_LIMIT_BYTES = 2 << 30
 DRAIN_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 10.0
@@ -90,7 +89,7 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         help="Prometheus, whose figures of the services are stored with each run;"
         " default: that of `swarmscope up`",
     )
-    parser.set_defaults(grafana_url=GRAFANA_URL)
+    parser.set_defaults(grafana_url="")  # no link, rather than one to where nobody may be
     _take_out_of_ui(parser, _NOT_IN_UI | {action.dest for action in group._group_actions})
 
 
@@ -106,7 +105,7 @@ class Options:
     """What the listener goes by, whatever happens to Locust's parsed options."""
 
     plan: str
-    grafana_url: str
+    grafana_url: str  # of a dashboard; empty: there is none to link to
     test_env: str
     test_version: str
     description: str
@@ -201,9 +200,9 @@ def _database_of(home: Path, connection: Mapping[str, str], environ: Mapping[str
 
 
 def _grafana_of(home: Path, given: str, database: str) -> str:
-    """Return *given*, or where it is the default, the Grafana that shows the home's *database*."""
+    """Return *given*, else the Grafana that shows the home's *database*; '' where none is known."""
     file = home / "grafana.url"
-    here = given == GRAFANA_URL and database and file.is_file()
+    here = not given and database and file.is_file()
     return file.read_text(encoding="utf-8").strip() if here else given
 
 

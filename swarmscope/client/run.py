@@ -85,7 +85,7 @@ class Leader:
         self._workers = {}
         self._count()
         self._counter = gevent.spawn(self._count_forever)
-        logger.info("Follow this run: %s", self.link())
+        self._log_links("Follow this run")
 
     def _tell_workers(self, run: str, plan: str) -> None:
         vars(self._environment.parsed_options).update({RUN_OPTION: run, PLAN_OPTION: plan})
@@ -112,7 +112,7 @@ class Leader:
             arguments=scrub_arguments(sys.argv[1:], options.secrets),
             host=_host(environment),
             versions=_versions(),
-            grafana_url=_presentable(options.grafana_url),
+            grafana_url=_presentable(options.grafana_url) or None,
         )
 
     def _on_ramp_complete(self, user_count: int, **_: object) -> None:
@@ -135,7 +135,7 @@ class Leader:
         self._listener.finish()
         ended = time.time()
         self._listener.record(RunStopped(self.run, self._options.plan, ended))
-        logger.info("Report of this run: %s", self.link(ended))
+        self._log_links("Report of this run", ended)
         self.run = ""
 
     def note_health(self, keeper: TrustKeeper) -> None:
@@ -157,9 +157,12 @@ class Leader:
         """Return what is on, for the metrics."""
         return RunInfo(self.run, self._options.plan) if self.run else None
 
-    def link(self, ended: float | None = None) -> str:
-        """Return the address of the latest run's dashboard."""
-        return grafana_link(self._options.grafana_url, self._latest, ended)
+    def _log_links(self, title: str, ended: float | None = None) -> None:
+        """Log where the latest run can be seen: its dashboard, and the page in the UI."""
+        url = self._options.grafana_url
+        dashboard = grafana_link(url, self._latest, ended) if url else ""
+        for link in filter(None, (dashboard, both_ends_link(self._environment))):
+            logger.info("%s: %s", title, link)
 
     def _count_forever(self) -> None:
         while True:
@@ -236,6 +239,18 @@ class Follower:
         self._listener.finish()
         # Locust would wait so long once more before this worker is ready for the next run
         self._environment.stop_timeout = 0.0
+
+
+def both_ends_link(environment: Environment) -> str:
+    """Return the address of the page "Both ends" in this process's UI; '' where it has none."""
+    ui = environment.web_ui
+    if ui is None:
+        return ""
+    host = "localhost" if ui.host in ("", "0.0.0.0", "::", "*") else ui.host
+    where = f"[{host}]" if ":" in host else host
+    app: Any = ui.app
+    prefix = app.blueprints["locust"].url_prefix or ""
+    return f"http{'s' if ui.tls_cert else ''}://{where}:{ui.port}{prefix.rstrip('/')}/both-ends"
 
 
 def grafana_link(url: str, run: str, ended: float | None = None) -> str:

@@ -343,21 +343,16 @@ def _share(part: Row | None, total: Row | None) -> float | None:
 
 
 def _errors(connection: Connection, run_id: datetime) -> list[document.Error]:
-    rows = connection.execute(
-        "SELECT failures, name, request_type, error, first, last"
-        " FROM failures(%s, '-infinity', 'infinity') LIMIT %s",
-        [run_id, MOST_ERRORS],
-    )
     return [
         document.Error(
-            name=name,
-            request_type=request_type,
-            error=error or "",
-            failures=failures,
-            first_s=_seconds(run_id, first),
-            last_s=_seconds(run_id, last),
+            name=row.name,
+            request_type=row.request_type,
+            error=row.error or "",
+            failures=row.failures,
+            first_s=_seconds(run_id, row.first),
+            last_s=_seconds(run_id, row.last),
         )
-        for failures, name, request_type, error, first, last in rows
+        for row in queries.failures(connection, run_id, MOST_ERRORS)
     ]
 
 

@@ -102,11 +102,14 @@ def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
         verdict = queries.verdict(connection, found.run_id)
         errors = queries.task_errors(connection, found.run_id)
         levels = assembly.levels(connection, found.run_id)
+        failures = queries.failures(connection, found.run_id, tables.MOST_FAILURES + 1)
     console = Console(highlight=False)
     console.print(tables.facts_table(found, verdict.text if verdict else None, errors), "")
     console.print(tables.summary_table(summary, console.width))
     if levels:
         console.print("", tables.levels_table(levels, console.width))
+    if failures:
+        console.print("", tables.failures_table(failures))
     console.print("", tables.span(summary, found), sep="\n")
 
 

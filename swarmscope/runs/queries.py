@@ -88,6 +88,18 @@ class TaskError:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Requests of one endpoint that failed alike: the text, how many, first and last start."""
+
+    failures: int
+    name: str
+    request_type: str
+    error: str | None
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True)
 class Summary:
     """One part of one endpoint's latency; name and request_type are '' for all endpoints."""
 
@@ -193,6 +205,16 @@ def task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
             " GROUP BY error ORDER BY count DESC, error"
         )
         return cursor.execute(query, [run_id]).fetchall()
+
+
+def failures(connection: Connection, run_id: datetime, most: int) -> list[Failure]:
+    """Return what failed in a run, by endpoint and text, the most frequent first; *most* rows.
+
+    Empty once raw requests are pruned.
+    """
+    with connection.cursor(row_factory=class_row(Failure)) as cursor:
+        query = "SELECT * FROM failures(%s, '-infinity', 'infinity') LIMIT %s"
+        return cursor.execute(query, [run_id, most]).fetchall()
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:

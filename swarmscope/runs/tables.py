@@ -11,8 +11,9 @@ from rich.text import Text
 from swarmscope.runs.document import Level
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.printable import spelt_out
-from swarmscope.runs.queries import Run, Summary, TaskError, why_not_judged
+from swarmscope.runs.queries import Failure, Run, Summary, TaskError, why_not_judged
 
+MOST_FAILURES = 10  # kinds of them, in a table
 NARROW = 100  # columns; below that, the least telling columns stay away
 
 
@@ -208,6 +209,17 @@ def _missing(run: Run) -> str:
     dropped = f"{count(run.dropped)} samples dropped" if run.dropped else ""
     clocks = f"{count(run.implausible)} samples without parts: clocks differ"
     return "; ".join(filter(None, (dropped, clocks if run.implausible else "")))
+
+
+def failures_table(failures: Sequence[Failure]) -> Table:
+    """Return a row for each kind of failure, the most frequent first; `MOST_FAILURES` at most."""
+    table = bare_table((), ("failures",), ("endpoint", "error"))
+    for row in failures[:MOST_FAILURES]:
+        endpoint = harmless(f"{row.request_type} {row.name}".strip())
+        table.add_row(count(row.failures), endpoint, harmless(row.error or "–"))
+    if len(failures) > MOST_FAILURES:
+        table.add_row("…", "", "more: show --json, or the run's page")
+    return table
 
 
 def errors_in_tasks(number: int) -> str:

@@ -124,10 +124,11 @@ def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
         metrics = find_prometheus(settings.environment, home / "tools/prometheus")
     if metrics:
         found.append(stack.prometheus(metrics, settings, home))
+    (home / "grafana.url").unlink(missing_ok=True)
     if dashboards:
         found.append(stack.grafana(dashboards, settings, home))
     found += [stack.api(settings), *stack.locust_workers(settings, home)]
-    found = [*found, stack.locust_master(settings, home)]
+    found = [*found, stack.locust_master(settings, home, has_grafana=bool(dashboards))]
     absent |= {name: how for name, how in GET.items() if name in only - {s.name for s in found}}
     return Plan(cluster, [service for service in found if service.kind in only], absent)
 

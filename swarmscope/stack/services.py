@@ -172,13 +172,15 @@ def _database_address(settings: Settings, home: Home) -> dict[str, str]:
     return {name: elsewhere.get(name, value) for name, value in known.items()}
 
 
-def locust_master(settings: Settings, home: Home) -> Service:
-    """Return Locust's master, which serves the UI.
+def locust_master(settings: Settings, home: Home, has_grafana: bool = False) -> Service:
+    """Return Locust's master, which serves the UI; its links lead to Grafana where there is one.
 
     With the class picker a load shape in the directory drives no swarm that did not choose it.
     """
     master, web = settings.ports["LOCUST_MASTER_BIND_PORT"], settings.ports["LOCUST_WEB_PORT"]
-    given = settings.environment
+    links = settings.environment.get("LOCUST_GRAFANA_URL")
+    if not links and has_grafana:
+        links = settings.url("GRAFANA_PORT", DASHBOARD)
     return Service(
         name="locust",
         command=(
@@ -193,10 +195,9 @@ def locust_master(settings: Settings, home: Home) -> Service:
         environment=_runs_database(settings, home)
         | {
             "LOCUST_HOST": target(settings),
-            "LOCUST_GRAFANA_URL": given.get("LOCUST_GRAFANA_URL")
-            or settings.url("GRAFANA_PORT", DASHBOARD),
             "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
-        },
+        }
+        | ({"LOCUST_GRAFANA_URL": links} if links else {}),
         stop_s=LOCUST_STOP_S + settings.locust_drain_s,
     )
 

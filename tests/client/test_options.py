@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from locust import events
 
-from swarmscope.client.options import GRAFANA_URL, freeze
+from swarmscope.client.options import freeze
 from swarmscope.client.run import grafana_link
 
 RUN = "2023-11-14T22:13:20.250000Z"
@@ -78,18 +78,19 @@ def test_where_nothing_names_a_database_it_is_that_of_the_home(tmp_path, given, 
 
 
 def test_the_link_leads_to_the_grafana_of_the_home(tmp_path):
-    """Where `swarmscope up` was given another port; what a flag says holds, and so does a default
-    for a database of one's own."""
+    """What a flag says holds; with a database of one's own, no Grafana is known."""
     environ = {"SWARMSCOPE_HOME": str(tmp_path)}
     (tmp_path / "database.url").write_text("postgresql://swarmscope@127.0.0.1:1/swarmscope\n")
     (tmp_path / "grafana.url").write_text("http://127.0.0.1:3100/d/swarm\n")
 
     def link(**given: str) -> str:
-        return freeze(parsed(**{"grafana_url": GRAFANA_URL, **given}), environ).grafana_url
+        return freeze(parsed(**{"grafana_url": "", **given}), environ).grafana_url
 
     assert link() == "http://127.0.0.1:3100/d/swarm"
     assert link(grafana_url="http://mine/d/swarm") == "http://mine/d/swarm"
-    assert link(pghost="db") == GRAFANA_URL
+    assert link(pghost="db") == ""
+    (tmp_path / "grafana.url").unlink()
+    assert link() == ""
 
 
 def test_the_password_is_taken_out_of_what_locust_sends_around():

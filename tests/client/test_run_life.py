@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 from support.locust import Field, scenario
 from support.processes import clean_environment
 from support.target import Target
@@ -203,7 +204,8 @@ def add_argument(parser):
 
 def test_the_log_links_to_the_run(field: Field, tmp_path):
     """At start the link's range is open, at the end it is the run's; both name it."""
-    locust = field.headless(scenario(tmp_path), "-u", 1, "-t", "2s")
+    url = "http://localhost:3000/d/swarm"
+    locust = field.headless(scenario(tmp_path), "-u", 1, "-t", "2s", "--grafana-url", url)
     assert locust.process.wait(60) == 0
     run = field.value("SELECT run FROM run").replace(":", "%3A")
     start = field.value("SELECT floor(extract(epoch FROM id) * 1000)::bigint FROM testrun")
@@ -211,6 +213,19 @@ def test_the_log_links_to_the_run(field: Field, tmp_path):
     assert first == f"http://localhost:3000/d/swarm?var-run={run}&from={start}&to=now"
     assert re.fullmatch(re.escape(first.removesuffix("now")) + r"\d+", last)
     assert 2000 < int(last.rpartition("=")[2]) - start < 60_000
+
+
+def test_without_grafana_nothing_links_to_it(field: Field, tmp_path):
+    """Neither the log nor the database; the page in Locust's own UI is always there."""
+    locust = field.with_ui(scenario(tmp_path), "--autostart", "-u", 1, "-t", "1s")
+    page = f"{locust.url}/both-ends"
+    poll_until(lambda: f"Report of this run: {page}" in locust.text(), "the run's end")
+
+    assert f"Follow this run: {page}\n" in locust.text()
+    assert "/d/swarm" not in locust.text()
+    assert requests.get(page, timeout=10).status_code == 200
+    assert locust.end() == 0
+    assert field.query("SELECT grafana_url FROM testrun") == [(None,)]
 
 
 @pytest.mark.proof

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from support.dashboards import DASHBOARDS, load, panels, queries
 
-from swarmscope.client.options import GRAFANA_URL
 from swarmscope.client.run import grafana_link
 
 BY_STEM = {"ids": lambda path: path.stem}
@@ -202,7 +201,11 @@ def test_dashboards_come_from_files_only(root):
 
 def test_the_link_that_locust_prints_opens_the_dashboard():
     """Path and parameter of a run's link are a dashboard's uid and its variable."""
-    link = urlsplit(grafana_link(GRAFANA_URL, "2026-03-01T12:00:00.250000Z", ended=1772366410.0))
+    link = urlsplit(
+        grafana_link(
+            "http://localhost:3000/d/swarm", "2026-03-01T12:00:00.250000Z", ended=1772366410.0
+        )
+    )
     (path,) = [path for path in DASHBOARDS if link.path == f"/d/{path.stem}"]
 
     asked = dict(parse_qsl(link.query))

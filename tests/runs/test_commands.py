@@ -113,6 +113,27 @@ def test_show_has_the_levels_of_a_search(two_runs, empty_database, connection):
     assert "broke, POST /orders/" in " ".join(table[2:])
 
 
+def test_show_says_what_failed(connection, empty_database):
+    """How often, where and why: the most frequent ten kinds, a text no longer than a paragraph."""
+    many = [Sample(i / 10, 20, f"/{i % 12:x}", failed=i % 12 != 0) for i in range(239)]
+    store_run(connection, many)
+    connection.execute(
+        "UPDATE request SET exception = %s WHERE name = '/1'", ["\x1b[2J" + "x" * 1000]
+    )
+    text = answer("show", "--database", empty_database, columns=300)
+    table = text.split("\n\n")[2].splitlines()
+
+    assert table[0].split() == ["failures", "endpoint", "error"]
+    assert [line.split()[:3] for line in table[1:3]] == [
+        ["20", "GET", "/1"],
+        ["20", "GET", "/2"],
+    ]
+    assert r"\x1b[2Jxxx" in table[1]
+    assert table[2].rstrip().endswith("it failed")
+    assert len(table) == 12
+    assert " ".join(table[11].split()) == "… more: show --json, or the run's page"
+
+
 def test_show_says_what_is_missing(two_runs, empty_database):
     """An incomplete run, dropped samples and a missed objective are said in so many words."""
     text = answer("show", "latest", "--database", empty_database, columns=200)

@@ -224,7 +224,10 @@ def libpq_environment(database: str) -> dict[str, str]:
 
 
 def _locust_environment(directory: Path, database: str) -> dict[str, str]:
-    home = {"SWARMSCOPE_HOME": str(directory / "home")}
+    home = {
+        "SWARMSCOPE_HOME": str(directory / "home"),
+        "LOCUST_GRAFANA_URL": "http://localhost:3000/d/swarm",
+    }
     return clean_environment(**libpq_environment(database), **home)
 
 
