@@ -317,10 +317,10 @@ class Delivery:
                 raise Overtaken
             # both then take a core of their own: the database stores while we read on
             copy_requests(connection, batch, lambda: self._read(batch, passage))
+            self._write_tallies(connection, batch)  # first: a stop record counts what is missing
             for record in batch.others:
                 apply(record, connection, self.id)
             self._tell_of_losses(connection, passage)
-            self._write_tallies(connection, batch)
             self._write_windows(connection, batch, passage)
             for run in batch.crowded():
                 apply(self._note_of_crowd(run), connection, self.id)

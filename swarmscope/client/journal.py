@@ -19,13 +19,14 @@ other end of a file is damage.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -38,6 +39,8 @@ FRAME = struct.Struct("<II")
 SUFFIX = ".journal"
 SEGMENT_BYTES = 64 << 20
 READ_BYTES = 1 << 20
+RESERVE_SUFFIX = ".reserve"
+RESERVE_BYTES = 256 << 10  # some thousands of records
 MOST_PAYLOAD_BYTES = 8 << 20
 MOST_POSITION = 1 << 62  # a database's bigint holds it
 NEWBORN_SECONDS = 10.0  # between the making of a segment and its lock
@@ -245,6 +248,22 @@ class Writer:
             path.unlink(missing_ok=True)
             os.close(file)  # not before: nobody may take it for the journal of a dead process
 
+    def is_gone(self) -> bool:
+        """Return whether somebody removed the segment, or its directory: nobody would read it."""
+        path = segment_path(self._directory, self.header.journal, self._number)
+        try:
+            return not os.path.samestat(path.stat(), os.fstat(self._file))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+
+    def end_in(self, reserve: Reserve, payloads: Iterable[bytes]) -> None:
+        """Make *reserve* the journal's last segment, with these records: where no room is left."""
+        number = self._number + 1
+        header = msgspec.structs.replace(self.header, segment=number, base=self.position)
+        content = [MAGIC, frame(msgspec.msgpack.encode(header)), *map(frame, payloads)]
+        path = segment_path(self._directory, self.header.journal, number)
+        reserve.become(path, b"".join(content))
+
     def bytes_on_disk(self) -> int:
         """Return what the journal's segments occupy: what is shipped is deleted by segments."""
         paths = self._directory.glob(f"{self.header.journal}.*{SUFFIX}")
@@ -253,6 +272,47 @@ class Writer:
     def close(self) -> None:
         """Release the lock. What was appended stays."""
         os.close(self._file)
+
+
+class Reserve:
+    """Room on the disk that is taken when a journal begins, for its last records.
+
+    A file of zeros, which is overwritten: that takes no more room, however full the disk then is.
+    Like a segment it is locked; without a lock it may be deleted.
+    """
+
+    def __init__(self, directory: Path, journal: str) -> None:
+        make_directory(directory)
+        self._path = directory / f"{journal}{RESERVE_SUFFIX}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._file = os.open(self._path, flags, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            _write(self._file, bytes(RESERVE_BYTES), 0)
+        except OSError:
+            self.release()
+            raise
+
+    def become(self, path: Path, content: bytes) -> None:
+        """Become the file *path* with *content*. Raises OSError, also where that is too long."""
+        if len(content) > RESERVE_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        os.pwrite(self._file, content, 0)
+        os.ftruncate(self._file, len(content))
+        self._path.rename(path)
+
+    def release(self) -> None:
+        """Give the room back, if it was not needed, and the lock."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def remove_reserves(directory: Path) -> None:
+    """Delete what processes left behind that were killed. Raises OSError."""
+    for path in directory.glob(f"*{RESERVE_SUFFIX}"):
+        with suppress(FileNotFoundError):
+            if is_stillborn(path):
+                path.unlink()
 
 
 def _size_or_0(path: Path) -> int:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
 import gevent
 import msgspec
@@ -19,7 +20,7 @@ from swarmscope.client.bounds import LONGEST_TEXT
 from swarmscope.client.encoding import UNENCODABLE, encoded, encoded_samples
 from swarmscope.client.health import Batches
 from swarmscope.client.hops import timing_of
-from swarmscope.client.journal import MOST_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Writer
+from swarmscope.client.journal import MOST_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Reserve, Writer
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
     ClockOffset,
@@ -30,6 +31,7 @@ from swarmscope.client.records import (
     Participant,
     RampComplete,
     Record,
+    Resumed,
     RunExit,
     RunStarted,
     RunStopped,
@@ -56,6 +58,8 @@ NEEDED = (
     WorkerStarted, Dropped, TaskErrors, WorkerStopped, End,
 )  # fmt: skip
 
+OPENING = (RunStarted, Participant, WorkerStarted, RampComplete)
+
 _encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qualname__}>").encode
 
 
@@ -65,6 +69,7 @@ class Listener:
     def __init__(self, options: Options, header: Header) -> None:
         self.worker = header.worker
         self.dropped = 0
+        self.removed = 0  # journals that somebody deleted while they were written
         self.batches: Batches = []  # who else wants the samples, many at a time
         self._options = options
         self._secrets = options.secrets
@@ -74,9 +79,13 @@ class Listener:
         self._works = False
         self._rows: list[tuple[Any, ...]] = []
         self._late: list[tuple[float, tuple[Any, ...]]] = []  # (late_ms, row) of an open workload
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[tuple[bytes, bool]] = deque()  # records; whether each is needed
         self._forgotten = 0  # records that were not worth waiting
         self._writer: Writer | None = None
+        self._reserve: Reserve | None = None
+        self._opening: list[bytes] = []  # how the current run began
+        self._resumption: list[bytes] = []  # to be written before all else
+        self._counted = 0  # samples of the current run
         self._unreported = 0
         self._reason = self._trouble = ""
         self._complained = False
@@ -104,6 +113,7 @@ class Listener:
     def begin(self, run: str, plan: str, works: bool) -> None:
         """Let what follows belong to *run*; *works* if this process sends requests."""
         self.flush()
+        self._opening, self._counted = [], 0
         self._run, self._plan = run, plan
         self._works = works
         if works:
@@ -116,7 +126,8 @@ class Listener:
         self._report()
         if self._works:
             self._works = False
-            self.record(WorkerStopped(self._run, self.worker, self.now()))
+            self.record(WorkerStopped(self._run, self.worker, self.now(), self._counted))
+        self._opening = []
 
     def now(self) -> float:
         """Return the master's time, in Unix seconds."""
@@ -175,8 +186,11 @@ class Listener:
     def record(self, record: Record) -> None:
         """Append *record* after all samples so far."""
         self._flush_samples()
-        if len(self._waiting) < MOST_WAITING_RECORDS or isinstance(record, NEEDED):
-            self._waiting.append(encoded(record))
+        needed = isinstance(record, NEEDED)
+        if len(self._waiting) < MOST_WAITING_RECORDS or needed:
+            self._waiting.append((payload := encoded(record), needed))
+            if isinstance(record, OPENING):
+                self._opening.append(payload)
         else:
             self._forgotten += 1
         self._flush_records()
@@ -192,9 +206,31 @@ class Listener:
         self.flush()
         self._report()
         self.record(End())
+        if self._waiting:
+            self._end_in_reserve()
+        self._close_journal()
+
+    def _end_in_reserve(self) -> None:
+        """Write what a run cannot be told without where room was kept for it."""
+        needed = [payload for payload, is_needed in self._waiting if is_needed]
+        self._forgotten += len(self._waiting) - len(needed)
+        if self._forgotten:
+            needed.insert(-1, encoded(self._forgetting()))
+        try:
+            if not (self._writer and self._reserve):
+                raise OSError(self._trouble)
+            self._writer.end_in(self._reserve, [*self._resumption, *needed])
+            self._waiting.clear()
+        except OSError as error:
+            self.dropped = max(self.dropped, 1)
+            logger.error("The end of the journal could not be written: %s", error)
+
+    def _close_journal(self) -> None:
         if self._writer:
             self._writer.close()
-            self._writer = None
+        if self._reserve:
+            self._reserve.release()
+        self._writer = self._reserve = None
 
     def _flush_forever(self) -> None:
         while True:
@@ -220,6 +256,7 @@ class Listener:
     def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: Sequence[list[float]]) -> None:
         for hear in self.batches:
             hear(rows)
+        self._counted += len(rows)
         if self._run:  # before, there is nothing that these could belong to
             self._append_block(rows, late_ms)
 
@@ -238,33 +275,62 @@ class Listener:
             self._drop(len(rows), self._trouble)
 
     def _flush_records(self) -> None:
-        while self._waiting and self._append(self._waiting[0]):
+        while self._waiting and self._append(self._waiting[0][0]):
             self._waiting.popleft()
         if self._forgotten and not self._waiting:
-            text = (
-                f"{self._forgotten} user counts and notes of {self.worker} were dropped:"
-                " the journal could not be written"
-            )
-            self._forgotten = 0
-            self.record(Event(self._run, "samples_dropped", self.now(), text))
+            self.record(self._forgetting())
+
+    def _forgetting(self) -> Event:
+        """Return what is said of the records that were not worth waiting."""
+        count, self._forgotten = self._forgotten, 0
+        text = (
+            f"{count} user counts and notes of {self.worker} were dropped:"
+            " the journal could not be written"
+        )
+        return Event(self._run, "samples_dropped", self.now(), text)
 
     def _append(self, payload: bytes) -> bool:
         """Append to the journal; tell whether it is there."""
         try:
-            if self._writer is None:
-                segment_bytes = min(SEGMENT_BYTES, self._options.journal_limit_bytes // 8)
-                directory = self._options.journal_directory
-                self._writer = Writer(directory, self._header, segment_bytes)
-            self._writer.append(payload)
+            writer = self._whole_writer()
+            while self._resumption:
+                writer.append(self._resumption[0])
+                del self._resumption[0]
+            writer.append(payload)
         except OSError as error:
             self._trouble = error.strerror or str(error)
             return False
         self._trouble = ""
         try:
-            self._writer.roll(encoded(Continued()))
+            writer.roll(encoded(Continued()))
         except OSError as error:  # the segment grows beyond its usual length instead
             logger.debug("No new journal segment: %s", error)
         return True
+
+    def _whole_writer(self) -> Writer:
+        """Return the journal's writer; of a new journal, if somebody has removed ours."""
+        if self._writer and self._writer.is_gone():
+            self._resume()
+        directory, journal = self._options.journal_directory, self._header.journal
+        if self._reserve is None:
+            self._reserve = Reserve(directory, journal)
+        if self._writer is None:
+            segment_bytes = min(SEGMENT_BYTES, self._options.journal_limit_bytes // 8)
+            self._writer = Writer(directory, self._header, segment_bytes)
+        return self._writer
+
+    def _resume(self) -> None:
+        """Begin a new journal in place of one that was removed, with how the run began."""
+        logger.error(
+            "The journal in %s was removed while in use: samples that were not delivered are lost",
+            self._options.journal_directory,
+        )
+        self._close_journal()
+        self.removed += 1
+        removed = self._header.journal
+        self._header = msgspec.structs.replace(self._header, journal=uuid4().hex)
+        resumed = encoded(Resumed(self._run, self.worker, self.now(), removed))
+        self._resumption = [resumed, *self._opening]
 
     def _is_full(self) -> bool:
         """Tell whether the journal occupies what it may, looking at the disk once a second."""

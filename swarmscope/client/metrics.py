@@ -38,6 +38,12 @@ class Shipping:
     unshipped_bytes: int
     lag_seconds: float
     dropped: int
+    removed: int = 0  # journals that somebody deleted: nobody here knows what of them was lost
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no sample was lost, as far as the worker knows."""
+        return not (self.dropped or self.removed)
 
 
 class LocustCollector(Collector):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from dataclasses import astuple
@@ -37,6 +38,9 @@ from swarmscope.client.metrics import Shipping as Backlog
 from swarmscope.client.options import STOP_TIMEOUT_SECONDS, Options
 from swarmscope.client.run import Follower, Leader
 from swarmscope.client.shipping import Shipping
+from swarmscope.runs.thresholds import CANNOT_TELL
+
+logger = logging.getLogger(__name__)
 
 REPORT_KEY = "swarmscope_journal"
 
@@ -120,16 +124,32 @@ def _lead(
         return {listener.worker: shipping.backlog(), **workers.backlogs}
 
     def on_quit(exit_code: int | None, **_: object) -> None:
-        leader.quit(exit_code)
+        status = _status(exit_code, backlogs())
+        leader.quit(status)
         listener.close()
+        status = _status(status, backlogs())
         shipping.wait(workers.journals, shows=True, spent_s=judge.waited_s if judge else 0.0)
         if not reporting.finish():
-            raise SystemExit(exit_code or report.FAILED)  # of Locust's own end, little is left
+            status = status or report.FAILED
+        if status != exit_code:
+            raise SystemExit(status)  # of Locust's own end, little is left
 
     environment.events.quit.add_listener(on_quit)
     keeper = generator.watch(environment, leader.info, backlogs, listener.batches)
     if keeper:
         gevent.spawn(leader.note_health, keeper)
+
+
+def _status(exit_code: int | None, backlogs: dict[str, Backlog]) -> int | None:
+    """Return the exit status of a run of which samples may have been lost: no success."""
+    if exit_code or all(backlog.is_whole for backlog in backlogs.values()):
+        return exit_code
+    dropped = sum(backlog.dropped for backlog in backlogs.values())
+    logger.error(
+        "Samples were lost (%s dropped, %s journals removed): exit status %s",
+        *(dropped, sum(backlog.removed for backlog in backlogs.values()), CANNOT_TELL),
+    )
+    return CANNOT_TELL
 
 
 class _Workers:

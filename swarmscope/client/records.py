@@ -182,6 +182,16 @@ class WorkerStopped(Record):
     run: str
     worker: str
     time: float
+    samples: int | None = None  # that there were, those included that were dropped
+
+
+class Resumed(Record):
+    """This journal goes on where another one of its process was removed by somebody."""
+
+    run: str
+    worker: str
+    time: float
+    journal: str  # the other one's id
 
 
 class Continued(Record):
@@ -209,6 +219,7 @@ AnyRecord = (
     | Dropped
     | TaskErrors
     | WorkerStopped
+    | Resumed
     | Continued
     | End
 )

@@ -16,6 +16,7 @@ import struct
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ from swarmscope.client.journal import (
     irregular,
     is_alive,
     is_stillborn,
+    remove_reserves,
     segments,
 )
 from swarmscope.client.storable import INT4_MAX, plain_text
@@ -84,6 +86,8 @@ class Shipper:
 
         Raises psycopg.Error when the database cannot be reached or refuses.
         """
+        with suppress(OSError):
+            remove_reserves(self.directory)
         self._discover()
         connection = self._connected()
         self._bound_readers(connection)

@@ -139,7 +139,7 @@ class Shipping:
         position, caught_up = shipped.get(self._listener.journal, (0, 0.0))
         unshipped = max(0, self._listener.position - position)
         lag = max(0.0, time.time() - caught_up) if unshipped and caught_up else 0.0
-        return Backlog(unshipped, lag, self._listener.dropped)
+        return Backlog(unshipped, lag, self._listener.dropped, self._listener.removed)
 
 
 def _locked(file: int) -> bool:

@@ -30,6 +30,8 @@ def apply(record: Any, connection: Connection, journal: UUID) -> None:
 
 @apply.register
 def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None:
+    if _leads(connection, record.run, journal):  # said again, by a journal that was resumed
+        return
     connection.execute(
         "INSERT INTO testrun (id, testplan, profile_name, num_clients, rps, description, env,"
         " username, gitrepo, changeset_guid, arguments, status, target_users, peak_users, host,"
@@ -183,6 +185,8 @@ def _(record: records.WorkerStopped, connection: Connection, journal: UUID) -> N
         "UPDATE run_worker SET stopped = %s, outcome = 'stopped' WHERE run_id = %s AND worker = %s",
         (moment(record.time), record.run, record.worker),
     )
+    if record.samples is not None:
+        _count_missing(connection, record, record.samples)
     connection.execute(  # users may finish their tasks after the leader has called it a day
         "UPDATE testrun SET end_time = greatest(end_time, %s)"
         " WHERE id = %s AND status = 'finished'",
@@ -190,10 +194,47 @@ def _(record: records.WorkerStopped, connection: Connection, journal: UUID) -> N
     )
 
 
+@apply.register
+def _(record: records.Resumed, connection: Connection, journal: UUID) -> None:
+    connection.execute(
+        "UPDATE run_worker SET journal_id = %s WHERE journal_id = %s AND stopped IS NULL",
+        (journal, record.journal),
+    )
+    connection.execute(
+        "UPDATE testrun SET journal_id = %s WHERE journal_id = %s AND status = 'running'",
+        (journal, record.journal),
+    )
+    if record.run:
+        text = f"the journal of {record.worker} was removed: what it held and nobody had is lost"
+        _event(connection, record.run, "samples_dropped", record.time, text)
+
+
 @apply.register(records.Continued)
 @apply.register(records.End)
 def _(record: records.Record, connection: Connection, journal: UUID) -> None:
     pass  # they speak to the reader of the file
+
+
+def _count_missing(connection: Connection, record: records.WorkerStopped, samples: int) -> None:
+    """Count as dropped what a worker wrote of a run's *samples*, and nobody could read."""
+    found = connection.execute(
+        "UPDATE run_worker w SET dropped = %(samples)s - w.samples FROM run_worker before"
+        " WHERE w.run_id = %(run)s AND w.worker = %(worker)s"
+        " AND before.run_id = w.run_id AND before.worker = w.worker"
+        " AND %(samples)s > w.samples + w.dropped"
+        " RETURNING w.dropped - before.dropped",
+        {"samples": samples, "run": record.run, "worker": record.worker},
+    ).fetchone()
+    if found:
+        text = f"{found[0]} samples of {record.worker} were lost with what held them"
+        _event(connection, record.run, "samples_dropped", record.time, text)
+
+
+def _leads(connection: Connection, run: str, journal: UUID) -> bool:
+    found = connection.execute(
+        "SELECT FROM testrun WHERE id = %s AND journal_id = %s", (run, journal)
+    )
+    return found.fetchone() is not None
 
 
 def bury(connection: Connection, journal: UUID, worker: str, last_seen: datetime) -> list[str]:
@@ -251,6 +292,10 @@ def _insert_event(
     details: str | None = None,
 ) -> None:
     connection.execute(
-        "INSERT INTO events (time, text, run_id, kind, details) VALUES (%s, %s, %s, %s, %s)",
+        "INSERT INTO events (time, text, run_id, kind, details)"
+        " SELECT event.* FROM (VALUES (%s::timestamptz, %s, %s::timestamptz, %s, %s::jsonb))"
+        " AS event (time, text, run_id, kind, details)"
+        " WHERE NOT EXISTS (SELECT FROM events e WHERE e.run_id = event.run_id"  # said again
+        " AND e.time = event.time AND e.kind = event.kind AND e.text = event.text)",
         (time, scrub_text(text), run, kind, plain_json(details) if details else None),
     )

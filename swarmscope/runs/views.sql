@@ -827,20 +827,22 @@ CREATE FUNCTION by_worker(run timestamptz, since timestamptz, until timestamptz)
     fail_ratio double precision, mean_ms double precision, max_ms double precision
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(w.worker, 'unknown'), h.requests,
+    SELECT h.worker, h.requests,
         (h.requests / sum(h.requests) OVER ())::double precision, h.requests / h.seconds,
         h.failures::double precision / h.requests, h.sum_ms / h.requests, h.max_ms
     FROM (
-        SELECT journal_id, sum(count) AS requests, sum(i.failures) AS failures,
-            sum(i.sum_ms) AS sum_ms, max(i.max_ms) AS max_ms,
+        SELECT coalesce(w.worker, j.worker, 'unknown') AS worker,
+            sum(count) AS requests, sum(i.failures) AS failures, sum(i.sum_ms) AS sum_ms,
+            max(i.max_ms) AS max_ms,
             extract(epoch FROM max(i.time) - min(i.time))::double precision + 1 AS seconds
         FROM histogram i
+        LEFT JOIN run_worker w ON w.run_id = run AND w.journal_id = i.journal_id
+        LEFT JOIN journal j ON j.id = i.journal_id  -- of one that was removed, another goes on
         WHERE i.run_id = run AND i.resolution = 1 AND i.part = 'total'
             AND i.name = '' AND i.request_type = ''
             AND i.time >= by_worker.since AND i.time <= by_worker.until - interval '1 s'
-        GROUP BY journal_id
+        GROUP BY 1
     ) h
-    LEFT JOIN run_worker w ON w.run_id = run AND w.journal_id = h.journal_id
     ORDER BY 1
 $$;
 

@@ -19,6 +19,7 @@ from swarmscope.client.delivery import Delivery
 from swarmscope.client.journal import Header, Reader, Writer
 from swarmscope.client.records import (
     Continued,
+    Dropped,
     End,
     Event,
     Participant,
@@ -439,7 +440,7 @@ def test_what_is_refused_holds_up_nothing(tmp_path, shipper, query, caplog):
     ship_all(shipper)  # makes the schema
     shipper._connection.execute("ALTER TABLE request ADD CHECK (name <> '/refused')")
     process = Process(tmp_path)
-    process.write(STARTED, WorkerStarted(RUN, WORKER, START), STARTED)  # one run cannot begin twice
+    process.write(STARTED, WorkerStarted(RUN, WORKER, START), STARTED)  # said twice: no harm
     process.write(UserCount(RUN, "plan", math.nan, 1, 1), UserCount("no run", "plan", START, 1, 1))
     refused = {100, 101, 250}
     names = ["/refused" if n in refused else "/a" for n in range(300)]
@@ -463,14 +464,30 @@ def test_what_is_refused_holds_up_nothing(tmp_path, shipper, query, caplog):
     told = query("SELECT kind, text FROM events WHERE kind IN ('note', 'samples_dropped')")
     assert sorted((kind, text.partition(f" of {WORKER} ")[0]) for kind, text in told) == [
         ("note", "a record (Event)"),
-        ("note", "a record (RunStarted)"),
         ("note", "a record (UserCount)"),
         ("samples_dropped", "1 samples"),
         ("samples_dropped", "3 samples"),
         ("samples_dropped", "samples"),  # the block that no clock explains
     ]
-    assert caplog.text.count("the database refuses") == 6
+    assert caplog.text.count("the database refuses") == 5
     assert not list(tmp_path.glob("*.journal"))
+
+
+def test_what_is_lost_is_counted_at_the_end(tmp_path, shipper, query):
+    """Samples that a worker had and nobody could read: rows and dropped ones add up to all."""
+    process = Process(tmp_path)
+    process.write(WorkerStarted(RUN, WORKER, START), Dropped(RUN, WORKER, START, 2, "no room"))
+    process.samples(*(sample(n) for n in range(5)))
+    process.samples(*(sample(n) for n in range(5, 8)))
+    process.write(WorkerStopped(RUN, WORKER, START + 1, 12))
+    process.writer.close()
+    ship_all(shipper)
+    assert query("SELECT samples, dropped, outcome FROM run_worker") == [(8, 4, "stopped")]
+    texts = query("SELECT text FROM events WHERE kind = 'samples_dropped' ORDER BY 1")
+    assert texts == [
+        (f"2 samples of {WORKER} were dropped: no room",),
+        (f"2 samples of {WORKER} were lost with what held them",),
+    ]
 
 
 def test_odd_values_are_stored_as_near_as_may_be(tmp_path, shipper, query):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -23,6 +25,7 @@ from support.locust import Field, locust_field, scenario
 from support.target import Target
 from support.waiting import free_port, poll_until
 
+from swarmscope.runs.thresholds import CANNOT_TELL as LOST
 from swarmscope.stack.postgres import Cluster
 
 FULL = pytest.mark.proof
@@ -207,6 +210,69 @@ def test_a_shipper_killed_again_and_again(field: Field, target: Target, seconds)
     sent = target.answered() - before
     assert kills >= seconds / 2
     assert_conserved(field, sent, f"shipper killed for {seconds} s", kills=kills)
+
+
+def assert_accounted_for(field: Field, sent: int, what: str) -> None:
+    """Check that some were lost, that rows and dropped add up to all, and that the run ended."""
+    rows = field.value("SELECT count(*) FROM request")
+    dropped = field.value("SELECT sum(dropped) FROM run_worker")
+    print(f"\n{what}: sent {sent}, stored {rows}, dropped {dropped}")
+    assert dropped > 0
+    assert rows + dropped == sent
+    assert field.query("SELECT status, complete FROM run") == [("finished", True)]
+    assert field.query("SELECT exit_code FROM testrun") == [(LOST,)]
+    assert "samples_dropped" in {kind for (kind,) in field.query("SELECT kind FROM events")}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_journals_removed_by_somebody(field: Field, target: Target, server: Server, workers):
+    """They vanish while the database hangs: what was in them is counted, all else is stored."""
+    before = target.answered()
+    ports = ("--master-bind-port", field.master_port, "--master-port", field.master_port)
+    more = ("--processes", 2, *ports) if workers else ()
+    locust = field.headless(scenario(field.directory), "-u", 4, "-r", 100, *more)
+    poll_until(lambda: field.value("SELECT count(*) FROM request") > 0, "the first rows", 60)
+    server.pause()
+    for pid in field.shippers():
+        _kill(pid)  # else what it has read already would be stored all the same
+    answered = target.answered()
+    poll_until(lambda: target.answered() > answered + 200, "more requests", 60)
+    shutil.rmtree(field.journals)
+    server.resume()
+    answered = target.answered()
+    poll_until(lambda: target.answered() > answered + 200, "requests after it", 60)
+    assert locust.end(seconds=120) == LOST, locust.text()
+    assert_accounted_for(field, target.answered() - before, "journals removed")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_disk_that_is_full_until_the_end(field: Field, target: Target, workers):
+    """No journal can grow any more: the last count is stored, and the run is no success."""
+    before = target.answered()
+    ports = ("--master-bind-port", field.master_port, "--master-port", field.master_port)
+    more = ("--processes", 2, *ports) if workers else ()
+    locust = field.headless(scenario(field.directory), "-u", 4, "-r", 100, *more)
+    poll_until(lambda: field.value("SELECT count(*) FROM request") > 0, "the first rows", 60)
+    length = min(path.stat().st_size for path in field.waiting())
+    for pid in group(locust.process.pid):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (length, length))
+    answered = target.answered()
+    poll_until(lambda: target.answered() > answered + 200, "requests without room", 60)
+    assert locust.end(seconds=120) == LOST, locust.text()
+    assert_accounted_for(field, target.answered() - before, "disk full until the end")
+
+
+def group(leader: int) -> list[int]:
+    """Return the processes of the group that *leader* leads."""
+    processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return [pid for pid in processes if _group_of(pid) == leader]
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _kill(pid: int) -> bool:

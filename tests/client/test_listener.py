@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
+import resource
+import shutil
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +21,7 @@ from locust.event import EventHook
 from locust.exception import CatchResponseError
 
 from swarmscope.client.bounds import LONGEST_TEXT, LONGEST_URL, MOST_SAMPLE_BYTES
-from swarmscope.client.journal import MOST_PAYLOAD_BYTES, Header, Reader, segments
+from swarmscope.client.journal import MOST_PAYLOAD_BYTES, Header, Reader, Reserve, segments
 from swarmscope.client.listener import MOST_PENDING, Listener
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
@@ -373,6 +376,101 @@ def test_a_run_is_told_however_long_the_disk_is_full(make, tmp_path, monkeypatch
     (event,) = [record for record in found if isinstance(record, Event)]
     assert event.kind == "samples_dropped"
     assert event.text.startswith(f"{100 - waiting} user counts and notes of worker were dropped")
+
+
+def ship(listener: Listener, database: str) -> None:
+    """Deliver all that the listener has written."""
+    shipper = Shipper(listener._options.journal_directory, database)
+    while shipper.round():
+        pass
+    shipper.disconnect()
+
+
+@pytest.mark.parametrize("away", [shutil.rmtree, lambda path: path.rename(path.parent / "moved")])
+def test_a_journal_that_is_removed_is_begun_again(make, runs_database, caplog, away):
+    """What was not delivered is counted as lost; all that follows is stored, as is a later run."""
+    listener = make()
+    directory = listener._options.journal_directory
+    for count in (5, 3, 4):
+        for _ in range(count):
+            fire(listener)
+        listener.flush()
+        if count == 5:
+            ship(listener, runs_database)
+        if count == 3:
+            away(directory)
+    listener.finish()
+    later = run_id(1_700_000_100.0)
+    listener.begin(later, "plan", works=True)
+    fire(listener)
+    listener.finish()
+    listener.close()
+    ship(listener, runs_database)
+    with psycopg.connect(runs_database) as connection:
+        workers = connection.execute(
+            "SELECT run_text(run_id), samples, dropped, outcome FROM run_worker ORDER BY 1"
+        ).fetchall()
+        shares = connection.execute(
+            "SELECT worker, requests FROM by_worker(%s, %s, now())", (RUN, RUN)
+        ).fetchall()
+        events = connection.execute("SELECT kind, text FROM events ORDER BY text").fetchall()
+    assert workers == [(RUN, 9, 3, "stopped"), (later, 1, 0, "stopped")]
+    assert shares == [("worker", 9)]
+    assert events == [
+        ("samples_dropped", "3 samples of worker were lost with what held them"),
+        (
+            "samples_dropped",
+            "the journal of worker was removed: what it held and nobody had is lost",
+        ),
+    ]
+    assert listener.removed == 1
+    assert caplog.text.count("was removed while in use") == 1
+    assert list(directory.iterdir()) == []
+
+
+def test_a_disk_that_stays_full_hides_no_count(make, runs_database):
+    """The last records find the room that was kept: rows and dropped add up, the run ends."""
+    listener = make()
+    for _ in range(100):
+        fire(listener)
+    listener.flush()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (listener.position + 50, limit[1]))
+    try:
+        for second in range(50):
+            fire(listener)
+            listener.record(UserCount(RUN, "plan", float(second), 1, 1))
+        listener.finish()
+        listener.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert listener.dropped == 50
+    ship(listener, runs_database)
+    with psycopg.connect(runs_database) as connection:
+        (worker,) = connection.execute("SELECT samples, dropped, outcome FROM run_worker")
+        (journal,) = connection.execute("SELECT finished FROM journal")
+        texts = connection.execute("SELECT text FROM events ORDER BY 1").fetchall()
+    assert worker == (100, 50, "stopped")
+    assert journal == (True,)
+    assert [text.partition(" of worker ")[0] for (text,) in texts] == [
+        "50 samples",
+        "50 user counts and notes",
+    ]
+    assert list(listener._options.journal_directory.iterdir()) == []
+
+
+def test_room_that_a_killed_process_kept_is_given_back(tmp_path, runs_database):
+    """A shipper deletes it once nobody holds it; that of a living process stays."""
+    living, killed = Reserve(tmp_path, "living"), Reserve(tmp_path, "killed")
+    os.close(killed._file)
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    shipper = Shipper(tmp_path, runs_database)
+    shipper.round()
+    shipper.disconnect()
+    assert [path.stem for path in tmp_path.iterdir()] == ["living"]
+    living.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_journal_at_its_limit_drops_and_tells(make, runs_database, caplog):
