@@ -21,6 +21,7 @@ from swarmscope.client.event_order import listen_first
 from swarmscope.client.hops import timing_of
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Window, window_of
+from swarmscope.redaction import stored_name
 from swarmscope.runs.histogram import estimate
 from swarmscope.runs.selection import Selection
 
@@ -158,18 +159,19 @@ def sorted_out(samples: Mapping[Endpoint, list[Sample]], order: Order) -> Measur
     """Add up *samples* by what *order* says of their endpoints."""
     counting: list[Sample] = []
     types: dict[str, list[Sample]] = {}
-    figures: dict[str, Measured] = {}
-    for (name, request_type), found in samples.items():
+    limited: dict[str, list[Sample]] = {}  # by their names as they are stored and shown
+    for (raw_name, raw_type), found in samples.items():
+        name, request_type = stored_name(str(raw_name)), stored_name(str(raw_type))
         endpoint = f"{request_type} {name}".strip()
         if endpoint in order.endpoints:
-            figures[endpoint] = measured(found, order.endpoints[endpoint])
+            limited.setdefault(endpoint, []).extend(found)
         if order.selection.matches(name, request_type):
             counting += found
         else:
             known = request_type in types or len(types) < MAX_TYPES
             types.setdefault(request_type if known else MORE_TYPES, []).extend(found)
     total = measured(counting, order.limit_ms)
-    total.endpoints = figures
+    total.endpoints = {name: measured(limited[name], order.endpoints[name]) for name in limited}
     total.types = {kind: measured(found, order.limit_ms) for kind, found in types.items()}
     return total
 

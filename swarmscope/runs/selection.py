@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from swarmscope.redaction import stored_name
+
 HTTP_METHODS = frozenset(  # RFC 9110, 9.3, and RFC 5789
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 )
@@ -30,8 +32,11 @@ class Selection:
 
     @classmethod
     def parse(cls, text: str) -> Selection:
-        """Read patterns with commas between them; an empty text has none."""
-        return cls(tuple(piece.strip() for piece in text.split(",") if piece.strip()))
+        """Read patterns with commas between them; an empty text has none.
+
+        Names in them are matched as they are stored: without secrets.
+        """
+        return cls(tuple(stored_name(piece.strip()) for piece in text.split(",") if piece.strip()))
 
     @property
     def text(self) -> str:

@@ -14,6 +14,7 @@ from swarmscope.client.measurement import (
 )
 from swarmscope.client.objective import Limits, Objective, Trial
 from swarmscope.runs.selection import Selection
+from swarmscope.runs.thresholds import parse
 
 OBJECTIVE = Objective(limit_ms=450, fail_ratio=0.01)
 FAST, NEAR, SLOW = 20.0, 400.0, 900.0
@@ -166,6 +167,16 @@ def test_requests_are_sorted_out_by_what_counts():
     assert (found.requests, found.timed, found.slow, found.failed) == (6, 4, 0, 2)
     assert (found.endpoints["GET /b"].requests, found.endpoints["GET /b"].slow) == (1, 1)
     assert (seconds.counted, seconds.left_out) == (6, {"KPI": 2})
+
+
+def test_endpoints_are_named_as_they_are_stored():
+    """A search, a check and a table mean the same requests, whatever secret is in their names."""
+    stored = parse("p95", "GET /x?key=PW1=10").endpoint
+    chosen = Selection.parse("GET /x?key=PW3")
+    samples = {(f"/x?key=PW{i}", "GET"): [(20.0, None, None, False)] for i in (1, 2)}
+    found = sorted_out(samples, Order(450, chosen, {stored: 10.0}))
+
+    assert (found.requests, found.endpoints["GET /x?key=***"].slow) == (2, 2)
 
 
 def test_without_http_all_types_count():
