@@ -34,6 +34,8 @@ Tick = tuple[int, float, list[type[User]]]
 class Capacity(Shape):
     """Finds the most users at which the objective holds, and stops by itself."""
 
+    seeks_capacity = True
+
     def __init__(self) -> None:
         super().__init__()
         self._recorder: Recorder | None = None

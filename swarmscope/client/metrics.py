@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from swarmscope.client.objective import Objective
 from swarmscope.client.trust import ALL_WORKERS, TrustKeeper
 from swarmscope.redaction import LONGEST_NAME, stored_name
 
@@ -25,10 +26,11 @@ OTHER = "(other)"
 
 @dataclass(frozen=True)
 class RunInfo:
-    """The labels of `locust_run_info`."""
+    """The labels of `locust_run_info`, and the objective that the run's options name."""
 
     run_id: str
     testplan: str
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,18 @@ class LocustCollector(Collector):
         if run := self._run_info():
             info.add_metric([run.run_id, _utf8(run.testplan)], 1)
         yield info
+        yield from self._objective()
+
+    def _objective(self) -> Iterator[Metric]:
+        """Yield the limits that Prometheus's rules and alerts go by while a run is on."""
+        text = "Client latency that the run's objective allows at p95."
+        limit = GaugeMetricFamily("locust_run_objective_seconds", text)
+        text = "Share of failed requests that the run's objective allows."
+        ratio = GaugeMetricFamily("locust_run_objective_fail_ratio", text)
+        if (run := self._run_info()) and run.objective:
+            limit.add_metric([], run.objective.limit_ms / 1000)
+            ratio.add_metric([], run.objective.fail_ratio)
+        yield from (limit, ratio)
 
     @staticmethod
     def _users_of(runner: MasterRunner) -> Metric:

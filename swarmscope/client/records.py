@@ -62,6 +62,9 @@ class RunStarted(Record):
     host: str | None
     versions: dict[str, str]
     grafana_url: str | None = None  # its dashboard, for links to this run
+    objective_ms: float | None = None  # client latency at `objective.QUANTILE`; None: not named
+    objective_fail_ratio: float | None = None
+    capacity_search: bool = False  # it goes beyond the objective on purpose
 
 
 class Participant(Record):

@@ -26,9 +26,11 @@ from locust.runners import (
 )
 
 import swarmscope
+from swarmscope.client import objective
 from swarmscope.client.announcements import announced
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import RunInfo
+from swarmscope.client.objective import Objective
 from swarmscope.client.options import Options
 from swarmscope.client.records import (
     Event,
@@ -67,6 +69,7 @@ class Leader:
         self._options = options
         self._listener = listener
         self._latest = ""
+        self._objective: Objective | None = None  # the run's; the UI may change it between runs
         self._workers: dict[str, str] = {}  # who takes part: last known state
         self._counter: gevent.Greenlet | None = None
         self._tell_workers("", options.plan)
@@ -78,6 +81,7 @@ class Leader:
 
     def _on_start(self, **_: object) -> None:
         self.run = self._latest = run_id(self._new_start())
+        self._objective = objective.named(self._environment.parsed_options)
         self._tell_workers(self.run, self._options.plan)
         works = not isinstance(self._runner, MasterRunner)
         self._listener.begin(self.run, self._options.plan, works=works)
@@ -113,6 +117,9 @@ class Leader:
             host=_host(environment),
             versions=_versions(),
             grafana_url=_presentable(options.grafana_url) or None,
+            objective_ms=self._objective.limit_ms if self._objective else None,
+            objective_fail_ratio=self._objective.fail_ratio if self._objective else None,
+            capacity_search=getattr(environment.shape_class, "seeks_capacity", False),
         )
 
     def _on_ramp_complete(self, user_count: int, **_: object) -> None:
@@ -155,7 +162,7 @@ class Leader:
 
     def info(self) -> RunInfo | None:
         """Return what is on, for the metrics."""
-        return RunInfo(self.run, self._options.plan) if self.run else None
+        return RunInfo(self.run, self._options.plan, self._objective) if self.run else None
 
     def _log_links(self, title: str, ended: float | None = None) -> None:
         """Log where the latest run can be seen: its dashboard, and the page in the UI."""

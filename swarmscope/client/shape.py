@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from locust import LoadTestShape
 from locust.argument_parser import LocustArgumentParser
@@ -21,6 +21,7 @@ class Shape(LoadTestShape):
     """Drives a swarm that chose it, and announces each of its stages."""
 
     abstract = True
+    seeks_capacity: ClassVar[bool] = False  # goes beyond the objective on purpose
     # until `choose`: Locust would warn that --users are ignored because of a shape nobody chose
     use_common_options = True
 

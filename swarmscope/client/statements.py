@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from swarmscope.client import records
+from swarmscope.client import objective, records
 from swarmscope.client.storable import plain_json
 from swarmscope.redaction import scrub_text
 
@@ -35,8 +35,10 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
     connection.execute(
         "INSERT INTO testrun (id, testplan, profile_name, num_clients, rps, description, env,"
         " username, gitrepo, changeset_guid, arguments, status, target_users, peak_users, host,"
-        " scenario, journal_id, versions, grafana_url) VALUES"
-        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s, %s)",
+        " scenario, journal_id, versions, grafana_url, objective_quantile, objective_ms,"
+        " objective_fail_ratio, capacity_search) VALUES"
+        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s, %s,"
+        " %s, %s, %s, %s)",
         (
             record.run,
             record.testplan,
@@ -55,6 +57,10 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
             journal,
             json.dumps(record.versions),
             record.grafana_url,
+            None if record.objective_ms is None else objective.QUANTILE,
+            record.objective_ms,
+            record.objective_fail_ratio,
+            record.capacity_search,
         ),
     )
     text = f"{record.testplan} started by {record.username}: {record.users} users"

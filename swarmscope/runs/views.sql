@@ -43,7 +43,8 @@
 --   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
 --   run_list(most) -> for a table of runs, latest first: run, since, until (of a link), started,
 --       testplan, users, duration_s, status, requests_per_s, p50_ms, p95_ms, p99_ms, server_p50_ms,
---       server_p95_ms, server_p99_ms, fail_ratio, objective, verdict, version, description
+--       server_p95_ms, server_p99_ms, fail_ratio, objective, verdict, version, description,
+--       scope_text
 --   baseline_of(baseline, run) -> the id of the run that another is held against: named as run_of
 --       has it, or 'previous': the last one before it of the same plan
 --   side_by_side(run, baseline, most) -> elapsed_s and, of both runs at that moment, users,
@@ -531,7 +532,8 @@ RETURNS TABLE (
     duration_s double precision, status text, requests_per_s double precision,
     p50_ms double precision, p95_ms double precision, p99_ms double precision,
     server_p50_ms double precision, server_p95_ms double precision, server_p99_ms double precision,
-    fail_ratio double precision, objective text, verdict text, version text, description text
+    fail_ratio double precision, objective text, verdict text, version text, description text,
+    scope_text text
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT run_text(r.id), link.since, link.until, r.id, regexp_replace(r.testplan, '^.*/', ''),
@@ -547,7 +549,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         (
             SELECT e.text FROM events e WHERE e.run_id = r.id AND e.kind = 'verdict'
             ORDER BY e.time DESC LIMIT 1
-        ), r.changeset_guid, r.description
+        ), r.changeset_guid, r.description, s.scope_text
     FROM (SELECT * FROM testrun ORDER BY id DESC LIMIT most) r
     CROSS JOIN LATERAL range_of(r.id, r.end_time) link
     CROSS JOIN LATERAL (
@@ -559,7 +561,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             max(x.p95_ms) FILTER (WHERE part = 'app') AS server_p95_ms,
             max(x.p99_ms) FILTER (WHERE part = 'app') AS server_p99_ms,
             max(x.fail_ratio) FILTER (WHERE part = 'total') AS fail_ratio,
-            bool_and(x.objective_met) FILTER (WHERE part = 'total') AS met
+            bool_and(x.objective_met) FILTER (WHERE part = 'total') AS met,
+            max(x.scope_text) AS scope_text
         FROM summary(r.id, false, '{total,app}', '{""}') x
     ) s
     ORDER BY r.id DESC

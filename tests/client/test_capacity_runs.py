@@ -72,6 +72,8 @@ def test_a_closed_system_is_measured(tmp_path, runs_database):
     assert found["broken_part"] == "queue"
     assert found["confirmed"] is True
     assert found["status"] == 0
+    assert (shown["objective"]["limit_ms"], shown["objective"]["met"]) == (found["limit_ms"], None)
+    assert "capacity" in shown["objective"]["reason"]
     assert shown["verdict"] == {
         "text": found["sentence"],
         "details": {k: v for k, v in found.items() if k not in ("status", "sentence")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from support.locust import Field, locust_field, scenario
 
 from swarmscope.client import capacity_options, checks, options
 from swarmscope.client.announcements import announce
+from swarmscope.runs.tables import milliseconds, percent
 
 TWO_ENDPOINTS = """
     @task
@@ -54,7 +56,7 @@ def judged(cluster, target, tmp_path_factory) -> Iterator[Seen]:
             "--check-p50", 60_000, "--check-p95", "GET /fast=60000", "--check-p95", "GET /none=9",
             "--check-server-p95", "GET /fails=0", "--check-queue-p95", 60_000,
             "--check-fail-ratio", 0.9, "--check-rps", 1, "--check-avg-response-time", 60_000,
-            "--check-junit", junit,
+            "--check-junit", junit, "--slo-p95", 50_000, "--slo-fail-ratio", 0.9,
             GITHUB_STEP_SUMMARY=str(summary),
         )  # fmt: skip
         field.worker(file)
@@ -118,6 +120,24 @@ def test_the_command_finds_what_the_swarm_found(judged):
     rows = table(judged.log)
     assert done.exit_code == 3
     assert table(done.stdout + "\n")[:3] == [rows[0], rows[1], rows[3]]
+
+
+def test_the_objective_of_the_options_is_stored_with_the_run(judged):
+    """A check without limits, the document and `show` judge by it."""
+    done = swarmscope("check", "--database", judged.field.database, columns=100)
+    shown = json.loads(swarmscope("show", "--json", "--database", judged.field.database).stdout)
+    text = swarmscope("show", "--database", judged.field.database, columns=120).stdout
+
+    assert done.exit_code == 0
+    assert [row.split(" whole")[0] for row in table(done.stdout + "\n")[:2]] == [
+        f"p95 ≤ 50,000 ms {milliseconds(shown['totals']['total']['p95_ms'])} ms"
+        f" {shown['totals']['requests']:,}",
+        f"failed ≤ 90% {percent(shown['totals']['fail_ratio'])} {shown['totals']['requests']:,}",
+    ]
+    assert shown["objective"] == {
+        "quantile": 0.95, "limit_ms": 50_000, "fail_ratio": 0.9, "met": True, "reason": "",
+    }  # fmt: skip
+    assert "met (p95 within 50,000 ms, at most 90% failed)" in text
 
 
 def test_what_nobody_can_tell_has_a_status_of_its_own(cluster, target, tmp_path):

@@ -3,6 +3,7 @@
 import socket
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -14,6 +15,7 @@ from support.waiting import free_port
 
 from swarmscope.client.health import Health
 from swarmscope.client.metrics import MAX_NAMES, OTHER, LocustCollector, RunInfo, Shipping, serve
+from swarmscope.client.objective import Objective
 from swarmscope.client.trust import TrustKeeper
 
 
@@ -97,6 +99,19 @@ def test_a_run_is_named_while_it_is_on_only(environment):
 
     assert on["locust_run_info", run.run_id, "classic"] == 1
     assert not [key for key in off if key[0] == "locust_run_info"]
+
+
+def test_a_run_says_its_objective_while_it_is_on_only(environment):
+    """In the units of Prometheus's rules, which prefer it to their own; else there is no sample."""
+    run = RunInfo("2026-01-02T03:04:05.000006+00:00", "classic", Objective(120.0, 0.05))
+
+    on = samples(collector(environment, run=run))
+    off = samples(collector(environment))
+    unnamed = samples(collector(environment, run=replace(run, objective=None)))
+
+    assert on["locust_run_objective_seconds",] == 0.12
+    assert on["locust_run_objective_fail_ratio",] == 0.05
+    assert not [key for key in (*off, *unnamed) if key[0].startswith("locust_run_objective")]
 
 
 def test_workers_health_and_shipping_have_a_series_each(environment):

@@ -30,7 +30,7 @@ def test_tiles_turn_red_where_the_verdict_on_a_run_changes():
     (panel,) = [
         panel
         for panel in panels(load(GENERATOR))
-        if panel["title"] == "Since the ramp was complete"
+        if panel["title"] == "How busy was the generator?"
     ]
     limits = {
         override["matcher"]["options"]: _limits(setting["value"]["steps"])

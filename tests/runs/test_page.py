@@ -22,7 +22,7 @@ from support.rich_run import DESCRIPTION, ENDPOINT, ERROR, EVENT, TASK_ERROR, st
 from support.stored_runs import START
 
 from swarmscope.runs import assembly, comparison, page, queries, tables
-from swarmscope.runs.document import Document
+from swarmscope.runs.document import Document, Series
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
@@ -443,3 +443,61 @@ def test_two_runs_are_overlaid_from_their_starts(browser, frozen):
         page.get_by_role("button", name="Only what changed").click()
         with on_a_phone(page):
             assert page.locator("#changes .scroll").evaluate("e => e.scrollWidth > e.clientWidth")
+
+
+def _told(browser, tmp_path, document: Document) -> tuple[str, str, str]:
+    """Return the page's notes, its chart of saturation, and what that lacks."""
+    file = tmp_path / "changed.html"
+    file.write_text(page.render(document, live=False))
+    with opened(browser, viewport=DESK, offline=True) as tab:
+        tab.goto(file.as_uri())
+        expect(tab.locator("#tiles li")).to_have_count(8)
+        ids = ("#notes", "#saturation .chart", "#unmeasured")
+        notes, chart, lacking = (tab.locator(one).inner_text() for one in ids)
+    return notes, chart, lacking
+
+
+def test_an_idle_service_is_not_measured(browser, frozen, tmp_path):
+    """Another service's zeros are not drawn: they would read as one that is not saturated."""
+    points = [0.0] * len(frozen.document.server.t_s)
+    names = ("requests_per_s", "in_flight_requests", "worker_cpu_max_ratio")
+    idle = [Series(job="idle", name=name, values=points) for name in names]
+    server = replace(frozen.document.server, series=idle)
+
+    _, chart, _ = _told(browser, tmp_path, replace(frozen.document, server=server))
+
+    assert chart == (
+        "Not measured: none of the services that Prometheus knows (idle) counted a request in"
+        " this run."
+    )
+
+
+def test_what_a_service_does_not_tell_is_not_zero(browser, frozen, tmp_path):
+    """A service without its workers' metrics: what is missing is named beside what is there."""
+    server = frozen.document.server
+    kept = [s for s in server.series if s.name in ("requests_per_s", "in_flight_requests")]
+
+    _, _, lacking = _told(
+        browser, tmp_path, replace(frozen.document, server=replace(server, series=kept))
+    )
+
+    assert lacking == "Not measured: backlog; CPU of the busiest worker; CPU, mean of workers."
+
+
+def test_an_objective_that_was_not_judged_is_neither_held_nor_missed(browser, frozen, tmp_path):
+    """The page of a search for the capacity has no green note above how it broke."""
+    open_ = replace(frozen.document.objective, met=None, reason="it went beyond it on purpose")
+
+    notes, _, _ = _told(browser, tmp_path, replace(frozen.document, objective=open_))
+
+    assert notes.startswith("Objective not judged. It went beyond it on purpose. Clients felt")
+
+
+def test_a_run_without_a_steady_part_says_so(browser, frozen, tmp_path):
+    """The reason stands among the notes, in the words of `swarmscope show`."""
+    text = "Whole run: only 3 s and 120 requests after ramp-up; 10 s and 59 requests are needed"
+    short = replace(frozen.document, scope="steady_too_short", scope_text=text, since_s=0.0)
+
+    notes, _, _ = _told(browser, tmp_path, short)
+
+    assert f"Figures. {text} (0:00 to " in notes

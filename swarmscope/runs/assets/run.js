@@ -29,9 +29,20 @@ function percentiles(points, part, name, family) {
     }));
 }
 
-/** Curves of the services' own metrics whose names are among *wanted*: {name: [label, look]}. */
+/** The services that counted a request in the run: another one's idle zeros say nothing of it. */
+function drivenJobs(server) {
+    const counted = (server?.series ?? []).filter(
+        ({ name, values }) => name === "requests_per_s" && values.some((value) => value > 0),
+    );
+    return new Set(counted.map(({ job }) => job));
+}
+
+/** Curves of the driven services' metrics whose names are among *wanted*: {name: [label, look]}. */
 function serviceCurves(server, wanted) {
-    const found = (server?.series ?? []).filter(({ name }) => name in wanted);
+    const driven = drivenJobs(server);
+    const found = (server?.series ?? []).filter(
+        ({ name, job }) => name in wanted && driven.has(job),
+    );
     const several = new Set(found.map(({ job }) => job)).size > 1;
     return found.map(({ job, name, values }) => {
         const [label, look] = wanted[name];
@@ -115,21 +126,38 @@ function parts(document) {
     };
 }
 
+const CPU = { axis: "right", color: "--server-p95", width: 1.8 };
+const SATURATION = {
+    in_flight_requests: ["in flight", { color: "--other", width: 1.8 }],
+    backlog_connections: ["backlog", { color: "--queue", width: 1.8 }],
+    worker_cpu_max_ratio: ["CPU of the busiest worker", CPU],
+    worker_cpu_mean_ratio: ["CPU, mean of workers", { ...CPU, color: "--server-p50" }],
+};
+
 function saturation(document) {
-    const cpu = { axis: "right", color: "--server-p95", width: 1.8 };
-    const curves = serviceCurves(document.server, {
-        in_flight_requests: ["in flight", { color: "--other", width: 1.8 }],
-        backlog_connections: ["backlog", { color: "--queue", width: 1.8 }],
-        worker_cpu_max_ratio: ["CPU of the busiest worker", cpu],
-        worker_cpu_mean_ratio: ["CPU, mean of workers", { ...cpu, color: "--server-p50" }],
-    });
     return {
         ...frame(document),
         left: { title: "requests, connections" },
         right: cpuAxis(),
-        series: present(curves),
-        empty: "Nothing is known: no Prometheus answered, or the service has no metrics.",
+        series: present(serviceCurves(document.server, SATURATION)),
+        empty: `Not measured: ${whyUnmeasured(document)}.`,
     };
+}
+
+function whyUnmeasured({ server }) {
+    const jobs = [...new Set((server?.series ?? []).map(({ job }) => job))].join(", ");
+    if (!jobs) return "no Prometheus answered, or the service has no metrics";
+    return drivenJobs(server).size
+        ? `${jobs} has no metrics of its workers`
+        : `none of the services that Prometheus knows (${jobs}) counted a request in this run`;
+}
+
+/** What the chart lacks although the service is known; absent is not zero. */
+function unmeasured({ server }) {
+    const known = present(serviceCurves(server, SATURATION)).map(({ label }) => label);
+    const names = Object.values(SATURATION).map(([label]) => label);
+    const lacking = names.filter((name) => !known.some((label) => label.startsWith(name)));
+    return known.length && lacking.length ? `Not measured: ${lacking.join("; ")}.` : "";
 }
 
 function generatorHealth(document) {
@@ -208,6 +236,7 @@ function show(document) {
     plot("rates", rates(document));
     plot("parts", parts(document));
     plot("saturation", saturation(document));
+    byId("unmeasured").textContent = unmeasured(document);
     plot("generator", generatorHealth(document));
     plot("arrivals", arrivals(document));
     byId("open").hidden = !document.points.raw;
