@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 from locust import User
 from locust.env import Environment
-from locust.runners import STATE_INIT, STATE_SPAWNING, Runner
+from locust.runners import STATE_INIT, STATE_SPAWNING, MasterRunner, Runner
 
 from swarmscope.client.announcements import announce
 from swarmscope.client.capacity import Bounds, Search
@@ -111,10 +111,13 @@ class Capacity(Shape):
                 logger.warning(note)
         super()._on_test_start(environment, **more)
 
-    def _on_stopping(self, **_: object) -> None:
-        """Say what is known when somebody stops the run."""
+    def _on_stopping(self, environment: Environment, **_: object) -> None:
+        """Say what is known when somebody stops the run, or Locust does."""
         if self._hunt:
-            self._end(Ending(STOPPED, "the run was stopped"))
+            runner = environment.runner
+            lost = isinstance(runner, MasterRunner) and not runner.worker_count
+            why = ": the last worker was lost" if lost else ""
+            self._end(Ending(STOPPED, f"the run was stopped{why}"))
 
     def _on_stop(self, environment: Environment, **_: object) -> None:
         setattr(environment.parsed_options, MEASURE_OPTION, [])

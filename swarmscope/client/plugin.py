@@ -61,6 +61,7 @@ def on_init(environment: Environment, **_: object) -> None:
     upstream.count_from_now()
     upstream.keep_connections()
     upstream.finish_requests()
+    upstream.remember_default_arguments()
     ending.of(environment)
     garbage.watch(environment)
     parsed: Any = environment.parsed_options
@@ -82,7 +83,6 @@ def attach(environment: Environment, frozen: Options, wanted: Wanted | None = No
     runner = environment.runner
     if runner is None:
         return
-    upstream.remember_default_arguments()
     leads = not isinstance(runner, WorkerRunner)
     host = socket.gethostname()
     worker = getattr(runner, "client_id", f"{host}_master_{uuid4().hex}")

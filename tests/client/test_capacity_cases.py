@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.locust import Field
+from support.waiting import poll_until
 
 USERS = """
 import gevent
@@ -201,6 +202,20 @@ def test_the_run_time_bounds_the_search(field: Field):
     assert found.verdict["users"] < 16 <= (found.verdict["broken_users"] or 16)
     assert "users: time was up after 30 s." in found.sentence
     assert found.status == (0 if found.verdict["users"] >= 12 else 4)
+
+
+def test_a_search_that_is_stopped_says_what_is_known(field: Field):
+    """Ctrl-C, SIGTERM or the UI's button: the level that held, and why there is no more."""
+    file = field.directory / "scenario.py"
+    file.write_text(USERS)
+    locust = field.headless(file, *QUICK, "--capacity-start", 4, "--capacity-precision", 0.01)
+    poll_until(lambda: "Level 4 users held" in locust.text(), "the first level", 60)
+    locust.end()
+
+    ((sentence, verdict),) = field.query("SELECT text, details FROM events WHERE kind = 'verdict'")
+    assert verdict["limit"] == "stopped"
+    assert verdict["users"] >= 4
+    assert "users: the run was stopped." in sentence
 
 
 def test_a_figure_that_is_no_request_decides_nothing(field: Field):
