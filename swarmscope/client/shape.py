@@ -11,6 +11,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from swarmscope.client import upstream
 from swarmscope.client.announcements import announce
 from swarmscope.client.measurement import Recorder
 
@@ -73,6 +74,8 @@ def choose(environment: Environment, recorder: Recorder | None) -> None:
         logger.info("No shape drives this swarm; --shape may name %s", ", ".join(available))
     else:
         chosen.runner = environment.runner
+        if options.headless:
+            upstream.stop_in_order(environment)
     for shape in available.values():
         if isinstance(shape, Shape):
             type(shape).use_common_options = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import logging
 import select
+import signal
 import socket
 from typing import Any
 
@@ -12,7 +14,10 @@ import gevent.event
 from gevent import monkey
 from geventhttpclient.connectionpool import ConnectionPool
 from locust import User, argument_parser
+from locust.env import Environment
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+
+logger = logging.getLogger(__name__)
 
 _poll = monkey.get_original("select", "poll")
 
@@ -100,3 +105,18 @@ def _stop_at_once(user: Any) -> bool:
 
     gevent.get_hub().loop.run_callback(look)
     return bool(ended.get())
+
+
+def stop_in_order(environment: Environment) -> None:
+    """Let SIGTERM stop a swarm that a shape drives without a UI, as it stops any other.
+
+    Locust 2.47 handles that signal from after the shape's end on; before, it kills the process.
+    """
+
+    def stop() -> None:
+        logger.info("Got SIGTERM: stopping the swarm")
+        if environment.runner:
+            environment.runner.quit()
+
+    handler: Any = gevent.signal_handler(signal.SIGTERM, stop)
+    environment.events.test_stop.add_listener(lambda **_: handler.cancel())

@@ -205,7 +205,7 @@ def test_the_run_time_bounds_the_search(field: Field):
 
 
 def test_a_search_that_is_stopped_says_what_is_known(field: Field):
-    """Ctrl-C, SIGTERM or the UI's button: the level that held, and why there is no more."""
+    """By SIGTERM, which Locust leaves to the system while a shape drives: what held, and why."""
     file = field.directory / "scenario.py"
     file.write_text(USERS)
     locust = field.headless(file, *QUICK, "--capacity-start", 4, "--capacity-precision", 0.01)
