@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -10,10 +12,18 @@ import msgspec
 
 from swarmscope.client import rows
 from swarmscope.client.bounds import stored_url
-from swarmscope.client.records import AnyRecord, Record, Sample, Samples, repaired
+from swarmscope.client.records import (
+    AnyRecord,
+    Record,
+    Sample,
+    Samples,
+    WorkerStarted,
+    WorkerStopped,
+    repaired,
+)
 from swarmscope.client.rows import request_tail as tail_of
 from swarmscope.client.storable import storable
-from swarmscope.client.timing import parts
+from swarmscope.client.timing import LONGEST_RESPONSE_MS, parts
 from swarmscope.client.windows import Key, Window, window_of
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
 
@@ -21,8 +31,8 @@ MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")
 MOST_REMEMBERED = 50_000
 CHUNK_ROWS = 1_000
-LATEST_S = 4e9  # a start beyond is no time: this is in the year 2096
-LONGEST_MS = 1e12
+SLACK_S = 5.0  # by which clocks may differ before a start is taken for wrong
+LARGEST_OFFSET_S = 4e9  # beyond, a clock's offset is no time
 UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError)
 
 _decode = msgspec.msgpack.Decoder(AnyRecord).decode
@@ -33,7 +43,7 @@ Endpoint = tuple[str, str]  # name and method, as stored
 class Cell:
     """The latencies of one endpoint's samples that finished in one second, in milliseconds."""
 
-    __slots__ = ("app", "failures", "outside", "queue", "raw", "total")
+    __slots__ = ("app", "failures", "outside", "queue", "raw", "total", "untimed")
 
     def __init__(self) -> None:
         self.total: list[float] = []
@@ -42,10 +52,11 @@ class Cell:
         self.outside: list[float] = []
         self.raw: list[float] = []  # of an open workload, from the actual start
         self.failures = 0
+        self.untimed = 0  # requests whose time nobody knows
 
     def windows(self) -> Iterator[tuple[str, Window]]:
         """Yield the parts that have values, with their windows."""
-        yield "total", window_of(self.total, self.failures)
+        yield "total", window_of(self.total, self.failures, self.untimed)
         for part in ("queue", "app", "outside", "raw"):
             if values := getattr(self, part):
                 yield part, window_of(values, 0)
@@ -54,8 +65,9 @@ class Cell:
 class Course:
     """What is remembered of a run from batch to batch."""
 
-    def __init__(self, endpoints: set[Endpoint] | None = None) -> None:
+    def __init__(self, endpoints: set[Endpoint] | None = None, stopped: bool = False) -> None:
         self.endpoints = endpoints or set()  # those that have histograms of their own
+        self.stopped = stopped  # the worker's stop record has been read
         self.heads: dict[tuple[str, str, str | None], tuple[bytes, dict[int, Cell]]] = {}
         self.cells: dict[Endpoint, dict[int, Cell]] = {}
         self.crowded = MORE_NAMES in self.endpoints
@@ -72,12 +84,53 @@ class Course:
         return self.cells.setdefault(endpoint, {})
 
 
+@dataclass
 class Tally:
     """What a batch adds to a worker's part in a run."""
 
-    def __init__(self) -> None:
-        self.samples = 0
-        self.implausible = 0
+    samples: int = 0
+    implausible: int = 0
+    corrected: int = 0  # starts that could not be
+    after_stop: int = 0  # requests that finished behind the stop record: in no other figure
+
+
+class Span:
+    """When the requests of a block can have started and finished, by the worker's own clock."""
+
+    def __init__(self, block: Samples) -> None:
+        self._run_start = rows.run_us(block.run) / rows.MICROSECONDS - block.offset_s
+        self._written = block.time
+        self._offset_s = block.offset_s
+        self.earliest = self._run_start - SLACK_S
+        self.latest = (time.time() if block.time is None else block.time) + SLACK_S
+
+    def corrected(self, tally: Tally, start: float, ms: float) -> tuple[float, float]:
+        """Return the start and the end of a request that cannot have been when it says.
+
+        It had just finished when its block was written. One that began long before the run, and
+        says so, is left as it is.
+        """
+        if self._written is None:
+            tally.corrected += 1
+            return self._run_start, self._run_start + ms / 1000
+        end = max(self._written, self._run_start)
+        found = end - ms / 1000
+        if abs(found - start) <= SLACK_S:
+            return start, start + ms / 1000
+        tally.corrected += 1
+        return found, end
+
+    def take_untimed(
+        self, tally: Tally, cells: dict[int, Cell], start: float, failed: bool
+    ) -> float:
+        """Count a request without a usable time; return its start."""
+        if not self.earliest <= start <= self.latest:
+            start, _ = self.corrected(tally, start, 0.0)
+        end = start if self._written is None else max(self._written, start)
+        cell = cells.setdefault(int(end + self._offset_s), Cell())
+        cell.untimed += 1
+        cell.failures += failed
+        return start
 
 
 class Batch:
@@ -99,8 +152,11 @@ class Batch:
             self.size += len(record.rows)
             if len(self._requests) >= 2 * CHUNK_ROWS:
                 self.flush()
-        else:
-            self.others.append(record)
+            return
+        self.others.append(record)
+        if isinstance(record, WorkerStarted | WorkerStopped):
+            course = self._courses.setdefault(record.run, Course())
+            course.stopped = isinstance(record, WorkerStopped)
 
     def flush(self) -> None:
         """Hand the rows gathered so far to the sink."""
@@ -127,46 +183,59 @@ class Batch:
     def _take_samples(self, block: Samples) -> None:
         course = self._courses.setdefault(block.run, Course())
         tally = self.tallies.setdefault(block.run, Tally())
-        heads, append, offset = course.heads, self._requests.append, block.offset_s
-        run_start = rows.run_us(block.run) / rows.MICROSECONDS
-        tally.samples += len(block.rows)
-        if block.late_ms:
-            self._take_open(block, course, tally, run_start)
+        if course.stopped:
+            tally.after_stop += len(block.rows)
             return
+        tally.samples += len(block.rows)
+        heads, append, offset = course.heads, self._requests.append, block.offset_s
+        span = Span(block)
+        if block.late_ms:
+            self._take_open(block, course, tally, span)
+            return
+        earliest, latest = span.earliest, span.latest
         for sample in block.rows:
             start, ms, name, method, url, length, greenlet, error, context, timing, trace = sample
             found = heads.get((name, method, url)) if error is None and context is None else None
             head, cells = found or self._head(block, course, sample)
-            start = start + offset if 0 <= start < LATEST_S else run_start
             queue = app = None
-            if ms is not None and 0 <= ms < LONGEST_MS:
-                second = int(start + ms / 1000)
+            if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
+                end = start + ms / 1000
+                if not (earliest <= start and end <= latest):
+                    start, end = span.corrected(tally, start, ms)
+                second = int(end + offset)
                 cell = cells.get(second) or cells.setdefault(second, Cell())
                 cell.total.append(ms)
                 if error is not None:
                     cell.failures += 1
                 if timing is not None:
                     queue, app = _take_parts(cell, tally, ms, timing)
-            time_us = int(start * rows.MICROSECONDS)
+            else:
+                start, ms = span.take_untimed(tally, cells, start, error is not None), None
+            time_us = int((start + offset) * rows.MICROSECONDS)
             tail = tail_of(time_us, ms, error is None, greenlet, length, queue, app, trace)
             append(head)
             append(tail)
 
-    def _take_open(self, block: Samples, course: Course, tally: Tally, run_start: float) -> None:
+    def _take_open(self, block: Samples, course: Course, tally: Tally, span: Span) -> None:
         """Take samples whose latency counts from when they were due; parts are of what followed."""
         for sample, late_ms in zip(block.rows, block.late_ms, strict=True):
             start, ms, _, _, _, length, greenlet, error, _, timing, trace = sample
             head, cells = self._head(block, course, sample)
-            start = start + block.offset_s if 0 <= start < LATEST_S else run_start
             queue = app = None
-            if ms is not None and 0 <= late_ms <= ms < LONGEST_MS:
-                cell = cells.setdefault(int(start + ms / 1000), Cell())
+            if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
+                end = start + ms / 1000
+                if not (span.earliest <= start and end <= span.latest):
+                    start, end = span.corrected(tally, start, ms)
+                cell = cells.setdefault(int(end + block.offset_s), Cell())
                 cell.total.append(ms)
-                cell.raw.append(ms - late_ms)
                 cell.failures += error is not None
-                if timing is not None:
-                    queue, app = _take_parts(cell, tally, ms - late_ms, timing)
-            time_us = int(start * rows.MICROSECONDS)
+                if 0 <= late_ms <= ms:
+                    cell.raw.append(ms - late_ms)
+                    if timing is not None:
+                        queue, app = _take_parts(cell, tally, ms - late_ms, timing)
+            else:
+                start, ms = span.take_untimed(tally, cells, start, error is not None), None
+            time_us = int((start + block.offset_s) * rows.MICROSECONDS)
             tail = tail_of(time_us, ms, error is None, greenlet, length, queue, app, trace)
             self._requests.append(rows.with_lateness(head, late_ms))
             self._requests.append(tail)
@@ -207,8 +276,10 @@ def decode(payload: bytes) -> Record:
     if not isinstance(record, Samples):
         return storable(record)
     rows.run_us(record.run)
-    if not isfinite(record.offset_s) or abs(record.offset_s) > LATEST_S:
+    if not isfinite(record.offset_s) or abs(record.offset_s) > LARGEST_OFFSET_S:
         raise ValueError(f"a clock cannot be off by {record.offset_s} s")
+    if record.time is not None and not isfinite(record.time):
+        raise ValueError(f"a block cannot be written at {record.time}")
     if record.late_ms and len(record.late_ms) != len(record.rows):
         raise ValueError("some samples of an open workload have no lateness")
     return record

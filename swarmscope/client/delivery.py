@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -183,8 +183,8 @@ class Delivery:
             self._refused.clear()
             self.ended_now = bool(ended)
             for record in batch.others:
-                if isinstance(record, WorkerStopped):
-                    self._courses.pop(record.run, None)
+                if isinstance(record, WorkerStopped) and self._courses[record.run].stopped:
+                    self._courses[record.run] = Course(stopped=True)  # the rest is no more needed
             self._delete(passage.passed)
             for run in ended:
                 compact(connection, run)
@@ -341,12 +341,14 @@ class Delivery:
     def _write_tallies(self, connection: Connection, batch: Batch) -> None:
         for run, tally in batch.tallies.items():
             connection.execute(
-                "INSERT INTO run_worker (run_id, worker, journal_id, samples, implausible)"
-                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (run_id, worker) DO UPDATE SET"
-                " journal_id = excluded.journal_id,"
-                " samples = run_worker.samples + excluded.samples,"
-                " implausible = run_worker.implausible + excluded.implausible",
-                (run, self.header.worker, self.id, tally.samples, tally.implausible),
+                "INSERT INTO run_worker AS w (run_id, worker, journal_id, samples, implausible,"
+                " corrected, after_stop) VALUES (%s, %s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT (run_id, worker) DO UPDATE SET journal_id = excluded.journal_id,"
+                " samples = w.samples + excluded.samples,"
+                " implausible = w.implausible + excluded.implausible,"
+                " corrected = w.corrected + excluded.corrected,"
+                " after_stop = w.after_stop + excluded.after_stop",
+                (run, self.header.worker, self.id, *astuple(tally)),
             )
 
     def _write_windows(self, connection: Connection, batch: Batch, passage: Passage) -> None:
@@ -465,7 +467,15 @@ def _latest_run(connection: Connection, journal: UUID) -> str:
 
 
 def _courses(connection: Connection, journal: UUID) -> dict[str, Course]:
-    """Return, for runs that may go on, the endpoints that have histograms of their own."""
+    """Return what is to be remembered of the journal's runs.
+
+    Of those that may go on, that is the endpoints that have histograms of their own.
+    """
+    stopped = connection.execute(
+        "SELECT run_text(run_id) FROM run_worker WHERE journal_id = %s AND stopped IS NOT NULL",
+        (journal,),
+    )
+    courses = {run: Course(stopped=True) for (run,) in stopped}
     found = connection.execute(
         "SELECT DISTINCT run_text(h.run_id), name, request_type FROM histogram h"
         " JOIN run_worker w ON w.run_id = h.run_id AND w.journal_id = %s AND w.stopped IS NULL"
@@ -475,4 +485,4 @@ def _courses(connection: Connection, journal: UUID) -> dict[str, Course]:
     endpoints: dict[str, set[tuple[str, str]]] = {}
     for run, name, method in found:
         endpoints.setdefault(run, set()).add((name, method))
-    return {run: Course(names) for run, names in endpoints.items()}
+    return courses | {run: Course(names) for run, names in endpoints.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 from typing import Any
 
 import msgspec
@@ -19,16 +19,21 @@ _encode = msgspec.msgpack.Encoder().encode
 Row = tuple[Any, ...]
 
 
-def encoded_samples(run: str, plan: str, rows: list[Row], late_ms: Sequence[list[float]]) -> bytes:
-    """Return a block of samples; one that takes too much holds the beginnings of texts only."""
+def encoded_samples(run: str, plan: str, rows: list[Row], late_ms: list[float]) -> bytes:
+    """Return a block of samples that have just finished.
+
+    One that takes too much holds the beginnings of texts only.
+    """
+    offset_s = clock.offset_s - clock.step_s()  # starts are by the machine's clock
+    block, ends = (SAMPLES_TAG, run, plan, offset_s), (late_ms, time.time())
     try:
-        payload = _encode((SAMPLES_TAG, run, plan, clock.offset_s, rows, *late_ms))
+        payload = _encode((*block, rows, *ends))
     except UNENCODABLE:
         rows = [tuple(map(_plain, row)) for row in rows]
-        payload = _encode((SAMPLES_TAG, run, plan, clock.offset_s, rows, *late_ms))
+        payload = _encode((*block, rows, *ends))
     if len(payload) <= MOST_SAMPLE_BYTES * len(rows):
         return payload
-    return _encode((SAMPLES_TAG, run, plan, clock.offset_s, [*map(bounded, rows)], *late_ms))
+    return _encode((*block, [*map(bounded, rows)], *ends))
 
 
 def encoded(record: Record) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
@@ -41,6 +40,7 @@ from swarmscope.client.records import (
     WorkerStarted,
     WorkerStopped,
 )
+from swarmscope.client.timing import LONGEST_RESPONSE_MS, usable_ms
 from swarmscope.redaction import hide
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ REPORT_SECONDS = 5.0  # of what was dropped, and of errors in tasks
 LIMIT_CHECK_SECONDS = 1.0
 SECONDS_OF_CLOCK_CHANGE = 0.001
 JOURNAL = "swarmscope.journal"  # who reads a response's parts
+LEAST_STEP_SECONDS = 1.0  # of the machine's clock, that a run says
 
 NEEDED = (
     RunStarted, Participant, RampComplete, WorkerLost, WorkerBack, RunStopped, RunExit,
@@ -91,7 +92,7 @@ class Listener:
         self._complained = False
         self._reported_at = self._checked_at = 0.0
         self._full = False
-        self._offset_s = 0.0
+        self._offset_s = self._step_s = 0.0
         self._task_errors = task_errors.TaskErrors()
         self._flusher = gevent.spawn(self._flush_forever)
 
@@ -115,6 +116,7 @@ class Listener:
         self.flush()
         self._opening, self._counted = [], 0
         self._run, self._plan = run, plan
+        self._step_s = clock.step_s()
         self._works = works
         if works:
             self.record(WorkerStarted(run, self.worker, self.now()))
@@ -131,14 +133,14 @@ class Listener:
 
     def now(self) -> float:
         """Return the master's time, in Unix seconds."""
-        return time.time() + clock.offset_s
+        return clock.now()
 
     def on_request(
         self,
         request_type: str,
         name: str,
-        response_time: float | None = None,
-        response_length: int | None = None,
+        response_time: Any,
+        response_length: int | None,
         exception: BaseException | None = None,
         context: Any = None,
         response: Any = None,
@@ -149,7 +151,9 @@ class Listener:
     ) -> None:
         """Take one sample. This is the hot path: no more than is needed to lose nothing."""
         try:
-            start = start_time or time.time() - (response_time or 0) / 1000
+            if type(response_time) is not float:
+                response_time = usable_ms(response_time)
+            start = start_time or _start_of(response_time)
             row = (
                 start, response_time, name, request_type, url, response_length,
                 getattr(getcurrent(), "minimal_ident", 0),
@@ -237,6 +241,7 @@ class Listener:
             gevent.sleep(FLUSH_SECONDS)
             if self._works and abs(clock.offset_s - self._offset_s) > SECONDS_OF_CLOCK_CHANGE:
                 self._record_clock()
+            self._note_step()
             self.flush()
             if not self._waiting and time.monotonic() > self._reported_at + REPORT_SECONDS:
                 self._report()
@@ -245,22 +250,34 @@ class Listener:
         self._offset_s = clock.offset_s
         self.record(ClockOffset(self._run, self.worker, clock.offset_s))
 
+    def _note_step(self) -> None:
+        """Say once that the machine's clock was set: the run's own times go on as they were."""
+        step_s = clock.step_s()
+        if self._run and abs(step_s - self._step_s) > LEAST_STEP_SECONDS:
+            direction = "forward" if step_s > self._step_s else "back"
+            text = (
+                f"the clock of {self.worker} was set {direction} by"
+                f" {abs(step_s - self._step_s):,.0f} s; the times of this run are not changed by it"
+            )
+            self._step_s = step_s
+            self.record(Event(self._run, "note", self.now(), text))
+
     def _flush_samples(self) -> None:
         if self._rows:
             rows, self._rows = self._rows, []
-            self._append_samples(rows, ())
+            self._append_samples(rows, [])
         if self._late:
             late, self._late = self._late, []
-            self._append_samples([row for _, row in late], [[late_ms for late_ms, _ in late]])
+            self._append_samples([row for _, row in late], [late_ms for late_ms, _ in late])
 
-    def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: Sequence[list[float]]) -> None:
+    def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: list[float]) -> None:
         for hear in self.batches:
             hear(rows)
         self._counted += len(rows)
         if self._run:  # before, there is nothing that these could belong to
             self._append_block(rows, late_ms)
 
-    def _append_block(self, rows: list[tuple[Any, ...]], late_ms: Sequence[list[float]]) -> None:
+    def _append_block(self, rows: list[tuple[Any, ...]], late_ms: list[float]) -> None:
         if self._waiting or self._is_full():
             self._drop(len(rows), self._trouble or "the journal occupies what it may")
             return
@@ -268,7 +285,7 @@ class Listener:
         if len(payload) > MOST_PAYLOAD_BYTES:
             half = len(rows) // 2
             for part in (slice(half), slice(half, None)):
-                self._append_block(rows[part], [values[part] for values in late_ms])
+                self._append_block(rows[part], late_ms[part])
         elif self._append(payload):
             self._complained = False
         else:
@@ -360,6 +377,14 @@ class Listener:
             self.record(Dropped(self._run, self.worker, self.now(), count, self._reason))
         if (errors := self._task_errors.take()) and self._works:
             self.record(TaskErrors(self._run, self.worker, errors))
+
+
+def _start_of(response_time: float | None) -> float:
+    """Return when a request began that has just finished; now, if its time is none."""
+    now = time.time()
+    if response_time is not None and 0 <= response_time < LONGEST_RESPONSE_MS:
+        return now - response_time / 1000
+    return now
 
 
 def _describe(exception: BaseException) -> str:

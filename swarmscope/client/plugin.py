@@ -59,6 +59,8 @@ def register() -> None:
 def on_init(environment: Environment, **_: object) -> None:
     """Start what the options ask for; without ``--timescale``, no listener."""
     upstream.count_from_now()
+    upstream.count_every_request()
+    upstream.name_no_caller()
     upstream.keep_connections()
     upstream.finish_requests()
     upstream.remember_default_arguments()

@@ -42,6 +42,8 @@ class Samples(Record):
     # of an open workload: how long after they were due the requests started, one for each row;
     # start and milliseconds of the rows then count from when they were due
     late_ms: list[float] = []
+    # when the block was written, by the worker's own clock: its requests had just finished
+    time: float | None = None
 
 
 class RunStarted(Record):

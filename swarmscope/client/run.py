@@ -26,7 +26,7 @@ from locust.runners import (
 )
 
 import swarmscope
-from swarmscope.client import objective
+from swarmscope.client import clock, objective
 from swarmscope.client.announcements import announced
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import RunInfo
@@ -96,8 +96,9 @@ class Leader:
 
     def _new_start(self) -> float:
         """Return the time, later than the last run's by a microsecond at least."""
-        now = time.time()
-        return max(now, start_of(self._latest) + 2e-6) if self._latest else now
+        earliest = start_of(self._latest) + 2e-6 if self._latest else 0.0
+        clock.set_by_machine(earliest)
+        return max(clock.own(), earliest)
 
     def _started(self) -> RunStarted:
         environment, options = self._environment, self._options
@@ -124,7 +125,7 @@ class Leader:
 
     def _on_ramp_complete(self, user_count: int, **_: object) -> None:
         if self.run:
-            record = RampComplete(self.run, self._options.plan, time.time(), user_count)
+            record = RampComplete(self.run, self._options.plan, clock.own(), user_count)
             self._listener.record(record)
 
     def _on_announced(
@@ -140,7 +141,7 @@ class Leader:
             self._counter.kill()
         self._count()
         self._listener.finish()
-        ended = time.time()
+        ended = clock.own()
         self._listener.record(RunStopped(self.run, self._options.plan, ended))
         self._log_links("Report of this run", ended)
         self.run = ""
@@ -149,9 +150,8 @@ class Leader:
         """Write down again and again how the generator fares while a run is on."""
         while True:
             gevent.sleep(WORKER_REPORT_INTERVAL)
-            now = time.time()
-            if self.run and (figures := keeper.now(now)):
-                self._listener.record(GeneratorHealth(self.run, now, *figures))
+            if self.run and (figures := keeper.now(time.time())):
+                self._listener.record(GeneratorHealth(self.run, clock.own(), *figures))
 
     def quit(self, exit_code: int | None) -> None:
         """Note the exit status of the process with the run that its end, or Ctrl-C, ended."""
@@ -178,7 +178,7 @@ class Leader:
 
     def _count(self) -> None:
         users, target = self._runner.user_count, self._runner.target_user_count
-        record = UserCount(self.run, self._options.plan, time.time(), users, target)
+        record = UserCount(self.run, self._options.plan, clock.own(), users, target)
         self._listener.record(record)
         if isinstance(self._runner, MasterRunner):
             self._note_workers(self._runner)
@@ -195,9 +195,9 @@ class Leader:
             state = present.get(worker, "gone")
             was_there = before not in (STATE_MISSING, "gone")
             if was_there and state in (STATE_MISSING, "gone") and runner.state != "stopping":
-                self._listener.record(WorkerLost(self.run, worker, time.time(), state))
+                self._listener.record(WorkerLost(self.run, worker, clock.own(), state))
             elif not was_there and state not in (STATE_MISSING, "gone"):
-                self._listener.record(WorkerBack(self.run, worker, time.time()))
+                self._listener.record(WorkerBack(self.run, worker, clock.own()))
             self._workers[worker] = state
 
     def _join(self, worker: str, state: str) -> None:
@@ -206,7 +206,7 @@ class Leader:
 
     def _tell(self, kind: str, text: str, details: str | None = None) -> None:
         text = self._options.without_secrets(text)
-        self._listener.record(Event(self.run, kind, time.time(), text, details))
+        self._listener.record(Event(self.run, kind, clock.own(), text, details))
 
 
 class Follower:

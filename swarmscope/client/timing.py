@@ -13,12 +13,27 @@ from itertools import pairwise
 from typing import Any
 
 LONGEST_MS = 1e9
+LONGEST_RESPONSE_MS = 1e12  # 32 years: what took longer has no time
 _NOTHING = (None, None)
 _QUOTED = r'"(?:\\.|[^"\\])*(?:"|$)'  # may hold separators (RFC 9110, section 5.6.4)
 _ENTRY = re.compile(rf'(?:[^",]+|{_QUOTED})+')
 _PARAMETER = re.compile(rf'(?:[^";]+|{_QUOTED})+')
 
 Entry = tuple[str, float | None]  # name, duration in ms
+
+
+def usable_ms(value: Any) -> float | None:
+    """Return the response time that *value* is, in milliseconds; None for what can be none.
+
+    That is what is no number, negative, not finite, or longer than `LONGEST_RESPONSE_MS`.
+    """
+    if isinstance(value, str | bytes):
+        return None
+    try:
+        ms = float(value)
+    except Exception:  # whatever a custom client's object may raise
+        return None
+    return ms if 0 <= ms < LONGEST_RESPONSE_MS else None
 
 
 def parts(raw: Any) -> tuple[float | None, float | None]:

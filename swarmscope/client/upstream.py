@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import select
 import signal
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
 import gevent.event
 from gevent import monkey
 from geventhttpclient.connectionpool import ConnectionPool
-from locust import User, argument_parser
+from locust import User, argument_parser, runners
 from locust.env import Environment
+from locust.stats import RequestStats
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+
+from swarmscope.client.timing import LONGEST_RESPONSE_MS, usable_ms
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +53,62 @@ def count_from_now() -> None:
     Locust 2.47 sets ``--run-time`` right after that, so the swarm was shorter by what that took.
     """
     gevent.get_hub().loop.update_now()
+
+
+def count_every_request() -> None:
+    """Let Locust count each request once, with its failure, whatever its time is.
+
+    ``RequestStats.log_request`` of Locust 2.47 counts first and adds up afterwards: a time or a
+    length that is no number raises in between. The total then has a request that no endpoint has,
+    a failure is counted nowhere, and NaN makes every mean NaN.
+    """
+    stock_request, stock_error = RequestStats.log_request, RequestStats.log_error
+    if hasattr(stock_request, "__wrapped__"):
+        return
+
+    @functools.wraps(stock_request)
+    def log_request(self: Any, method: Any, name: Any, ms: Any, length: Any) -> None:
+        if type(ms) is not float or not 0 <= ms < LONGEST_RESPONSE_MS:
+            ms = usable_ms(ms)
+        if type(length) is not int:
+            length = length if isinstance(length, int | float) and length == length else 0
+        if _is_hashable(name, method):
+            stock_request(self, method, name, ms, length)
+        else:
+            stock_request(self, str(method), str(name), ms, length)
+
+    @functools.wraps(stock_error)
+    def log_error(self: Any, method: Any, name: Any, error: Any) -> None:
+        if _is_hashable(name, method):
+            stock_error(self, method, name, error)
+        else:
+            stock_error(self, str(method), str(name), error)
+
+    mended: Any = RequestStats
+    mended.log_request, mended.log_error = log_request, log_error
+
+
+def _is_hashable(*values: object) -> bool:
+    try:
+        hash(values)
+    except TypeError:
+        return False
+    return True
+
+
+def name_no_caller() -> None:
+    """Let a swarm stop when it is told to.
+
+    ``Runner.stop`` of Locust 2.47 reads the sources of all that called it, for a line of its debug
+    log. That blocks the event loop for a tenth of a second or more: no user goes on, and what was
+    in flight seems slow.
+    """
+    module: Any = runners
+    if module.inspect is inspect:
+        module.inspect = SimpleNamespace(
+            stack=functools.partial(inspect.stack, 0),
+            getframeinfo=functools.partial(inspect.getframeinfo, context=0),
+        )
 
 
 def keep_connections() -> None:

@@ -36,7 +36,11 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Window:
-    """Latencies added up. `counts` maps buckets to the number of values in them."""
+    """Requests and their latencies added up.
+
+    `counts` maps buckets to the number of latencies in them: what has no usable time is in `count`
+    and perhaps in `failures`, and nowhere else.
+    """
 
     count: int = 0
     failures: int = 0
@@ -69,16 +73,21 @@ class Window:
             counts[number] += count
 
 
-def window_of(values_ms: list[float], failures: int) -> Window:
-    """Return the window of *values_ms*; values that are no number count as none."""
+def window_of(values_ms: list[float], failures: int, untimed: int = 0) -> Window:
+    """Return the window of requests that took *values_ms*, and of *untimed* without a time.
+
+    Values that are no number count as none.
+    """
+    if not values_ms:
+        return Window(untimed, failures)
     total, longest = sum(values_ms), max(values_ms)
     if not isfinite(total):
-        return window_of([ms if isfinite(ms) else 0.0 for ms in values_ms], failures)
+        return window_of([ms if isfinite(ms) else 0.0 for ms in values_ms], failures, untimed)
     if min(values_ms) > SHORTEST_MS and longest < LONGEST_MS:
         counts = Counter([ceil(log(ms) * BUCKETS_PER_E) for ms in values_ms])
     else:
         counts = Counter(map(bucket, values_ms))
-    return Window(len(values_ms), failures, total, longest, counts)
+    return Window(len(values_ms) + untimed, failures, total, longest, counts)
 
 
 class Windows:

@@ -21,7 +21,7 @@ import psycopg
 from swarmscope.runs import intervals
 from swarmscope.runs.evidence import requests_for_quantile
 from swarmscope.runs.intervals import Estimate, Histogram, Sample
-from swarmscope.runs.queries import AFTER_RAMP_UP, Run, Summary, summary
+from swarmscope.runs.queries import AFTER_RAMP_UP, Run, Summary, summary, windows_of
 
 Connection = psycopg.Connection[Any]
 
@@ -144,19 +144,18 @@ def figures(connection: Connection, run_id: datetime, whole: bool) -> Figures:
     summaries = {(s.name, s.request_type, s.part): s for s in rows}
     if not rows:
         return Figures({}, {})
-    return Figures(summaries, _samples(connection, run_id, rows[0].since, rows[0].until))
+    return Figures(summaries, _samples(connection, run_id, rows[0]))
 
 
-def _samples(
-    connection: Connection, run_id: datetime, since: datetime, until: datetime
-) -> dict[Key, Sample]:
+def _samples(connection: Connection, run_id: datetime, of: Summary) -> dict[Key, Sample]:
     """Return each part's histogram, of the whole span and of the batches it is made of."""
+    since, until = of.since, of.until
     width_s = _width_s((until - since).total_seconds())
     first, number = _spans(since, until, width_s)
     length = intervals.batch_length(number)
     if length is None:
         return {}
-    whole = {key: h for _, key, h in _merged(connection, run_id, since, until, None)}
+    whole = {key: h for _, key, h in _merged(connection, run_id, *windows_of(of), None)}
     batches: dict[Key, list[list[Histogram]]]
     batches = {key: [[] for _ in range(number // length)] for key in whole}
     end = first + timedelta(seconds=number // length * length * width_s)
@@ -188,19 +187,26 @@ def _merged(
     connection: Connection, run_id: datetime, since: datetime, until: datetime, width_s: int | None
 ) -> Iterator[tuple[datetime, Key, Histogram]]:
     found = connection.execute(
-        "SELECT time, name, request_type, part, buckets, cumulative, failures"
+        "SELECT time, name, request_type, part, coalesce(buckets, '{}'),"
+        " coalesce(cumulative, '{}'), failures,"
+        " requests - coalesce(cumulative[cardinality(cumulative)], 0)"
         " FROM merged(%s, %s, %s, %s, %s, NULL)",
         [run_id, since, until, width_s, list(PARTS)],
     )
-    for time, *key, buckets, cumulative, failures in found:
-        yield time, tuple(key), Histogram(buckets, cumulative, failures)
+    for time, name, method, part, *figures in found:
+        yield time, (name, method, part), Histogram(*figures)
 
 
 def changes(a: Figures, b: Figures) -> list[Change]:
     """Return all that can be compared, all endpoints together first."""
     both = [key for key in a.summaries if key in b.summaries]
     order = sorted(both, key=lambda key: (*key[:2], list(PARTS).index(key[2])))
-    compared = [(key, measure) for key in order for measure in _measures(key[2])]
+    compared = [
+        (key, measure)
+        for key in order
+        for measure in _measures(key[2])
+        if all(_figure(run, key, measure) is not None for run in (a, b))
+    ]
     level = 1 - FAMILY_ERROR / max(len(compared), 1)
     return [_change(a, b, key, measure, level) for key, measure in compared]
 
@@ -210,8 +216,7 @@ def _measures(part: str) -> tuple[str, ...]:
 
 
 def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Change:
-    figure = f"{measure}_ms" if measure in QUANTILES else measure
-    was, now = (getattr(run.summaries[key], figure) for run in (a, b))
+    was, now = (_figure(run, key, measure) for run in (a, b))
     if key not in a.samples or key not in b.samples or _too_few(a, b, key, measure):
         change = now - was if measure == FAIL_RATIO else now / was - 1
         return Change(*key, measure, was, now, change, None, None, UNKNOWN)
@@ -225,6 +230,12 @@ def _too_few(a: Figures, b: Figures, key: Key, measure: str) -> bool:
     """Return whether one of both runs has fewer requests than its percentile takes."""
     needed = requests_for_quantile(QUANTILES[measure]) if measure in QUANTILES else 0
     return min(run.summaries[key].requests for run in (a, b)) < needed
+
+
+def _figure(run: Figures, key: Key, measure: str) -> Any:
+    """Return a figure as `swarmscope show` has it; None where nothing has a time."""
+    figure = f"{measure}_ms" if measure in QUANTILES else measure
+    return getattr(run.summaries[key], figure)
 
 
 def _estimate(a: Sample, b: Sample, measure: str, level: float) -> Estimate:

@@ -12,7 +12,7 @@ from math import ceil
 from swarmscope.runs import queries
 from swarmscope.runs.histogram import estimate
 from swarmscope.runs.intervals import Histogram, join
-from swarmscope.runs.queries import Connection, Summary
+from swarmscope.runs.queries import Connection, Summary, windows_of
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
 
@@ -63,6 +63,14 @@ def summary(connection: Connection, run_id: datetime, whole: bool, selection: Se
     return Counted([*together, *single], selection.left_out(left))
 
 
+@dataclass(frozen=True)
+class Latencies:
+    """The latencies of some requests: of those that have a usable time."""
+
+    histogram: Histogram
+    sum_ms: float
+
+
 def counted(endpoints: Iterable[Endpoint], selection: Selection) -> set[Endpoint]:
     """Return those that *selection* matches; all where it names none and none is of HTTP."""
     found = set(endpoints)
@@ -88,32 +96,33 @@ def _together(
 
 def _histograms(
     connection: Connection, run_id: datetime, rows: Sequence[Summary], chosen: set[Endpoint]
-) -> dict[str, Histogram]:
-    """Return the histograms of *chosen* endpoints added up, by part, of the time *rows* are of."""
+) -> dict[str, Latencies]:
+    """Return the latencies of *chosen* endpoints added up, by part, of the time *rows* are of."""
     parts = list(dict.fromkeys(row.part for row in rows))
     found = connection.execute(
-        "SELECT name, request_type, part, buckets, cumulative"
-        " FROM merged(%s, %s, %s, NULL, %s, %s)",
-        [run_id, rows[0].since, rows[0].until, parts, [name for name, _ in chosen]],
+        "SELECT name, request_type, part, sum_ms, buckets, cumulative"
+        " FROM merged(%s, %s, %s, NULL, %s, %s) WHERE buckets IS NOT NULL",
+        [run_id, *windows_of(rows[0]), parts, [name for name, _ in chosen]],
     ).fetchall()
-    return {
-        part: join(
-            Histogram(buckets, cumulative)
-            for name, request_type, its_part, buckets, cumulative in found
-            if its_part == part and (name, request_type) in chosen
-        )
-        for part in parts
-    }
+    latencies = {}
+    for part in parts:
+        inside = [row[3:] for row in found if row[2] == part and row[:2] in chosen]
+        histogram = join(Histogram(buckets, cumulative) for _, buckets, cumulative in inside)
+        latencies[part] = Latencies(histogram, sum(sum_ms for sum_ms, *_ in inside))
+    return latencies
 
 
-def _sum(rows: Sequence[Summary], histogram: Histogram) -> Summary:
+def _sum(rows: Sequence[Summary], latencies: Latencies) -> Summary:
     """Return *rows*, of one part, as one of all endpoints together."""
     requests = sum(row.requests for row in rows)
     failures = sum(row.failures for row in rows)
-    max_ms = max(row.max_ms for row in rows)
+    max_ms = max((row.max_ms for row in rows if row.max_ms is not None), default=None)
+    histogram = latencies.histogram
 
-    def percentile(share: float) -> float:
+    def percentile(share: float) -> float | None:
         """As `percentile` of ``views.sql``: the bucket of the value with rank ⌈share × n⌉."""
+        if max_ms is None:
+            return None
         rank = max(ceil(share * histogram.count), 1)
         return min(estimate(histogram.buckets[bisect_left(histogram.cumulative, rank)]), max_ms)
 
@@ -125,7 +134,7 @@ def _sum(rows: Sequence[Summary], histogram: Histogram) -> Summary:
         failures=failures,
         fail_ratio=failures / requests,
         requests_per_s=sum(row.requests_per_s for row in rows),
-        mean_ms=sum(row.mean_ms * row.requests for row in rows) / requests,
+        mean_ms=latencies.sum_ms / histogram.count if histogram.count else None,
         p50_ms=percentile(0.5),
         p90_ms=percentile(0.9),
         p95_ms=percentile(0.95),

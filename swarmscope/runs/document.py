@@ -112,15 +112,18 @@ class Trust:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """One part of latency over a span of time, of *requests* requests."""
+    """One part of latency over a span of time, of *requests* requests.
+
+    What has no time is among them, but in no other figure; those are None where nothing has one.
+    """
 
     requests: int
-    mean_ms: float
-    p50_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
-    max_ms: float
+    mean_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

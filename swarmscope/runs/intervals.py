@@ -27,15 +27,19 @@ LARGEST_LOGARITHM = 700.0
 
 @dataclass(frozen=True)
 class Histogram:
-    """Requests by bucket, as `merged` of ``views.sql`` has them: *cumulative* up to each bucket."""
+    """Requests by bucket, as `merged` of ``views.sql`` has them: *cumulative* up to each bucket.
+
+    *untimed* requests, and some of the failures, are in no bucket: they have no latency.
+    """
 
     buckets: Sequence[int]
     cumulative: Sequence[float]
     failures: int = 0
+    untimed: float = 0.0
 
     @property
     def count(self) -> float:
-        """How many requests there are."""
+        """How many latencies there are."""
         return self.cumulative[-1] if self.cumulative else 0.0
 
     @property
@@ -47,6 +51,11 @@ class Histogram:
     def highest(self) -> float:
         """The position above which nothing was."""
         return float(self.buckets[-1])
+
+    @property
+    def requests(self) -> float:
+        """How many requests there are."""
+        return self.count + self.untimed
 
     def position(self, share: float) -> float:
         """Return where the *share* quantile lies on the scale of buckets, inside one by its share.
@@ -119,7 +128,8 @@ class Sample:
         for proportions …", Survey Methodology 24, 1998).
         """
         excess = [h.below(position) - share * h.count for h in self.spans]
-        number = self._independent(excess, share, level)
+        latencies = [h.count for h in (self.whole, *self.spans)]
+        number = self._independent(excess, share, level, latencies)
         tail = (1 - level) / 2
         below, above = (order_statistic(share, number, p) - 0.5 for p in (1 - tail, tail))
         return (
@@ -144,10 +154,10 @@ class Sample:
         """Return the logarithm of the requests a second.
 
         Batch means with Student's t (Law, Simulation Modeling and Analysis, chapter 9), and never
-        narrower than by the one second that the run may have filled in part.
+        narrower than by one second's requests: users that pace themselves begin and end together.
         """
-        rate, mean = self.whole.count / self.seconds, fmean(h.count for h in self.spans)
-        spread = Spread.of([h.count - mean for h in self.spans])
+        rate, mean = self.whole.requests / self.seconds, fmean(h.requests for h in self.spans)
+        spread = Spread.of([h.requests - mean for h in self.spans])
         error = sqrt(spread.variance) / (mean * len(self.spans)) if mean else inf
         width = max(t_quantile((1 + level) / 2, spread.freedom) * error, 1 / self.seconds)
         return Estimate(log(rate), log(rate) - width, log(rate) + width)
@@ -157,25 +167,30 @@ class Sample:
 
         Wilson's interval (JASA 22, 1927), of as many independent requests as this sample is worth.
         """
-        ratio = self.whole.failures / self.whole.count
-        excess = [h.failures - ratio * h.count for h in self.spans]
-        number = self._independent(excess, ratio, level)
+        ratio = self.whole.failures / self.whole.requests
+        excess = [h.failures - ratio * h.requests for h in self.spans]
+        requests = [h.requests for h in (self.whole, *self.spans)]
+        number = self._independent(excess, ratio, level, requests)
         z2 = normal_quantile((1 + level) / 2) ** 2
         middle = (ratio + z2 / (2 * number)) / (1 + z2 / number)
         root = sqrt(z2 * ratio * (1 - ratio) / number + (z2 / (2 * number)) ** 2)
         width = root / (1 + z2 / number)
         return Estimate(ratio, max(0.0, middle - width), min(1.0, middle + width))
 
-    def _independent(self, excess: Sequence[float], share: float, level: float) -> float:
+    @staticmethod
+    def _independent(
+        excess: Sequence[float], share: float, level: float, counts: Sequence[float]
+    ) -> float:
         """Return how many independent requests would spread as the batches do, not more than are.
 
-        *excess* is by how much more than *share* of each batch is in the class that is counted.
+        *excess* is by how much more than *share* of each batch is in the class that is counted,
+        *counts* how many there are of the whole, and of each batch.
         The number is lowered by what Student's t is wider than the normal distribution, for the
         spread of few batches is itself uncertain.
         """
         spread = Spread.of(excess)
-        counted = sum(h.count for h in self.spans)
-        worth = self.whole.count
+        worth, *batches = counts
+        counted = sum(batches)
         if spread.variance > 0:
             worth = min(worth, share * (1 - share) * counted**2 / spread.variance)
         tail = (1 + level) / 2
@@ -245,9 +260,10 @@ def batch_length(number: int) -> int | None:
 def join(histograms: Iterable[Histogram]) -> Histogram:
     """Return the sum of histograms."""
     counts: dict[int, float] = {}
-    failures = 0
+    failures, untimed = 0, 0.0
     for histogram in histograms:
         failures += histogram.failures
+        untimed += histogram.untimed
         before = 0.0
         for bucket, up_to in zip(histogram.buckets, histogram.cumulative, strict=True):
             counts[bucket] = counts.get(bucket, 0.0) + up_to - before
@@ -256,4 +272,4 @@ def join(histograms: Iterable[Histogram]) -> Histogram:
     cumulative: list[float] = []
     for bucket in buckets:
         cumulative.append((cumulative[-1] if cumulative else 0.0) + counts[bucket])
-    return Histogram(buckets, cumulative, failures)
+    return Histogram(buckets, cumulative, failures, untimed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -101,7 +101,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Summary:
-    """One part of one endpoint's latency; name and request_type are '' for all endpoints."""
+    """One part of one endpoint's latency; name and request_type are '' for all endpoints.
+
+    Latencies, in ms, are of the requests that have one; None where none has.
+    """
 
     name: str
     request_type: str
@@ -110,12 +113,12 @@ class Summary:
     failures: int
     fail_ratio: float
     requests_per_s: float
-    mean_ms: float
-    p50_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
-    max_ms: float
+    mean_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
     since: datetime
     until: datetime
     scope: str
@@ -221,6 +224,11 @@ def summary(connection: Connection, run_id: datetime, whole: bool = False) -> li
     """Return all parts of all endpoints of a run: of what `judged_span` of ``views.sql`` says."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute("SELECT * FROM summary(%s, %s)", [run_id, whole]).fetchall()
+
+
+def windows_of(row: Summary) -> tuple[datetime, datetime]:
+    """Return from when until when the windows are, whole seconds, that a summary is made of."""
+    return row.since.replace(microsecond=0), row.until.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def why_not_judged(run: Run, requests: int) -> str:

@@ -145,7 +145,8 @@ def _judge(
     where = (totals[0].name, totals[0].request_type, metric.part)
     for row in summaries:
         if (row.name, row.request_type, row.part) == where:
-            return judge_value(threshold, scope, getattr(row, metric.figure), row.requests)
+            value, reason = getattr(row, metric.figure), "no request has a response time"
+            return judge_value(threshold, scope, value, row.requests, reason)
     reason = "no response said the server's times (Server-Timing)"
     return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
 

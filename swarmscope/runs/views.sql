@@ -15,7 +15,9 @@
 --       -> time, name, request_type, queue_ms, app_ms, outside_ms (means, which may be stacked),
 --          covered (share of the requests that came with their parts, 0 to 1)
 --   users_over_time(run, since, until, width_s) -> time, users
---   judged_span(run, whole = false) -> since, until, scope, scope_text
+--   times_of(run) -> started, ended, first, last: a run's own times, and those of its windows
+--   seconds_of(run, since, until) -> the time in between that the run lasted: what rates are over
+--   judged_span(run, whole = false) -> since, until, scope, scope_text, first, last (of its windows)
 --       which part of a run its figures are of, for every reader: after ramp-up, or the whole run, as
 --       asked for or because there is too little after ramp-up; scope_text says so in words
 --   summary(run, whole = false)
@@ -35,7 +37,8 @@
 --   merged(run, since, until, width_s, parts = '{total}', names = '{""}')
 --       -> time, name, request_type, part, requests, failures, sum_ms, max_ms, buckets, cumulative:
 --       the histograms themselves, summed over workers and windows; without width_s one for all of
---       [since, until), exact to the second
+--       [since, until), exact to the second. What has no time is in requests and failures only;
+--       where nothing has one, the latencies are NULL
 --   failures(run, since, until, most = 100000) -> failures, name, request_type, error, first, last:
 --       by endpoint and error, of the *most* newest
 --   run_of(run) -> the id of a run that is named by text: its id, or 'latest'; NULL for anything else
@@ -83,8 +86,9 @@ BEGIN
         WHERE pronamespace = 'public'::regnamespace
             AND proname IN (
                 'bucket_of', 'bucket_ms', 'percentile', 'resolution_for', 'slot_s', 'tiles', 'merged',
-                'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of', 'run_text',
-                'requests_needed', 'objective_of', 'objective_met', 'judged_span',
+                'mean_ms', 'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of',
+                'run_text', 'requests_needed', 'objective_of', 'objective_met', 'judged_span',
+                'times_of', 'seconds_of',
                 'run_of', 'range_of', 'run_range', 'failures',
                 'run_list', 'baseline_of', 'course', 'side_by_side', 'endpoint_text', 'differences',
                 'endpoints_of', 'endpoints', 'latency_heatmap', 'slowest', 'by_worker',
@@ -158,6 +162,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     UNION ALL SELECT 1, u10, u1 FROM edge WHERE s10 <= u10
 $$;
 
+-- The mean of the requests that have a latency: those that the buckets hold.
+CREATE FUNCTION mean_ms(sum_ms double precision, cumulative double precision[])
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT sum_ms / cumulative[cardinality(cumulative)]
+$$;
+
 CREATE FUNCTION merged(
     run timestamptz, since timestamptz, until timestamptz, width_s double precision,
     parts text[] DEFAULT '{total}', names text[] DEFAULT '{""}'
@@ -227,10 +238,48 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         FROM numbered n
         GROUP BY number
     )
-    SELECT t.slot, t.name, t.request_type, t.part, t.requests, t.failures, t.sum_ms, t.max_ms,
-        c.buckets, c.cumulative
-    FROM total t JOIN curve c USING (number)
+    SELECT t.slot, t.name, t.request_type, t.part, t.requests, t.failures,
+        CASE WHEN c.buckets IS NOT NULL THEN t.sum_ms END,
+        CASE WHEN c.buckets IS NOT NULL THEN t.max_ms END, c.buckets, c.cumulative
+    FROM total t LEFT JOIN curve c USING (number)  -- requests without a time are in no bucket
     ORDER BY number
+$$;
+
+-- A run's own times, by which all rates are: from its start until its last worker had ended its
+-- users. That is earlier than its leader's word where that waits for the workers, and later where it
+-- does not. While the run is on, until the last that is known of it. *first* and *last* bound its
+-- windows, which are whole seconds.
+CREATE FUNCTION times_of(run timestamptz)
+RETURNS TABLE (started timestamptz, ended timestamptz, first timestamptz, last timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT id, greatest(latest, CASE
+            WHEN status = 'running' THEN
+                coalesce((SELECT max(u.time) FROM user_count u WHERE u.run_id = run), last)
+            ELSE coalesce(worked.until, end_time, last)
+        END), first, last
+    FROM testrun CROSS JOIN (
+        SELECT min(h.time) AS first, max(h.time) AS latest, max(h.time) + interval '1 s' AS last
+        FROM histogram h
+        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
+            AND h.name = '' AND h.request_type = ''
+    ) finished CROSS JOIN (
+        SELECT CASE WHEN count(*) = count(stopped) THEN max(stopped) END AS until
+        FROM run_worker WHERE run_id = run
+    ) worked
+    WHERE id = run
+$$;
+
+-- The time within [since, until) that a run lasted: whole seconds inside, its own times at its ends.
+CREATE FUNCTION seconds_of(run timestamptz, since timestamptz, until timestamptz)
+RETURNS double precision
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT nullif(greatest(0, extract(epoch FROM
+        least(ended, CASE WHEN isfinite(seconds_of.until)
+            THEN date_bin('1 s', seconds_of.until, 'epoch') END)
+        - greatest(started, CASE WHEN isfinite(seconds_of.since)
+            THEN date_bin('1 s', seconds_of.since + interval '999999 us', 'epoch') END)
+    )), 0)::double precision
+    FROM times_of(run)
 $$;
 
 -- A slot in which nothing finished has 0 requests and no latencies: a stall is seen, not bridged.
@@ -248,8 +297,9 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT make_interval(secs => slot_s(width_s)) AS slot, id AS started,
             -- what finishes after the end belongs to its slot; what just finished may be on its way
             greatest(id, coalesce(end_time, now() - interval '3 s')) AS ended,
+            CASE status WHEN 'running' THEN now() - interval '3 s' ELSE t.ended END AS lasted,
             end_time IS NULL AS is_on
-        FROM testrun WHERE id = run
+        FROM testrun CROSS JOIN times_of(run) t WHERE id = run
     ), point AS MATERIALIZED (
         SELECT m.time AS slot_start, m.name, m.request_type, m.requests, m.failures, m.sum_ms,
             m.max_ms, m.buckets, m.cumulative
@@ -268,7 +318,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT slot_start, name, request_type, coalesce(p.requests, 0) AS requests,
             coalesce(p.failures, 0) AS failures, p.sum_ms, p.max_ms, p.buckets, p.cumulative,
             greatest(1, extract(epoch FROM
-                least(slot_start + slot, CASE WHEN ended > slot_start THEN ended END)
+                least(slot_start + slot, CASE WHEN lasted > slot_start THEN lasted END)
                     - greatest(slot_start, started)
             ))::double precision AS seconds
         FROM point p FULL JOIN axis USING (slot_start, name, request_type)
@@ -276,7 +326,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     )
     SELECT slot_start, f.name, f.request_type, f.requests, f.failures,
         f.requests / seconds, f.failures / seconds,
-        f.failures::double precision / nullif(f.requests, 0), f.sum_ms / f.requests,
+        f.failures::double precision / nullif(f.requests, 0), mean_ms(f.sum_ms, f.cumulative),
         percentile(0.5, buckets, cumulative, f.max_ms),
         percentile(0.9, buckets, cumulative, f.max_ms),
         percentile(0.95, buckets, cumulative, f.max_ms),
@@ -368,19 +418,18 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         WHEN requests >= needed THEN measured_ms <= limit_ms END
 $$;
 
--- The one definition of the part of a run that is judged; whole windows of a second.
+-- The one definition of the part of a run that is judged, by the run's own times. *first* and *last*
+-- bound its windows.
 CREATE FUNCTION judged_span(run timestamptz, whole boolean DEFAULT false)
-RETURNS TABLE (since timestamptz, until timestamptz, scope text, scope_text text)
+RETURNS TABLE (
+    since timestamptz, until timestamptz, scope text, scope_text text, first timestamptz,
+    last timestamptz
+)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    WITH finished AS (
-        SELECT min(h.time) AS first, max(h.time) + interval '1 s' AS last
-        FROM histogram h
-        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
-            AND h.name = '' AND h.request_type = ''
-    ), steady AS (
-        SELECT first, last, s.since, ramp_complete IS NOT NULL AS ramped,
-            greatest(extract(epoch FROM last - s.since), 0)::double precision AS seconds
-        FROM finished CROSS JOIN testrun
+    WITH steady AS (
+        SELECT t.*, s.since, ramp_complete IS NOT NULL AS ramped,
+            greatest(extract(epoch FROM ended - s.since), 0)::double precision AS seconds
+        FROM times_of(run) t CROSS JOIN testrun
         CROSS JOIN LATERAL date_bin('1 s', ramp_complete + interval '999999 us', 'epoch') s (since)
         WHERE id = run
     ), counted AS (
@@ -401,17 +450,19 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             THEN 'steady_too_short' ELSE 'after_ramp_up' END AS scope
         FROM counted
     )
-    SELECT CASE c.scope WHEN 'after_ramp_up' THEN c.since ELSE c.first END, c.last, c.scope,
+    SELECT CASE c.scope WHEN 'after_ramp_up' THEN c.since ELSE c.started END, c.ended, c.scope,
         CASE c.scope WHEN 'whole' THEN 'Whole run' WHEN 'after_ramp_up' THEN 'After ramp-up'
         WHEN 'ramp_up_incomplete' THEN 'Whole run: ramp-up was not complete'
         ELSE format(
             'Whole run: only %s s and %s requests after ramp-up; %s s and %s requests are needed',
-            c.seconds, c.requests, setting_of('steady_s'), setting_of('steady_requests')
-        ) END
+            trim_scale(round(c.seconds::numeric, 1)), c.requests, setting_of('steady_s'),
+            setting_of('steady_requests')
+        ) END,
+        CASE c.scope WHEN 'after_ramp_up' THEN c.since ELSE c.first END, c.last
     FROM chosen c
 $$;
 
--- Rates are over the seconds in which something finished, first to last, as locust-plugins has it.
+-- Rates are over the run's own times, as everywhere: requests / (until - since).
 CREATE FUNCTION summary(
     run timestamptz, whole boolean DEFAULT false,
     parts text[] DEFAULT '{total,queue,app,outside,raw}', names text[] DEFAULT NULL
@@ -425,8 +476,8 @@ CREATE FUNCTION summary(
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT m.name, m.request_type, m.part, m.requests, m.failures,
         m.failures::double precision / m.requests,
-        m.requests / extract(epoch FROM span.until - span.since)::double precision,
-        m.sum_ms / m.requests,
+        m.requests / nullif(extract(epoch FROM span.until - span.since), 0)::double precision,
+        mean_ms(m.sum_ms, m.cumulative),
         percentile(0.5, buckets, cumulative, m.max_ms),
         percentile(0.9, buckets, cumulative, m.max_ms),
         percentile(0.95, buckets, cumulative, m.max_ms),
@@ -437,7 +488,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             o.limit_ms, o.fail_ratio, o.requests
         ) END
     FROM judged_span(run, whole) span CROSS JOIN objective_of(run) o
-    CROSS JOIN merged(run, span.since, span.until, NULL, summary.parts, summary.names) m
+    CROSS JOIN merged(run, span.first, span.last, NULL, summary.parts, summary.names) m
     ORDER BY m.name, m.request_type, m.part
 $$;
 
@@ -682,7 +733,6 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     ORDER BY h.name, h.request_type
 $$;
 
--- Rates are over the seconds in which something finished, first to last, as summary() has it.
 CREATE FUNCTION endpoints(run timestamptz, since timestamptz, until timestamptz) RETURNS TABLE (
     endpoint text, requests bigint, requests_per_s double precision, fail_ratio double precision,
     mean_ms double precision, p50_ms double precision, p95_ms double precision,
@@ -690,13 +740,7 @@ CREATE FUNCTION endpoints(run timestamptz, since timestamptz, until timestamptz)
     queue_p95_ms double precision, outside_p95_ms double precision, objective text
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    WITH finished AS (
-        SELECT extract(epoch FROM max(h.time) - min(h.time))::double precision + 1 AS seconds
-        FROM histogram h
-        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
-            AND h.name = '' AND h.request_type = ''
-            AND h.time >= endpoints.since AND h.time <= endpoints.until - interval '1 s'
-    ), figures AS (
+    WITH figures AS (
         SELECT m.*, percentile(0.5, buckets, cumulative, m.max_ms) AS p50_ms,
             percentile(0.95, buckets, cumulative, m.max_ms) AS p95_ms,
             percentile(0.99, buckets, cumulative, m.max_ms) AS p99_ms,
@@ -709,11 +753,11 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         ) m
     )
     SELECT endpoint_text(total.name, total.request_type), total.requests,
-        total.requests / finished.seconds, total.failures::double precision / total.requests,
-        total.sum_ms / total.requests, total.p50_ms, total.p95_ms, total.p99_ms, total.max_ms,
-        app.p95_ms, queue.p95_ms, outside.p95_ms,
+        total.requests / lasted.seconds, total.failures::double precision / total.requests,
+        mean_ms(total.sum_ms, total.cumulative), total.p50_ms, total.p95_ms, total.p99_ms,
+        total.max_ms, app.p95_ms, queue.p95_ms, outside.p95_ms,
         CASE WHEN total.met THEN 'holds' WHEN NOT total.met THEN 'missed' ELSE 'not judged' END
-    FROM finished
+    FROM seconds_of(run, endpoints.since, endpoints.until) AS lasted (seconds)
     CROSS JOIN (SELECT * FROM figures WHERE part = 'total') total
     LEFT JOIN (SELECT * FROM figures WHERE part = 'app') app USING (name, request_type)
     LEFT JOIN (SELECT * FROM figures WHERE part = 'queue') queue USING (name, request_type)
@@ -831,13 +875,14 @@ CREATE FUNCTION by_worker(run timestamptz, since timestamptz, until timestamptz)
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT h.worker, h.requests,
-        (h.requests / sum(h.requests) OVER ())::double precision, h.requests / h.seconds,
-        h.failures::double precision / h.requests, h.sum_ms / h.requests, h.max_ms
+        (h.requests / sum(h.requests) OVER ())::double precision, h.requests / lasted.seconds,
+        h.failures::double precision / h.requests, h.sum_ms / h.timed,
+        CASE WHEN h.timed > 0 THEN h.max_ms END
     FROM (
         SELECT coalesce(w.worker, j.worker, 'unknown') AS worker,
-            sum(count) AS requests, sum(i.failures) AS failures, sum(i.sum_ms) AS sum_ms,
-            max(i.max_ms) AS max_ms,
-            extract(epoch FROM max(i.time) - min(i.time))::double precision + 1 AS seconds
+            sum(count) AS requests, sum(i.failures) AS failures,
+            nullif(sum((SELECT sum(c) FROM unnest(i.counts) c)), 0) AS timed,
+            sum(i.sum_ms) AS sum_ms, max(i.max_ms) AS max_ms
         FROM histogram i
         LEFT JOIN run_worker w ON w.run_id = run AND w.journal_id = i.journal_id
         LEFT JOIN journal j ON j.id = i.journal_id  -- of one that was removed, another goes on
@@ -846,6 +891,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             AND i.time >= by_worker.since AND i.time <= by_worker.until - interval '1 s'
         GROUP BY 1
     ) h
+    CROSS JOIN seconds_of(run, by_worker.since, by_worker.until) AS lasted (seconds)
     ORDER BY 1
 $$;
 
@@ -938,8 +984,8 @@ LANGUAGE sql AS $$
             buckets, counts
         )
         SELECT run, time, sum_ms, max_ms, count, failures, resolution, name, request_type, part,
-            buckets, counts
-        FROM total JOIN bars USING (number)
+            coalesce(buckets, '{}'), coalesce(counts, '{}')
+        FROM total LEFT JOIN bars USING (number)
         RETURNING 1
     )
     SELECT count(*) FROM joined

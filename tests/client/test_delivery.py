@@ -89,9 +89,9 @@ class Process:
             self.writer.append(msgspec.msgpack.encode(record))
             self.writer.roll(msgspec.msgpack.encode(Continued()))
 
-    def samples(self, *rows: tuple, offset_s: float = 0.0) -> None:
+    def samples(self, *rows: tuple, offset_s: float = 0.0, **more: object) -> None:
         """Append a block of samples."""
-        self.write(Samples(RUN, "plan", offset_s, list(rows)))
+        self.write(Samples(RUN, "plan", offset_s, list(rows), **more))
 
 
 @pytest.fixture
@@ -265,6 +265,106 @@ def test_an_impossible_start_of_an_open_workload_arrives(tmp_path, shipper, quer
     ship_all(shipper)
     found = query("SELECT extract(epoch FROM time)::float8, late_ms FROM request ORDER BY time")
     assert found == [(START, 1.0), (START + 0.01, 2.0)]
+
+
+UNUSABLE = [None, -3.0, math.nan, math.inf, -math.inf, 1e12, 1e300, "fast"]
+
+
+@pytest.mark.parametrize("late_ms", [[], [0.0] * (len(UNUSABLE) + 1)], ids=["closed", "open"])
+def test_what_has_no_time_is_counted_without_a_latency(tmp_path, shipper, query, late_ms):
+    """Each request is one of its second's, its failure too; only a time is in the buckets."""
+    process = Process(tmp_path)
+    odd = [sample(n, ms, error="bad") for n, ms in enumerate(UNUSABLE)]
+    process.samples(sample(9, 20.0), *odd, late_ms=late_ms, time=START + 1)
+    ship_all(shipper)
+    number = len(odd) + 1
+    for resolution in (1, 10, 60):
+        for name in ("", "/a"):
+            rows = query(
+                "SELECT sum(count)::int, sum(failures)::int, sum(sum_ms), max(max_ms),"
+                " sum((SELECT sum(c) FROM unnest(counts) c))::int FROM histogram"
+                " WHERE resolution = %s AND name = %s AND part = 'total'",
+                *(resolution, name),
+            )
+            assert rows == [(number, number - 1, 20, 20, 1)]
+    assert query("SELECT count(*), count(response_time), max(response_time) FROM request") == [
+        (number, 1, 20.0)
+    ]
+    assert query("SELECT samples, corrected FROM run_worker") == [(number, 0)]
+
+
+WRONG_STARTS = {
+    "another clock": 5_000.5,
+    "milliseconds": START * 1000,
+    "a text": "noon",
+    "not a number": math.nan,
+    "an hour back": START - 3600,
+    "ten years ahead": START + 315_576_000,
+}
+
+
+@pytest.mark.parametrize("start", WRONG_STARTS.values(), ids=WRONG_STARTS)
+@pytest.mark.parametrize("ms", [20.0, None])
+def test_a_start_that_cannot_be_is_replaced(tmp_path, shipper, query, start, ms):
+    """By the end, which was when the block was written, less the duration; and it is counted."""
+    process = Process(tmp_path)
+    process.samples(sample(100), sample(0, ms, start=start), offset_s=0.5, time=START + 30)
+    process.samples(sample(0, ms, start=start), offset_s=0.5, late_ms=[0.0], time=START + 30)
+    ship_all(shipper)
+    replaced = START + 30.5 - (ms or 0.0) / 1000
+    times = query("SELECT extract(epoch FROM time)::float8 FROM request ORDER BY time")
+    assert times == [(START + 1.5,), *[(pytest.approx(replaced, abs=1e-5),)] * 2]
+    rows = query(
+        "SELECT extract(epoch FROM time)::int, sum(count)::int FROM histogram"
+        " WHERE resolution = 1 AND name = '' AND part = 'total' GROUP BY time ORDER BY time"
+    )
+    assert rows == [(int(START + 1.51), 1), (int(START + 30.5), 2)]
+    assert query("SELECT samples, corrected FROM run_worker") == [(3, 2)]
+
+
+def test_a_long_request_that_began_before_the_run_is_right(tmp_path, shipper, query):
+    """Its start, far before the run's, agrees with its end and its duration."""
+    process = Process(tmp_path)
+    process.samples(sample(0, 90_000.0, start=START - 60), time=START + 30.02)
+    ship_all(shipper)
+    assert query("SELECT extract(epoch FROM time)::float8 FROM request") == [(START - 60,)]
+    assert query("SELECT corrected FROM run_worker") == [(0,)]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["one shipper", "another one"])
+def test_what_follows_the_stop_record_is_counted_apart(
+    tmp_path, shipper, runs_database, query, again
+):
+    """A greenlet that goes on changes no figure of the run, which says how many there were."""
+    process = Process(tmp_path)
+    process.write(STARTED, WorkerStarted(RUN, WORKER, START))
+    process.samples(sample(0), sample(1, error="bad"), time=START + 0.1)
+    process.write(WorkerStopped(RUN, WORKER, START + 2), RunStopped(RUN, "plan", START + 2))
+    ship_all(shipper)
+    process.samples(sample(1000, error="bad"), sample(1001), time=START + 12)
+    if again:
+        shipper.disconnect()
+        shipper = Shipper(tmp_path, runs_database)
+    ship_all(shipper)
+    process.samples(sample(2000), late_ms=[0.0], time=START + 22)
+    ship_all(shipper)
+    shipper.disconnect()
+    assert query("SELECT samples, after_stop FROM run_worker") == [(2, 3)]
+    assert query("SELECT count(*) FROM request") == [(2,)]
+    assert counted(query, 60) == 2
+    figures = query("SELECT requests, failures, duration_s FROM run")
+    assert figures == [(2, 1, 2.0)]
+
+
+def test_a_worker_that_begins_again_is_counted_again(tmp_path, shipper, query):
+    """Its stop record ends its part only until it takes part once more."""
+    process = Process(tmp_path)
+    process.write(WorkerStarted(RUN, WORKER, START))
+    process.samples(sample(0))
+    process.write(WorkerStopped(RUN, WORKER, START + 1), WorkerStarted(RUN, WORKER, START + 2))
+    process.samples(sample(300), sample(301))
+    ship_all(shipper)
+    assert query("SELECT samples, after_stop FROM run_worker") == [(3, 0)]
 
 
 def test_long_names_are_bounded_and_stay_different(tmp_path, shipper, query):

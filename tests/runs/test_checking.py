@@ -26,7 +26,7 @@ def database(cluster) -> Iterator[str]:
     """A run of 40 s: slow in its ramp of 10 s, then 20 ms; every tenth POST fails."""
     with fresh_runs_database(cluster) as name:
         with psycopg.connect(name) as connection:
-            store_run(connection, requests(), ramp_s=10.5)
+            store_run(connection, requests(), ramp_s=10.5, lasted_s=40)
         yield name
 
 
@@ -99,7 +99,7 @@ def mixed(cluster) -> Iterator[str]:
     with fresh_runs_database(cluster) as name:
         with psycopg.connect(name) as connection:
             store_run(connection, KPIS, start=START - timedelta(hours=1), ramp_s=10.5)
-            store_run(connection, requests() + KPIS, ramp_s=10.5)
+            store_run(connection, requests() + KPIS, ramp_s=10.5, lasted_s=40)
         yield name
 
 

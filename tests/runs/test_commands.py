@@ -37,12 +37,11 @@ def complaint(*arguments: str, **settings: Any) -> str:
 def two_runs(connection) -> None:
     """An early run that met the objective, and a later one that failed and is not complete."""
     parts = {"queue": 1.0, "app": 20.0, "outside": 2.0}
-    store_run(
-        connection, [Sample(i / 10, 20 + i % 5, parts=parts) for i in range(500)], ramp_s=9.75
-    )
+    early = [Sample(i / 10, 20 + i % 5, parts=parts) for i in range(500)]
+    store_run(connection, early, ramp_s=9.75, lasted_s=50)
     later = START + timedelta(hours=1)
     samples = [Sample(i / 10, 900, HOSTILE, "PO\x1bST", failed=True) for i in range(300)]
-    store_run(connection, samples, start=later, testplan=HOSTILE)
+    store_run(connection, samples, start=later, lasted_s=30, testplan=HOSTILE)
     connection.execute(
         "UPDATE run_worker SET stopped = NULL, outcome = NULL, dropped = 7 WHERE run_id = %s",
         [later],
@@ -59,7 +58,7 @@ def test_runs_are_listed_latest_first(two_runs, empty_database):
     assert lines[1].startswith("2026-03-01T13:00:00.250000Z")
     (early,) = (line for line in lines if line.startswith("2026-03-01T12:00:00.250000Z"))
     assert early.split()[1:] == [
-        "classic.py", "10", "1:00", "402", "9.80", "23.9", "0.00%", "finished",
+        "classic.py", "10", "0:50", "402", "9.99", "23.9", "0.00%", "finished",
     ]  # fmt: skip
     assert lines[1].split()[-2:] == ["finished,", "incomplete"]
 
@@ -87,17 +86,17 @@ def test_show_prints_a_run(two_runs, empty_database):
     known = dict(line.split(maxsplit=1) for line in facts.splitlines() if " " in line.strip())
     assert known["users"].strip() == "10 of 10 asked for"
     assert (known["lasted"].strip(), known["objective"].strip()) == (
-        "1:00",
+        "0:50",
         "met (p95 within 450 ms, at most 1% failed)",
     )
     rows = [line.split() for line in table.splitlines()]
     assert rows[0][2:] == [
         "requests", "failed", "req/s", "mean", "p50", "p90", "p95", "p99", "max",
     ]  # fmt: skip
-    assert rows[1][2:6] == ["402", "0.00%", "9.80", "22.0"]
+    assert rows[1][2:6] == ["402", "0.00%", "9.99", "22.0"]
     assert [row[0] for row in rows[2:5]] == ["queue", "app", "outside"]
     assert rows[3] == ["app", "402", "20.0", "19.6", "19.6", "19.6", "19.6", "20.0"]
-    assert note == "After ramp-up (0:10 to 0:51).\n"
+    assert note == "After ramp-up (0:10 to 0:50).\n"
 
 
 def test_show_has_the_levels_of_a_search(two_runs, empty_database, connection):
@@ -142,7 +141,7 @@ def test_show_says_what_is_missing(two_runs, empty_database):
     assert "1, 1 not delivered yet" in text
     assert "7 samples dropped" in text
     assert "missed" in text
-    assert text.endswith("Whole run: ramp-up was not complete (0:00 to 0:31).\n")
+    assert text.endswith("Whole run: ramp-up was not complete (0:00 to 0:30).\n")
 
 
 def test_json_has_every_digit(two_runs, empty_database, connection):

@@ -102,7 +102,7 @@ def test_figures_are_those_of_the_summary(connection, run, whole):
         assert endpoint.failures == row.failures
         assert endpoint.fail_ratio == row.fail_ratio
         assert endpoint.requests_per_s == row.requests_per_s
-    assert (made.since_s, made.until_s) == (0 if whole else 9.75, 60.75)
+    assert (made.since_s, made.until_s) == (0 if whole else 9.75, 60)
 
 
 def test_curves_are_those_of_the_panels(connection, run):

@@ -57,7 +57,8 @@ def test_enough_is_ten_seconds_and_as_many_requests_as_a_p95_needs(
     connection, seconds, per_s, scope
 ):
     """Either alone is too little."""
-    run = store_run(connection, ramp_up() + steady(seconds, per_s), ramp_s=RAMP_S)
+    samples = ramp_up() + steady(seconds, per_s)
+    run = store_run(connection, samples, ramp_s=RAMP_S, lasted_s=RAMP_S + seconds + 0.5)
 
     found = {row.scope for row in queries.summary(connection, run)}
 

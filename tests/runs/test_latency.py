@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.console import Console
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, queries, tables
+from swarmscope.runs.compaction import compact
 from swarmscope.runs.histogram import RELATIVE_ERROR
+from swarmscope.runs.tables import summary_table
+from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, Threshold, judge
 
 ROUNDING = 1e-9
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,7 +123,8 @@ def test_figures_are_since_ramp_complete_to_the_second(connection, ramp_s):
     assert found.requests == len(steady)
     assert found.failures == sum(s.failed for s in steady)
     assert found.p95_ms == close(exact(0.95, [s.ms for s in steady]))
-    seconds = (max(map(second, steady)) + timedelta(seconds=1) - found.since).total_seconds()
+    assert found.until == START + timedelta(seconds=200)
+    seconds = (found.until - found.since).total_seconds()
     assert found.requests_per_s == pytest.approx(len(steady) / seconds)
     assert 0 <= (found.since - since).total_seconds() < 1
 
@@ -276,7 +283,7 @@ def test_users_over_time(connection):
 
 def test_late_batches_correct_every_figure(connection):
     """A worker that delivers after the end is in the summary, and in locust-plugins' columns."""
-    run = store_run(connection, [Sample(i, 100) for i in range(10)])
+    run = store_run(connection, [Sample(i, 100) for i in range(10)], lasted_s=10)
     connection.execute("SELECT refresh_summary(%s)", [run])
     connection.execute(
         "INSERT INTO histogram_closed SELECT run_id, time, sum_ms * 3, 300, count, count,"
@@ -412,3 +419,46 @@ def test_a_search_for_the_capacity_is_not_held_to_the_objective_as_a_whole(conne
     assert "not judged (p95 within 450 ms" in tables.facts_table(found).columns[1]._cells[-1].plain
     query = "SELECT objective FROM endpoints(%s, %s, now())"
     assert set(connection.execute(query, [run, START]).fetchall()) == {("not judged",)}
+
+
+def test_what_has_no_time_counts_and_has_no_latency(connection):
+    """In every figure of a run: as a request and a failure, and never as a latency of zero."""
+    timed = [Sample(i, 40, "/a") for i in range(70)]
+    untimed = [Sample(i, None, "/b", failed=True, worker="worker-2") for i in range(70)]
+    run = store_run(connection, [*timed, *untimed], lasted_s=70)
+    found = {row.name: row for row in queries.summary(connection, run, whole=True)}
+    assert {name: (row.requests, row.failures) for name, row in found.items()} == {
+        "": (140, 70),
+        "/a": (70, 0),
+        "/b": (70, 70),
+    }
+    assert found[""].mean_ms == found["/a"].mean_ms == 40
+    nothing = found["/b"]
+    assert [nothing.mean_ms, nothing.p50_ms, nothing.p95_ms, nothing.p99_ms, nothing.max_ms] == [
+        None
+    ] * 5
+    span = [run, START - timedelta(seconds=2), START + timedelta(seconds=80)]
+    for width in (1, 10, 60):
+        points = connection.execute(
+            "SELECT sum(requests)::int, sum(failures)::int, max(mean_ms), max(max_ms)"
+            f" FROM latency(%s, %s, %s, {width}, names => '{{/b}}')",
+            span,
+        ).fetchall()
+        assert points == [(70, 70, None, None)]
+    columns = "requests, fail_ratio, mean_ms, p95_ms, max_ms"
+    rows = connection.execute(f"SELECT endpoint, {columns} FROM endpoints(%s, %s, %s)", span)
+    assert rows.fetchall()[2] == ("GET /b", 70, 1, None, None, None)
+    rows = connection.execute("SELECT requests, mean_ms, max_ms FROM by_worker(%s, %s, %s)", span)
+    assert rows.fetchall() == [(70, 40, 40), (70, None, None)]
+    assert compact(connection, run) > 0
+    assert {row.name: row for row in queries.summary(connection, run, whole=True)} == found
+    document = assembly.assemble(connection, run, whole=True)
+    assert [endpoint.failures for endpoint in document.endpoints] == [0, 70]
+    assert document.endpoints[1].total.p95_ms is None
+    text = Console(width=120, file=io.StringIO())
+    text.print(summary_table(found.values(), 120))
+    assert re.search(r"GET /b +70 +100.0% +\S+ +– +– +– +– +– +–", text.file.getvalue())
+    limits = [Threshold("fail-ratio", 0.4), Threshold("p95", 50, "GET /b")]
+    outcomes = judge(limits, queries.summary(connection, run, whole=True), whole=True)
+    assert [outcome.verdict for outcome in outcomes] == [FAILED, NOT_JUDGED]
+    assert outcomes[1].reason == "no request has a response time"

@@ -19,10 +19,10 @@ START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Sample:
-    """A request that finished *at_s* seconds after its run's start."""
+    """A request that finished *at_s* seconds after its run's start; *ms* None: it has no time."""
 
     at_s: float
-    ms: float
+    ms: float | None
     name: str = "/tests"
     method: str = "GET"
     failed: bool = False
@@ -71,7 +71,7 @@ def _store_requests(
         " success, testplan, exception, queue_ms, app_ms) FROM STDIN"
     ) as copy:
         for s in samples:
-            started = run + timedelta(seconds=s.at_s, milliseconds=-s.ms)
+            started = run + timedelta(seconds=s.at_s, milliseconds=-(s.ms or 0))
             row = [started, run, 1, s.worker, s.name, s.method, s.ms, int(not s.failed), testplan]
             error = "it failed" if s.failed else None
             copy.write_row([*row, error, s.parts.get("queue"), s.parts.get("app")])
@@ -94,12 +94,13 @@ def _store_windows(
     last = max(at for resolution, at, *_ in windows if resolution == 1)
     rows: dict[str, list[list[Any]]] = {"histogram_open": [], "histogram_closed": []}
     for (resolution, at, name, method, part), inside in windows.items():
-        values = [s.ms if part == "total" else s.parts[part] for s in inside]
+        parts = [s.ms if part == "total" else s.parts[part] for s in inside]
+        values = [ms for ms in parts if ms is not None]
         counts = sorted(Counter(map(histogram.bucket, values)).items())
         buckets, numbers = [b for b, _ in counts], [n for _, n in counts]
         failures = sum(s.failed for s in inside)
         key = [run, resolution, at, name, method, part, journal]
-        figures = [len(values), failures, sum(values), max(values), buckets, numbers]
+        figures = [len(parts), failures, sum(values), max(values, default=0), buckets, numbers]
         still_open = at + timedelta(seconds=resolution) > last
         rows["histogram_open" if still_open else "histogram_closed"].append(key + figures)
     for table, its_rows in rows.items():
