@@ -20,6 +20,7 @@ HIDDEN = "***"
 SHORTEST_TELLING = 4  # characters: a shorter secret is hidden where it stands alone
 LEAST_OPAQUE = 16  # characters of what is a credential by its looks, not a word
 REMEMBERED_TEXTS = 1_000
+REMEMBERED_NAMES = 10_000
 LONGEST_NAME = 255  # characters; an index of PostgreSQL holds no more than 2,704 bytes
 
 _SECRET = (
@@ -87,7 +88,7 @@ def scrub_text(text: str) -> str:
     return _scrub(_URL.sub(lambda found: scrub_url(found[0]), text), "?&")
 
 
-@lru_cache(REMEMBERED_TEXTS)
+@lru_cache(REMEMBERED_NAMES)
 def scrub_name(name: str) -> str:
     """Return a request's *name* without user info and without the values of secrets.
 
@@ -120,9 +121,12 @@ def _scrub(text: str, leads: str, is_name: bool = False) -> str:
         text = _USER_INFO.sub(HIDDEN + "@", text)
     if "-" in text:
         text = _OPTION.sub(_hide_option_value, text)
-    text = _COOKIES.sub(lambda found: _hide_cookies(found, is_name), text)
-    text = _SECRET_PAIR.sub(lambda found: _hide_value(found, is_name), text)
-    text = _BEARER.sub(lambda found: _hide_bearer(found, is_name), text)
+    if ":" in text:
+        text = _COOKIES.sub(lambda found: _hide_cookies(found, is_name), text)
+    if ":" in text or "=" in text:
+        text = _SECRET_PAIR.sub(lambda found: _hide_value(found, is_name), text)
+    if not is_name or " " in text:
+        text = _BEARER.sub(lambda found: _hide_bearer(found, is_name), text)
     return _TOKENS.sub(HIDDEN, text)
 
 
