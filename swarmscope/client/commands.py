@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 import psycopg
 
+from swarmscope import home
 from swarmscope.client.shipper import Shipper
 from swarmscope.runs import database as runs_database
 from swarmscope.runs import migrations
-
-HOME = ".swarmscope"
 
 
 @click.command()
@@ -30,7 +28,7 @@ def ship(directory: Path | None, database: str | None) -> None:
     DIRECTORY is $SWARMSCOPE_HOME/journals unless given. A shipper that works there at the same
     time does no harm.
     """
-    directory = directory or Path(os.environ.get("SWARMSCOPE_HOME") or HOME) / "journals"
+    directory = directory or home.find() / "journals"
     if not directory.is_dir():
         raise click.ClickException(f"there is no directory {directory}")
     try:

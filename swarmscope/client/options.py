@@ -14,12 +14,12 @@ from typing import Any
 
 from locust.argument_parser import LocustArgumentParser, get_parser
 
+from swarmscope.home import find as find_home
 from swarmscope.redaction import hide, names_secret, scrub_text
 
 JOURNAL_LIMIT_BYTES = 2 << 30
 DRAIN_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 10.0
-HOME = ".swarmscope"
 
 _CONNECTION = {
     "pghost": "PGHOST",
@@ -121,6 +121,11 @@ class Options:
     hidden: tuple[str, ...] = ()  # the values of a scenario's own secret options
 
     @property
+    def knows_database(self) -> bool:
+        """Whether anything says where the runs database is; if not, libpq's defaults are tried."""
+        return bool(self.database) or self.connection != {"PGHOST": _HOST_BY_DEFAULT}
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown anywhere."""
         return tuple(filter(None, (self.connection.get("PGPASSWORD"), *self.hidden)))
@@ -138,7 +143,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     connection = _connection(parsed, environ)
     prometheus_url, parsed.prometheus_url = parsed.prometheus_url, ""
     parsed.pgpassword = ""
-    home = Path(environ.get("SWARMSCOPE_HOME") or HOME)
+    home = find_home(environ)
     hosts = {host.strip().lower() for host in parsed.web_allowed_hosts.split(",")} - {""}
     database = _database_of(home, connection, environ)
     hidden = _secret_values(parsed)

@@ -42,6 +42,12 @@ from swarmscope.runs.thresholds import CANNOT_TELL
 
 logger = logging.getLogger(__name__)
 
+NO_DATABASE = (
+    "No stack of `swarmscope up` was found here or above, and nothing names a runs database: trying"
+    " localhost at PostgreSQL's own port. SWARMSCOPE_HOME says where the stack was started, PGHOST"
+    " and PGPORT where another database is"
+)
+
 REPORT_KEY = "swarmscope_journal"
 
 
@@ -109,6 +115,8 @@ def _lead(
     shipping: Shipping,
     judge: Judge | None,
 ) -> None:
+    if not (frozen.knows_database or frozen.keep_journals or "PGHOST" in os.environ):
+        logger.warning(NO_DATABASE)
     leader = Leader(environment, frozen, listener)
     workers = _Workers()
     reporting = report.Reporting(environment, frozen)

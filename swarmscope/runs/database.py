@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import conninfo
 
+from swarmscope import home
 from swarmscope.runs import migrations
 
 Connection = psycopg.Connection[Any]
@@ -31,13 +31,14 @@ def locate(database: str | None = None) -> str:
         return database
     if any(os.environ.get(name) for name in LIBPQ_VARIABLES):
         return ""
-    file = Path(os.environ.get("SWARMSCOPE_HOME", ".swarmscope")) / "database.url"
+    file = home.find() / "database.url"
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise Unreachable(
             f"no runs database: {file} cannot be read ({error.strerror}); start one with"
-            " `swarmscope up`, go where one was started, or name one with --database or PGHOST"
+            " `swarmscope up`, let SWARMSCOPE_HOME say where one was started, or name one with"
+            " --database or PGHOST"
         ) from error
 
 

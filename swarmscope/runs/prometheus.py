@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from math import ceil, isfinite
-from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
+
+from swarmscope import home
 
 MOST_POINTS = 600
 MOST_JOBS = 8
@@ -79,7 +80,7 @@ def locate(url: str | None = None, environ: Mapping[str, str] = os.environ) -> s
     """
     if given := url or environ.get("PROMETHEUS_URL"):
         return given
-    file = Path(environ.get("SWARMSCOPE_HOME") or ".swarmscope") / "prometheus.url"
+    file = home.find(environ) / "prometheus.url"
     try:
         return file.read_text(encoding="utf-8").strip() or None
     except OSError:

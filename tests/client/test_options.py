@@ -77,6 +77,17 @@ def test_where_nothing_names_a_database_it_is_that_of_the_home(tmp_path, given, 
     assert freeze(parsed(**given), environ).database == (url if found else "")
 
 
+def test_it_is_known_whether_anything_names_a_database(tmp_path):
+    """If not, libpq's defaults are a guess, and the log says so."""
+    nowhere = {"SWARMSCOPE_HOME": str(tmp_path)}
+
+    assert not freeze(parsed(), nowhere).knows_database
+    assert freeze(parsed(pgport="1"), nowhere).knows_database
+    assert freeze(parsed(), nowhere | {"PGSERVICE": "runs"}).knows_database
+    (tmp_path / "database.url").write_text("postgresql://swarmscope@127.0.0.1:1/swarmscope\n")
+    assert freeze(parsed(), nowhere).knows_database
+
+
 def test_the_link_leads_to_the_grafana_of_the_home(tmp_path):
     """What a flag says holds; with a database of one's own, no Grafana is known."""
     environ = {"SWARMSCOPE_HOME": str(tmp_path)}

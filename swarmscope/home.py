@@ -1,0 +1,28 @@
+"""Finds the home of `swarmscope up` from wherever a command is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+HOME = ".swarmscope"
+TOLD_BY = "database.url"  # a home in which a stack was started has it
+
+
+def find(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return ``SWARMSCOPE_HOME``, else the nearest `HOME` of a stack here or above, else that here.
+
+    One that belongs to another user is none of ours: it would choose where samples go.
+    """
+    if given := environ.get("SWARMSCOPE_HOME"):
+        return Path(given)
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        file = directory / HOME / TOLD_BY
+        try:
+            if file.stat().st_uid == os.geteuid():
+                return directory / HOME
+        except OSError:
+            continue
+    return Path(HOME)

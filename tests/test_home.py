@@ -1,0 +1,47 @@
+"""The home of a stack is found from below it, and nobody else's is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from swarmscope import home
+from swarmscope.runs import database
+
+
+@pytest.fixture
+def stack(tmp_path, monkeypatch):
+    """A stack's home, and a directory below that the test works in."""
+    monkeypatch.delenv("SWARMSCOPE_HOME", raising=False)
+    for name in database.LIBPQ_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    found = tmp_path / ".swarmscope"
+    found.mkdir()
+    (found / "database.url").write_text("postgresql://here\n")
+    (tmp_path / "tests/load").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "tests/load")
+    return found
+
+
+def test_it_is_found_from_below(stack):
+    """A scenario in a directory of its own finds the stack of its project."""
+    assert home.find() == stack
+    assert database.locate() == "postgresql://here"
+    assert home.find({"SWARMSCOPE_HOME": "/elsewhere"}) == Path("/elsewhere")
+
+
+def test_a_home_without_a_stack_hides_none(stack):
+    """A Locust may have left its journals nearer by."""
+    Path(".swarmscope/journals").mkdir(parents=True)
+
+    assert home.find() == stack
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file somebody else's")
+def test_a_home_of_another_user_is_none(stack):
+    """In /tmp anybody could lay one out."""
+    os.chown(stack / "database.url", 65534, 65534)
+
+    assert home.find() == Path(".swarmscope")
