@@ -80,7 +80,8 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         "--web-allowed-hosts",
         env_var="LOCUST_WEB_ALLOWED_HOSTS",
         default="",
-        help="Comma-separated host names under which the web UI may be used, beside this machine's",
+        help="Names under which the web UI may be used, beside this machine's, as behind a proxy:"
+        " NAME, NAME:PORT or *.DOMAIN, with commas between",
     )
     group.add_argument(
         "--prometheus-url",
@@ -114,7 +115,6 @@ class Options:
     journal_directory: Path
     journal_limit_bytes: int
     drain_seconds: float
-    allowed_hosts: frozenset[str]
     keep_journals: bool = False
     prometheus_url: str = ""
     database: str = ""  # a URL without a password; empty: as libpq's variables say
@@ -144,7 +144,6 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     prometheus_url, parsed.prometheus_url = parsed.prometheus_url, ""
     parsed.pgpassword = ""
     home = find_home(environ)
-    hosts = {host.strip().lower() for host in parsed.web_allowed_hosts.split(",")} - {""}
     database = _database_of(home, connection, environ)
     hidden = _secret_values(parsed)
     plan = scrub_text(parsed.override_plan_name or parsed.locustfile or "")
@@ -159,7 +158,6 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         journal_directory=Path(parsed.journal_dir or home / "journals").expanduser().absolute(),
         journal_limit_bytes=parsed.journal_limit,
         drain_seconds=parsed.drain_time,
-        allowed_hosts=frozenset(hosts),
         prometheus_url=prometheus_url,
         keep_journals=parsed.keep_journals,
         database=database,

@@ -30,6 +30,7 @@ from swarmscope.client import (
     taken,
     upstream,
 )
+from swarmscope.client.allowed_hosts import AllowedHosts
 from swarmscope.client.checks import Judge, Wanted
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.journal import Header
@@ -78,12 +79,23 @@ def on_init(environment: Environment, **_: object) -> None:
     if isinstance(environment.runner, MasterRunner):
         strangers.send_away(environment)
     report.refuse_without_runs(parsed)
+    _protect(environment)
     wanted = checks.wanted(environment)
     if parsed.timescale:
         attach(environment, options.freeze(parsed, os.environ), wanted)
     else:
         checks.watch(environment, wanted)
         generator.watch(environment)  # whoever reads the figures is to know what they are worth
+
+
+def _protect(environment: Environment) -> None:
+    """Guard the UI, recording or not; an entry that can never match ends the start."""
+    try:
+        allowed = AllowedHosts(vars(environment.parsed_options).get("web_allowed_hosts") or "")
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    if environment.web_ui:
+        guard.protect(environment.web_ui, allowed)
 
 
 def attach(environment: Environment, frozen: Options, wanted: Wanted | None = None) -> None:
@@ -123,7 +135,6 @@ def _lead(
     if not environment.stop_timeout:  # requests in flight at a stop are to be recorded
         environment.stop_timeout = STOP_TIMEOUT_SECONDS
     if environment.web_ui:
-        guard.protect(environment.web_ui, frozen.allowed_hosts)
         readers = both_ends.add(environment.web_ui, frozen)
         environment.events.quit.add_listener(lambda **_: readers.end())
     if isinstance(environment.runner, MasterRunner):

@@ -53,7 +53,6 @@ def options(directory: Path, **more: object) -> Options:
         "journal_directory": directory,
         "journal_limit_bytes": 1 << 30,
         "drain_seconds": 1.0,
-        "allowed_hosts": frozenset(),
     }
     return Options(**{**defaults, **more})
 

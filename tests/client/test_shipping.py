@@ -37,7 +37,6 @@ def watched(tmp_path, monkeypatch):
         journal_directory=journals,
         journal_limit_bytes=1 << 20,
         drain_seconds=5.0,
-        allowed_hosts=frozenset(),
     )
     ours = shipping.Shipping(options, SimpleNamespace(journal="ours"))
     yield ours, popen, journals
