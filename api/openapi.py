@@ -86,7 +86,7 @@ _ADD = {
     "responses": {
         "204": {"description": "It is stored"},
         **_errors(
-            _400="the body is not JSON in UTF-8",
+            _400="the body cannot be read, or is not JSON in UTF-8",
             _413="the body is over 16 KiB",
             _415="the body is not application/json",
             _422="the JSON is not a testing type",

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 import msgspec
 from flask import Blueprint, Response, abort, current_app, request
+from werkzeug.exceptions import HTTPException
 
 from api.storage import Storage
 
@@ -59,12 +60,22 @@ def add() -> tuple[str, int]:
     """Add a testing type, or replace the description of the one that has its name."""
     if request.mimetype != "application/json":
         abort(415, "the body must be JSON, and the header Content-Type: application/json")
-    body = request.get_data(cache=False)
-    if len(body) > BODY_LIMIT_BYTES:
-        abort(413, f"the body is over {BODY_LIMIT_BYTES} bytes")
-    given = _decoded(body)
+    given = _decoded(_body())
     _storage().put(given.name, given.description)
     return "", 204
+
+
+def _body() -> bytes:
+    """Return the request's body; what the server cannot read is the client's fault."""
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's own, and of no common kind: gunicorn's are no OSError
+        abort(400, f"the body cannot be read: {error}")
+    if len(body) > BODY_LIMIT_BYTES:
+        abort(413, f"the body is over {BODY_LIMIT_BYTES} bytes")
+    return body
 
 
 def _decoded(body: bytes) -> TestingType:

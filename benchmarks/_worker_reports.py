@@ -26,7 +26,7 @@ from locust.stats import RequestStats
 
 from swarmscope.client.clock import MESSAGE, PAUSE_SECONDS
 from swarmscope.client.generator import MESSAGE_KEY
-from swarmscope.client.plugin import REPORT_KEY
+from swarmscope.client.metrics import REPORT_KEY
 
 ENDPOINTS = 10
 REQUESTS = 1_500  # in a report: statistics are sums, so more of them are hardly more bytes
@@ -81,7 +81,7 @@ def report(second: int) -> dict[str, Any]:
             "loop_lag_seconds": 0.001,
             "starts": [(window - back, REQUESTS // 30) for back in range(30)],
         },
-        REPORT_KEY: (random.randbytes(16).hex(), 1_000, 0.1, 0),
+        REPORT_KEY: (random.randbytes(16).hex(), 1_000, 0.1, 0, 0),
     }
 
 

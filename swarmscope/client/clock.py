@@ -14,13 +14,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypedDict
 
 import gevent
 import gevent.event
 from locust.env import Environment
 from locust.exception import RPCError
 from locust.runners import MasterRunner, WorkerRunner
+
+from swarmscope.client.messages import Timestamp, convert
 
 MESSAGE = "swarmscope_clock"
 FIRST_QUESTIONS = 5
@@ -63,10 +65,28 @@ def answer(environment: Environment) -> None:
     assert isinstance(runner, MasterRunner)
 
     def on_question(msg: Any, **_: object) -> None:
-        answer = {"asked": msg.data["asked"], "master": own()}
+        answer = {**read_question(msg.data), "master": own()}
         runner.send_message(MESSAGE, answer, client_id=msg.node_id)
 
     runner.register_message(MESSAGE, on_question)
+
+
+class Question(TypedDict):
+    """A worker's: when it was asked, by its own clock."""
+
+    asked: Timestamp
+
+
+class Answer(Question):
+    """The master's, with its time."""
+
+    master: Timestamp
+
+
+def read_question(data: Any) -> Question:
+    """Return a worker's question; raises ValueError for anything else."""
+    question: Question = convert(data, Question)
+    return question
 
 
 class Asking:
@@ -98,7 +118,8 @@ class Asking:
 
     def _on_answer(self, msg: Any, **_: object) -> None:
         global offset_s
-        found = estimate(msg.data["asked"], msg.data["master"], own())
+        answer: Answer = convert(msg.data, Answer)
+        found = estimate(answer["asked"], answer["master"], own())
         if self._answers and _disagree(found, min(self._answers)):
             self._answers.clear()
         self._answers.append(found)

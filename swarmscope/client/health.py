@@ -11,18 +11,30 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import gevent
 from locust.env import Environment
+from msgspec import Meta
 
 from swarmscope.client import clock
 from swarmscope.client.event_order import listen_first
+from swarmscope.client.messages import convert
 
 HEARTBEAT_SECONDS = 0.02
 WINDOWS_PER_SECOND = 10  # requests started are counted per 100 ms
 
+FEW = Meta(ge=0, le=10**9)
+
 Batches = list[Callable[[Sequence[tuple[Any, ...]]], None]]
+
+
+class HealthMessage(TypedDict):
+    """A `Health` on its way to the master."""
+
+    cpu_ratio: Annotated[float, Meta(ge=0, le=1e4)]
+    loop_lag_seconds: Annotated[float, Meta(ge=0, le=1e6)]
+    starts: list[tuple[Annotated[int, Meta(ge=-(10**15), le=10**15)], Annotated[int, FEW]]]
 
 
 @dataclass(frozen=True)
@@ -42,13 +54,10 @@ class Health:
         }
 
     @classmethod
-    def from_message(cls, message: dict[str, Any]) -> Health:
-        """Read what `as_message` wrote; raises KeyError, TypeError or ValueError otherwise."""
-        return cls(
-            cpu_ratio=float(message["cpu_ratio"]),
-            loop_lag_seconds=float(message["loop_lag_seconds"]),
-            starts={int(window): int(count) for window, count in message["starts"]},
-        )
+    def from_message(cls, message: Any) -> Health:
+        """Read what `as_message` wrote; raises ValueError otherwise."""
+        read: HealthMessage = convert(message, HealthMessage)
+        return cls(read["cpu_ratio"], read["loop_lag_seconds"], dict(read["starts"]))
 
 
 class HealthProbe:

@@ -11,18 +11,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, inf
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
+from msgspec import Meta
 
 from swarmscope.client import clock, population, tally
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.hops import timing_of
+from swarmscope.client.messages import Count, Milliseconds, Second, convert
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Window, window_of
 from swarmscope.redaction import stored_name
-from swarmscope.runs.histogram import estimate
+from swarmscope.runs.histogram import HIGHEST, LOWEST, estimate
 from swarmscope.runs.selection import Selection
 
 MESSAGE_KEY = "swarmscope_measurement"
@@ -33,6 +35,13 @@ MEASUREMENT = "swarmscope.measurement"  # who reads a response's parts
 MAX_MS = 1e12  # beyond, and below 0, is no time, as in the runs database
 MAX_TYPES = 20  # of requests that do not count; the rest goes to one
 MORE_TYPES = "(more types)"
+
+AHEAD_SECONDS = 60  # a worker's clock may be, until it knows the master's
+
+Bucket = Annotated[int, Meta(ge=LOWEST, le=HIGHEST)]
+PartName = Literal["total", "queue", "app", "outside"]
+Part = tuple[PartName, Count, Count, Milliseconds, Milliseconds, list[Bucket], list[Count]]
+MeasuredMessage = tuple[Count, Count, Count, Count, list[Part], dict[str, Any], dict[str, Any]]
 
 Endpoint = tuple[str, str]  # name and request type
 Sample = tuple[float | None, float | None, float | None, bool]  # total, queue, app (ms), failed
@@ -128,12 +137,23 @@ class Measured:
         return [self.slow, self.failed, self.untimed, self.dropped, rows, *more]
 
     @classmethod
-    def from_message(cls, message: list[Any]) -> Measured:
-        """Read what `as_message` wrote."""
-        slow, failed, untimed, dropped, rows, *more = message
+    def from_message(cls, message: Any, within: bool = False) -> Measured:
+        """Read what `as_message` wrote, or what is *within* such; raises ValueError otherwise."""
+        slow, failed, untimed, dropped, rows, *more = convert(message, MeasuredMessage)
+        if within and any(more):
+            raise ValueError("figures of an endpoint have no endpoints of their own")
         windows = {name: Window.of(*figures) for name, *figures in rows}
-        endpoints, types = ({k: cls.from_message(m) for k, m in d.items()} for d in more)
-        return cls(slow, failed, untimed, dropped, windows, endpoints, types)
+        endpoints, types = ({k: cls.from_message(m, True) for k, m in d.items()} for d in more)
+        read = cls(slow, failed, untimed, dropped, windows, endpoints, types)
+        read.refuse_impossible()
+        return read
+
+    def refuse_impossible(self) -> None:
+        """Raise ValueError where one figure contradicts another."""
+        if self.slow > self.timed or max(self.failed, self.dropped) > self.requests:
+            raise ValueError("more requests were slow, failed or dropped than there were")
+        if any(sum(window.counts.values()) != window.count for window in self.parts.values()):
+            raise ValueError("a histogram does not hold what was counted")
 
 
 def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
@@ -296,6 +316,12 @@ class Seconds:
         return not self._is_explicit and not self._matched
 
 
+def read(data: Any) -> list[tuple[int, Measured]]:
+    """Return what a worker measured, by second; raises ValueError for anything else."""
+    reported = convert(data, list[tuple[Second, Any]])
+    return [(second, Measured.from_message(message)) for second, message in reported]
+
+
 def watch(environment: Environment) -> Recorder | None:
     """Let this process measure when a run asks for it; None for a master, which has no users."""
     if isinstance(environment.runner, MasterRunner):
@@ -316,7 +342,7 @@ def gather(environment: Environment, seconds: Seconds) -> None:
     """Put what workers report into *seconds*; the master's part."""
 
     def on_worker_report(data: dict[str, Any], **_: object) -> None:
-        reported = data.get(MESSAGE_KEY, ())
-        seconds.add((second, Measured.from_message(message)) for second, message in reported)
+        newest = time.time() + AHEAD_SECONDS  # a second yet to come would push all others out
+        seconds.add(taken for taken in read(data.get(MESSAGE_KEY, [])) if taken[0] <= newest)
 
     environment.events.worker_report.add_listener(on_worker_report)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 from gevent.pywsgi import WSGIServer
 from locust.env import Environment
 from locust.runners import STATE_MISSING, STATE_STOPPED, MasterRunner
 from locust.stats import StatsEntry
+from msgspec import Meta
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from swarmscope.client import listening
+from swarmscope.client.messages import Count, Quantity, convert
 from swarmscope.client.objective import Objective
+from swarmscope.client.rejections import rejected
 from swarmscope.client.trust import ALL_WORKERS, TrustKeeper
 from swarmscope.redaction import LONGEST_NAME, stored_name
 
@@ -48,6 +53,16 @@ class Shipping:
         return not (self.dropped or self.removed)
 
 
+REPORT_KEY = "swarmscope_journal"
+JournalReport = tuple[Annotated[str, Meta(max_length=64)], Count, Quantity, Count, Count]
+
+
+def read_report(data: Any) -> tuple[str, Shipping]:
+    """Return a worker's journal, and how far it is shipped; raises ValueError for anything else."""
+    journal, *figures = convert(data, JournalReport)
+    return journal, Shipping(*figures)
+
+
 class LocustCollector(Collector):
     """Reads Locust's state at each scrape; keeps none of its own."""
 
@@ -71,6 +86,7 @@ class LocustCollector(Collector):
         yield from self._requests()
         yield from self._health()
         yield from self._ship()
+        yield from self._messages()
 
     def _users(self) -> Iterator[Metric]:
         runner = self._environment.runner
@@ -165,6 +181,18 @@ class LocustCollector(Collector):
             lag.add_metric([worker], state.lag_seconds)
             dropped.add_metric([worker], state.dropped)
         yield from (unshipped, lag, dropped)
+
+    def _messages(self) -> Iterator[Metric]:
+        runner = self._environment.runner
+        if not isinstance(runner, MasterRunner):
+            return
+        text = "1 while the master listens to its workers; 0: restart it."
+        yield GaugeMetricFamily("locust_master_listening", text, int(listening.to_workers(runner)))
+        text = "Malformed messages of workers, dropped."
+        dropped = CounterMetricFamily("locust_messages_rejected", text, labels=["kind"])
+        for kind, number in rejected.items():
+            dropped.add_metric([kind], number)
+        yield dropped
 
 
 def _bounded(entries: Iterable[StatsEntry]) -> dict[tuple[str, str], tuple[int, int]]:

@@ -23,6 +23,8 @@ from swarmscope.client import (
     garbage,
     generator,
     guard,
+    intake,
+    listening,
     load,
     options,
     report,
@@ -35,6 +37,7 @@ from swarmscope.client.checks import Judge, Wanted
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
+from swarmscope.client.metrics import REPORT_KEY, read_report
 from swarmscope.client.metrics import Shipping as Backlog
 from swarmscope.client.options import STOP_TIMEOUT_SECONDS, Options
 from swarmscope.client.run import Follower, Leader
@@ -49,11 +52,10 @@ NO_DATABASE = (
     " and PGPORT where another database is"
 )
 
-REPORT_KEY = "swarmscope_journal"
-
 
 def register() -> None:
     """Add our options, and take the place of locust-plugins' Timescale listener."""
+    intake.install()
     ours = (options, generator, report, checks, *load.WITH_OPTIONS)
     taken.register(*(module.add_arguments for module in ours))
     events.quitting.remove_listener(locust_plugins.do_checks)
@@ -96,6 +98,7 @@ def _protect(environment: Environment) -> None:
         raise SystemExit(str(error)) from error
     if environment.web_ui:
         guard.protect(environment.web_ui, allowed)
+        listening.add_check(environment.web_ui)
 
 
 def attach(environment: Environment, frozen: Options, wanted: Wanted | None = None) -> None:
@@ -182,9 +185,8 @@ class _Workers:
 
     def on_worker_report(self, client_id: str, data: dict[str, Any], **_: object) -> None:
         if REPORT_KEY in data:
-            journal, *backlog = data[REPORT_KEY]
+            journal, self.backlogs[client_id] = read_report(data[REPORT_KEY])
             self.journals.add(journal)
-            self.backlogs[client_id] = Backlog(*backlog)
 
 
 def _follow(environment: Environment, listener: Listener, shipping: Shipping) -> None:

@@ -16,6 +16,8 @@ from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import WorkerRunner
 
+from swarmscope.client.messages import Count, convert
+
 logger = logging.getLogger(__name__)
 
 MESSAGE_KEY = "swarmscope_tally"
@@ -58,7 +60,7 @@ def watch(environment: Environment) -> None:
         of(environment).clear()
 
     def gather(data: dict[str, Any], **_: object) -> None:
-        of(environment).update(data.get(MESSAGE_KEY, {}))
+        of(environment).update(read(data.get(MESSAGE_KEY, {})))
 
     def tell(**_: object) -> None:
         for sentence in sentences(of(environment)):
@@ -76,6 +78,12 @@ def _report(environment: Environment) -> Any:
         tally.clear()
 
     return on_report_to_master
+
+
+def read(data: Any) -> dict[str, int]:
+    """Return a worker's counts; raises ValueError for anything else."""
+    counts: dict[str, int] = convert(data, dict[str, Count])
+    return {kind: counts[kind] for kind in WORDS.keys() & counts.keys()}
 
 
 def sentences(tally: Mapping[str, int]) -> list[str]:

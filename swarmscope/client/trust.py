@@ -20,6 +20,7 @@ DISPERSION_LIMIT = 5.0  # 1 for Poisson arrivals
 
 DISPERSION_SPAN_SECONDS = 30  # longer than the usual pacing period
 SETTLING_SECONDS = 4  # a report's interval and a bit: younger windows are still filling
+AHEAD_SECONDS = 60  # a worker's clock may be, until it knows the master's
 REPORTED_SECONDS = 1  # before a report was received, windows are as full as it makes them
 
 
@@ -51,13 +52,13 @@ class Arrivals:
         self._begun = int(now * WINDOWS_PER_SECOND) + 1
 
     def add(self, worker: str, starts: Mapping[int, int], now: float) -> None:
-        """Take in one report, and drop the windows that are too old to matter."""
+        """Take in one report, and drop the windows that are too old to matter, or yet to come."""
         self._reported[worker] = now
-        oldest = _oldest(now)
+        oldest, newest = _oldest(now), int((now + AHEAD_SECONDS) * WINDOWS_PER_SECOND)
         for key in (worker, ALL_WORKERS):
             counts = self._starts.setdefault(key, Counter())
             counts.update(starts)
-            for window in [window for window in counts if window < oldest]:
+            for window in [each for each in counts if not oldest <= each <= newest]:
                 del counts[window]
 
     def forget(self, worker: str) -> None:

@@ -189,7 +189,7 @@ def locust_master(settings: Settings, home: Home, has_grafana: bool = False) -> 
             *("--master-bind-port", str(master)),
             *("--web-host", "127.0.0.1", "--web-port", str(web), "--class-picker"),
         ),
-        check=f"http:{web}/",
+        check=f"http:{web}/health",
         url=settings.url("LOCUST_WEB_PORT"),
         after=(DATABASE_READY,),
         environment=_runs_database(settings, home)

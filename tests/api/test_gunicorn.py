@@ -256,3 +256,38 @@ def test_a_bad_setting_stops_the_start_with_one_line(tmp_path, name, text, messa
         end(server)
     (line,) = server.log.read_text().splitlines()
     assert line.startswith(message)
+
+
+BROKEN_BODIES = {
+    "a chunk size that is none": b"zz\r\nabc\r\n0\r\n\r\n",
+    "a negative chunk size": b"-1\r\nabc\r\n0\r\n\r\n",
+    "no chunk size": b"\r\n\r\n",
+    "a chunk longer than it says": b"3\r\nabcdef\r\n0\r\n\r\n",
+    "a bad extension": b"3;\x01\r\nabc\r\n0\r\n\r\n",
+    "an endless size": b"f" * 20_000,
+    "a bad trailer": b"2\r\n{}\r\n0\r\nbad trailer\r\n\r\n",
+    "an end in the middle": b"5\r\nab",
+}
+
+
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_a_broken_body_is_the_clients_fault(tmp_path, worker_class):
+    """400 for a body that cannot be read, whatever the server makes of it; and no traceback."""
+    with api(tmp_path, workers=1, worker_class=worker_class) as server:
+        for name, body in BROKEN_BODIES.items():
+            assert _status(server.port, "Transfer-Encoding: chunked", body) == 400, name
+        assert _status(server.port, "Content-Length: 100", b"{}") == 400
+        assert requests.get(f"{server.url}/tests", timeout=10).json() == [UNIT]
+        text = server.log.read_text()
+    assert "Traceback" not in text
+
+
+def _status(port: int, framing: str, body: bytes) -> int:
+    """Return the status of the answer to a POST whose body is framed so; nothing else follows."""
+    head = f"POST /tests HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            answer = connection.makefile("rb").readline()
+    return int(answer.split()[1])

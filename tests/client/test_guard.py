@@ -222,6 +222,12 @@ def test_a_refusal_names_the_option_that_helps(proxied: Locust):
     assert "--web-allowed-hosts other.example:8443" in message
 
 
+def test_a_health_check_needs_no_name(guarded: Locust):
+    """A probe asks by an address; the answer says that the master listens, and nothing else."""
+    answer = requests.get(f"{guarded.url}/health", timeout=10)
+    assert (answer.status_code, answer.json()) == (200, {"status": "listening"})
+
+
 def test_no_other_page_can_read(guarded: Locust):
     """Answers carry no CORS header, so browsers keep them from other pages."""
     for path in ("/", "/stats/requests", "/no-such-page"):

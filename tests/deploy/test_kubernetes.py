@@ -325,6 +325,16 @@ def test_probes(pods: dict[str, Object]) -> None:
     }
 
 
+def test_a_master_is_asked_whether_it_listens(pods: dict[str, Object], compose: dict) -> None:
+    """The same question everywhere: an open port and a page that answers would not say."""
+    (master,) = pods["locust"]["containers"]
+    port, path = PORTS["LOCUST_WEB_PORT"][0], "/health"
+
+    for probe in ("startupProbe", "readinessProbe"):
+        assert master[probe]["httpGet"] == {"path": path, "port": "web"}
+    assert compose["locust"]["healthcheck"]["test"][-1] == f"http:{port}{path}"
+
+
 def test_a_pod_that_ends_has_time_to_deliver(pods: dict[str, Object]) -> None:
     """Its journal goes with it."""
     for name in ("locust", "locust-worker"):
