@@ -23,7 +23,7 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 from rich.console import Console
 
-from swarmscope.client import ending, locust_stats
+from swarmscope.client import children, ending, locust_stats
 from swarmscope.client.announcements import announced
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
@@ -179,22 +179,25 @@ def judge_stored(
     logger.info("Judging the run, once its last samples are delivered")
     environment = shipper_environment(options)
     environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the table is ours to write
+    child = subprocess.Popen(
+        _command(options, run, asked, whole, selection or Selection()),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    complaint = ""
     try:
-        done = subprocess.run(
-            _command(options, run, asked, whole, selection or Selection()),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=options.drain_seconds + GRACE_SECONDS,
-        )
-        answer = msgspec.json.decode(done.stdout, type=Answer)
+        said, complaint = children.listen(child, options.drain_seconds + GRACE_SECONDS)
+        answer = msgspec.json.decode(said, type=Answer)
         return answer.outcomes, answer.notes
     except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
         return _unknown(asked, whole, "the runs database did not answer in time"), []
     except msgspec.DecodeError:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1].removeprefix("Error: ") if said else "no answer"
-        return _unknown(asked, whole, reason), []
+        return _unknown(asked, whole, complaint or "no answer"), []
 
 
 def _command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from dataclasses import astuple
 from typing import Any
 from uuid import uuid4
@@ -152,8 +153,9 @@ def _lead(
         leader.quit(status)
         listener.close()
         status = _status(status, backlogs())
-        shipping.wait(workers.journals, shows=True, spent_s=judge.waited_s if judge else 0.0)
-        if not reporting.finish():
+        waited_s, began = judge.waited_s if judge else 0.0, time.monotonic()
+        shipping.wait(workers.journals, shows=True, spent_s=waited_s)
+        if not reporting.finish(spent_s=waited_s + time.monotonic() - began):
             status = status or report.FAILED
         if status != exit_code:
             raise SystemExit(status)  # of Locust's own end, little is left

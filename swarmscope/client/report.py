@@ -16,6 +16,7 @@ import gevent
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
+from swarmscope.client import children
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
 from swarmscope.runs import files
@@ -23,7 +24,8 @@ from swarmscope.runs import files
 logger = logging.getLogger(__name__)
 
 FAILED = 1  # exit status, where there is no graver one
-SPARE_SECONDS = 30.0  # beyond the drain: to start, to read, and for Prometheus's last scrapes
+SETTLING_SECONDS = 10.0  # beyond the drain, for Prometheus's last scrapes
+GRACE_SECONDS = 20.0  # for a process that starts, asks and answers, on a busy machine
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
@@ -72,32 +74,35 @@ class Reporting:
         if not self._parsed.headless:
             self._begin()
 
-    def _begin(self) -> None:
+    def _begin(self, spent_s: float = 0.0) -> None:
         run, self._over = self._over, ""
         if self._child:  # an earlier run's: its report would be replaced anyway
             self._child.kill()
-        self._writing = gevent.spawn(self._write, run)
+        left_s = max(self._options.drain_seconds - spent_s, 0.0)
+        self._writing = gevent.spawn(self._write, run, left_s + SETTLING_SECONDS)
 
-    def finish(self) -> bool:
-        """Write what is to be written yet, after the drain; tell whether the report is there."""
+    def finish(self, spent_s: float = 0.0) -> bool:
+        """Write what is to be written yet, after the drain; tell whether the report is there.
+
+        *spent_s* of the drain time have been waited before.
+        """
         if self._over:
-            self._begin()
+            self._begin(spent_s)
         return self._writing is None or bool(self._writing.get())
 
-    def _write(self, run: str) -> bool:
+    def _write(self, run: str, patience_s: float) -> bool:
         """Let a child write *run*'s report; tell whether it did."""
-        patience_s = self._options.drain_seconds + SPARE_SECONDS
         child = self._child = self._start(run, patience_s)
         try:
-            said, complaint = child.communicate(timeout=patience_s + SPARE_SECONDS)
+            said, complaint = children.listen(child, patience_s + GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
-            said, complaint = child.communicate()
-            complaint = complaint or "it took too long"
+            child.wait()
+            said, complaint = "", "it took too long"
         if child.returncode == 0:
             logger.info("Report of this run: %s", said.strip())
         elif child is self._child:
-            logger.error("No report was written: %s", complaint.strip().removeprefix("Error: "))
+            logger.error("No report was written: %s", complaint)
         return child.returncode == 0
 
     def _start(self, run: str, patience_s: float) -> subprocess.Popen[str]:

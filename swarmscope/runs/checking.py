@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from swarmscope.runs import (
     thresholds,
 )
 from swarmscope.runs.commands import database_option, json_option
+from swarmscope.runs.patience import Patience, to_come
 from swarmscope.runs.queries import Run
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.tables import harmless
@@ -160,24 +160,27 @@ def _print(answer: Answer) -> None:
 
 
 def _judged(where: str | None, wanted: str, asked: Asked, wait_s: float) -> Answer:
-    """Judge the run as soon as it is complete, or as it is when the time is over."""
-    deadline = time.monotonic() + wait_s
+    """Judge the run once nothing more of it is to come, or as it is when the time is over."""
+    patience = Patience(wait_s)
     while True:
+        waits_for = "the runs database"
         try:
-            answer = _judge(where, wanted, asked)
+            answer, waits_for = _judge(where, wanted, asked)
             wanted = answer.run  # so that `latest` stays the same run
         except (Unknown, CannotTell):
-            if time.monotonic() >= deadline:
+            if patience.is_over:
                 raise
         else:
-            if answer.complete or time.monotonic() >= deadline:
+            if not waits_for or patience.is_over:
                 return answer
-        time.sleep(POLL_S)
+        patience.wait(waits_for)
 
 
-def _judge(where: str | None, wanted: str, asked: Asked) -> Answer:
+def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
+    """Return the outcomes as they are now, and what is still to come; '' when nothing is."""
     with reading_or_telling(where) as connection:
         run = queries.find(connection, wanted)
+        awaited = to_come(connection, run)
         selection = asked.selection or queries.selection(connection, run.run_id)
         summary = counting.summary(connection, run.run_id, asked.whole, selection)
         rows = summary.rows
@@ -199,7 +202,8 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> Answer:
     notes += [trust.text] if trust and not trust.trusted else []
     is_asked_for = asked.whole or not rows or rows[0].scope == queries.AFTER_RAMP_UP
     notes += [] if is_asked_for else [f"{rows[0].scope_text}."]
-    return Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
+    answer = Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
+    return answer, awaited
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ import psycopg
 from swarmscope.runs import assembly, captures, files, page, prometheus, queries
 from swarmscope.runs.commands import database_option, reading
 from swarmscope.runs.document import Document
+from swarmscope.runs.patience import Patience, to_come
 from swarmscope.runs.queries import Run
 
 Connection = psycopg.Connection[Any]
-
-POLL_S = 0.5
 
 
 @click.command()
@@ -61,25 +59,27 @@ def _settled(where: str | None, wanted: str, whole: bool, patience_s: float) -> 
 
     A run that has just ended may not even have begun in the database, and the database may be away.
     """
-    deadline = time.monotonic() + patience_s
+    patience = Patience(patience_s)
     while True:
-        is_late = time.monotonic() >= deadline
+        is_late, waits_for = patience.is_over, "the runs database"
         try:
             with reading(where) as connection:
                 run = queries.find(connection, wanted)
-                if is_late or _is_settled(connection, run):
+                waits_for = _to_come(connection, run)
+                if is_late or not waits_for:
                     services = assembly.ask_prometheus(prometheus.locate())
                     return assembly.assemble(connection, run.run_id, whole, services)
         except click.ClickException:
             if is_late:
                 raise
-        time.sleep(POLL_S)
+        patience.wait(waits_for)
 
 
-def _is_settled(connection: Connection, run: Run) -> bool:
-    """Tell whether all samples are there, and what Prometheus has to say, if there is one."""
-    if not run.complete or run.ended is None:
-        return False
-    if prometheus.locate() is None or captures.stored(connection, run.run_id):
-        return True
-    return datetime.now(UTC) > prometheus.settled(run.ended)
+def _to_come(connection: Connection, run: Run) -> str:
+    """Return what is missing: samples, or what Prometheus has to say, if there is one."""
+    if awaited := to_come(connection, run):
+        return awaited
+    asked = prometheus.locate() is not None and not captures.stored(connection, run.run_id)
+    if asked and run.ended and datetime.now(UTC) <= prometheus.settled(run.ended):
+        return "Prometheus's last figures of the services"
+    return ""
