@@ -24,6 +24,7 @@ from swarmscope.runs import (
     pruning,
     queries,
     roles,
+    shortlist,
     tables,
 )
 
@@ -84,9 +85,10 @@ def runs(limit: int, as_json: bool, database: str | None) -> None:
 @click.command()
 @click.argument("run", default="latest")
 @click.option("--whole", is_flag=True, help="Figures of the whole run, its ramp included.")
+@click.option("--all", "every", is_flag=True, help="Show all endpoints, however many.")
 @json_option
 @database_option
-def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
+def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None) -> None:
     """Print one run: RUN is latest, latest~1, an id, or an id's beginning.
 
     Figures are after ramp-up, or of the whole run where that is too short. --json prints the run's
@@ -105,12 +107,21 @@ def show(run: str, whole: bool, as_json: bool, database: str | None) -> None:
         failures = queries.failures(connection, found.run_id, tables.MOST_FAILURES + 1)
     console = Console(highlight=False)
     console.print(tables.facts_table(found, verdict.text if verdict else None, errors), "")
-    console.print(tables.summary_table(summary, console.width))
+    _print_summary(console, summary, every)
     if levels:
         console.print("", tables.levels_table(levels, console.width))
     if failures:
         console.print("", tables.failures_table(failures))
     console.print("", tables.span(summary, found), sep="\n")
+
+
+def _print_summary(console: Console, summary: list[queries.Summary], every: bool) -> None:
+    endpoints = {shortlist.endpoint(row) for row in summary}
+    shown = endpoints if every else shortlist.chosen(summary)
+    rows = [row for row in summary if shortlist.endpoint(row) in shown]
+    console.print(tables.summary_table(rows, console.width))
+    if missing := shortlist.left_out(len(endpoints & shown) - 1, len(endpoints) - 1):
+        console.print("", missing, sep="\n")
 
 
 def _age(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:

@@ -331,3 +331,23 @@ def test_migrate_prepares_a_server_of_our_own(cluster, tmp_path):
     assert "holds no password" in complaint("migrate", *options, PGDATABASE="postgres", **server)
     half = swarmscope("migrate", *options[:4], PGDATABASE="postgres", **server)
     assert (half.exit_code, "give both" in half.stderr) == (2, True)
+
+
+def test_a_run_of_a_thousand_endpoints_fits_on_a_screen(connection, empty_database):
+    """The busiest, slowest and most failing are shown; the rest is counted, with a way to it."""
+    parts = {"queue": 1.0, "app": 5.0, "outside": 2.0}
+    samples = [Sample(i / 100, 20, f"/item/{i}", parts=parts) for i in range(1000)]
+    samples += [Sample(20 + i / 10, 20, "/busy", parts=parts) for i in range(100)]
+    samples += [Sample(31, 5000, "/slow"), Sample(32, 20, "/failing", failed=True)]
+    store_run(connection, samples)
+
+    few = answer("show", "--database", empty_database, columns=140)
+    every = answer("show", "--all", "--database", empty_database, columns=140)
+
+    assert all(name in few for name in ("all endpoints", "GET /busy", "GET /slow", "GET /failing"))
+    assert len(few.splitlines()) < 120
+    shown = sum(line.startswith("GET ") for line in few.splitlines())
+    assert f"{1003 - shown:,} of 1,003 endpoints are left out" in few
+    assert "--all" in few
+    assert sum(line.startswith("GET ") for line in every.splitlines()) == 1003
+    assert "left out" not in every

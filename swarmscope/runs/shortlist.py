@@ -1,0 +1,51 @@
+"""Which endpoints of a run with very many a terminal shows: those that people look for first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from swarmscope.runs.queries import Summary
+
+FEW = 30  # endpoints, which are shown all
+BUSIEST = 10
+SLOWEST = 10
+FAILING = 10
+
+Endpoint = tuple[str, str]  # name and request type; both empty: all endpoints together
+ALL_TOGETHER = ("", "")
+
+
+def endpoint(row: Summary) -> Endpoint:
+    """Return what a row is of."""
+    return (row.name, row.request_type)
+
+
+def chosen(summaries: Iterable[Summary]) -> set[Endpoint]:
+    """Return the endpoints to show: all of a few, else the busiest, slowest and most failing."""
+    totals = [row for row in summaries if row.part == "total" and endpoint(row) != ALL_TOGETHER]
+    if len(totals) <= FEW:
+        return {ALL_TOGETHER, *map(endpoint, totals)}
+    failing = [row for row in totals if row.failures]
+    return {
+        ALL_TOGETHER,
+        *_first(totals, lambda row: row.requests, BUSIEST),
+        *_first(totals, lambda row: row.p95_ms or 0.0, SLOWEST),
+        *_first(failing, lambda row: row.failures, FAILING),
+    }
+
+
+def _first(
+    rows: Sequence[Summary], figure: Callable[[Summary], float], number: int
+) -> list[Endpoint]:
+    most = sorted(rows, key=lambda row: (-figure(row), endpoint(row)))
+    return [endpoint(row) for row in most[:number]]
+
+
+def left_out(shown: int, there: int) -> str:
+    """Return the sentence about endpoints that are not shown; '' where all are."""
+    if shown >= there:
+        return ""
+    return (
+        f"{there - shown:,} of {there:,} endpoints are left out: shown are the {BUSIEST} busiest,"
+        f" the {SLOWEST} slowest by p95 and up to {FAILING} with most failures. --all shows all."
+    )
