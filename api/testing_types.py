@@ -75,6 +75,8 @@ def _body() -> bytes:
         abort(400, f"the body cannot be read: {error}")
     if len(body) > BODY_LIMIT_BYTES:
         abort(413, f"the body is over {BODY_LIMIT_BYTES} bytes")
+    if request.content_length not in (None, len(body)):
+        abort(400, "the body ends too early")
     return body
 
 

@@ -274,6 +274,7 @@ BROKEN_BODIES = {
 def test_a_broken_body_is_the_clients_fault(tmp_path, worker_class):
     """400 for a body that cannot be read, whatever the server makes of it; and no traceback."""
     with api(tmp_path, workers=1, worker_class=worker_class) as server:
+        requests.get(f"{server.url}/tests", timeout=60).raise_for_status()  # the worker is there
         for name, body in BROKEN_BODIES.items():
             assert _status(server.port, "Transfer-Encoding: chunked", body) == 400, name
         assert _status(server.port, "Content-Length: 100", b"{}") == 400
