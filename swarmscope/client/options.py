@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from locust import argument_parser
 from locust.argument_parser import LocustArgumentParser, get_parser
 
 from swarmscope.home import find as find_home
@@ -119,6 +120,7 @@ class Options:
     prometheus_url: str = ""
     database: str = ""  # a URL without a password; empty: as libpq's variables say
     hidden: tuple[str, ...] = ()  # the values of a scenario's own secret options
+    shown: Mapping[str, bool] = field(default_factory=dict)  # the form's own: is it a secret?
 
     @property
     def knows_database(self) -> bool:
@@ -162,6 +164,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         keep_journals=parsed.keep_journals,
         database=database,
         hidden=hidden,
+        shown=_form_options(),
     )
 
 
@@ -177,6 +180,14 @@ def _secret_values(parsed: Any) -> tuple[str, ...]:
         if getattr(action, "is_secret", False) or names_secret(action.dest)
     )
     return tuple(sorted({value for value in values if isinstance(value, str) and value}))
+
+
+def _form_options() -> dict[str, bool]:
+    """Return the options beyond Locust's own that the UI's form has, and which are secrets."""
+    parser = get_parser()
+    added = parser.args_included_in_web_ui.keys() - argument_parser.default_args_dict().keys()
+    secret = parser.secret_args_included_in_web_ui
+    return {name: name in secret or names_secret(name) for name in sorted(added)}
 
 
 def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -67,6 +67,7 @@ class RunStarted(Record):
     objective_ms: float | None = None  # client latency at `objective.QUANTILE`; None: not named
     objective_fail_ratio: float | None = None
     capacity_search: bool = False  # it goes beyond the objective on purpose
+    settings: str = "{}"  # JSON: what the UI's form, or the command line, set for this run
 
 
 class Participant(Record):

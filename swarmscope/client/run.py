@@ -26,7 +26,7 @@ from locust.runners import (
 )
 
 import swarmscope
-from swarmscope.client import clock, objective
+from swarmscope.client import clock, form_settings, objective
 from swarmscope.client.announcements import announced
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import RunInfo
@@ -70,6 +70,7 @@ class Leader:
         self._listener = listener
         self._latest = ""
         self._objective: Objective | None = None  # the run's; the UI may change it between runs
+        self._settings: dict[str, Any] = {}
         self._workers: dict[str, str] = {}  # who takes part: last known state
         self._counter: gevent.Greenlet | None = None
         self._tell_workers("", options.plan)
@@ -80,8 +81,10 @@ class Leader:
         announced.add_listener(self._on_announced)
 
     def _on_start(self, **_: object) -> None:
+        is_first = not self._latest
         self.run = self._latest = run_id(self._new_start())
         self._objective = objective.named(self._environment.parsed_options)
+        self._settings = self._current_settings(is_first)
         self._tell_workers(self.run, self._options.plan)
         works = not isinstance(self._runner, MasterRunner)
         self._listener.begin(self.run, self._options.plan, works=works)
@@ -121,12 +124,27 @@ class Leader:
             objective_ms=self._objective.limit_ms if self._objective else None,
             objective_fail_ratio=self._objective.fail_ratio if self._objective else None,
             capacity_search=getattr(environment.shape_class, "seeks_capacity", False),
+            settings=form_settings.as_json(self._settings),
+        )
+
+    def _current_settings(self, is_first: bool = False) -> dict[str, Any]:
+        options = self._options
+        return form_settings.settings_of(
+            self._environment, options.shown, options.secrets, is_first
         )
 
     def _on_ramp_complete(self, user_count: int, **_: object) -> None:
         if self.run:
             record = RampComplete(self.run, self._options.plan, clock.own(), user_count)
             self._listener.record(record)
+            self._note_changes()
+
+    def _note_changes(self) -> None:
+        """Tell of a form that was sent while the run is on: its run keeps what it began with."""
+        now = self._current_settings() | {"run_time": self._settings["run_time"]}
+        if said := form_settings.changes(self._settings, now):
+            self._tell("note", said)
+        self._settings = now
 
     def _on_announced(
         self, environment: Environment, kind: str, text: str, details: dict[str, Any] | None

@@ -36,9 +36,9 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
         "INSERT INTO testrun (id, testplan, profile_name, num_clients, rps, description, env,"
         " username, gitrepo, changeset_guid, arguments, status, target_users, peak_users, host,"
         " scenario, journal_id, versions, grafana_url, objective_quantile, objective_ms,"
-        " objective_fail_ratio, capacity_search) VALUES"
+        " objective_fail_ratio, capacity_search, settings) VALUES"
         " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s, %s,"
-        " %s, %s, %s, %s)",
+        " %s, %s, %s, %s, %s)",
         (
             record.run,
             record.testplan,
@@ -61,6 +61,7 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
             record.objective_ms,
             record.objective_fail_ratio,
             record.capacity_search,
+            plain_json(record.settings),
         ),
     )
     text = f"{record.testplan} started by {record.username}: {record.users} users"

@@ -107,7 +107,7 @@ def _row(connection: Connection, run_id: datetime) -> Row:
     """Return what the view `run` does not have of a run."""
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(
-            "SELECT changeset_guid, gitrepo, arguments, exit_code, grafana_url,"
+            "SELECT changeset_guid, gitrepo, arguments, settings, exit_code, grafana_url,"
             " coalesce(versions, '{}') AS versions FROM testrun WHERE id = %s",
             [run_id],
         )
@@ -127,6 +127,7 @@ def _facts(run: queries.Run, row: Row) -> document.Facts:
         username=run.username,
         repository=row["gitrepo"],
         arguments=row["arguments"],
+        settings=row["settings"],
         versions=row["versions"],
         status=run.status,
         exit_code=row["exit_code"],

@@ -105,8 +105,10 @@ def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None
         errors = queries.task_errors(connection, found.run_id)
         levels = assembly.levels(connection, found.run_id)
         failures = queries.failures(connection, found.run_id, tables.MOST_FAILURES + 1)
+        settings = queries.settings(connection, found.run_id)
     console = Console(highlight=False)
-    console.print(tables.facts_table(found, verdict.text if verdict else None, errors), "")
+    said = verdict.text if verdict else None
+    console.print(tables.facts_table(found, said, errors, settings), "")
     _print_summary(console, summary, every)
     if levels:
         console.print("", tables.levels_table(levels, console.width))

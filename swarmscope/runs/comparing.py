@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swarmscope.runs import assembly, comparison, files, page, queries
+from swarmscope.runs import assembly, comparison, files, page, queries, shortlist
 from swarmscope.runs.checking import CannotTell, incomplete, reading_or_telling
 from swarmscope.runs.commands import database_option, json_option, print_json
 from swarmscope.runs.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
@@ -52,6 +52,7 @@ def _most(context: click.Context, parameter: click.Parameter, text: str | None) 
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a page with both runs, one file, on the time since each one's start.",
 )
+@click.option("--all", "every", is_flag=True, help="Show all endpoints, however many.")
 @json_option
 @database_option
 def compare(
@@ -60,6 +61,7 @@ def compare(
     whole: bool,
     max_regression: float | None,
     output: Path | None,
+    every: bool,
     as_json: bool,
     database: str | None,
 ) -> None:
@@ -76,7 +78,7 @@ def compare(
     if as_json:
         print_json(answer)
     else:
-        _print(answer)
+        _print(answer, every)
     click.get_current_context().exit(answer.status)
 
 
@@ -140,14 +142,26 @@ def _answer(found: Comparison, documents: list[Document], most: float | None) ->
     )
 
 
-def _print(answer: Answer) -> None:
+def _print(answer: Answer, every: bool) -> None:
     console = Console(highlight=False)
     console.print(f"A: {answer.a.run}\nB: {answer.b.run}", markup=False)
     for warning in answer.warnings:
         console.print(Text.assemble(("Warning: ", "bold yellow"), harmless(warning)))
-    console.print("", changes_table(answer.changes), "")
+    changes = answer.changes if every else _shortlisted(answer.changes)
+    console.print("", changes_table(changes), "")
+    if missing := len({_key(c) for c in answer.changes}) - len({_key(c) for c in changes}):
+        console.print(f"{missing:,} endpoints that changed less are left out; --all shows all.")
     for line in _conclusion(answer):
         console.print(line, markup=False)
+
+
+def _shortlisted(changes: list[Change]) -> list[Change]:
+    shown = shortlist.changed((_key(change), change.verdict) for change in changes)
+    return [change for change in changes if _key(change) in shown]
+
+
+def _key(change: Change) -> shortlist.Endpoint:
+    return (change.name, change.request_type)
 
 
 def _conclusion(answer: Answer) -> Iterator[str]:

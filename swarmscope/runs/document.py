@@ -33,6 +33,7 @@ class Facts:
     username: str | None
     repository: str | None
     arguments: str | None
+    settings: dict[str, Any] | None  # what it was started with: users, spawn_rate, run_time, host …
     versions: dict[str, str]  # of swarmscope, locust, python …
     status: str  # running, finished or aborted
     exit_code: int | None

@@ -171,6 +171,13 @@ def by_id(connection: Connection, run_id: datetime) -> Run:
     return run
 
 
+def settings(connection: Connection, run_id: datetime) -> dict[str, Any] | None:
+    """Return what a run was started with, None where nobody noted it."""
+    query = "SELECT settings FROM testrun WHERE id = %s"
+    row = connection.execute(query, [run_id]).fetchone()
+    return row[0] if row else None
+
+
 def verdict(connection: Connection, run_id: datetime) -> Judgement | None:
     """Return a capacity run's answer, None for a run that has none."""
     return _judgement(connection, run_id, "verdict")

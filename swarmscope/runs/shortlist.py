@@ -41,6 +41,16 @@ def _first(
     return [endpoint(row) for row in most[:number]]
 
 
+def changed(verdicts: Iterable[tuple[Endpoint, str]]) -> set[Endpoint]:
+    """Return the endpoints of a comparison to show: what became worse first, then what better."""
+    ranks: dict[Endpoint, int] = {}
+    for place, verdict in verdicts:
+        if place != ALL_TOGETHER:
+            rank = {"worse": 0, "better": 1}.get(verdict, 2)
+            ranks[place] = min(rank, ranks.get(place, rank))
+    return {ALL_TOGETHER, *sorted(ranks, key=lambda place: ranks[place])[:FEW]}
+
+
 def left_out(shown: int, there: int) -> str:
     """Return the sentence about endpoints that are not shown; '' where all are."""
     if shown >= there:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -155,7 +156,10 @@ def _outcome(level: Level) -> str:
 
 
 def facts_table(
-    run: Run, verdict: str | None = None, task_errors: Sequence[TaskError] = ()
+    run: Run,
+    verdict: str | None = None,
+    task_errors: Sequence[TaskError] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> Table:
     """Return what is known of a run besides its latencies, one fact a row."""
     facts = {
@@ -168,6 +172,7 @@ def facts_table(
         "host": run.host,
         "started by": run.username,
         "state": state(run),
+        "settings": started_with(settings or {}),
         "lasted": duration(run.duration_s),
         "users": _users(run),
         "workers": _workers(run),
@@ -183,6 +188,16 @@ def facts_table(
         if value:
             table.add_row(name, harmless(value))
     return table
+
+
+def started_with(settings: Mapping[str, Any]) -> str:
+    """Return in one line what a run was started with; what is empty or its host is left out."""
+    named = {name: value for name, value in settings.items() if name != "host"}
+    return ", ".join(f"{name} {_value(v)}" for name, v in named.items() if v not in (None, "", []))
+
+
+def _value(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _task_errors(errors: Sequence[TaskError]) -> str:

@@ -12,7 +12,7 @@ from support.command import swarmscope
 from support.rich_run import store_levels
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs import queries
+from swarmscope.runs import queries, shortlist
 from swarmscope.runs.migrations import NEWEST, SCRIPTS
 from swarmscope.runs.roles import DATABASE, OWNER, READER
 
@@ -331,6 +331,17 @@ def test_migrate_prepares_a_server_of_our_own(cluster, tmp_path):
     assert "holds no password" in complaint("migrate", *options, PGDATABASE="postgres", **server)
     half = swarmscope("migrate", *options[:4], PGDATABASE="postgres", **server)
     assert (half.exit_code, "give both" in half.stderr) == (2, True)
+
+
+def test_a_comparison_shows_what_changed_first():
+    """Of very many endpoints, those that became worse, then those that became better."""
+    verdicts = [((f"/{i}", "GET"), "same") for i in range(100)]
+    verdicts += [(("/50", "GET"), "worse"), (("/60", "GET"), "better"), (("", ""), "same")]
+
+    shown = shortlist.changed(verdicts)
+
+    assert {("", ""), ("/50", "GET"), ("/60", "GET")} <= shown
+    assert len(shown) == shortlist.FEW + 1
 
 
 def test_a_run_of_a_thousand_endpoints_fits_on_a_screen(connection, empty_database):

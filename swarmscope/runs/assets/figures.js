@@ -367,6 +367,14 @@ function showFacts(document) {
 }
 
 /** What is known of a run besides its figures, by names for people. */
+/** What a run was started with, in one line; its host has a row of its own. */
+function settings(given) {
+    return Object.entries(given ?? {})
+        .filter(([name, value]) => name !== "host" && value !== null && String(value) !== "")
+        .map(([name, value]) => `${name} ${[value].flat().join(" ")}`)
+        .join(", ");
+}
+
 function facts({ run, completeness, points, grafana_url, version }) {
     const software = Object.entries(run.versions).map((pair) => pair.join(" "));
     return {
@@ -381,6 +389,7 @@ function facts({ run, completeness, points, grafana_url, version }) {
         "Started by": run.username,
         Repository: run.repository,
         Arguments: run.arguments,
+        Settings: settings(run.settings),
         Started: moment(run.started),
         "Ramp complete": run.ramp_complete && moment(run.ramp_complete),
         Ended: run.ended && moment(run.ended),
