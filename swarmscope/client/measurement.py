@@ -342,7 +342,7 @@ def gather(environment: Environment, seconds: Seconds) -> None:
     """Put what workers report into *seconds*; the master's part."""
 
     def on_worker_report(data: dict[str, Any], **_: object) -> None:
-        newest = time.time() + AHEAD_SECONDS  # a second yet to come would push all others out
+        newest = clock.now() + AHEAD_SECONDS  # a second yet to come would push all others out
         seconds.add(taken for taken in read(data.get(MESSAGE_KEY, [])) if taken[0] <= newest)
 
     environment.events.worker_report.add_listener(on_worker_report)
