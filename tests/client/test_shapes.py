@@ -46,7 +46,7 @@ def test_a_scenarios_own_shape_drives_as_in_locust(field: Field, tmp_path):
     """Without --shape; only swarmscope's shapes, merely imported, wait to be chosen."""
     locust = field.headless(scenario(tmp_path, more=SHAPES + OWN))
 
-    assert locust.process.wait(30) == 0
+    assert locust.process.wait(60) == 0
     assert field.query("SELECT peak_users, scenario FROM run") == [(3, "Visitor, Ramp")]
 
 
@@ -56,7 +56,7 @@ def test_a_scenarios_shape_made_of_ours_drives_too(field: Field, tmp_path):
     text += "\n    load = stages.Load(users=2, ramp_s=1, hold_s=2)\n"
     locust = field.headless(scenario(tmp_path, more=text))
 
-    assert locust.process.wait(30) == 0
+    assert locust.process.wait(60) == 0
     assert field.query("SELECT peak_users, scenario FROM run") == [(2, "Visitor, Short")]
 
 
@@ -65,7 +65,7 @@ def test_an_option_goes_before_the_scenarios_own_shape(field: Field, tmp_path):
     options = ("--shape", "Smoke", "--shape-users", "1", *SHORT)
     locust = field.headless(scenario(tmp_path, more=SHAPES + OWN), *options)
 
-    assert locust.process.wait(30) == 0
+    assert locust.process.wait(60) == 0
     assert told(field) == ["smoke: 1 users"]
 
 
@@ -85,7 +85,7 @@ def test_the_run_time_bounds_a_shape(field: Field, file):
     """Locust would ignore it, and say nothing of that."""
     locust = field.headless(file, "--shape", "Smoke", "-t", 3)
 
-    assert locust.process.wait(30) == 0
+    assert locust.process.wait(60) == 0
     assert field.value("SELECT duration_s FROM run") < 10
 
 
