@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.gunicorn import ANY_PORT, ROOT, Gunicorn, running_gunicorn
+from support.gunicorn import ANY_PORT, PROGRAMS, ROOT, Gunicorn, running_gunicorn
 from support.scraping import Samples, scrape
 from support.waiting import poll_until
 
@@ -79,6 +79,7 @@ def serve(tmp_path: Path) -> Serve:
         conf: str = "",
         app: str = "support.service:create_app()",
         bind: str = ANY_PORT,
+        programs: Path = PROGRAMS,
     ) -> Iterator[Service]:
         base = tmp_path / "metrics"
         conf_file = tmp_path / "conf.py"
@@ -86,7 +87,9 @@ def serve(tmp_path: Path) -> Serve:
         environment = {"PROMETHEUS_MULTIPROC_DIR": str(base), "PYTHONPATH": f"{ROOT / 'tests'}"}
         arguments = ["-c", str(conf_file), *options, app]
         log = tmp_path / "log"
-        with running_gunicorn(*arguments, log=log, environment=environment, bind=bind) as gunicorn:
+        with running_gunicorn(
+            *arguments, log=log, environment=environment, bind=bind, programs=programs
+        ) as gunicorn:
             yield Service(gunicorn, conf_file, base)
 
     return serve_

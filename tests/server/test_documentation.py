@@ -80,3 +80,17 @@ def test_hooks_of_ones_own(page, serve):
 
         assert service.scrape().total("flask_http_request_total") == 1
         assert "mine" in service.log()
+
+
+def test_the_oldest_versions_are_those_that_are_tested(page, root):
+    """The page names what the proofs run with, and what the package allows."""
+    versions = (root / "tests" / "server" / "test_versions.py").read_text()
+    package = (root / "pyproject.toml").read_text()
+
+    python, flask, gunicorn = re.search(
+        r"Python ([\d.]+) to [\d.]+, Flask from ([\d.]+) and gunicorn from ([\d.]+) on", page
+    ).groups()
+    assert f'"gunicorn=={gunicorn}.' in versions
+    assert f'"flask=={flask}.*"' in versions
+    assert f'"flask>={flask},' in package
+    assert f'requires-python = ">={python}"' in package

@@ -15,6 +15,7 @@ from pathlib import Path
 from support.waiting import poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(sys.executable).parent
 ANY_PORT = "127.0.0.1:0"  # the kernel picks one, gunicorn logs it: nobody can take it in between
 
 
@@ -48,15 +49,17 @@ def start_gunicorn(
     log: Path,
     environment: Mapping[str, str] | None = None,
     directory: Path = ROOT,
+    programs: Path = PROGRAMS,
 ) -> Gunicorn:
     """Start ``gunicorn ARGUMENTS`` in *directory*, without waiting for anything.
 
-    None of the caller's ``API_*`` settings reach it, only those in *environment*.
+    None of the caller's ``API_*`` settings reach it, only those in *environment*. *programs* holds
+    the gunicorn: this environment's, or another's.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "gunicorn"), *arguments],
+            [str(programs / "gunicorn"), *arguments],
             cwd=directory,
             env={**inherited, **(environment or {})},
             stdout=output,
@@ -73,14 +76,16 @@ def running_gunicorn(
     environment: Mapping[str, str] | None = None,
     directory: Path = ROOT,
     bind: str = ANY_PORT,
+    programs: Path = PROGRAMS,
 ) -> Iterator[Gunicorn]:
     """Run ``gunicorn --bind BIND ARGUMENTS`` until the block ends; its socket listens by then.
 
     Requests sent before a worker has booted wait in the kernel's queue, so no test need poll.
     """
     server = start_gunicorn(
-        "--bind", bind, *arguments, log=log, environment=environment, directory=directory
-    )
+        "--bind", bind, *arguments,
+        log=log, environment=environment, directory=directory, programs=programs,
+    )  # fmt: skip
     try:
         poll_until(lambda: _listens(server), "gunicorn to listen")
         yield server

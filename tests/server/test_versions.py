@@ -1,0 +1,48 @@
+"""The server end with other versions of what it works with: the oldest and the newest."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from support.environments import programs_of
+from support.timed_client import get_all
+from support.waiting import poll_until
+
+TOTAL = "flask_http_request_total"
+QUEUE = "flask_http_request_queue_seconds_count"
+
+OLDEST = ("gunicorn==20.1.0", "setuptools<81", "flask==2.3.*", "prometheus-client==0.19.*")
+NEWEST = ("gunicorn", "flask", "prometheus-client")
+VERSIONS = [
+    ("3.11", OLDEST),
+    ("3.12", ("gunicorn==22.0.*", "flask==3.0.*", "prometheus-client==0.22.*")),
+    ("3.12", ("gunicorn==23.0.*", *NEWEST[1:])),
+    ("3.13", OLDEST),
+    ("3.11", NEWEST),
+    ("3.13", NEWEST),
+]
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("python", "versions"), VERSIONS)
+def test_counts_are_exact_with_other_versions(serve, tmp_path, python, versions):
+    """Requests, queue, workers, backlog and a reload, with workers that thread and that do not."""
+    programs = programs_of(tmp_path / "environment", python, *versions)
+    for kind in ("sync", "gthread"):
+        with serve("-w", "2", "-k", kind, "--threads", "2", programs=programs) as service:
+            get_all(service.port, ["/pid"] * 40, clients=3)
+            before = service.workers()
+            os.kill(service.pid, signal.SIGHUP)
+            poll_until(lambda: not before & service.workers(), "other workers", seconds=60)  # noqa: B023
+            get_all(service.port, ["/pid", "/stream/1", "/job"] * 10, clients=3)
+
+            found = service.scrape()
+            assert found.total(TOTAL) == found.total(QUEUE) == 70
+            assert found.value("jobs_total") == 10
+            assert found.value("flask_http_requests_in_flight") == 0
+            assert found.value("gunicorn_workers") == 2
+            assert found.total("gunicorn_worker_restarts_total") == 2
+            assert "gunicorn_backlog_connections" in {name for name, _ in found}

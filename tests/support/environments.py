@@ -1,0 +1,42 @@
+"""Environments of their own: other versions than those that this one has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.gunicorn import ROOT
+
+UNREACHABLE = ("Failed to fetch", "error sending request", "dns error", "Network is unreachable")
+SECONDS = 600
+
+
+def programs_of(directory: Path, python: str, *requirements: str) -> Path:
+    """Make an environment with this swarmscope's server end; return where its programs are.
+
+    *python* is a version, *requirements* are what else to install. Skips the test where there is
+    no such Python, or no package index; a requirement that cannot be met fails it.
+    """
+    uv = Path(sys.executable).parent / "uv"
+    installed = sorted(Path.home().glob(f".pyenv/versions/{python}.*/bin"))
+    path = os.pathsep.join([*map(str, installed), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "UV_PYTHON_DOWNLOADS": "never"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(uv), *arguments], env=environment, capture_output=True, text=True, timeout=SECONDS
+        )
+
+    if run("venv", "--quiet", "--python", python, str(directory)).returncode:
+        pytest.skip(f"there is no Python {python} here")
+    programs = directory / "bin"
+    target = ("--python", str(programs / "python"))
+    done = run("pip", "install", "--quiet", *target, "-e", f"{ROOT}[server]", *requirements)
+    if done.returncode and any(words in done.stderr for words in UNREACHABLE):
+        pytest.skip("there is no package index here")
+    assert done.returncode == 0, done.stderr
+    return programs
