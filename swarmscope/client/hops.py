@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geventhttpclient.header import Headers
+from locust.contrib.fasthttp import ResponseContextManager
 
 from swarmscope.client.timing import parts
 
@@ -28,11 +29,11 @@ def timing_of(response: Any, reader: str) -> Any:
 
 
 def _timing_of(response: Any, reader: str) -> Any:
+    if isinstance(response, ResponseContextManager):  # Locust's copy, for ``with``
+        response = response.request_meta["response"]
     headers = getattr(response, "headers", None)
     if type(headers) is Headers:
         line: Any = _raw_header(headers, SERVER_TIMING)  # (name, value), or a list of those
-        if line is None:
-            return None
         timing = line[1] if type(line) is tuple else line
         redirected = getattr(getattr(response, "request", None), "unverifiable", False)
     elif isinstance(headers, Mapping):
@@ -40,20 +41,13 @@ def _timing_of(response: Any, reader: str) -> Any:
         redirected = bool(getattr(response, "history", None))
     else:
         return None
-    if timing is None or not _is_first(response, headers, reader):
+    if timing is None:
         return None
-    return _over_hops(response) if redirected else timing
-
-
-def _is_first(response: Any, headers: Any, reader: str) -> bool:
-    """Return whether *reader* asks for the first time: Locust's copies share the headers."""
-    seen = getattr(headers, "__dict__", None)
-    if seen is None:  # a plain dict
-        seen = getattr(response, "__dict__", {})
+    seen = getattr(response, "__dict__", {})
     if reader in seen:
-        return False
+        return None
     seen[reader] = True
-    return True
+    return _over_hops(response) if redirected else timing
 
 
 def _over_hops(response: Any) -> str | None:
