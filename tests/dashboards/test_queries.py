@@ -232,7 +232,7 @@ def test_locust_prints_links_to_its_run(recorded):
     """At its start a link that follows the run, at its end one that spans it."""
     start, end = recorded.view.milliseconds()
 
-    links = re.findall(r"(Follow|Report of) this run: (\S+)", recorded.log)
+    links = re.findall(r"(Follow|Report of) this run: (\S+/d/swarm\S+)", recorded.log)
 
     (_, begun), (_, over) = links
     assert [kind for kind, _ in links] == ["Follow", "Report of"]
