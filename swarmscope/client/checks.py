@@ -231,12 +231,18 @@ class Judge:
         self._outcomes: list[Outcome] = []
         self._notes: list[str] = []
         announced.add_listener(self._on_announced)
+        self._started = self._ended = 0.0  # of the latest run, by the monotonic clock
         environment.events.test_start.add_listener(self._on_start)
+        environment.events.test_stop.add_listener(self._on_stop)
         ending.of(environment).conclusions.append(self._conclude)
         environment.events.quit.add_listener(self._on_quit)
 
     def _on_start(self, **_: object) -> None:
         self._capacity = None
+        self._started = time.monotonic()
+
+    def _on_stop(self, **_: object) -> None:
+        self._ended = time.monotonic()
 
     def _on_announced(
         self, environment: Environment, kind: str, details: dict[str, Any] | None, **_: object
@@ -285,7 +291,8 @@ class Judge:
     def _count(self, threshold: Threshold) -> Outcome:
         """Judge by what Locust counted, as locust-plugins does; but nothing says nothing."""
         stats = self._environment.stats
-        values = locust_stats.figures(stats, locust_stats.counted(stats, self._selection()))
+        seconds = self._ended - self._started
+        values = locust_stats.figures(locust_stats.counted(stats, self._selection()), seconds)
         value = values[threshold.metric] if values else None
         requests = int(values["requests"]) if values else 0
         return thresholds.judge_value(threshold, WHOLE_RUN, value, requests)

@@ -17,12 +17,13 @@ def counted(stats: RequestStats, selection: Selection) -> list[StatsEntry]:
     return [entry for endpoint, entry in stats.entries.items() if endpoint in chosen]
 
 
-def figures(stats: RequestStats, entries: Iterable[StatsEntry]) -> dict[str, float] | None:
+def figures(entries: Iterable[StatsEntry], seconds: float) -> dict[str, float] | None:
     """Return requests, and the figures of locust-plugins' checks by their names; None of nothing.
 
-    Where all entries count they are Locust's own: its rate is over the time of all requests.
+    Where all entries count they are Locust's own, but for the rate: that is over the *seconds* that
+    the run lasted, as everywhere else.
     """
-    chosen, total = list(entries), stats.total
+    chosen = list(entries)
     requests = sum(entry.num_requests for entry in chosen)
     if not requests:
         return None
@@ -30,7 +31,7 @@ def figures(stats: RequestStats, entries: Iterable[StatsEntry]) -> dict[str, flo
     total_ms = sum(entry.total_response_time for entry in chosen)
     return {
         "requests": requests,
-        "rps": total.total_rps * requests / total.num_requests,
+        "rps": requests / seconds if seconds else 0.0,
         "fail-ratio": sum(entry.num_failures for entry in chosen) / requests,
         "avg-response-time": total_ms / timed if timed else 0.0,
     }

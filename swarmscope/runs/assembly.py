@@ -148,6 +148,8 @@ def _completeness(run: queries.Run) -> document.Completeness:
         lost_workers=run.lost_workers,
         dropped=run.dropped,
         implausible=run.implausible,
+        corrected=run.corrected,
+        after_stop=run.after_stop,
     )
 
 

@@ -198,6 +198,8 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
         found = thresholds.unjudged(found, reason)
     notes = [summary.left_out] if summary.left_out else []
     notes += [f"{run.dropped:,} samples were dropped."] if run.dropped else []
+    odd_times = tables.odd_times(run.corrected, run.after_stop)
+    notes += [f"{odd_times}."] if odd_times else []
     notes += [f"{tables.errors_in_tasks(errors)}."] if errors else []
     notes += [trust.text] if trust and not trust.trusted else []
     is_asked_for = asked.whole or not rows or rows[0].scope == queries.AFTER_RAMP_UP

@@ -55,6 +55,8 @@ class Completeness:
     lost_workers: int
     dropped: int  # samples for which there was no room
     implausible: int  # samples without parts: clocks differ
+    corrected: int = 0  # starts outside the run, replaced by the end less the duration
+    after_stop: int = 0  # requests that finished after their worker's stop: in no figure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,8 @@ class Run:
     lost_workers: int
     dropped: int
     implausible: int
+    corrected: int
+    after_stop: int
 
 
 @dataclass(frozen=True)

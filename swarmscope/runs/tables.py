@@ -221,9 +221,22 @@ def _workers(run: Run) -> str:
 
 
 def _missing(run: Run) -> str:
-    dropped = f"{count(run.dropped)} samples dropped" if run.dropped else ""
     clocks = f"{count(run.implausible)} samples without parts: clocks differ"
-    return "; ".join(filter(None, (dropped, clocks if run.implausible else "")))
+    facts = (
+        f"{count(run.dropped)} samples dropped" if run.dropped else "",
+        clocks if run.implausible else "",
+        odd_times(run.corrected, run.after_stop),
+    )
+    return "; ".join(filter(None, facts))
+
+
+def odd_times(corrected: int, after_stop: int) -> str:
+    """Return how many requests had no plausible start, or came too late; '' for none."""
+    facts = (
+        f"{count(corrected)} start times outside the run corrected" if corrected else "",
+        f"{count(after_stop)} requests after the stop not counted" if after_stop else "",
+    )
+    return "; ".join(filter(None, facts))
 
 
 def failures_table(failures: Sequence[Failure]) -> Table:

@@ -30,7 +30,8 @@
 --       ended, duration_s, target_users, peak_users, requests, failures, fail_ratio, requests_per_s,
 --       mean_ms, p50_ms, p95_ms, p99_ms, max_ms (of judged_span), objective_met, scope, scope_text,
 --       objective_quantile, objective_ms, objective_fail_ratio, objective_requests, capacity_search,
---       workers, unfinished_workers, lost_workers, dropped, implausible
+--       workers, unfinished_workers, lost_workers, dropped, implausible, corrected (starts outside
+--       the run), after_stop (requests behind a worker's stop record)
 --   objective_of(run) -> quantile, limit_ms, fail_ratio, requests (fewer say nothing of it),
 --       capacity_search: the objective of the run's own options, else that of `setting`
 --   requests_needed(quantile) -> requests: with fewer nobody can say where the quantile is
@@ -562,14 +563,17 @@ CREATE VIEW run AS
         s.mean_ms, s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms, s.objective_met,
         s.scope, s.scope_text, o.quantile AS objective_quantile, o.limit_ms AS objective_ms,
         o.fail_ratio AS objective_fail_ratio, o.requests AS objective_requests, o.capacity_search,
-        w.workers, w.unfinished_workers, w.lost_workers, w.dropped, w.implausible
+        w.workers, w.unfinished_workers, w.lost_workers, w.dropped, w.implausible,
+        w.corrected, w.after_stop
     FROM testrun r
     CROSS JOIN LATERAL (
         SELECT count(*) AS workers,
             count(*) FILTER (WHERE stopped IS NULL) AS unfinished_workers,
             count(*) FILTER (WHERE outcome = 'lost') AS lost_workers,
             coalesce(sum(dropped), 0)::bigint AS dropped,
-            coalesce(sum(implausible), 0)::bigint AS implausible
+            coalesce(sum(implausible), 0)::bigint AS implausible,
+            coalesce(sum(corrected), 0)::bigint AS corrected,
+            coalesce(sum(after_stop), 0)::bigint AS after_stop
         FROM run_worker WHERE run_id = r.id
     ) w
     CROSS JOIN LATERAL objective_of(r.id) o

@@ -118,6 +118,14 @@ function showNotes(document) {
         const samples = `${count(missing.implausible)} samples came without believable parts: the clocks of client and server differ.`;
         notes.push(noted("warn", "Clocks differ.", samples));
     }
+    if (missing.corrected) {
+        const starts = `${count(missing.corrected)} start times lay outside the run; each was replaced by the end less the duration.`;
+        notes.push(noted("warn", "Start times corrected.", starts));
+    }
+    if (missing.after_stop) {
+        const late = `${count(missing.after_stop)} requests finished after the stop; they are in no figure.`;
+        notes.push(noted("warn", "Not counted.", late));
+    }
     fill("notes", ...notes);
 }
 
