@@ -23,9 +23,10 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 from rich.console import Console
 
-from swarmscope.client import children, ending, locust_stats
+from swarmscope.client import children, clock, ending, locust_stats
 from swarmscope.client.announcements import announced
 from swarmscope.client.options import Options, shipper_environment
+from swarmscope.client.records import start_of
 from swarmscope.client.run import RUN_OPTION
 from swarmscope.runs import files, outcomes, tables, thresholds
 from swarmscope.runs.checking import Answer
@@ -231,7 +232,7 @@ class Judge:
         self._outcomes: list[Outcome] = []
         self._notes: list[str] = []
         announced.add_listener(self._on_announced)
-        self._started = self._ended = 0.0  # of the latest run, by the monotonic clock
+        self._started = self._ended = 0.0  # of the latest run, by this process's clock
         environment.events.test_start.add_listener(self._on_start)
         environment.events.test_stop.add_listener(self._on_stop)
         ending.of(environment).conclusions.append(self._conclude)
@@ -239,10 +240,10 @@ class Judge:
 
     def _on_start(self, **_: object) -> None:
         self._capacity = None
-        self._started = time.monotonic()
+        self._started = clock.own()
 
     def _on_stop(self, **_: object) -> None:
-        self._ended = time.monotonic()
+        self._ended = clock.own()
 
     def _on_announced(
         self, environment: Environment, kind: str, details: dict[str, Any] | None, **_: object
@@ -291,7 +292,8 @@ class Judge:
     def _count(self, threshold: Threshold) -> Outcome:
         """Judge by what Locust counted, as locust-plugins does; but nothing says nothing."""
         stats = self._environment.stats
-        seconds = self._ended - self._started
+        run = self._run()
+        seconds = self._ended - (start_of(run) if run else self._started)
         values = locust_stats.figures(locust_stats.counted(stats, self._selection()), seconds)
         value = values[threshold.metric] if values else None
         requests = int(values["requests"]) if values else 0
