@@ -55,7 +55,7 @@ def play(directory: Path, database: str, events: list[dict[str, Any]]) -> tuple[
     options = Options(
         plan="plan", grafana_url="", test_env="", test_version="", description="",
         iterations_per_second=0.0, connection={}, journal_directory=directory,
-        journal_limit_bytes=1 << 30, drain_seconds=1.0, allowed_hosts=frozenset(),
+        journal_limit_bytes=1 << 30, drain_seconds=1.0,
     )  # fmt: skip
     listener = Listener(options, Header(worker, 0, 0, worker, "host", 17, True))
     environment.events.request.add_listener(listener.on_request)
