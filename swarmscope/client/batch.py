@@ -26,6 +26,7 @@ from swarmscope.client.storable import storable
 from swarmscope.client.timing import LONGEST_RESPONSE_MS, parts
 from swarmscope.client.windows import Key, Window, window_of
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
+from swarmscope.runs.histogram import PARTS
 
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")
@@ -43,12 +44,15 @@ Endpoint = tuple[str, str]  # name and method, as stored
 class Cell:
     """The latencies of one endpoint's samples that finished in one second, in milliseconds."""
 
-    __slots__ = ("app", "failures", "outside", "queue", "raw", "total", "untimed")
+    __slots__ = (
+        "app", "failures", "outside", "queue", "raw", "receiving", "total", "untimed",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.total: list[float] = []
         self.queue: list[float] = []
         self.app: list[float] = []
+        self.receiving: list[float] = []
         self.outside: list[float] = []
         self.raw: list[float] = []  # of an open workload, from the actual start
         self.failures = 0
@@ -57,7 +61,7 @@ class Cell:
     def windows(self) -> Iterator[tuple[str, Window]]:
         """Yield the parts that have values, with their windows."""
         yield "total", window_of(self.total, self.failures, self.untimed)
-        for part in ("queue", "app", "outside", "raw"):
+        for part in PARTS[1:]:
             if values := getattr(self, part):
                 yield part, window_of(values, 0)
 
@@ -194,10 +198,11 @@ class Batch:
             return
         earliest, latest = span.earliest, span.latest
         for sample in block.rows:
-            start, ms, name, method, url, length, greenlet, error, context, timing, trace = sample
+            (start, ms, name, method, url, length, greenlet, error, context, timing, trace,
+             first_byte_ms) = sample  # fmt: skip
             found = heads.get((name, method, url)) if error is None and context is None else None
             head, cells = found or self._head(block, course, sample)
-            queue = app = None
+            queue = app = receiving = None
             if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (earliest <= start and end <= latest):
@@ -207,21 +212,23 @@ class Batch:
                 cell.total.append(ms)
                 if error is not None:
                     cell.failures += 1
-                if timing is not None:
-                    queue, app = _take_parts(cell, tally, ms, timing)
+                if timing is not None or first_byte_ms is not None:
+                    queue, app, receiving = _take_parts(cell, tally, ms, first_byte_ms, timing)
             else:
                 start, ms = span.take_untimed(tally, cells, start, error is not None), None
             time_us = int((start + offset) * rows.MICROSECONDS)
-            tail = tail_of(time_us, ms, error is None, greenlet, length, queue, app, trace)
+            tail = tail_of(
+                time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
+            )
             append(head)
             append(tail)
 
     def _take_open(self, block: Samples, course: Course, tally: Tally, span: Span) -> None:
         """Take samples whose latency counts from when they were due; parts are of what followed."""
         for sample, late_ms in zip(block.rows, block.late_ms, strict=True):
-            start, ms, _, _, _, length, greenlet, error, _, timing, trace = sample
+            start, ms, _, _, _, length, greenlet, error, _, timing, trace, first_byte_ms = sample
             head, cells = self._head(block, course, sample)
-            queue = app = None
+            queue = app = receiving = None
             if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (span.earliest <= start and end <= span.latest):
@@ -230,13 +237,17 @@ class Batch:
                 cell.total.append(ms)
                 cell.failures += error is not None
                 if 0 <= late_ms <= ms:
-                    cell.raw.append(ms - late_ms)
-                    if timing is not None:
-                        queue, app = _take_parts(cell, tally, ms - late_ms, timing)
+                    sent_ms = ms - late_ms
+                    cell.raw.append(sent_ms)
+                    if timing is not None or first_byte_ms is not None:
+                        found = _take_parts(cell, tally, sent_ms, first_byte_ms, timing)
+                        queue, app, receiving = found
             else:
                 start, ms = span.take_untimed(tally, cells, start, error is not None), None
             time_us = int((start + block.offset_s) * rows.MICROSECONDS)
-            tail = tail_of(time_us, ms, error is None, greenlet, length, queue, app, trace)
+            tail = tail_of(
+                time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
+            )
             self._requests.append(rows.with_lateness(head, late_ms))
             self._requests.append(tail)
 
@@ -286,6 +297,23 @@ def decode(payload: bytes) -> Record:
 
 
 def _take_parts(
+    cell: Cell, tally: Tally, ms: float, first_byte_ms: float | None, timing: Any
+) -> tuple[float | None, float | None, float | None]:
+    """Add the parts of a request that took *ms*; return the plausible queue, app and receiving.
+
+    What Server-Timing tells of is over when the first byte arrives, where that is known.
+    """
+    receiving = None
+    if first_byte_ms is not None and 0 <= first_byte_ms <= ms:
+        receiving = ms - first_byte_ms
+        cell.receiving.append(receiving)
+        ms = first_byte_ms
+    if timing is None:
+        return None, None, receiving
+    return *_take_timing(cell, tally, ms, timing), receiving
+
+
+def _take_timing(
     cell: Cell, tally: Tally, ms: float, timing: Any
 ) -> tuple[float | None, float | None]:
     """Add the parts that Server-Timing tells of; return the plausible ones of (queue, app)."""

@@ -24,11 +24,12 @@ def stored_url(url: str) -> str:
 
 def bounded(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return *row*, a sample of which the journal can hold every field, with short fields."""
-    start, ms, name, method, url, length, greenlet, error, context, timing, trace = row
+    start, ms, name, method, url, length, greenlet, error, context, timing, *ids_and_times = row
     return (
         shortened(start), shortened(ms), stored_name(str(name)), stored_name(str(method)),
         None if url is None else stored_url(str(url)), shortened(length), shortened(greenlet),
-        shortened(error), shortened(context), _short_timing(timing), shortened(trace),
+        shortened(error), shortened(context), _short_timing(timing),
+        *map(shortened, ids_and_times),
     )  # fmt: skip
 
 

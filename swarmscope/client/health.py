@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Annotated, Any, TypedDict
 
 import gevent
@@ -35,6 +35,8 @@ class HealthMessage(TypedDict):
     cpu_ratio: Annotated[float, Meta(ge=0, le=1e4)]
     loop_lag_seconds: Annotated[float, Meta(ge=0, le=1e6)]
     starts: list[tuple[Annotated[int, Meta(ge=-(10**15), le=10**15)], Annotated[int, FEW]]]
+    finished: Annotated[int, FEW]
+    missed: Annotated[int, FEW]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Health:
     cpu_ratio: float  # CPU seconds per second; 1.0 is one core, all a Locust process can use
     loop_lag_seconds: float  # mean wait of an event that arrives at a random moment
     starts: dict[int, int]  # requests started, by window (Unix time in units of 100 ms)
+    finished: int = 0  # requests
+    missed: int = 0  # of these, those that were slower than the objective allows, or failed
 
     def as_message(self) -> dict[str, Any]:
         """Return the form that travels in a Locust message."""
@@ -51,13 +55,21 @@ class Health:
             "cpu_ratio": self.cpu_ratio,
             "loop_lag_seconds": self.loop_lag_seconds,
             "starts": list(self.starts.items()),
+            "finished": self.finished,
+            "missed": self.missed,
         }
 
     @classmethod
     def from_message(cls, message: Any) -> Health:
         """Read what `as_message` wrote; raises ValueError otherwise."""
         read: HealthMessage = convert(message, HealthMessage)
-        return cls(read["cpu_ratio"], read["loop_lag_seconds"], dict(read["starts"]))
+        return cls(
+            read["cpu_ratio"],
+            read["loop_lag_seconds"],
+            dict(read["starts"]),
+            read["finished"],
+            read["missed"],
+        )
 
 
 class HealthProbe:
@@ -65,7 +77,9 @@ class HealthProbe:
 
     def __init__(self, environment: Environment, batches: Batches | None = None) -> None:
         """Hear of requests by Locust's event or, far cheaper, by *batches* of samples."""
+        self._environment = environment
         self._starts: Counter[int] = Counter()
+        self._finished = self._missed = 0
         self._squared_stalls = 0.0
         self._restart_clocks()
         if batches is None:
@@ -82,8 +96,11 @@ class HealthProbe:
             cpu_ratio=(time.process_time() - self._cpu_since) / elapsed,
             loop_lag_seconds=self._squared_stalls / (2 * elapsed),
             starts={window + shift: count for window, count in self._starts.items()},
+            finished=self._finished,
+            missed=self._missed,
         )
         self._starts.clear()
+        self._finished = self._missed = 0
         self._squared_stalls = 0.0
         self._restart_clocks()
         return health
@@ -92,20 +109,38 @@ class HealthProbe:
         self._since = time.perf_counter()
         self._cpu_since = time.process_time()
 
-    def _on_request(self, start_time: float | None = None, **_: object) -> None:
+    def _on_request(
+        self,
+        start_time: float | None = None,
+        response_time: float | None = None,
+        exception: BaseException | None = None,
+        **_: object,
+    ) -> None:
         try:
             self._starts[int((start_time or time.time()) * WINDOWS_PER_SECOND)] += 1
         except (TypeError, ValueError, OverflowError):  # a custom client's idea of a time
             self._starts[int(time.time() * WINDOWS_PER_SECOND)] += 1
+        self._count([(response_time, exception)])
 
     def _on_batch(self, samples: Sequence[tuple[Any, ...]]) -> None:
-        """Count samples, whose first element is their start in Unix seconds."""
+        """Count samples: start in Unix seconds, milliseconds, …, at 7 the text of a failure."""
         try:
             windows = [int(sample[0] * WINDOWS_PER_SECOND) for sample in samples]
         except (TypeError, ValueError, OverflowError):  # a custom client's idea of a time
             starts = [sample[0] for sample in samples if isinstance(sample[0], float)]
             windows = [int(start * WINDOWS_PER_SECOND) for start in starts if isfinite(start)]
         self._starts.update(windows)
+        self._count([(sample[1], sample[7]) for sample in samples])
+
+    def _count(self, finished: Sequence[tuple[Any, Any]]) -> None:
+        """Count requests (milliseconds, failure or None) and those that missed the objective."""
+        limit_ms = getattr(self._environment.parsed_options, "slo_p95", inf)
+        self._finished += len(finished)
+        try:
+            missed = [1 for ms, failure in finished if failure is not None or ms > limit_ms]
+        except TypeError:  # no number, of a custom client
+            missed = [1 for _, failure in finished if failure is not None]
+        self._missed += len(missed)
 
     def _beat(self) -> None:
         """Add up the squares of the loop's stalls.

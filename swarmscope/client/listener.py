@@ -154,6 +154,9 @@ class Listener:
             if type(response_time) is not float:
                 response_time = usable_ms(response_time)
             start = start_time or _start_of(response_time)
+            first_byte = getattr(response, "first_byte_ms", None)
+            if first_byte is not None:
+                response.first_byte_ms = None  # a response that is reported again has it once
             row = (
                 start, response_time, name, request_type, url, response_length,
                 getattr(getcurrent(), "minimal_ident", 0),
@@ -161,12 +164,13 @@ class Listener:
                 _as_json(context) if context else None,
                 timing_of(response, JOURNAL),
                 getattr(response, "trace_id", None),
+                first_byte,
             )  # fmt: skip
         except Exception:  # whatever a custom client's objects raise, the sample counts
             error = None if exception is None else hide(_describe(exception), self._secrets)
             row = (
                 time.time(), response_time, name, request_type, url, response_length, 0, error,
-                None, None, None,
+                None, None, None, None,
             )  # fmt: skip
         if late_ms is None:
             self._rows.append(row)

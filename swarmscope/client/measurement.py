@@ -44,7 +44,10 @@ Part = tuple[PartName, Count, Count, Milliseconds, Milliseconds, list[Bucket], l
 MeasuredMessage = tuple[Count, Count, Count, Count, list[Part], dict[str, Any], dict[str, Any]]
 
 Endpoint = tuple[str, str]  # name and request type
-Sample = tuple[float | None, float | None, float | None, bool]  # total, queue, app (ms), failed
+Ms = float | None
+Sample = (
+    tuple[Ms, Ms, Ms, bool] | tuple[Ms, Ms, Ms, bool, Ms]
+)  # total, queue, app, failed, first byte
 
 
 @dataclass(frozen=True)
@@ -158,19 +161,24 @@ class Measured:
 
 def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
     """Add up *samples*; parts are kept where they fit into the total, as in the runs database."""
-    values: dict[str, list[float]] = {"total": [], "queue": [], "app": [], "outside": []}
+    names = ("total", "queue", "app", "receiving", "outside")
+    values: dict[str, list[float]] = {name: [] for name in names}
     slow = failed = untimed = 0
-    for total, queue, app, is_failed in samples:
+    for total, queue, app, is_failed, *first_byte in samples:
         failed += is_failed
         if not isinstance(total, int | float) or not 0 <= total < MAX_MS:
             untimed += 1
             continue
         values["total"].append(total)
         slow += total > limit_ms
-        if queue is not None and app is not None and 0 <= queue <= total - app:
+        before = total
+        if first_byte and first_byte[0] is not None and 0 <= first_byte[0] <= total:
+            before = first_byte[0]
+            values["receiving"].append(total - before)
+        if queue is not None and app is not None and 0 <= queue <= before - app:
             values["queue"].append(queue)
             values["app"].append(app)
-            values["outside"].append(total - queue - app)
+            values["outside"].append(before - queue - app)
     windows = {name: window_of(found, 0) for name, found in values.items() if found}
     return Measured(slow, failed, untimed, parts=windows)
 
@@ -249,7 +257,8 @@ class Recorder:
         """Keep one sample, whatever it is made of."""
         try:
             queue, app = parts(timing_of(response, MEASUREMENT))
-            sample = (response_time, queue, app, bool(exception))
+            first_byte = getattr(response, "first_byte_ms", None)
+            sample: Sample = (response_time, queue, app, bool(exception), first_byte)
         except Exception:  # a custom client's objects may raise anything
             sample = (response_time, None, None, exception is not None)
         second = self._samples.setdefault(self._now(), {})

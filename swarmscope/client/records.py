@@ -12,7 +12,8 @@ from typing import Any, get_args
 import msgspec
 
 # start by the worker's own clock, milliseconds, name, method, URL, bytes, greenlet,
-# exception's text, context as JSON, Server-Timing as received, trace id (16 bytes)
+# exception's text, context as JSON, Server-Timing as received, trace id (16 bytes), milliseconds
+# until the response's headers had been read
 Sample = tuple[
     float,
     float | None,
@@ -25,6 +26,7 @@ Sample = tuple[
     str | None,
     Any,
     bytes | None,
+    float | None,
 ]
 
 
@@ -257,11 +259,13 @@ def repaired(payload: bytes) -> Record:
 
 
 _SAMPLE_TYPES = get_args(Sample)
-_INSTEAD = (0.0, None, "", "", None, None, 0, None, None, None, None)
+_INSTEAD = (0.0, None, "", "", None, None, 0, None, None, None, None, None)
 
 
 def _repaired_sample(row: list[Any]) -> list[Any]:
     """Return *row* with each value that has a wrong type as its text, or as nothing."""
+    if len(row) == len(_INSTEAD) - 1:  # of a version that knew nothing of the first byte
+        row = [*row, None]
     return [_repaired_value(*field) for field in zip(row, _SAMPLE_TYPES, _INSTEAD, strict=True)]
 
 

@@ -24,7 +24,7 @@ INT2_OID, INT4_OID = 21, 23
 TRACE_BYTES = 16
 
 _LENGTH = Struct(">i")
-_pack_whole = Struct(">iqidihiiiiididi32s").pack
+_pack_whole = Struct(">iqidihiiiiidididi32s").pack
 _DOUBLE = Struct(">id")
 _INT4 = Struct(">ii")
 _INT8 = Struct(">iq")
@@ -32,7 +32,8 @@ _ARRAY = Struct(">iiIii")
 
 REQUEST_COLUMNS = (
     "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, late_ms, "
-    "time, response_time, success, greenlet_id, response_length, queue_ms, app_ms, trace_id"
+    "time, response_time, success, greenlet_id, response_length, queue_ms, app_ms, "
+    "receiving_ms, trace_id"
 )
 _REQUEST_FIELDS = pack(">h", REQUEST_COLUMNS.count(",") + 1)
 WINDOW_COLUMNS = (
@@ -112,6 +113,7 @@ def request_tail(
     length: int | None,
     queue_ms: float | None,
     app_ms: float | None,
+    receiving_ms: float | None,
     trace_id: bytes | None,
 ) -> bytes:
     """Return the rest of a request's row. *trace_id* has 16 bytes; any other is none."""
@@ -120,14 +122,15 @@ def request_tail(
         try:  # checking each value would cost more than packing them
             return _pack_whole(
                 8, microseconds, 8, response_ms, 2, success, 4, greenlet, 4, length, 8, queue_ms,
-                8, app_ms, 32, trace,
+                8, app_ms, 8, receiving_ms, 32, trace,
             )  # fmt: skip
         except error:
             pass  # one is missing, or out of its range
     trace_id = trace_id if trace_id and len(trace_id) == TRACE_BYTES else None
     process = pack(">ihii", 2, success, 4, greenlet & INT4_MAX)
-    parts = double(queue_ms) + double(app_ms) + text(trace_id.hex() if trace_id else None)
-    return timestamp_us(unix_us) + double(response_ms) + process + int4(length) + parts
+    parts = double(queue_ms) + double(app_ms) + double(receiving_ms)
+    trace_text = text(trace_id.hex() if trace_id else None)
+    return timestamp_us(unix_us) + double(response_ms) + process + int4(length) + parts + trace_text
 
 
 def window_row(journal: UUID, key: Key, window: Window) -> bytes:

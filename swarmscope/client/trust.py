@@ -17,6 +17,7 @@ CPU_RATIO_LIMIT = 0.9  # where Locust itself begins to warn
 LOOP_LAG_LIMIT_SECONDS = 0.02
 SATURATED_SHARE_LIMIT = 0.1  # of a run's reports
 DISPERSION_LIMIT = 5.0  # 1 for Poisson arrivals
+MISSED_LIMIT = 0.05  # of the requests: beyond, the objective's percentile does not hold
 
 DISPERSION_SPAN_SECONDS = 30  # longer than the usual pacing period
 SETTLING_SECONDS = 4  # a report's interval and a bit: younger windows are still filling
@@ -35,6 +36,12 @@ def dispersion(starts: Mapping[int, int], first: int, last: int) -> float | None
         return None
     mean = fmean(counts)
     return pvariance(counts, mean) / mean
+
+
+NOT_JUDGED = (
+    "Arrivals were not judged: the objective was missed all the time, and users who wait for"
+    " answers come as these do."
+)
 
 
 class Arrivals:
@@ -67,6 +74,10 @@ class Arrivals:
         if starts := self._starts.pop(worker, None):
             self._starts[ALL_WORKERS].subtract(starts)
 
+    def since(self, now: float) -> float:
+        """Return the start (Unix seconds) of what `dispersion` looks at *now*."""
+        return max(self._begun, _oldest(now)) / WINDOWS_PER_SECOND
+
     def dispersion(self, worker: str, now: float) -> float | None:
         """Return the dispersion ratio of a worker's (or `ALL_WORKERS`') settled windows.
 
@@ -98,7 +109,8 @@ class Trust:
     worst_worker: str
     cpu_ratio: float  # the highest reported
     loop_lag_seconds: float  # the highest reported
-    dispersion: float | None  # the median over the run, of all workers together
+    dispersion: float | None  # the median while the objective held, of all workers together
+    broke: bool = False  # whether arrivals could be judged at no moment, because it did not hold
 
     @property
     def saturated(self) -> bool:
@@ -107,7 +119,11 @@ class Trust:
 
     @property
     def bursty(self) -> bool:
-        """Whether arrivals were far burstier than random ones."""
+        """Whether arrivals were far burstier than random ones while the objective held.
+
+        Where it does not, users who wait for answers come in bursts that the service makes: a
+        closed loop over capacity has arrivals that follow completions.
+        """
         return self.dispersion is not None and self.dispersion > DISPERSION_LIMIT
 
     def warning(self) -> str | None:
@@ -129,16 +145,17 @@ class Trust:
 
     def sentence(self) -> str:
         """Return the warning, or the words that say that there is none."""
-        return self.warning() or (
+        sentence = self.warning() or (
             f"The generator kept up: CPU at most {self.cpu_ratio:.0%}, "
             f"event-loop lag at most {self.loop_lag_seconds * 1000:.0f} ms."
         )
+        return f"{sentence} {NOT_JUDGED}" if self.broke else sentence
 
     def details(self) -> dict[str, Any]:
         """Return all figures, ready for JSON."""
         return {
             "saturated": self.saturated,
-            "bursty": self.bursty,
+            "bursty": None if self.broke else self.bursty,
             "reports": self.reports,
             "saturated_share": self.saturated_share,
             "worst_worker": self.worst_worker,
@@ -162,6 +179,8 @@ class TrustKeeper:
         self._reports = self._saturated_reports = 0
         self._worst = ("", Health(0.0, 0.0, {}))
         self._dispersions: deque[float] = deque(maxlen=10_000)
+        self._broke_at: float | None = None  # when the objective was missed last
+        self._recent: dict[str, Health] = {}  # by worker, of the last interval
         self.arrivals.begin(time.time() if now is None else now)
 
     def end_ramp(self, now: float | None = None) -> None:
@@ -185,19 +204,31 @@ class TrustKeeper:
         self._reports += 1
         self._saturated_reports += _saturated(health)
         self._worst = max(self._worst, (worker, health), key=_badness)
-        ratio = self.arrivals.dispersion(ALL_WORKERS, now)
+        self._recent[worker] = health
+        finished = sum(one.finished for one in self._recent.values())
+        if sum(one.missed for one in self._recent.values()) > MISSED_LIMIT * finished:
+            self._broke_at = now
+        ratio = self._judged(now)
         if ratio is not None:
             self._dispersions.append(ratio)
+
+    def _judged(self, now: float) -> float | None:
+        """Return the dispersion of all, None where the objective was missed in its span."""
+        if self._broke_at is not None and self._broke_at > self.arrivals.since(now):
+            return None
+        return self.arrivals.dispersion(ALL_WORKERS, now)
 
     def forget(self, worker: str) -> None:
         """Drop a worker that is gone, so that its last figures do not live on."""
         self.latest.pop(worker, None)
+        self._recent.pop(worker, None)
         self.arrivals.forget(worker)
 
     def now(self, now: float) -> tuple[float, float, float | None] | None:
         """Return the highest CPU ratio, the highest lag in seconds, and the dispersion of all.
 
-        They are of the workers' latest reports; None when there are none.
+        The last is None while the objective is missed. They are of the workers' latest reports;
+        None when there are none.
         """
         if not self.latest:
             return None
@@ -205,7 +236,7 @@ class TrustKeeper:
         return (
             max(health.cpu_ratio for health in latest),
             max(health.loop_lag_seconds for health in latest),
-            self.arrivals.dispersion(ALL_WORKERS, now),
+            self._judged(now),
         )
 
     def verdict(self) -> Trust | None:
@@ -220,6 +251,7 @@ class TrustKeeper:
             cpu_ratio=worst.cpu_ratio,
             loop_lag_seconds=worst.loop_lag_seconds,
             dispersion=median(self._dispersions) if self._dispersions else None,
+            broke=self._broke_at is not None and not self._dispersions,
         )
 
 

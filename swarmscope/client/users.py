@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 import locust
@@ -18,7 +19,9 @@ class _FastSession(FastHttpSession):
     def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> Any:
         headers = kwargs["headers"]
         trace = mark(headers, self.client.default_headers)
+        began = perf_counter()
         response: Any = super()._send_request_safe_mode(method, url, **kwargs)
+        response.first_byte_ms = (perf_counter() - began) * 1000  # its headers have been read
         response.trace_id = trace_sent(response.request.headers, headers, trace)
         return response
 
@@ -41,10 +44,18 @@ class _Session(HttpSession):
             hop.headers[SENT] = now()
 
     def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> Any:
+        began = perf_counter()
         response: Any = super()._send_request_safe_mode(method, url, **kwargs)
+        if (at := getattr(response, "first_byte_at", None)) is not None:
+            response.first_byte_ms = (at - began) * 1000
         request = response.request
         response.trace_id = trace_id(request.headers.get(TRACE)) if request is not None else None
         return response
+
+
+def _note_first_byte(response: Any, **_: Any) -> None:
+    """Note when a response's headers had been read: requests asks its hooks right then."""
+    response.first_byte_at = perf_counter()
 
 
 class FastHttpUser(locust.FastHttpUser):
@@ -66,3 +77,4 @@ class HttpUser(locust.HttpUser):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.client.__class__ = _Session
+        self.client.hooks["response"].append(_note_first_byte)

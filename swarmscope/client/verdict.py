@@ -13,6 +13,7 @@ from swarmscope.runs.thresholds import EARLY
 PARTS = {
     "app": "the application itself",
     "queue": "the queue in front of the application",
+    "receiving": "the time to receive responses",
     "outside": "the way back, outside of the application",
 }
 

@@ -212,6 +212,7 @@ def _endpoint(rows: Sequence[queries.Summary]) -> document.Endpoint:
         queue=_latency(parts["queue"]) if "queue" in parts else None,
         outside=_latency(parts["outside"]) if "outside" in parts else None,
         raw=_latency(parts["raw"]) if "raw" in parts else None,
+        receiving=_latency(parts["receiving"]) if "receiving" in parts else None,
     )
 
 
@@ -288,6 +289,7 @@ def _joined(old: document.Points, kept: int, new: document.Points) -> document.P
         queue=curves("queue"),
         outside=curves("outside"),
         raw=curves("raw"),
+        receiving=curves("receiving"),
     )
 
 
@@ -318,6 +320,7 @@ def _points(connection: Connection, run: queries.Run, span: Span) -> document.Po
         queue=_curves(curves["queue"], times) if curves["queue"] else None,
         outside=_curves(curves["outside"], times) if curves["outside"] else None,
         raw=_curves(curves["raw"], times) if curves["raw"] else None,
+        receiving=_curves(curves["receiving"], times) if curves["receiving"] else None,
     )
 
 

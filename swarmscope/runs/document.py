@@ -149,6 +149,7 @@ class Endpoint:
     queue: Latency | None
     outside: Latency | None
     raw: Latency | None
+    receiving: Latency | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,7 @@ class Points:
     queue: Curves | None
     outside: Curves | None
     raw: Curves | None
+    receiving: Curves | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

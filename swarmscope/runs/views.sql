@@ -10,9 +10,10 @@
 --
 --   latency(run, since, until, width_s, part = 'total', names = '{""}')
 --       -> time, name, request_type, requests, failures, requests_per_s, failures_per_s, fail_ratio,
---          mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms      part: total, queue, app or outside
+--          mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms      part: total, queue, app,
+--          receiving or outside
 --   latency_parts(run, since, until, width_s, names = '{""}')
---       -> time, name, request_type, queue_ms, app_ms, outside_ms (means, which may be stacked),
+--       -> time, name, request_type, queue_ms, app_ms, receiving_ms, outside_ms (means, to be stacked),
 --          covered (share of the requests that came with their parts, 0 to 1)
 --   users_over_time(run, since, until, width_s) -> time, users
 --   times_of(run) -> started, ended, first, last: a run's own times, and those of its windows
@@ -61,7 +62,8 @@
 --   latency_heatmap(run, since, until, width_s, endpoint) -> time (a slot's end), up_to_ms,
 --       requests: in bands of latency that grow by a fifth, those without a request among them
 --   slowest(run, since, until, endpoint, most = 25) -> started, endpoint, total_ms, late_ms,
---       queue_ms, app_ms, outside_ms, error, worker, trace_id: raw requests, slowest first
+--       queue_ms, app_ms, receiving_ms, outside_ms, error, worker, trace_id: raw requests, slowest
+--       first
 --   by_worker(run, since, until) -> worker, requests, share, requests_per_s, fail_ratio, mean_ms,
 --       max_ms
 --   workers(run) -> worker (its id, cut), samples, share (of all samples), dropped, implausible,
@@ -343,12 +345,14 @@ CREATE FUNCTION latency_parts(
     names text[] DEFAULT '{""}'
 ) RETURNS TABLE (
     "time" timestamptz, name text, request_type text, queue_ms double precision,
-    app_ms double precision, outside_ms double precision, covered double precision
+    app_ms double precision, receiving_ms double precision, outside_ms double precision,
+    covered double precision
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT slot, h.name, h.request_type,
         sum(sum_ms) FILTER (WHERE part = 'queue') / sum(count) FILTER (WHERE part = 'queue'),
         sum(sum_ms) FILTER (WHERE part = 'app') / sum(count) FILTER (WHERE part = 'app'),
+        sum(sum_ms) FILTER (WHERE part = 'receiving') / sum(count) FILTER (WHERE part = 'receiving'),
         sum(sum_ms) FILTER (WHERE part = 'outside') / sum(count) FILTER (WHERE part = 'outside'),
         coalesce(sum(count) FILTER (WHERE part = 'outside'), 0)::double precision
             / sum(count) FILTER (WHERE part = 'total')
@@ -466,7 +470,7 @@ $$;
 -- Rates are over the run's own times, as everywhere: requests / (until - since).
 CREATE FUNCTION summary(
     run timestamptz, whole boolean DEFAULT false,
-    parts text[] DEFAULT '{total,queue,app,outside,raw}', names text[] DEFAULT NULL
+    parts text[] DEFAULT '{total,queue,app,receiving,outside,raw}', names text[] DEFAULT NULL
 ) RETURNS TABLE (
     name text, request_type text, part text, requests bigint, failures bigint,
     fail_ratio double precision, requests_per_s double precision, mean_ms double precision,
@@ -811,7 +815,8 @@ CREATE FUNCTION slowest(
     most integer DEFAULT 25
 ) RETURNS TABLE (
     started timestamptz, endpoint text, total_ms double precision, late_ms double precision,
-    queue_ms double precision, app_ms double precision, outside_ms double precision, error text,
+    queue_ms double precision, app_ms double precision, receiving_ms double precision,
+    outside_ms double precision, error text,
     worker text, trace_id text
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -852,7 +857,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         )
     )
     SELECT r.time, endpoint_text(r.name, r.request_type), r.response_time, coalesce(r.late_ms, 0),
-        r.queue_ms, r.app_ms, r.response_time - coalesce(r.late_ms, 0) - r.queue_ms - r.app_ms,
+        r.queue_ms, r.app_ms, r.receiving_ms,
+        r.response_time - coalesce(r.late_ms, 0) - coalesce(r.receiving_ms, 0) - r.queue_ms - r.app_ms,
         coalesce(r.exception, ''), coalesce(sent_by.worker, r.loadgen), coalesce(r.trace_id, '')
     FROM window_of CROSS JOIN LATERAL (
         SELECT * FROM request i

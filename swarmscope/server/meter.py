@@ -46,6 +46,7 @@ class Exchange:
         "_started",
         "app_s",
         "environ",
+        "group",
         "queue_s",
         "request",
         "status",
@@ -66,6 +67,7 @@ class Exchange:
         self.request: Any = None
         self.status = ""
         self.streamed = True
+        self.group: str | None = None  # by which it was counted
         sent = environ.get("HTTP_X_REQUEST_START")
         self.queue_s = None if sent is None else seconds_since(sent, time())
         self._started = perf_counter()
@@ -96,6 +98,10 @@ class Exchange:
         if has_request_context() and current_app == self._app:
             self.request = request._get_current_object()  # type: ignore[attr-defined]
             self.environ = self.request.environ
+
+    def body_s(self) -> float:
+        """Return the seconds since the headers left."""
+        return perf_counter() - self._started - self.app_s
 
     def end(self, status: str) -> None:
         """Take it that the client got *status*, not from the app."""
@@ -165,6 +171,7 @@ class Meter:
         self._excluded_paths = exporter.excluded_paths or ()
         self._metrics, self._default_labels = metrics, metrics.default_labels
         self._observe_app, self._observe_queue = metrics.observe_app, metrics.observe_queue
+        self._observe_body = metrics.observe_body
         self._unmeasured = unmeasured
         self._group = group
         self._server_timing = server_timing
@@ -192,11 +199,18 @@ class Meter:
         if not exchange.status:  # a middleware calls the app only when its body is read
             return Stream(body, lambda: self._observe_late(exchange))
         self._observe(exchange, self._observe_app)
+        if exchange.streamed or not _is_whole(body):
+            return _followed(body, environ, lambda: self._end_stream(exchange))
         if add_in_flight is not None:
-            if exchange.streamed or not _is_whole(body):
-                return _followed(body, environ, lambda: add_in_flight(-1))
             add_in_flight(-1)
         return body
+
+    def _end_stream(self, exchange: Exchange) -> None:
+        """Note that the body of a response that counts already has ended."""
+        if self._add_in_flight is not None:
+            self._add_in_flight(-1)
+        if exchange.streamed and exchange.group is not None and self._observe_body is not None:
+            self._observe_body[(exchange.group,)](exchange.body_s())
 
     def note_exception(
         self, sender: Flask, exception: BaseException | None = None, **_: object
@@ -224,6 +238,7 @@ class Meter:
         labels: tuple[str, ...] = (method, group, exchange.status)
         if self._default_labels:
             labels += environ.get(LABELS_KEY, self._default_labels)
+        exchange.group = group
         if observe_app is not None:
             observe_app[labels](exchange.app_s)
         if queue_s is not None and self._observe_queue is not None:

@@ -16,11 +16,12 @@ DURATION = "flask_http_request_duration_seconds"
 TOTAL = "flask_http_request"  # a counter's samples end in _total
 EXCEPTIONS = "flask_http_request_exceptions"
 QUEUE = "flask_http_request_queue_seconds"
+BODY = "flask_http_response_body_seconds"
 IN_FLIGHT = "flask_http_requests_in_flight"
 INFO = "flask_exporter_info"
 TOTAL_TEXT = "Total number of HTTP requests"
 EXCEPTIONS_TEXT = "Total number of HTTP requests which resulted in an exception"
-FAMILIES = frozenset({DURATION, TOTAL, EXCEPTIONS, QUEUE, IN_FLIGHT, INFO})
+FAMILIES = frozenset({DURATION, TOTAL, EXCEPTIONS, QUEUE, BODY, IN_FLIGHT, INFO})
 
 Observe = Callable[[float], None]
 Labels = tuple[str, ...]  # method, group, status, the exporter's default labels
@@ -82,16 +83,19 @@ class Metrics:
         self.exceptions = (
             Counter(EXCEPTIONS, EXCEPTIONS_TEXT, labels, registry=registry) if requests else None
         )
+        self.body = _body(registry, buckets, group) if requests else None
         self.queue = _queue(registry, buckets, group) if queue_time else None
         self.in_flight = _in_flight(registry) if in_flight else None
         self.observe_app = Observers(self._app_observer) if parts.requests else None
         self.only_count = Observers(self._counter) if parts.requests else None
+        self.observe_body = Observers(self._body_observer) if parts.requests else None
         self.observe_queue = Observers(self._queue_observer) if parts.queue_time else None
         FILES.follow(self)
 
     def forget_cells(self) -> None:
         """Make every observer anew: its values have moved."""
-        for observers in (self.observe_app, self.only_count, self.observe_queue):
+        every = (self.observe_app, self.only_count, self.observe_body, self.observe_queue)
+        for observers in every:
             if observers is not None:
                 observers.clear()
 
@@ -115,6 +119,11 @@ class Metrics:
         count = self.total.labels(method, *others).inc
         return lambda _: count()
 
+    def _body_observer(self, labels: Labels) -> Observe:
+        """Return what observes how long streamed answers of a group took."""
+        assert self.body is not None
+        return observer(self.body.labels(*labels))
+
     def _queue_observer(self, labels: Labels) -> Observe:
         """Return what observes the time that requests of a group have waited."""
         assert self.queue is not None
@@ -128,6 +137,16 @@ def _duration(
         DURATION,
         "Flask HTTP request duration in seconds",
         ("method", group, "status", *extra),
+        buckets=buckets,
+        registry=registry,
+    )
+
+
+def _body(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> Histogram:
+    return Histogram(
+        BODY,
+        "From a streamed response's headers to the end of its body, in seconds",
+        (group,),
         buckets=buckets,
         registry=registry,
     )

@@ -2,10 +2,12 @@
 
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
+from locust.env import Environment
 
-from swarmscope.client.health import WINDOWS_PER_SECOND, Health
+from swarmscope.client.health import WINDOWS_PER_SECOND, Health, HealthProbe
 from swarmscope.client.trust import ALL_WORKERS, Arrivals, TrustKeeper, dispersion
 
 WELL = Health(cpu_ratio=0.3, loop_lag_seconds=0.0005, starts={})
@@ -182,3 +184,62 @@ def test_a_stage_with_another_rate_is_no_burst():
     keeper.add("a", Health(0.1, 0.0, dict.fromkeys(range(9850, 10_000), 10)), now=1000.0)
 
     assert keeper.verdict().dispersion == 0
+
+
+def overloaded(missed, base=9700):
+    """Return a report of bursts, with so many of a hundred requests that were too slow."""
+    starts = dict.fromkeys(range(base, base + 260, 10), 100)
+    return Health(0.1, 0.0, starts, finished=100, missed=missed)
+
+
+def test_bursts_that_the_service_makes_are_not_held_against_the_generator():
+    """Over capacity, users who wait for answers come in bursts: the generator has no part in it."""
+    keeper = TrustKeeper()
+    keeper.begin(970.0)
+    keeper.add("a", overloaded(missed=40), now=1000.0)
+
+    verdict = keeper.verdict()
+
+    assert verdict.warning() is None
+    assert verdict.details()["bursty"] is None
+    assert "Arrivals were not judged: the objective was missed" in verdict.sentence()
+    assert keeper.now(1000.0)[2] is None
+
+
+def test_bursts_while_the_objective_held_are_told():
+    """Five in a hundred may be slow: what is judged is the time in which it held."""
+    keeper = TrustKeeper()
+    keeper.begin(970.0)
+    keeper.add("a", overloaded(missed=5), now=1000.0)
+    keeper.add("a", overloaded(missed=90, base=9960), now=1010.0)
+
+    verdict = keeper.verdict()
+
+    assert verdict.bursty
+    assert verdict.dispersion == pytest.approx(90, rel=0.01)
+
+
+def test_arrivals_are_judged_again_once_the_objective_holds():
+    """Half a minute after it was missed last, all that is looked at came while it held."""
+    keeper = TrustKeeper()
+    keeper.begin(900.0)
+    keeper.add("a", Health(0.1, 0.0, dict.fromkeys(range(9600, 9700), 5), 100, 50), now=970.0)
+    keeper.add("a", Health(0.1, 0.0, dict.fromkeys(range(9700, 10_100), 5), 100, 0), now=1010.0)
+
+    assert keeper.now(1010.0)[2] == 0
+    assert not keeper.verdict().broke
+
+
+def test_what_missed_the_objective_is_counted_by_the_probe():
+    """Failures, and what took longer than the run's own limit; what has no time is no miss."""
+    environment = Environment(parsed_options=SimpleNamespace(slo_p95=100.0))
+    batches: list = []
+    probe = HealthProbe(environment, batches)
+    row = (1000.0, 5.0, "/", "GET", None, 0, 0, None, None, None, None, None)
+    (hear,) = batches
+    hear([row, (*row[:1], 101.0, *row[2:]), (*row[:7], "failed", *row[8:])])
+    hear([(*row[:1], "soon", *row[2:])])
+
+    health = Health.from_message(probe.take().as_message())
+
+    assert (health.finished, health.missed) == (4, 2)

@@ -18,6 +18,7 @@ COLOURS = {  # one meaning each, on every dashboard
     "server": "#56A64B",
     "queue": "#FF9830",
     "outside": "#B877D9",
+    "receiving": "#6ED0E0",
     "failures": "#F2495C",
 }
 

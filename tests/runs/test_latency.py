@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
@@ -311,7 +312,7 @@ def test_close_run_ends_a_run_once(connection):
     row = connection.execute(
         "SELECT end_time, status, requests, resp_time_avg, rps_avg, fail_ratio FROM testrun"
     ).fetchone()
-    assert row == (first, "aborted", 2, 20, 1, 0.5)
+    assert row == (first, "aborted", 2, 20, Decimal("0.4"), 0.5)  # over the 5 s that it lasted
 
 
 def test_a_run_is_complete_when_every_worker_has_delivered(connection):

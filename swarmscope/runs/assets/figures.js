@@ -136,13 +136,14 @@ function unfinished({ workers, unfinished_workers: late, lost_workers: lost }) {
 
 /** The run in one sentence: which part of the client's p95 is whose. */
 function sentence({ totals, objective }) {
-    const { total, app, queue, outside } = totals;
+    const { total, app, queue, receiving, outside } = totals;
     const p = `p${+(objective.quantile * 100).toPrecision(4)}`;
     const felt = `Clients felt p95 ${milliseconds(total.p95_ms)} and ${percent(totals.fail_ratio)} failures; the objective is ${p} within ${milliseconds(objective.limit_ms)} and at most ${percent(objective.fail_ratio)}.`;
     if (!app || !queue || !outside) return felt;
     const means = {
         "the handlers": app.mean_ms,
         "the queue in front of them": queue.mean_ms,
+        "receiving their answers": receiving?.mean_ms ?? 0,
         "the way back": outside.mean_ms,
     };
     const all = Object.values(means).reduce((sum, mean) => sum + mean, 0);
@@ -191,9 +192,14 @@ function endpointName({ name, request_type }) {
     return both;
 }
 
-/** A bar of three: how the mean divides into queue, app and outside. */
+const STACKED = ["app", "queue", "receiving", "outside"];
+
+/** A bar: how the mean divides into its parts. */
 function split(endpoint) {
-    const parts = ["app", "queue", "outside"].map((part) => [part, endpoint[part]?.mean_ms]);
+    const parts = STACKED.filter((part) => endpoint[part]).map((part) => [
+        part,
+        endpoint[part].mean_ms,
+    ]);
     const sum = parts.reduce((all, [, mean]) => all + (mean ?? 0), 0);
     if (!sum) return NOTHING;
     const label = parts.map(([part, mean]) => `${part} ${milliseconds(mean)}`).join(", ");
@@ -236,13 +242,14 @@ const ENDPOINT_COLUMNS = [
     ...[
         ["server", "app"],
         ["queue", "queue"],
+        ["receiving", "receiving"],
         ["outside", "outside"],
     ].map(([name, part]) => ({
         name: `${name} p95`,
         of: (e) => digits(e[part]?.p95_ms),
         by: (e) => e[part]?.p95_ms ?? -1,
     })),
-    { name: "mean: app, queue, outside", text: "short", of: split, by: (e) => e.total.mean_ms },
+    { name: `mean: ${STACKED.join(", ")}`, text: "short", of: split, by: (e) => e.total.mean_ms },
 ];
 
 const SLOWEST = ENDPOINT_COLUMNS.findIndex(({ name }) => name === "client p95");

@@ -114,14 +114,27 @@ function rates({ points, server, ...document }) {
     };
 }
 
+/** What to stack: the parts that are known, or of a service that tells nothing, two of them. */
+function stacked({ points }) {
+    const { t_s: x, total, app, receiving } = points;
+    if (app || !receiving)
+        return STACKED.filter((part) => points[part]).map((part) =>
+            curve(part, `--${part}`, x, points[part].mean_ms),
+        );
+    const before = total.mean_ms.map((mean, i) =>
+        mean == null || receiving.mean_ms[i] == null ? null : mean - receiving.mean_ms[i],
+    );
+    return [
+        curve("until the first byte", "--other", x, before),
+        curve("receiving", "--receiving", x, receiving.mean_ms),
+    ];
+}
+
 function parts(document) {
-    const { points } = document;
     return {
         ...frame(document),
         left: { ...latencyAxis(), title: "mean latency", stacked: true },
-        series: ["app", "queue", "outside"].map((part) =>
-            curve(part, `--${part}`, points.t_s, points[part]?.mean_ms ?? []),
-        ),
+        series: stacked(document),
         empty: "No request came with its parts: the service sends no Server-Timing.",
     };
 }
