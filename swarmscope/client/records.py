@@ -70,6 +70,7 @@ class RunStarted(Record):
     objective_fail_ratio: float | None = None
     capacity_search: bool = False  # it goes beyond the objective on purpose
     settings: str = "{}"  # JSON: what the UI's form, or the command line, set for this run
+    prometheus_url: str | None = None  # that of the services, without user info; None: not named
 
 
 class Participant(Record):

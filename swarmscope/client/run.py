@@ -48,7 +48,7 @@ from swarmscope.client.records import (
 )
 from swarmscope.client.trust import TrustKeeper
 from swarmscope.redaction import scrub_arguments, scrub_name, scrub_url
-from swarmscope.runs import links
+from swarmscope.runs import links, prometheus
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class Leader:
             objective_fail_ratio=self._objective.fail_ratio if self._objective else None,
             capacity_search=getattr(environment.shape_class, "seeks_capacity", False),
             settings=form_settings.as_json(self._settings),
+            prometheus_url=prometheus.without_user_info(options.prometheus_url),
         )
 
     def _current_settings(self, is_first: bool = False) -> dict[str, Any]:

@@ -36,9 +36,9 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
         "INSERT INTO testrun (id, testplan, profile_name, num_clients, rps, description, env,"
         " username, gitrepo, changeset_guid, arguments, status, target_users, peak_users, host,"
         " scenario, journal_id, versions, grafana_url, objective_quantile, objective_ms,"
-        " objective_fail_ratio, capacity_search, settings) VALUES"
+        " objective_fail_ratio, capacity_search, settings, prometheus_url) VALUES"
         " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s, %s,"
-        " %s, %s, %s, %s, %s)",
+        " %s, %s, %s, %s, %s, %s)",
         (
             record.run,
             record.testplan,
@@ -62,6 +62,7 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
             record.objective_fail_ratio,
             record.capacity_search,
             plain_json(record.settings),
+            record.prometheus_url,
         ),
     )
     text = f"{record.testplan} started by {record.username}: {record.users} users"

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.rows import class_row
 
 from swarmscope.runs.prometheus import Capture
 
 Connection = psycopg.Connection[Any]
 
-MOST_WANTING = 20
 REMEMBERED = "15 days"  # how long Prometheus keeps samples unless told otherwise
 
 
-def wanting(connection: Connection) -> list[tuple[datetime, datetime]]:
-    """Return start and end of the latest runs that are over and have no series stored."""
-    return connection.execute(
-        "SELECT id, end_time FROM testrun WHERE status <> 'running' AND end_time IS NOT NULL"
-        " AND end_time > now() - %s::interval AND id NOT IN (SELECT run_id FROM server_capture)"
-        " ORDER BY id DESC LIMIT %s",
-        [REMEMBERED, MOST_WANTING],
-    ).fetchall()
+@dataclass(frozen=True)
+class Wanting:
+    """A run that is over and has no series stored.
+
+    *url* is the Prometheus that its options named, None where they named none; *host* the machine
+    of the process that led it.
+    """
+
+    run_id: datetime
+    ended: datetime
+    url: str | None
+    host: str | None
+
+
+def wanting(connection: Connection) -> list[Wanting]:
+    """Return the runs that are over and have no series stored, latest first."""
+    with connection.cursor(row_factory=class_row(Wanting)) as cursor:
+        return cursor.execute(
+            "SELECT r.id AS run_id, r.end_time AS ended, r.prometheus_url AS url, j.host"
+            " FROM testrun r LEFT JOIN journal j ON j.id = r.journal_id"
+            " WHERE r.status <> 'running' AND r.end_time IS NOT NULL"
+            " AND r.end_time > now() - %s::interval"
+            " AND r.id NOT IN (SELECT run_id FROM server_capture) ORDER BY r.id DESC",
+            [REMEMBERED],
+        ).fetchall()
 
 
 def store(connection: Connection, run_id: datetime, capture: Capture) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
+from ipaddress import ip_address
 from math import ceil, isfinite
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
@@ -85,6 +86,27 @@ def locate(url: str | None = None, environ: Mapping[str, str] = os.environ) -> s
         return file.read_text(encoding="utf-8").strip() or None
     except OSError:
         return None
+
+
+def without_user_info(url: str | None) -> str | None:
+    """Return scheme, host and path of *url*, which may be stored and shown; None if not HTTP."""
+    try:
+        parts = _checked(url or "")
+    except Unavailable:
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether *url* means another Prometheus on each machine."""
+    try:
+        name = _checked(url).hostname or ""
+    except Unavailable:
+        return False
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")  # RFC 6761, 6.3
 
 
 def read(url: str, since: datetime, until: datetime) -> Capture:

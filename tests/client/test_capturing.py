@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-import time
+import socket
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
+from support.answering import answering, lines
+from support.locust import scenario
 from support.stored_runs import Sample, store_run
 from support.waiting import free_port, poll_until
 
-from swarmscope.client.capturing import Capturing
+from swarmscope.client.capturing import LONGEST_HOLD_S, Capturing
 from swarmscope.runs import captures, prometheus
 from swarmscope.runs.prometheus import Capture, Unavailable
 
@@ -63,11 +66,107 @@ def test_it_is_tried_again(runs_database, over, monkeypatch):
     assert poll_until(stored, "the series").series == {("api", "workers"): [2.0]}
 
 
-def test_without_an_address_nothing_waits(runs_database):
-    """Nobody asks, and nobody lives longer for it."""
+def test_without_an_address_nothing_waits(runs_database, over, caplog):
+    """Nobody is asked, and nobody lives longer for it."""
     capturing = Capturing(runs_database, {}, None)
-    began = time.monotonic()
     capturing.look()
 
-    assert not capturing.busy()
-    assert time.monotonic() - began < 1
+    poll_until(lambda: not capturing.busy(), "the look", LONGEST_HOLD_S / 2)
+    assert "not stored" not in caplog.text
+
+
+def constant(form, headers) -> bytes:
+    return lines(("api", [(float(form["start"]), "2.5")]))
+
+
+def test_a_run_is_asked_for_where_its_own_locust_said(field):
+    """A shipper that another Locust started has another address, or none."""
+    file = scenario(field.directory)
+    other = field.with_ui(file)
+    other.start(1)
+    poll_until(lambda: field.value("SELECT count(*) FROM request") > 0, "its shipper's work")
+    shippers = field.shippers()
+
+    with answering(constant) as url:
+        ours = field.headless(file, "-u", 1, "-t", "2s", "--prometheus-url", url)
+        assert ours.process.wait(60) == 0, ours.text()
+        run = field.value("SELECT id FROM testrun ORDER BY id DESC LIMIT 1")
+        captured = "SELECT points FROM server_series WHERE run_id = %s AND name = 'workers'"
+        poll_until(lambda: field.query(captured, run), "the series", 30)
+
+    assert field.shippers() == shippers
+    assert field.query(captured, run)[0][0][0] == 2.5
+    stored = field.value("SELECT r::text FROM testrun r WHERE id = %s", run)
+    assert "someone" not in stored
+    assert "pass%20word" not in stored
+    assert "pass%20word" not in ours.text() + other.text()
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[str]:
+    """The addresses that are asked, one after the other."""
+    urls: list[str] = []
+
+    def read(url, since, until) -> Capture:
+        urls.append(url)
+        if "away" in url:
+            raise Unavailable("it is away")
+        return Capture(since, 2.0, {})
+
+    monkeypatch.setattr(prometheus, "read", read)
+    return urls
+
+
+@pytest.mark.parametrize(
+    ("named", "host", "own", "expected"),
+    [
+        ("http://a:9090", "elsewhere", None, ["http://a:9090"]),
+        ("http://a:9090", "elsewhere", "http://b:9090", ["http://a:9090"]),
+        ("http://a:9090", "here", "http://me:word@a:9090/", ["http://me:word@a:9090/"]),
+        ("http://127.0.0.1:9090", "here", "http://b:9090", ["http://127.0.0.1:9090"]),
+        ("http://127.0.0.1:9090", "elsewhere", "http://b:9090", []),
+        (None, "elsewhere", "http://b:9090", ["http://b:9090"]),
+        (None, "here", None, []),
+    ],
+)
+def test_who_is_asked(runs_database, over, asked, named, host, own, expected):
+    """What the run's options named comes first; a loopback address holds on its own machine."""
+    lead(runs_database, over, named, socket.gethostname() if host == "here" else host)
+    capturing = Capturing(runs_database, {}, own)
+    capturing.look()
+    poll_until(lambda: not capturing.busy(), "the look")
+
+    assert asked == expected
+
+
+def test_one_that_is_away_holds_up_no_other(runs_database, asked, caplog):
+    """Each is asked once in a look, and each is complained of."""
+    now = datetime.now(UTC) - timedelta(minutes=10)
+    runs = [now + timedelta(seconds=2 * number) for number in range(3)]
+    with psycopg.connect(runs_database, autocommit=True) as connection:
+        for start in runs:
+            store_run(connection, [Sample(1, 5)], start=start, lasted_s=1)
+    names = ["http://a:9090", "http://away:9090", "http://away:9090"]
+    for run, named in zip(runs, names, strict=True):
+        lead(runs_database, run, named, "elsewhere")
+
+    with caplog.at_level(logging.WARNING):
+        capturing = Capturing(runs_database, {}, None)
+        capturing.look()
+        poll_until(lambda: not capturing.busy(), "the look")
+
+    assert asked == ["http://away:9090", "http://a:9090"]
+    assert caplog.text.count("it is away") == 1
+
+
+def lead(database: str, run: datetime, named: str | None, host: str) -> None:
+    """Say which Prometheus a run's options named, and on which machine it was led."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        journal = uuid4()
+        connection.execute(
+            "INSERT INTO journal (id, worker, host) VALUES (%s, 'worker', %s)", [journal, host]
+        )
+        connection.execute(
+            "UPDATE testrun SET prometheus_url = %s, journal_id = %s WHERE id = %s",
+            [named, journal, run],
+        )

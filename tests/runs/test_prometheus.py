@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs
 
 import pytest
+from support.answering import answering, lines
 from support.waiting import free_port
 
 from swarmscope.runs import assembly, prometheus
@@ -20,38 +15,6 @@ from swarmscope.runs.prometheus import MOST_JOBS, MOST_POINTS, NAMES, Unavailabl
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 END = START + timedelta(seconds=60)
-
-
-@contextmanager
-def answering(answer) -> Iterator[str]:
-    """Run a server that answers each POST with what *answer* makes of its form."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            body = answer({name: values[0] for name, values in form.items()}, self.headers)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://someone:pass%20word@127.0.0.1:{server.server_port}/base/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def lines(*series: tuple[str, list[tuple[float, str]]]) -> bytes:
-    result = [{"metric": {"job": job}, "values": values} for job, values in series]
-    return json.dumps({"status": "success", "data": {"result": result}}).encode()
 
 
 def test_values_come_to_their_moments():
@@ -141,3 +104,34 @@ def test_where_it_is(tmp_path):
     told = {**home, "PROMETHEUS_URL": "http://told"}
     assert prometheus.locate(environ=told) == "http://told"
     assert prometheus.locate("http://given", told) == "http://given"
+
+
+@pytest.mark.parametrize(
+    ("url", "stored"),
+    [
+        ("http://someone:password@host:9090/base/", "http://host:9090/base"),
+        ("https://host/?token=secret", "https://host"),
+        ("someone:password@host:9090", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_address_is_stored_without_user_info(url, stored):
+    """What is no address of the web is not stored at all: nobody knows where its password is."""
+    assert prometheus.without_user_info(url) == stored
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:9090", True),
+        ("http://[::1]:9090", True),
+        ("http://localhost", True),
+        ("http://10.0.0.1:9090", False),
+        ("http://prometheus:9090", False),
+        ("nonsense", False),
+    ],
+)
+def test_a_loopback_address_is_known(url, expected):
+    """It leads to another Prometheus on another machine."""
+    assert prometheus.is_loopback(url) is expected
