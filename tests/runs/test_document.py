@@ -234,10 +234,10 @@ def test_runs_that_want_their_series(connection, run):
     still_on = store_run(connection, samples(1), start=now - timedelta(minutes=1), lasted_s=None)
 
     wanting = captures.wanting(connection)
-    assert (over, over + timedelta(seconds=1)) in [(run.run_id, run.ended) for run in wanting]
-    assert {run, still_on}.isdisjoint(run_id for run_id, _ in wanting)
+    assert (over, over + timedelta(seconds=1)) in [(w.run_id, w.ended) for w in wanting]
+    assert {run, still_on}.isdisjoint(w.run_id for w in wanting)
     captures.store(connection, over, Capture(over, 2.0, {}))
-    assert over not in [run.run_id for run in captures.wanting(connection)]
+    assert over not in [w.run_id for w in captures.wanting(connection)]
     assert assembly.assemble(connection, over).server is None
 
 
