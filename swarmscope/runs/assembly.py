@@ -78,11 +78,12 @@ def _assemble(
     rows = queries.summary(connection, run_id, whole)
     endpoints = [_endpoint(list(group)) for _, group in groupby(rows, _endpoint_of)]
     totals = next((e for e in endpoints if (e.name, e.request_type) == ("", "")), None)
+    left_out = next((r.left_out for r in rows if _endpoint_of(r) == ("", "")), 0)
     return Document(
         version=document.VERSION,
         run=_facts(run, row),
         completeness=_completeness(run),
-        objective=_objective(run, totals),
+        objective=_objective(run, totals, left_out),
         verdict=_verdict(connection, run_id),
         trust=trust(connection, run_id),
         whole=whole if not rows else rows[0].scope != queries.AFTER_RAMP_UP,
@@ -153,14 +154,18 @@ def _completeness(run: queries.Run) -> document.Completeness:
     )
 
 
-def _objective(run: queries.Run, totals: document.Endpoint | None) -> document.Objective:
+def _objective(
+    run: queries.Run, totals: document.Endpoint | None, left_out: int
+) -> document.Objective:
     met = totals.objective_met if totals else None
     return document.Objective(
         quantile=run.objective_quantile,
         limit_ms=run.objective_ms,
         fail_ratio=run.objective_fail_ratio,
         met=met,
-        reason=queries.why_not_judged(run, totals.requests) if totals and met is None else "",
+        reason=queries.why_not_judged(run, totals.requests, left_out)
+        if totals and met is None
+        else "",
     )
 
 

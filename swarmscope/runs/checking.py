@@ -194,7 +194,8 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))
     elif not asked.thresholds and run.capacity_search:
-        reason = f"the run's own objective: {queries.why_not_judged(run, run.requests or 0)}"
+        why = queries.why_not_judged(run, run.requests or 0, run.left_out)
+        reason = f"the run's own objective: {why}"
         found = thresholds.unjudged(found, reason)
     notes = [summary.left_out] if summary.left_out else []
     notes += [f"{run.dropped:,} samples were dropped."] if run.dropped else []

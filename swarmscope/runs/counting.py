@@ -141,4 +141,5 @@ def _sum(rows: Sequence[Summary], latencies: Latencies) -> Summary:
         p99_ms=percentile(0.99),
         max_ms=max_ms,
         objective_met=None,
+        left_out=0,
     )

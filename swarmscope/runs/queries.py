@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from swarmscope.runs.selection import Selection
+from swarmscope.runs.selection import OPTION, Selection
 
 Connection = psycopg.Connection[Any]
 
@@ -27,7 +27,7 @@ class Run:
     """A row of the view `run`: latencies in ms, None where nothing finished.
 
     *scope_text* says of which part of the run its figures are, *objective_requests* how many
-    requests it takes to judge the objective.
+    requests it takes to judge the objective, *left_out* how many of `requests` do not count for it.
     """
 
     run_id: datetime
@@ -71,6 +71,7 @@ class Run:
     implausible: int
     corrected: int
     after_stop: int
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class Summary:
     scope: str
     scope_text: str
     objective_met: bool | None
+    left_out: int = 0  # of `requests`: they do not count for the objective
 
 
 def runs(connection: Connection, limit: int) -> list[Run]:
@@ -240,10 +242,15 @@ def windows_of(row: Summary) -> tuple[datetime, datetime]:
     return row.since.replace(microsecond=0), row.until.replace(microsecond=0) + timedelta(seconds=1)
 
 
-def why_not_judged(run: Run, requests: int) -> str:
-    """Return why the objective of a run was not judged by so many *requests*."""
+def why_not_judged(run: Run, requests: int, left_out: int) -> str:
+    """Return why the objective of a run was not judged by *requests*, some of them left out."""
     if run.capacity_search:
         return "a search for the capacity exceeds it on purpose; the verdict says where it held"
+    if left_out:
+        return (
+            f"{left_out:,} of {requests:,} requests do not count for it (not HTTP, or as {OPTION}"
+            " says); `swarmscope check` judges the others"
+        )
     return f"{requests:,} requests are too few, {run.objective_requests:,} are needed"
 
 

@@ -263,7 +263,7 @@ def _objective(run: Run) -> str:
         return f"{'met' if run.objective_met else 'missed'} ({limits})"
     if run.requests is None:
         return ""
-    return f"not judged ({limits}): {why_not_judged(run, run.requests)}"
+    return f"not judged ({limits}): {why_not_judged(run, run.requests, run.left_out)}"
 
 
 def span(summaries: Sequence[Summary], run: Run) -> str:

@@ -23,8 +23,11 @@
 --       asked for or because there is too little after ramp-up; scope_text says so in words
 --   summary(run, whole = false)
 --       -> name, request_type, part, requests, failures, fail_ratio, requests_per_s, mean_ms, p50_ms,
---          p90_ms, p95_ms, p99_ms, max_ms, since, until, scope, scope_text, objective_met
---       of judged_span(); objective_met is NULL where too few requests finished to say
+--          p90_ms, p95_ms, p99_ms, max_ms, since, until, scope, scope_text, objective_met, left_out
+--       of judged_span(); objective_met is NULL where too few requests finished to say, and where
+--       *left_out* of the requests do not count
+--   left_out(run, since, until) -> name, request_type, requests: those that do not count for the
+--       objective, by --slo-requests or because they are not HTTP; as swarmscope.runs.selection
 --   run_summary: a view, summary() of every run: run_id, whole, and summary's columns
 --   run: a view for lists, a row per run: run_id, run (its id as text, for links), testplan,
 --       profile_name, description, env, host, username, status, complete, started, ramp_complete,
@@ -32,7 +35,7 @@
 --       mean_ms, p50_ms, p95_ms, p99_ms, max_ms (of judged_span), objective_met, scope, scope_text,
 --       objective_quantile, objective_ms, objective_fail_ratio, objective_requests, capacity_search,
 --       workers, unfinished_workers, lost_workers, dropped, implausible, corrected (starts outside
---       the run), after_stop (requests behind a worker's stop record)
+--       the run), after_stop (requests behind a worker's stop record), left_out (of *requests*)
 --   objective_of(run) -> quantile, limit_ms, fail_ratio, requests (fewer say nothing of it),
 --       capacity_search: the objective of the run's own options, else that of `setting`
 --   requests_needed(quantile) -> requests: with fewer nobody can say where the quantile is
@@ -67,7 +70,7 @@
 --   by_worker(run, since, until) -> worker, requests, share, requests_per_s, fail_ratio, mean_ms,
 --       max_ms
 --   workers(run) -> worker (its id, cut), samples, share (of all samples), dropped, implausible,
---       clock_offset_ms (to be added to the worker's clock), state
+--       clock_offset_ms (to be added to the worker's clock), state, corrected and after_stop as in `run`
 --   generator_summary(run) -> cpu_ratio, loop_lag_s (what nine in ten reports of the worst worker
 --       stayed below), dispersion (median): of judged_span; no row without reports
 --   percentile(quantile, buckets, cumulative, max_ms) -> ms, of a row of merged()
@@ -90,7 +93,7 @@ BEGIN
             AND proname IN (
                 'bucket_of', 'bucket_ms', 'percentile', 'resolution_for', 'slot_s', 'tiles', 'merged',
                 'mean_ms', 'latency', 'latency_parts', 'users_over_time', 'summary', 'setting_of',
-                'run_text', 'requests_needed', 'objective_of', 'objective_met', 'judged_span',
+                'run_text', 'requests_needed', 'selection_of', 'is_selected', 'left_out', 'objective_of', 'objective_met', 'judged_span',
                 'times_of', 'seconds_of',
                 'run_of', 'range_of', 'run_range', 'failures',
                 'run_list', 'baseline_of', 'course', 'side_by_side', 'endpoint_text', 'differences',
@@ -413,6 +416,62 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     ) o
 $$;
 
+-- The patterns of --slo-requests as LIKE has them; NULL where the run's options named none.
+CREATE FUNCTION selection_of(run timestamptz) RETURNS text[]
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT array_agg(
+        replace(replace(replace(replace(btrim(p), '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
+    )
+    FROM (
+        SELECT e.details->>'requests' AS patterns FROM events e
+        WHERE e.run_id = run AND e.kind = 'note' AND e.details ? 'requests'
+        ORDER BY e.time LIMIT 1
+    ) said
+    CROSS JOIN unnest(string_to_array(said.patterns, ',')) p
+    WHERE btrim(p) <> ''
+$$;
+
+-- As `Selection.matches` of swarmscope.runs.selection.
+CREATE FUNCTION is_selected(name text, request_type text, patterns text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN patterns IS NULL THEN upper(request_type) IN (
+        'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'
+    ) ELSE request_type LIKE ANY (patterns) OR name LIKE ANY (patterns)
+        OR request_type || ' ' || name LIKE ANY (patterns) END
+$$;
+
+-- As `counted` of swarmscope.runs.counting: without patterns all count where none is of HTTP, and
+-- what has no name of its own is like the rest.
+CREATE FUNCTION left_out(run timestamptz, since timestamptz, until timestamptz)
+RETURNS TABLE (name text, request_type text, requests bigint)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH selection AS MATERIALIZED (
+        SELECT selection_of(run) AS patterns
+    ), endpoint AS (
+        SELECT h.name, h.request_type, sum(h.count)::bigint AS requests
+        FROM tiles(left_out.since, left_out.until) t CROSS JOIN LATERAL (
+            SELECT i.name, i.request_type, i.count FROM histogram i
+            WHERE i.run_id = run AND i.resolution = t.resolution
+                AND i.time >= t.starts AND i.time < t.ends AND i.part = 'total'
+                AND (i.name <> '' OR i.request_type <> '')
+            OFFSET 0
+        ) h
+        GROUP BY h.name, h.request_type
+    ), found AS MATERIALIZED (
+        SELECT e.*, is_selected(e.name, e.request_type, patterns) AS selected
+        FROM endpoint e CROSS JOIN selection
+    )
+    SELECT f.name, f.request_type, f.requests FROM found f
+    WHERE NOT f.selected AND (
+        (SELECT patterns IS NOT NULL FROM selection)
+        OR (
+            SELECT bool_or(selected)
+                AND bool_or(NOT selected AND (o.name, o.request_type) <> ('(more names)', ''))
+            FROM found o
+        )
+    )
+$$;
+
 -- More failures than allowed are certain; anything else takes enough requests.
 CREATE FUNCTION objective_met(
     requests bigint, failures bigint, measured_ms double precision, limit_ms double precision,
@@ -476,9 +535,14 @@ CREATE FUNCTION summary(
     fail_ratio double precision, requests_per_s double precision, mean_ms double precision,
     p50_ms double precision, p90_ms double precision, p95_ms double precision,
     p99_ms double precision, max_ms double precision, since timestamptz, until timestamptz,
-    scope text, scope_text text, objective_met boolean
+    scope text, scope_text text, objective_met boolean, left_out bigint
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH span AS MATERIALIZED (
+        SELECT * FROM judged_span(run, whole)
+    ), other AS MATERIALIZED (
+        SELECT o.* FROM span CROSS JOIN LATERAL left_out(run, span.first, span.last) o
+    )
     SELECT m.name, m.request_type, m.part, m.requests, m.failures,
         m.failures::double precision / m.requests,
         m.requests / nullif(extract(epoch FROM span.until - span.since), 0)::double precision,
@@ -488,12 +552,16 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         percentile(0.95, buckets, cumulative, m.max_ms),
         percentile(0.99, buckets, cumulative, m.max_ms), m.max_ms, span.since, span.until,
         span.scope, span.scope_text,
-        CASE WHEN NOT o.capacity_search THEN objective_met(
+        CASE WHEN NOT o.capacity_search AND others.requests IS NULL THEN objective_met(
             m.requests, m.failures, percentile(o.quantile, buckets, cumulative, m.max_ms),
             o.limit_ms, o.fail_ratio, o.requests
-        ) END
-    FROM judged_span(run, whole) span CROSS JOIN objective_of(run) o
+        ) END, coalesce(others.requests, 0)
+    FROM span CROSS JOIN objective_of(run) o
     CROSS JOIN merged(run, span.first, span.last, NULL, summary.parts, summary.names) m
+    LEFT JOIN (
+        SELECT * FROM other
+        UNION ALL SELECT '', '', sum(requests)::bigint FROM other HAVING count(*) > 0
+    ) others ON others.name = m.name AND others.request_type = m.request_type
     ORDER BY m.name, m.request_type, m.part
 $$;
 
@@ -568,7 +636,7 @@ CREATE VIEW run AS
         s.scope, s.scope_text, o.quantile AS objective_quantile, o.limit_ms AS objective_ms,
         o.fail_ratio AS objective_fail_ratio, o.requests AS objective_requests, o.capacity_search,
         w.workers, w.unfinished_workers, w.lost_workers, w.dropped, w.implausible,
-        w.corrected, w.after_stop
+        w.corrected, w.after_stop, coalesce(s.left_out, 0) AS left_out
     FROM testrun r
     CROSS JOIN LATERAL (
         SELECT count(*) AS workers,
@@ -748,17 +816,23 @@ CREATE FUNCTION endpoints(run timestamptz, since timestamptz, until timestamptz)
     queue_p95_ms double precision, outside_p95_ms double precision, objective text
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    WITH figures AS (
+    WITH other AS MATERIALIZED (
+        SELECT * FROM left_out(run, endpoints.since, endpoints.until)
+    ), figures AS (
         SELECT m.*, percentile(0.5, buckets, cumulative, m.max_ms) AS p50_ms,
             percentile(0.95, buckets, cumulative, m.max_ms) AS p95_ms,
             percentile(0.99, buckets, cumulative, m.max_ms) AS p99_ms,
-            CASE WHEN NOT o.capacity_search THEN objective_met(
+            CASE WHEN NOT o.capacity_search AND others.name IS NULL THEN objective_met(
                 m.requests, m.failures, percentile(o.quantile, buckets, cumulative, m.max_ms),
                 o.limit_ms, o.fail_ratio, o.requests
             ) END AS met
         FROM objective_of(run) o CROSS JOIN merged(
             run, endpoints.since, endpoints.until, NULL, '{total,queue,app,outside}', NULL
         ) m
+        LEFT JOIN (
+            SELECT name, request_type FROM other
+            UNION ALL SELECT '', '' FROM other HAVING count(*) > 0
+        ) others ON others.name = m.name AND others.request_type = m.request_type
     )
     SELECT endpoint_text(total.name, total.request_type), total.requests,
         total.requests / lasted.seconds, total.failures::double precision / total.requests,
@@ -909,14 +983,15 @@ $$;
 
 CREATE FUNCTION workers(run timestamptz) RETURNS TABLE (
     worker text, samples bigint, share double precision, dropped bigint, implausible bigint,
-    clock_offset_ms double precision, state text
+    clock_offset_ms double precision, state text, corrected bigint, after_stop bigint
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT regexp_replace(w.worker, '(_[0-9a-f]{6})[0-9a-f]{26}$', '\1'), w.samples,
         w.samples / nullif(sum(w.samples) OVER (), 0)::double precision, w.dropped, w.implausible,
         w.clock_offset_s * 1000,
         CASE WHEN w.outcome = 'lost' THEN 'lost' WHEN w.stopped IS NOT NULL THEN 'delivered'
-            WHEN r.status = 'running' THEN 'running' ELSE 'not delivered yet' END
+            WHEN r.status = 'running' THEN 'running' ELSE 'not delivered yet' END,
+        w.corrected, w.after_stop
     FROM run_worker w LEFT JOIN testrun r ON r.id = w.run_id
     WHERE w.run_id = run
     ORDER BY w.worker
