@@ -155,7 +155,7 @@ def test_json_has_every_digit(two_runs, empty_database, connection):
     ]
     assert listed[0]["testplan"] == HOSTILE
     assert (listed[0]["complete"], listed[1]["complete"]) == (False, True)
-    assert shown["run"]["ended"] == "2026-03-01T12:01:00.250000Z"
+    assert shown["run"]["ended"] == "2026-03-01T12:00:50.250000Z"
     expected = {row.part: row.p95_ms for row in queries.summary(connection, START) if not row.name}
     assert {part: shown["totals"][part]["p95_ms"] for part in expected} == expected
     assert len(answer("runs", "-n", "1", "--json", "--database", empty_database)) < 2_000
