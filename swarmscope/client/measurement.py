@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, inf
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
@@ -24,7 +24,7 @@ from swarmscope.client.messages import Count, Milliseconds, Second, convert
 from swarmscope.client.timing import parts
 from swarmscope.client.windows import Window, window_of
 from swarmscope.redaction import stored_name
-from swarmscope.runs.histogram import HIGHEST, LOWEST, estimate
+from swarmscope.runs.histogram import HIGHEST, LOWEST, PARTS, estimate
 from swarmscope.runs.selection import Selection
 
 MESSAGE_KEY = "swarmscope_measurement"
@@ -39,7 +39,7 @@ MORE_TYPES = "(more types)"
 AHEAD_SECONDS = 60  # a worker's clock may be, until it knows the master's
 
 Bucket = Annotated[int, Meta(ge=LOWEST, le=HIGHEST)]
-PartName = Literal["total", "queue", "app", "outside"]
+PartName = Annotated[str, Meta(pattern=rf"^({'|'.join(PARTS)})\Z")]
 Part = tuple[PartName, Count, Count, Milliseconds, Milliseconds, list[Bucket], list[Count]]
 MeasuredMessage = tuple[Count, Count, Count, Count, list[Part], dict[str, Any], dict[str, Any]]
 

@@ -28,6 +28,7 @@ from swarmscope.client.plugin import _Workers
 from swarmscope.client.rejections import rejected
 from swarmscope.client.senses import Senses
 from swarmscope.client.trust import TrustKeeper
+from swarmscope.runs.histogram import PARTS
 
 SEED = 20_261_129
 WORKER = "host_0123456789abcdef"
@@ -165,7 +166,7 @@ def report(requests: int = 3) -> dict[str, Any]:
         "user_count": 2,
     }
     now = time.time()
-    measured = measurement.measured([(12.0, 1.0, 9.0, False)] * requests, 450.0)
+    measured = measurement.measured([(12.0, 1.0, 9.0, False, 11.0)] * requests, 450.0)
     data[generator.MESSAGE_KEY] = Health(0.2, 0.001, {int(now * 10) - 50: 3}).as_message()
     data[measurement.MESSAGE_KEY] = [(int(now), measured.as_message())]
     data[metrics.REPORT_KEY] = ("0123456789abcdef" * 2, 100, 0.5, 0, 0)
@@ -233,6 +234,7 @@ def test_good_reports_lose_nothing(master: Master):
     assert master.runner.stats.total.num_requests == 15
     assert master.runner.stats.entries["/tests", "GET"].num_failures == 5
     assert master.measured().requests == 15
+    assert master.measured().parts.keys() == set(PARTS) - {"raw"}
     assert master.keeper.verdict().reports == 5
     assert tally.of(master.environment)[tally.SLOTS_MISSED] == 5
     assert master.metrics()["swarmscope_journal_unshipped_bytes", WORKER] == 100
