@@ -19,10 +19,18 @@ def find(environ: Mapping[str, str] = os.environ) -> Path:
         return Path(given)
     here = Path.cwd()
     for directory in (here, *here.parents):
-        file = directory / HOME / TOLD_BY
-        try:
-            if file.stat().st_uid == os.geteuid():
-                return directory / HOME
-        except OSError:
-            continue
+        if _is_ours(directory / HOME):
+            return directory / HOME
     return Path(HOME)
+
+
+def _is_ours(home: Path) -> bool:
+    """Return whether *home* holds a stack, and nobody else can have put there what it holds.
+
+    Whose file a link leads to proves nothing: anybody may link to a file of ours.
+    """
+    try:
+        found = [home.lstat(), home.stat(), (home / TOLD_BY).lstat()]
+    except OSError:
+        return False
+    return all(status.st_uid == os.geteuid() for status in found)

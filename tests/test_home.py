@@ -45,3 +45,27 @@ def test_a_home_of_another_user_is_none(stack):
     os.chown(stack / "database.url", 65534, 65534)
 
     assert home.find() == Path(".swarmscope")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file somebody else's")
+@pytest.mark.parametrize("linked", ["the directory", "the file"])
+def test_a_strangers_link_to_a_file_of_ours_makes_no_home(stack, tmp_path, linked):
+    """Samples would wait in the stranger's directory, and its other files would be believed."""
+    own = stack.rename(tmp_path / "own")
+    if linked == "the directory":
+        stack.symlink_to(own)
+        os.lchown(stack, 65534, 65534)
+    else:
+        stack.mkdir()
+        os.chown(stack, 65534, 65534)
+        (stack / "database.url").symlink_to(own / "database.url")
+
+    assert home.find() == Path(".swarmscope")
+
+
+def test_a_home_may_be_on_another_disk(stack, tmp_path):
+    """A link of our own to a directory of ours is followed."""
+    stack.rename(tmp_path / "elsewhere")
+    stack.symlink_to(tmp_path / "elsewhere")
+
+    assert home.find() == stack

@@ -15,9 +15,11 @@ from typing import Any
 LONGEST_MS = 1e9
 LONGEST_RESPONSE_MS = 1e12  # 32 years: what took longer has no time
 _NOTHING = (None, None)
-_QUOTED = r'"(?:\\.|[^"\\])*(?:"|$)'  # may hold separators (RFC 9110, section 5.6.4)
-_ENTRY = re.compile(rf'(?:[^",]+|{_QUOTED})+')
-_PARAMETER = re.compile(rf'(?:[^";]+|{_QUOTED})+')
+# May hold separators (RFC 9110, section 5.6.4). It matches whatever follows the first quote: where
+# it could fail at the end, each quote of a hostile header would be tried anew.
+_QUOTED = r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
+_ENTRY = re.compile(rf'(?:[^",]+|{_QUOTED})+', re.DOTALL)
+_PARAMETER = re.compile(rf'(?:[^";]+|{_QUOTED})+', re.DOTALL)
 
 Entry = tuple[str, float | None]  # name, duration in ms
 
