@@ -69,3 +69,15 @@ def test_a_home_may_be_on_another_disk(stack, tmp_path):
     stack.symlink_to(tmp_path / "elsewhere")
 
     assert home.find() == stack
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file somebody else's")
+def test_a_strangers_home_in_the_way_is_refused(stack, monkeypatch):
+    """It was taken for the default one: the stranger chose the database, and had the journals."""
+    monkeypatch.chdir(stack.parent)
+    for path in (stack / "database.url", stack):
+        os.chown(path, 65534, 65534)
+
+    with pytest.raises(SystemExit, match="belongs to another user"):
+        home.find()
+    assert home.find({"SWARMSCOPE_HOME": "/elsewhere"}) == Path("/elsewhere")
