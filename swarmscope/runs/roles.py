@@ -50,7 +50,9 @@ def prepare(admin: Connection, passwords: Mapping[str, str], database: str = DAT
         _leave_groups(admin)
         _ensure_database(admin, database)
         _close_databases(admin, database)
-        _limit_reader(admin, database)
+        for role in (OWNER, READER):
+            _reset_defaults(admin, role, database)
+        _limit_reader(admin)
         with _connect(admin, dbname=database) as inside:
             _distrust(inside)
             timescale.install(inside)
@@ -133,12 +135,18 @@ def _close_databases(admin: Connection, database: str) -> None:
         admin.execute(sql.SQL("GRANT " + rights + " ON DATABASE {} TO {}").format(*names))
 
 
-def _limit_reader(admin: Connection, database: str) -> None:
+def _reset_defaults(admin: Connection, role: str, database: str) -> None:
+    """Forget what a session of *role* starts with, which the role itself may have changed.
+
+    One that began read-only, or with another schema first, would end in each start's migration.
+    """
+    names = sql.Identifier(role), sql.Identifier(database)
+    admin.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(names[0]))
+    admin.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(*names))
+
+
+def _limit_reader(admin: Connection) -> None:
     reader = sql.Identifier(READER)
-    admin.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(reader))
-    admin.execute(
-        sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(reader, sql.Identifier(database))
-    )
     admin.execute(
         sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(reader, sql.Literal(READER_CONNECTIONS))
     )

@@ -161,6 +161,21 @@ def test_what_a_reader_may_do_to_itself_is_undone_by_the_next_start(prepared):
         assert reader.execute("SELECT count(*) FROM run").fetchone() == (1,)
 
 
+def test_what_an_owner_may_do_to_itself_is_undone_by_the_next_start(prepared):
+    """Or one statement would end every start in its migration, and every batch of samples."""
+    where, database = prepared
+    with psycopg.connect(where, autocommit=True) as admin:
+        with connect_as_owner(admin, PASSWORDS[OWNER], database) as owner:
+            owner.execute(f"ALTER ROLE {OWNER} IN DATABASE {database} SET search_path = pg_temp")
+            owner.execute(f"ALTER ROLE {OWNER} SET default_transaction_read_only = on")
+
+        prepare(admin, PASSWORDS, database)
+
+        with connect_as_owner(admin, PASSWORDS[OWNER], database) as owner:
+            migrate(owner)
+            assert owner.execute("DELETE FROM events WHERE false").rowcount == 0
+
+
 def test_everybody_else_is_locked_out(prepared):
     """A role that nobody gave anything cannot even connect."""
     where, database = prepared
