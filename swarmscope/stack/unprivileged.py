@@ -3,6 +3,11 @@
 Root runs it as ``python -I unprivileged.py USER DIRECTORY COMMAND...``, isolated: Python imports
 nothing from that directory. A working directory that was entered before stays open: the program
 reaches it as `WORKING_DIRECTORY`, which asks for no permission of the directories above.
+
+Other processes of that user, as services of the machine that run as ``nobody``, would have the same
+way in: ``/proc/PID/cwd``. The kernel keeps them out of a process that holds a capability they lack
+(``ptrace(2)``, access mode checking), so it keeps one that is no use to it. Nor does it get an
+environment in which passwords may be.
 """
 
 from __future__ import annotations
@@ -11,21 +16,44 @@ import ctypes
 import os
 import pwd
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 WORKING_DIRECTORY = Path("/proc/self/cwd")  # Linux
-NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS of prctl(2)
+KEEP_CAPABILITIES = 8  # PR_SET_KEEPCAPS of prctl(2): those permitted outlive a change of the user
+NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
+AMBIENT, RAISE = 47, 2  # PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE
+BIND_LOW_PORTS = 10  # CAP_NET_BIND_SERVICE, which containers have by default
+CAPABILITIES_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3 of capset(2)
+PASSED_ON = {"LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SWARMSCOPE_STARTED_BY", "TZ"}
 
 
 def main(user: str, directory: str, *command: str) -> None:
     """Enter *directory*, become *user* for good, and run *command* in place of this process."""
     account = pwd.getpwnam(user)
+    libc = ctypes.CDLL(None)
     os.chdir(directory)
+    libc.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0)
     os.setgroups([])
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
-    ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    os.execv(command[0], command)
+    _keep(libc, BIND_LOW_PORTS)
+    libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    os.execve(command[0], command, _without_secrets(os.environ))
+
+
+def _keep(libc: ctypes.CDLL, capability: int) -> None:
+    """Give up all capabilities but one, which a program that is run keeps; without it, all."""
+    header = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0)
+    for bits in (1 << capability, 0):
+        # effective, permitted, inheritable; then the same of those above 31
+        if libc.capset(header, (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)) == 0:
+            break
+    libc.prctl(AMBIENT, RAISE, capability, 0, 0)
+
+
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name in PASSED_ON}
 
 
 if __name__ == "__main__":

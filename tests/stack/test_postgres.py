@@ -108,7 +108,7 @@ only_root = pytest.mark.skipif(
 
 @only_root
 def test_root_may_keep_it_in_a_directory_of_its_own(tmp_path: Path) -> None:
-    """Under a 0700 directory the server runs, as nobody, without any capability."""
+    """Under a 0700 directory the server runs, as nobody, with nothing that it could do there."""
     tmp_path.chmod(0o700)
     cluster = Cluster(tmp_path / "postgres", free_port())
     cluster.initialise()
@@ -118,8 +118,26 @@ def test_root_may_keep_it_in_a_directory_of_its_own(tmp_path: Path) -> None:
         assert connection.execute("SELECT pg_reload_conf()").fetchone() == (True,)
 
     assert set(found["Uid"].split()) == {"65534"}
-    assert int(found["CapEff"], 16) == 0
+    assert int(found["CapEff"], 16) in (0, 1 << 10)  # to bind a port below 1024
     assert found["NoNewPrivs"] == "1"
+
+
+@only_root
+def test_what_else_runs_as_nobody_gets_nowhere(tmp_path: Path, monkeypatch) -> None:
+    """Through /proc it could trust everybody in `pg_hba.conf`, and read passwords."""
+    monkeypatch.setenv("SOME_API_KEY", "open-sesame")
+    cluster = Cluster(tmp_path / "postgres", free_port())
+    cluster.initialise()
+    ways = "cat {0}/cwd/pg_hba.conf; echo >> {0}/cwd/pg_hba.conf; cat {0}/environ"
+    with served(cluster) as server:
+        become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c"]
+        script = ways.format(f"/proc/{server.pid}")
+        tried = subprocess.run([*become, script], capture_output=True, text=True, check=False)
+        environment = Path(f"/proc/{server.pid}/environ").read_text()
+
+    assert tried.stdout == ""
+    assert tried.stderr.count("denied") == 3, tried.stderr
+    assert "open-sesame" not in environment
 
 
 @only_root
