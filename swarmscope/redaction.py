@@ -34,10 +34,10 @@ _SECRET_PAIR = re.compile(
     rf"""(?ix)
     (?P<name>
         (?<![\w.-]) (?<!//) (?P<key> [\w.-]*? (?: {_SECRET} ) [\w.-]*+ )
-        \\*+ (?P<quoted> ["']? ) \s* (?P<sign> [=:] ) \s*
+        \\*+ (?P<quoted> ["']? ) \s* (?P<sign> := | => | [=:] ) \s*
     )
     (?P<value>
-        (?P<scheme> (?:bearer|basic|digest|token) \s+ )?
+        (?P<scheme> (?:bearer|basic|digest|token|api-?key|jwt|key) \s+ )?
         (?: (?P<quote> \\*+ ["'] ) (?: (?! (?<!\\) (?P=quote) ) [\s\S] )*+ (?: (?P=quote) )?
             | [^\s&;,}}"']+
         )
@@ -66,6 +66,7 @@ _TOKENS = re.compile(  # what their beginnings give away
     r"""(?x) (?<!\w) (?:
         sk-[\w-]{8,} | [sr]k_(?:live|test)_\w{8,} | gh[pousr]_\w{16,} | github_pat_\w{16,}
         | glpat-[\w-]{16,} | xox[a-z]-[\w-]{8,} | (?:AKIA|ASIA)[0-9A-Z]{12,} | AIza[\w-]{20,}
+        | SG\.[\w-]{16,}\.[\w-]{16,}
         | npm_\w{30,} | hf_\w{20,} | pypi-[\w-]{20,} | eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?
     )"""
 )

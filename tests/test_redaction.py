@@ -275,3 +275,20 @@ def test_a_stored_name_is_short_and_its_own():
     assert len(stored_name(long)) <= LONGEST_NAME
     assert stored_name(long) != stored_name(long + "z")
     assert stored_name(stored_name(long)) == stored_name(long)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ('password := "open-sesame"', "password := ***"),
+        (':password => "open-sesame"', ":password => ***"),
+        ("Authorization: ApiKey open-sesame", "Authorization: ***"),
+        ("authorization=JWT open-sesame", "authorization=***"),
+        ("mail: SG.abcdefghijklmnopqrstuv.0123456789abcdefghij", "mail: ***"),
+    ],
+)
+def test_a_value_is_hidden_whole_however_it_is_assigned(given, kept):
+    """As other languages print it, and behind whatever scheme."""
+    assert scrub_text(given) == kept
+    assert "open-sesame" not in scrub_name(given)
+    assert scrub_text(scrub_text(given)) == scrub_text(given)

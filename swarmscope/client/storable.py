@@ -18,7 +18,7 @@ REDACTIONS: dict[str, Callable[[str], str]] = {  # by field; samples have theirs
     **dict.fromkeys(("arguments", "description", "environment", "profile"), scrub_text),
     **dict.fromkeys(("reason", "scenario", "testplan", "text", "version"), scrub_text),
     **dict.fromkeys(("host", "repository"), scrub_url),
-    "details": scrub_json,
+    **dict.fromkeys(("details", "settings"), scrub_json),
     "grafana_url": scrub_name,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -10,6 +11,8 @@ from support.locust import Field, scenario
 from support.waiting import poll_until
 
 from swarmscope.client.form_settings import as_json, changes, plain
+from swarmscope.client.records import RunStarted
+from swarmscope.client.storable import storable
 
 ARGUMENTS = """
 from locust import events
@@ -86,3 +89,21 @@ def test_a_form_that_is_sent_again_is_told():
     before = {"users": 2, "spawn_rate": 5.0, "flavour": "plain"}
     assert changes(before, before) == ""
     assert changes(before, {**before, "users": 9}) == "changed in the UI: users 9"
+
+
+def test_settings_of_any_journal_lose_their_secrets():
+    """Whoever wrote it: an older version, or another program."""
+    settings = json.dumps(
+        {"users": 3, "api_token": "open-sesame", "host": "http://u:open-sesame@h"}
+    )
+    record = RunStarted(
+        *("2026-11-29T12:00:00.000000Z", "plan", "scenario", None, 3, 0.0, "", "", "", "me"),
+        *(None, "", None, {}),
+        settings=settings,
+    )
+
+    assert json.loads(storable(record).settings) == {
+        "users": 3,
+        "api_token": "***",
+        "host": "http://h",
+    }
