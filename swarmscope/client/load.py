@@ -6,7 +6,7 @@ from locust import events
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from swarmscope.client import capacity_options, measurement, shape, shapes, tally
+from swarmscope.client import capacity_options, measurement, shape, shapes, stock_users, tally
 from swarmscope.client.announcements import announce
 from swarmscope.runs.selection import Selection
 
@@ -21,6 +21,7 @@ def register() -> None:
 def _on_init(environment: Environment, **_: object) -> None:
     tally.watch(environment)
     _tell_what_counts(environment)
+    stock_users.watch(environment)
     shape.choose(environment, measurement.watch(environment))
 
 

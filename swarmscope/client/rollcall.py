@@ -61,5 +61,8 @@ class RollCall:
             why = "the others ended by themselves, failed in on_start, or could not be created"
             if present.is_spawning:
                 why = "the others took too long to be created"
+            if not running:
+                who = why.replace("the others", "they")
+                return f"none of {users:,} users was running: {who}"
             return f"only {running:,} of {users:,} users ran: {why}"
         return f"{present.starting:,} of {users:,} users did not get through their on_start"

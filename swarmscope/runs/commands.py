@@ -102,13 +102,15 @@ def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None
             return
         summary = queries.summary(connection, found.run_id, whole)
         verdict = queries.verdict(connection, found.run_id)
+        trust = assembly.trust(connection, found.run_id)
         errors = queries.task_errors(connection, found.run_id)
         levels = assembly.levels(connection, found.run_id)
         failures = queries.failures(connection, found.run_id, tables.MOST_FAILURES + 1)
         settings = queries.settings(connection, found.run_id)
     console = Console(highlight=False)
     said = verdict.text if verdict else None
-    console.print(tables.facts_table(found, said, errors, settings), "")
+    doubt = trust.text if trust and not trust.trusted else None
+    console.print(tables.facts_table(found, said, errors, settings, doubt), "")
     _print_summary(console, summary, every)
     if levels:
         console.print("", tables.levels_table(levels, console.width))

@@ -160,6 +160,7 @@ def facts_table(
     verdict: str | None = None,
     task_errors: Sequence[TaskError] = (),
     settings: Mapping[str, Any] | None = None,
+    doubt: str | None = None,
 ) -> Table:
     """Return what is known of a run besides its latencies, one fact a row."""
     facts = {
@@ -179,6 +180,7 @@ def facts_table(
         "missing": _missing(run),
         "objective": _objective(run),
         "verdict": verdict,
+        "trust": doubt,
         "tasks": _task_errors(task_errors),
     }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)

@@ -147,8 +147,16 @@ def _judge(
         if (row.name, row.request_type, row.part) == where:
             value, reason = getattr(row, metric.figure), "no request has a response time"
             return judge_value(threshold, scope, value, row.requests, reason)
-    reason = "no response said the server's times (Server-Timing)"
-    return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
+    return Outcome(threshold, scope, NOT_JUDGED, reason=_unsaid(where, summaries))
+
+
+def _unsaid(where: tuple[str, str, str], summaries: Sequence[Summary]) -> str:
+    """Return why there is nothing of the endpoint and part *where*."""
+    name, request_type, part = where
+    others = {s.part for s in summaries if (s.name, s.request_type) == (name, request_type)}
+    if part == "queue" and "app" in others:
+        return "no response said its queue: requests came without X-Request-Start, or clocks differ"
+    return "no response said the server's times (Server-Timing)"
 
 
 def judge_capacity(threshold: Threshold, verdict: Mapping[str, Any] | None, reason: str) -> Outcome:

@@ -519,8 +519,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         WHEN 'ramp_up_incomplete' THEN 'Whole run: ramp-up was not complete'
         ELSE format(
             'Whole run: only %s s and %s requests after ramp-up; %s s and %s requests are needed',
-            trim_scale(round(c.seconds::numeric, 1)), c.requests, setting_of('steady_s'),
-            setting_of('steady_requests')
+            trim_scale(round(c.seconds::numeric, 1)), to_char(c.requests, 'FM999,999,999,990'),
+            setting_of('steady_s'), setting_of('steady_requests')
         ) END,
         CASE c.scope WHEN 'after_ramp_up' THEN c.since ELSE c.first END, c.last
     FROM chosen c

@@ -136,7 +136,7 @@ ENDS = """
     ("dies", "leaves", "words"),
     [
         pytest.param(True, False, "only 4 of 10 users ran", id="die in on_start"),
-        pytest.param(False, True, "only 0 of 10 users ran", id="end by themselves"),
+        pytest.param(False, True, "none of 10 users was running", id="end by themselves"),
     ],
 )
 def test_users_that_are_not_there_end_the_search(field: Field, dies, leaves, words):

@@ -112,6 +112,19 @@ def test_show_has_the_levels_of_a_search(two_runs, empty_database, connection):
     assert "broke, POST /orders/" in " ".join(table[2:])
 
 
+def test_show_says_when_the_generator_is_not_to_be_trusted(two_runs, empty_database, connection):
+    """As the page and `check` do; of one that kept up, nothing."""
+    note = "INSERT INTO events (time, run_id, kind, text, details) VALUES (%s, %s, 'trust', %s, %s)"
+    later = START + timedelta(hours=1)
+    connection.execute(note, [START, START, "Do not trust it.", '{"saturated": true}'])
+    connection.execute(note, [later, later, "It kept up.", '{"saturated": false}'])
+    connection.commit()
+
+    early, late = (answer("show", n, "--database", empty_database) for n in ("latest~1", "latest"))
+    assert "Do not trust it." in early
+    assert "It kept up." not in late
+
+
 def test_show_says_what_failed(connection, empty_database):
     """How often, where and why: the most frequent ten kinds, a text no longer than a paragraph."""
     many = [Sample(i / 10, 20, f"/{i % 12:x}", failed=i % 12 != 0) for i in range(239)]

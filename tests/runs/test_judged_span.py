@@ -23,6 +23,16 @@ def steady(seconds: float, per_s: float = 40) -> list[Sample]:
     return [Sample(RAMP_S + 0.01 + n / per_s, 100) for n in range(round(seconds * per_s))]
 
 
+def test_many_requests_have_their_thousands_apart(connection):
+    """As in every table beside the sentence."""
+    samples = [Sample(1.01 + n / 200, 30) for n in range(1800)]
+    store_run(connection, samples, ramp_s=1, lasted_s=10)
+
+    text = queries.find(connection, "latest").scope_text or ""
+
+    assert " and 1,652 requests after ramp-up; " in text
+
+
 @pytest.mark.parametrize("steady_s", [0, 0.5, 3])
 def test_a_run_that_is_stopped_after_ramp_up_is_judged_as_a_whole(
     connection, empty_database, steady_s

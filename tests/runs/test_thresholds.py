@@ -100,6 +100,7 @@ def test_each_is_held_to_its_own_figure(metric, text, verdict, value, requests):
         ("p95", "1", [], "there are no requests"),
         ("p95", "GET /x=1", SUMMARIES, "no requests of 'GET /x'; there are GET /tests?limit=9"),
         ("server-p95", "nameless=1", SUMMARIES, "Server-Timing"),
+        ("queue-p95", "1", SUMMARIES[:2], "X-Request-Start"),
         ("capacity-users", "1", SUMMARIES, "no capacity was found"),
         ("p95", "nameless=1", [*SUMMARIES, replace(ALL, request_type="nameless")], "several"),
     ],
