@@ -81,11 +81,16 @@ def read(parts: list[bytes]) -> Message | None:
 def _decoded(parts: list[bytes], sender: str) -> Message:
     identity, body = parts
     message: Message = Message.unserialize(body)
-    if not isinstance(message.type, str) or len(sender) > LONGEST_WORKER:
+    if not isinstance(message.type, str) or len(sender) > LONGEST_WORKER or not _is_plain(sender):
         raise ValueError("it has no type, or a worker of no name")
     if message.node_id != identity.decode():
         raise ValueError("it names another worker than its connection")
     return message
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether Locust may print *name*, as it does: a terminal obeys what controls hold."""
+    return bool(name) and name.isprintable()
 
 
 def _drop_parts(data: dict[str, Any], sender: str) -> None:

@@ -297,6 +297,19 @@ def test_a_second_yet_to_come_pushes_none_out(master: Master):
     assert master.measured().requests == 3
 
 
+@pytest.mark.parametrize(
+    "name", ["\x1b]0;a title\x07", "two\nlines", "\u202etxt.exe", "\x9b2J", ""]
+)
+def test_no_worker_has_a_name_that_a_terminal_obeys(name):
+    """Locust logs each one's name as it is."""
+    rejected.clear()
+    ready = [name.encode(), msgpack.dumps(["client_ready", "2.47.0", name])]
+    assert intake.read(ready) is None
+    assert rejected["frame"] == 1
+    plain = [WORKER.encode(), msgpack.dumps(["client_ready", "2.47.0", WORKER])]
+    assert intake.read(plain) is not None
+
+
 def test_a_dead_listener_is_seen(master: Master):
     """By the metric, and by what the health check asks."""
     assert listening.listens(master.runner)
