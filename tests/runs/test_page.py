@@ -493,6 +493,18 @@ def test_an_objective_that_was_not_judged_is_neither_held_nor_missed(browser, fr
     assert notes.startswith("Objective not judged. It went beyond it on purpose. Clients felt")
 
 
+def test_requests_that_did_not_fail_are_told_from_tasks_that_did(browser, frozen, tmp_path):
+    """ "Nothing failed" above a table of exceptions would be untrue."""
+    file = tmp_path / "changed.html"
+    file.write_text(page.render(replace(frozen.document, errors=[]), live=False))
+    with opened(browser, viewport=DESK, offline=True) as tab:
+        tab.goto(file.as_uri())
+        shown = tab.locator("#errors").inner_text()
+
+    assert shown.startswith("No request failed.")
+    assert TASK_ERROR in shown
+
+
 def test_a_run_without_a_steady_part_says_so(browser, frozen, tmp_path):
     """The reason stands among the notes, in the words of `swarmscope show`."""
     text = "Whole run: only 3 s and 120 requests after ramp-up; 10 s and 59 requests are needed"

@@ -348,7 +348,7 @@ const TASK_ERROR_COLUMNS = [
 ];
 
 function showErrors({ errors, task_errors = [] }) {
-    const none = make("p", { class: "empty" }, "Nothing failed.");
+    const none = make("p", { class: "empty" }, "No request failed.");
     const raised = scrolling("Errors in tasks", table(TASK_ERROR_COLUMNS, task_errors));
     replace(
         byId("errors"),
