@@ -18,8 +18,11 @@ Connection = psycopg.Connection[Any]
 
 
 def moment(unix_s: float) -> datetime:
-    """Return *unix_s* as PostgreSQL wants it."""
-    return datetime.fromtimestamp(unix_s, UTC)
+    """Return *unix_s* as PostgreSQL wants it; raises ValueError or OverflowError for no time."""
+    try:
+        return datetime.fromtimestamp(unix_s, UTC)
+    except OSError as error:  # of the C library; to try the record again would change nothing
+        raise ValueError(f"{unix_s} is no time") from error
 
 
 @singledispatch

@@ -573,6 +573,21 @@ def test_what_is_refused_holds_up_nothing(tmp_path, shipper, query, caplog):
     assert not list(tmp_path.glob("*.journal"))
 
 
+def test_a_record_of_no_time_holds_up_nothing(tmp_path, shipper, query):
+    """The C library has an error of its own for what is far beyond any calendar."""
+    process = Process(tmp_path)
+    process.write(STARTED, WorkerStarted(RUN, WORKER, START))
+    process.write(*(Event(RUN, "note", time_s, "x") for time_s in (1e18, -1e18, 1e12, 1e300)))
+    process.samples(sample(1))
+    process.write(WorkerStopped(RUN, WORKER, START + 5), RunStopped(RUN, "plan", START + 5), End())
+    process.writer.close()
+    ship_all(shipper)
+
+    assert query("SELECT complete, samples FROM run, run_worker") == [(True, 1)]
+    assert query("SELECT count(*) FROM events WHERE kind = 'note' AND text = 'x'") == [(0,)]
+    assert not list(tmp_path.glob("*.journal"))
+
+
 def test_what_is_lost_is_counted_at_the_end(tmp_path, shipper, query):
     """Samples that a worker had and nobody could read: rows and dropped ones add up to all."""
     process = Process(tmp_path)
