@@ -133,3 +133,14 @@ def test_a_position_that_no_database_holds(tmp_path, shipper):
     Writer(tmp_path, header).close()
     assert stored(shipper) == 1
     assert [path.name for path in tmp_path.iterdir()] == [f"{header.journal}.00000000.damaged"]
+
+
+@pytest.mark.timeout(60)
+def test_a_reserve_that_is_no_file_is_left_alone(tmp_path, shipper):
+    """To open a pipe would take for ever; what is a dead process's file is removed."""
+    make_fifo(tmp_path / "pipe.reserve")
+    dead = tmp_path / "dead.reserve"
+    dead.touch()
+    os.utime(dead, (0, 0))
+    shipper.round()
+    assert [path.name for path in tmp_path.glob("*.reserve")] == ["pipe.reserve"]
