@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Annotated, Any, TypedDict
@@ -20,6 +21,7 @@ from msgspec import Meta
 from swarmscope.client import clock
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.messages import convert
+from swarmscope.runs.selection import HTTP_METHODS
 
 HEARTBEAT_SECONDS = 0.02
 WINDOWS_PER_SECOND = 10  # requests started are counted per 100 ms
@@ -47,7 +49,7 @@ class Health:
     loop_lag_seconds: float  # mean wait of an event that arrives at a random moment
     starts: dict[int, int]  # requests started, by window (Unix time in units of 100 ms)
     finished: int = 0  # requests
-    missed: int = 0  # of these, those that were slower than the objective allows, or failed
+    missed: int = 0  # of these, those that were slower than the objective allows
 
     def as_message(self) -> dict[str, Any]:
         """Return the form that travels in a Locust message."""
@@ -111,36 +113,37 @@ class HealthProbe:
 
     def _on_request(
         self,
+        request_type: str = "",
         start_time: float | None = None,
         response_time: float | None = None,
-        exception: BaseException | None = None,
         **_: object,
     ) -> None:
         try:
             self._starts[int((start_time or time.time()) * WINDOWS_PER_SECOND)] += 1
         except (TypeError, ValueError, OverflowError):  # a custom client's idea of a time
             self._starts[int(time.time() * WINDOWS_PER_SECOND)] += 1
-        self._count([(response_time, exception)])
+        self._count([(request_type, response_time)])
 
     def _on_batch(self, samples: Sequence[tuple[Any, ...]]) -> None:
-        """Count samples: start in Unix seconds, milliseconds, …, at 7 the text of a failure."""
+        """Count samples: start in Unix seconds, milliseconds, name, request type, …"""
         try:
             windows = [int(sample[0] * WINDOWS_PER_SECOND) for sample in samples]
         except (TypeError, ValueError, OverflowError):  # a custom client's idea of a time
             starts = [sample[0] for sample in samples if isinstance(sample[0], float)]
             windows = [int(start * WINDOWS_PER_SECOND) for start in starts if isfinite(start)]
         self._starts.update(windows)
-        self._count([(sample[1], sample[7]) for sample in samples])
+        self._count([(sample[3], sample[1]) for sample in samples])
 
     def _count(self, finished: Sequence[tuple[Any, Any]]) -> None:
-        """Count requests (milliseconds, failure or None) and those that missed the objective."""
+        """Count requests (type, milliseconds), and those slower than the objective allows.
+
+        Figures of a scenario's own beside requests of HTTP are none.
+        """
         limit_ms = getattr(self._environment.parsed_options, "slo_p95", inf)
-        self._finished += len(finished)
-        try:
-            missed = [1 for ms, failure in finished if failure is not None or ms > limit_ms]
-        except TypeError:  # no number, of a custom client
-            missed = [1 for _, failure in finished if failure is not None]
-        self._missed += len(missed)
+        counted = [one for one in finished if one[0] in HTTP_METHODS] or finished
+        self._finished += len(counted)
+        with suppress(TypeError):  # a time that is none, of a custom client
+            self._missed += len([1 for _, ms in counted if ms is not None and ms > limit_ms])
 
     def _beat(self) -> None:
         """Add up the squares of the loop's stalls.

@@ -227,8 +227,7 @@ class TrustKeeper:
     def now(self, now: float) -> tuple[float, float, float | None] | None:
         """Return the highest CPU ratio, the highest lag in seconds, and the dispersion of all.
 
-        The last is None while the objective is missed. They are of the workers' latest reports;
-        None when there are none.
+        They are of the workers' latest reports; None when there are none.
         """
         if not self.latest:
             return None
@@ -236,7 +235,7 @@ class TrustKeeper:
         return (
             max(health.cpu_ratio for health in latest),
             max(health.loop_lag_seconds for health in latest),
-            self._judged(now),
+            self.arrivals.dispersion(ALL_WORKERS, now),
         )
 
     def verdict(self) -> Trust | None:

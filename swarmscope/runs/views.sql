@@ -1004,8 +1004,13 @@ CREATE FUNCTION generator_summary(run timestamptz) RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY h.cpu_ratio),
         percentile_cont(0.9) WITHIN GROUP (ORDER BY h.loop_lag_s),
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY h.dispersion)
+        CASE WHEN count(judged.details) > 0 THEN max((judged.details ->> 'dispersion')::float8)
+            ELSE percentile_cont(0.5) WITHIN GROUP (ORDER BY h.dispersion) END
     FROM generator_health h CROSS JOIN judged_span(run) span
+    LEFT JOIN LATERAL (  -- once the run is over: of the time in which the objective held
+        SELECT e.details FROM events e WHERE e.run_id = run AND e.kind = 'trust'
+        ORDER BY e.time DESC LIMIT 1
+    ) judged ON true
     WHERE h.run_id = run AND (span.since IS NULL OR h.time >= span.since)
     HAVING count(*) > 0
 $$;

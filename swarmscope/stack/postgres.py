@@ -129,7 +129,9 @@ class Cluster:
         options = SERVER_OPTIONS | {"port": str(self.port)}
         if not is_loopback(self.host):
             addresses = self.host if self.host in EVERYWHERE else f"{LOOPBACK},{self.host}"
-            options |= {"listen_addresses": addresses, "hba_file": self._access.name}
+            # below the directory as the server names it: the way there may be closed to it
+            access = f"{command[-1]}/{self._access.name}"
+            options |= {"listen_addresses": addresses, "hba_file": access}
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         return command

@@ -75,7 +75,8 @@ def test_a_run_lasts_as_long_as_it_was_told(field, tmp_path):
     locust = field.headless(scenario(tmp_path, more=SLOW_TO_IMPORT), "-t", "2s")
 
     assert locust.process.wait(60) == 0, locust.text()
-    assert field.value("SELECT extract(epoch FROM end_time - id) FROM testrun") >= 2
+    # Locust sets its timer before it starts the swarm, some milliseconds before the run's own start
+    assert field.value("SELECT extract(epoch FROM end_time - id) FROM testrun") >= 1.9
 
 
 @pytest.fixture
