@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 
+import prometheus_client
 import pytest
 from flask import Flask
 from prometheus_flask_exporter import PrometheusMetrics
@@ -13,7 +14,7 @@ from support.scraping import parse
 from support.timed_client import get
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from swarmscope.server import instrument
+from swarmscope.server import instrument, instrumentation
 
 TOTAL = "flask_http_request_total"
 COUNT = "flask_http_request_duration_seconds_count"
@@ -50,8 +51,16 @@ def test_the_exporter_beside_counts_no_request_twice(serve, tmp_path, made):
         assert service.log().count("PrometheusMetrics and instrument() both measure both") == 1
 
 
+@pytest.fixture
+def default_registry(monkeypatch):
+    """Let a test have a default registry that no other test finds its metrics in."""
+    registry = prometheus_client.CollectorRegistry()
+    for module in (prometheus_client, instrumentation):
+        monkeypatch.setattr(module, "REGISTRY", registry)
+
+
 @pytest.mark.parametrize("first", [True, False])
-def test_the_exporter_beside_in_one_process(caplog, first):
+def test_the_exporter_beside_in_one_process(default_registry, caplog, first):
     """One endpoint shows our figures, and what the app has made in the default registry."""
     app = Flask("both")
     if first:
