@@ -33,14 +33,12 @@ def _timing_of(response: Any, reader: str) -> Any:
         response = response.request_meta["response"]
     headers = getattr(response, "headers", None)
     if type(headers) is Headers:
-        line: Any = _raw_header(headers, SERVER_TIMING)  # (name, value), or a list of those
-        timing = line[1] if type(line) is tuple else line
         redirected = getattr(getattr(response, "request", None), "unverifiable", False)
     elif isinstance(headers, Mapping):
-        timing = headers.get(SERVER_TIMING)
         redirected = bool(getattr(response, "history", None))
     else:
         return None
+    timing = _header(headers)
     if timing is None:
         return None
     seen = getattr(response, "__dict__", {})
@@ -59,7 +57,7 @@ def _over_hops(response: Any) -> str | None:
     history = getattr(response, "history", None)
     if not history:
         return None
-    hops = [parts(_header(hop)) for hop in [*history, response]]
+    hops = [parts(_header(hop.headers)) for hop in [*history, response]]
     queue, app = (_total([hop[part] for hop in hops]) for part in (0, 1))
     if app is None:
         return None
@@ -71,10 +69,9 @@ def _total(ms: list[float | None]) -> float | None:
     return sum(known) if len(known) == len(ms) else None
 
 
-def _header(response: Any) -> Any:
+def _header(headers: Any) -> Any:
     """Return the header's text, or (name, value) of each of its lines."""
-    headers = response.headers
     if type(headers) is not Headers:
         return headers.get(SERVER_TIMING)
-    line: Any = _raw_header(headers, SERVER_TIMING)
+    line: Any = _raw_header(headers, SERVER_TIMING)  # (name, value), or a list of those
     return line[1] if type(line) is tuple else line
