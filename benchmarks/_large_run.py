@@ -24,12 +24,12 @@ from psycopg.conninfo import make_conninfo
 
 from benchmarks._ports import free_port
 from benchmarks._postgres import connected
-from swarmscope.client import records
-from swarmscope.client.journal import Header, Writer
-from swarmscope.client.shipper import Shipper
-from swarmscope.client.statements import apply
+from swarmscope.journal import records
+from swarmscope.journal.segments import Header, Writer
 from swarmscope.runs import roles
 from swarmscope.runs.migrations import migrate
+from swarmscope.shipper.apply import apply
+from swarmscope.shipper.process import Shipper
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 Connection = psycopg.Connection[Any]

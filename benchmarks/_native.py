@@ -30,7 +30,7 @@ SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 PATIENCE_S = 120.0
 WORKER_REPORT_INTERVAL = 3.0  # s, Locust's
 KINDS = (  # the first that is found in a process's command line
-    ("shipper", "swarmscope.client.shipper"),
+    ("shipper", "swarmscope.shipper"),
     ("API", "gunicorn"),
     ("PostgreSQL", "postgres"),
     ("Prometheus", "prometheus"),

@@ -29,10 +29,10 @@ import psutil
 from benchmarks._listener_kinds import KINDS
 from benchmarks._ports import free_port
 from benchmarks._postgres import connected
-from swarmscope.client.journal import Header, Writer
-from swarmscope.client.records import Continued, End, Samples, run_id
-from swarmscope.client.shipper import Shipper
+from swarmscope.journal.records import Continued, End, Samples, run_id
+from swarmscope.journal.segments import Header, Writer
 from swarmscope.runs.migrations import migrate
+from swarmscope.shipper.process import Shipper
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 ENDPOINTS = 10

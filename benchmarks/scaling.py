@@ -29,7 +29,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks._gunicorn import ROOT
 from benchmarks._ports import free_ports
 from benchmarks.listener import database, fast_server, write_journal
-from swarmscope.client.shipper import Shipper
+from swarmscope.shipper.process import Shipper
 
 SCENARIO = """
 from locust import constant, task

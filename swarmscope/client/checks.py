@@ -26,8 +26,8 @@ from rich.console import Console
 from swarmscope.client import children, clock, ending, locust_stats
 from swarmscope.client.announcements import announced
 from swarmscope.client.options import Options, shipper_environment
-from swarmscope.client.records import start_of
 from swarmscope.client.run import RUN_OPTION
+from swarmscope.journal.records import start_of
 from swarmscope.runs import files, outcomes, tables, thresholds
 from swarmscope.runs.checking import Answer
 from swarmscope.runs.selection import Selection

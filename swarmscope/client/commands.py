@@ -8,9 +8,9 @@ import click
 import psycopg
 
 from swarmscope import home
-from swarmscope.client.shipper import Shipper
 from swarmscope.runs import database as runs_database
 from swarmscope.runs import migrations
+from swarmscope.shipper.process import Shipper
 
 
 @click.command()

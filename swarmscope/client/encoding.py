@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from swarmscope.client import clock
-from swarmscope.client.bounds import LONGEST_TEXT, MOST_SAMPLE_BYTES, bounded
-from swarmscope.client.records import SAMPLES_TAG, Record
+from swarmscope.journal.records import SAMPLES_TAG, Record
+from swarmscope.journal.text_limits import LONGEST_TEXT, MOST_SAMPLE_BYTES, bounded
 
 MOST_RECORD_BYTES = 1 << 20  # of another record than samples; longer ones lose the ends of texts
 UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)

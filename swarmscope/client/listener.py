@@ -15,13 +15,12 @@ from gevent import getcurrent
 from locust.exception import CatchResponseError
 
 from swarmscope.client import clock, task_errors
-from swarmscope.client.bounds import LONGEST_TEXT
 from swarmscope.client.encoding import UNENCODABLE, encoded, encoded_samples
 from swarmscope.client.health import Batches
 from swarmscope.client.hops import timing_of
-from swarmscope.client.journal import MOST_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Reserve, Writer
 from swarmscope.client.options import Options
-from swarmscope.client.records import (
+from swarmscope.client.timing import LONGEST_RESPONSE_MS, usable_ms
+from swarmscope.journal.records import (
     ClockOffset,
     Continued,
     Dropped,
@@ -40,7 +39,8 @@ from swarmscope.client.records import (
     WorkerStarted,
     WorkerStopped,
 )
-from swarmscope.client.timing import LONGEST_RESPONSE_MS, usable_ms
+from swarmscope.journal.segments import MOST_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Reserve, Writer
+from swarmscope.journal.text_limits import LONGEST_TEXT
 from swarmscope.redaction import hide
 
 logger = logging.getLogger(__name__)

@@ -36,13 +36,13 @@ from swarmscope.client import (
 from swarmscope.client.allowed_hosts import AllowedHosts
 from swarmscope.client.checks import Judge, Wanted
 from swarmscope.client.event_order import listen_first
-from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import REPORT_KEY, read_report
 from swarmscope.client.metrics import Shipping as Backlog
 from swarmscope.client.options import STOP_TIMEOUT_SECONDS, Options
 from swarmscope.client.run import Follower, Leader
 from swarmscope.client.shipping import Shipping
+from swarmscope.journal.segments import Header
 from swarmscope.runs.thresholds import CANNOT_TELL
 
 logger = logging.getLogger(__name__)

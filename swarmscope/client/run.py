@@ -32,7 +32,8 @@ from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import RunInfo
 from swarmscope.client.objective import Objective
 from swarmscope.client.options import Options
-from swarmscope.client.records import (
+from swarmscope.client.trust import TrustKeeper
+from swarmscope.journal.records import (
     Event,
     GeneratorHealth,
     Participant,
@@ -46,7 +47,6 @@ from swarmscope.client.records import (
     run_id,
     start_of,
 )
-from swarmscope.client.trust import TrustKeeper
 from swarmscope.redaction import scrub_arguments, scrub_name, scrub_url
 from swarmscope.runs import links, prometheus
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import gevent
 
-from swarmscope.client import status
-from swarmscope.client.journal import JournalError, Reader, make_directory, segments
 from swarmscope.client.listener import Listener
 from swarmscope.client.metrics import Shipping as Backlog
 from swarmscope.client.options import Options, shipper_environment
+from swarmscope.journal import progress
+from swarmscope.journal.segments import JournalError, Reader, make_directory, segments
 
 logger = logging.getLogger(__name__)
 
@@ -73,15 +73,15 @@ class Shipping:
     def _gave_up(self) -> bool:
         """Learn from the exit status of the last shipper of ours whether another may do better."""
         exit_status = self._child.poll() if self._child else None
-        self._hopeless |= exit_status == status.HOPELESS
-        if exit_status == status.UNREADABLE:
+        self._hopeless |= exit_status == progress.HOPELESS
+        if exit_status == progress.UNREADABLE:
             self._child = None
             self._unreadable = segments(self._directory).keys() - {self._listener.journal}
             return True
         return self._hopeless
 
     def _start(self, lock: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "swarmscope.client.shipper", str(self._directory)]
+        command = [sys.executable, "-m", "swarmscope.shipper", str(self._directory)]
         command += ["--drain", str(self._options.drain_seconds), "--lock", str(lock)]
         command += ["--database", self._options.database]
         return subprocess.Popen(
@@ -126,7 +126,7 @@ class Shipping:
 
     def _bytes_left(self, journals: set[str]) -> int:
         """Return the bytes on disk of *journals* that the database has not confirmed."""
-        shipped = status.read(self._directory)
+        shipped = progress.read(self._directory)
         left = 0
         for journal, files in segments(self._directory).items():
             if journal in journals:
@@ -135,7 +135,7 @@ class Shipping:
 
     def backlog(self) -> Backlog:
         """Return how far our journal is from the database."""
-        shipped = status.read(self._directory)
+        shipped = progress.read(self._directory)
         position, caught_up = shipped.get(self._listener.journal, (0, 0.0))
         unshipped = max(0, self._listener.position - position)
         lag = max(0.0, time.time() - caught_up) if unshipped and caught_up else 0.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from swarmscope.client.journal import segments
+from swarmscope.journal.segments import segments
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import Home
 from swarmscope.stack.lifecycle import check_checkout, clean_up, running, start, stop

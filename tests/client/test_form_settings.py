@@ -11,8 +11,8 @@ from support.locust import Field, scenario
 from support.waiting import poll_until
 
 from swarmscope.client.form_settings import as_json, changes, plain
-from swarmscope.client.records import RunStarted
-from swarmscope.client.storable import storable
+from swarmscope.journal.records import RunStarted
+from swarmscope.shipper.sanitize import storable
 
 ARGUMENTS = """
 from locust import events

@@ -20,11 +20,9 @@ from locust.env import Environment
 from locust.event import EventHook
 from locust.exception import CatchResponseError
 
-from swarmscope.client.bounds import LONGEST_TEXT, LONGEST_URL, MOST_SAMPLE_BYTES
-from swarmscope.client.journal import MOST_PAYLOAD_BYTES, Header, Reader, Reserve, segments
 from swarmscope.client.listener import MOST_PENDING, Listener
 from swarmscope.client.options import Options
-from swarmscope.client.records import (
+from swarmscope.journal.records import (
     AnyRecord,
     Dropped,
     Event,
@@ -34,8 +32,10 @@ from swarmscope.client.records import (
     WorkerStarted,
     run_id,
 )
-from swarmscope.client.shipper import Shipper
+from swarmscope.journal.segments import MOST_PAYLOAD_BYTES, Header, Reader, Reserve, segments
+from swarmscope.journal.text_limits import LONGEST_TEXT, LONGEST_URL, MOST_SAMPLE_BYTES
 from swarmscope.redaction import stored_name
+from swarmscope.shipper.process import Shipper
 
 RUN = run_id(1_700_000_000.0)
 

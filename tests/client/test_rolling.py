@@ -14,9 +14,9 @@ import pytest
 from msgspec.structs import replace
 from support import rolling_writer
 
-from swarmscope.client.journal import Header, Writer, is_alive, segments
-from swarmscope.client.records import Continued, Samples, run_id
-from swarmscope.client.shipper import Shipper
+from swarmscope.journal.records import Continued, Samples, run_id
+from swarmscope.journal.segments import Header, Writer, is_alive, segments
+from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.0
 HEADER = Header(uuid4().hex, 0, 0, "worker", "host", 17, False)

@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from locust.env import Environment
 
-from swarmscope.client.journal import Header
 from swarmscope.client.listener import Listener
 from swarmscope.client.options import Options
-from swarmscope.client.records import RunStarted, RunStopped, run_id
-from swarmscope.client.shipper import Shipper
 from swarmscope.client.upstream import count_every_request
+from swarmscope.journal.records import RunStarted, RunStopped, run_id
+from swarmscope.journal.segments import Header
 from swarmscope.runs import assembly, queries
 from swarmscope.runs.thresholds import Threshold, judge
+from swarmscope.shipper.process import Shipper
 
 NUMBERS = [0, 1, 5.0, 0.0, -3.0, 999.9, 1e9, 1e12, 1e300, math.nan, math.inf, -math.inf]
 TIMES = st.sampled_from([*NUMBERS, None, "12", b"x", [], Decimal(7), True, 2**70])

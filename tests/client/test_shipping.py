@@ -13,8 +13,8 @@ import pytest
 from support.waiting import free_port
 
 from swarmscope.client import shipping
-from swarmscope.client.journal import Header, Writer
 from swarmscope.client.options import Options
+from swarmscope.journal.segments import Header, Writer
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from support import rolling_writer
 
-from swarmscope.client.journal import Header, Writer, segments
-from swarmscope.client.records import Samples, run_id
-from swarmscope.client.shipper import Shipper
+from swarmscope.journal.records import Samples, run_id
+from swarmscope.journal.segments import Header, Writer, segments
+from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.0
 NOBODY = 65534

@@ -14,8 +14,8 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.client import batch
 from swarmscope.runs import counting
+from swarmscope.shipper import batch
 
 PARTS = {"queue": 1.0, "app": 12.0, "outside": 2.0}
 RUN = "2026-03-01T12:00:00.250000Z"

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from support.swarm import Database, runs_database
 
-from swarmscope.client.shipper import Shipper
 from swarmscope.runs.locking import persist
 from swarmscope.runs.migrations import migrate
 from swarmscope.runs.pruning import prune
 from swarmscope.runs.readers import READER, end_old_transactions
+from swarmscope.shipper.process import Shipper
 
 Connection = psycopg.Connection[Any]
 

@@ -23,7 +23,7 @@ from support.native import Native, native
 from support.processes import clean_environment, running
 from support.waiting import poll_until
 
-from swarmscope.client.shipper import Shipper
+from swarmscope.shipper.process import Shipper
 from swarmscope.stack.home import Home
 from swarmscope.stack.record import read_record
 

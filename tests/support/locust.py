@@ -182,7 +182,7 @@ class Field:
             if directory.name.isdecimal():
                 with contextlib.suppress(OSError):
                     command = set((directory / "cmdline").read_bytes().split(b"\0"))
-                    if {b"swarmscope.client.shipper", str(self.journals).encode()} <= command:
+                    if {b"swarmscope.shipper", str(self.journals).encode()} <= command:
                         found.append(int(directory.name))
         return found
 

@@ -12,8 +12,7 @@ from uuid import uuid4
 
 import msgspec
 
-from swarmscope.client.journal import Header, Writer
-from swarmscope.client.records import (
+from swarmscope.journal.records import (
     Continued,
     End,
     RunStarted,
@@ -22,6 +21,7 @@ from swarmscope.client.records import (
     WorkerStopped,
     run_id,
 )
+from swarmscope.journal.segments import Header, Writer
 
 WORKER = "rolling"
 BLOCK = 50  # samples

@@ -10,9 +10,10 @@ from uuid import UUID
 
 import psycopg
 
-from swarmscope.client import objective, records
-from swarmscope.client.storable import plain_json
+from swarmscope.client import objective
+from swarmscope.journal import records
 from swarmscope.redaction import scrub_text
+from swarmscope.shipper.sanitize import plain_json
 
 Connection = psycopg.Connection[Any]
 

@@ -14,10 +14,7 @@ import msgspec
 import psycopg
 import pytest
 
-from swarmscope.client.batch import MOST_ENDPOINTS
-from swarmscope.client.delivery import Delivery
-from swarmscope.client.journal import Header, Reader, Writer
-from swarmscope.client.records import (
+from swarmscope.journal.records import (
     Continued,
     Dropped,
     End,
@@ -33,8 +30,11 @@ from swarmscope.client.records import (
     WorkerStopped,
     run_id,
 )
-from swarmscope.client.shipper import Shipper
+from swarmscope.journal.segments import Header, Reader, Writer
 from swarmscope.runs.histogram import bucket
+from swarmscope.shipper.batch import MOST_ENDPOINTS
+from swarmscope.shipper.delivery import Delivery
+from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.25
 RUN = run_id(START)

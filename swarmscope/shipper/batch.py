@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 
-from swarmscope.client import rows
-from swarmscope.client.bounds import stored_url
-from swarmscope.client.records import (
+from swarmscope.client.timing import LONGEST_RESPONSE_MS, parts
+from swarmscope.journal.records import (
     AnyRecord,
     Record,
     Sample,
@@ -21,12 +20,13 @@ from swarmscope.client.records import (
     WorkerStopped,
     repaired,
 )
-from swarmscope.client.rows import request_tail as tail_of
-from swarmscope.client.storable import storable
-from swarmscope.client.timing import LONGEST_RESPONSE_MS, parts
-from swarmscope.client.windows import Key, Window, window_of
+from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
 from swarmscope.runs.histogram import PARTS
+from swarmscope.shipper import binary_copy
+from swarmscope.shipper.binary_copy import request_tail as tail_of
+from swarmscope.shipper.sanitize import storable
+from swarmscope.shipper.windows import Key, Window, window_of
 
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")
@@ -102,7 +102,7 @@ class Span:
     """When the requests of a block can have started and finished, by the worker's own clock."""
 
     def __init__(self, block: Samples) -> None:
-        self._run_start = rows.run_us(block.run) / rows.MICROSECONDS - block.offset_s
+        self._run_start = binary_copy.run_us(block.run) / binary_copy.MICROSECONDS - block.offset_s
         self._written = block.time
         self._offset_s = block.offset_s
         self.earliest = self._run_start - SLACK_S
@@ -146,7 +146,7 @@ class Batch:
         self._requests: list[bytes] = []  # head and tail of each that the sink has not
         self.others: list[Record] = []
         self.tallies: dict[str, Tally] = {}
-        self._process = rows.text(loadgen) + rows.int4(pid)
+        self._process = binary_copy.text(loadgen) + binary_copy.int4(pid)
         self._courses = courses
 
     def take(self, record: Record) -> None:
@@ -216,7 +216,7 @@ class Batch:
                     queue, app, receiving = _take_parts(cell, tally, ms, first_byte_ms, timing)
             else:
                 start, ms = span.take_untimed(tally, cells, start, error is not None), None
-            time_us = int((start + offset) * rows.MICROSECONDS)
+            time_us = int((start + offset) * binary_copy.MICROSECONDS)
             tail = tail_of(
                 time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
             )
@@ -244,11 +244,11 @@ class Batch:
                         queue, app, receiving = found
             else:
                 start, ms = span.take_untimed(tally, cells, start, error is not None), None
-            time_us = int((start + block.offset_s) * rows.MICROSECONDS)
+            time_us = int((start + block.offset_s) * binary_copy.MICROSECONDS)
             tail = tail_of(
                 time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
             )
-            self._requests.append(rows.with_lateness(head, late_ms))
+            self._requests.append(binary_copy.with_lateness(head, late_ms))
             self._requests.append(tail)
 
     def _head(
@@ -257,15 +257,15 @@ class Batch:
         """Return the part of the row that samples of one endpoint share, and their cells."""
         _, _, name, method, url, _, _, error, context, *_ = sample
         endpoint = stored_name(name), stored_name(method)
-        head = rows.request_head(
-            rows.run(block.run),
+        head = binary_copy.request_head(
+            binary_copy.run(block.run),
             self._process,
-            rows.text(scrub_text(block.testplan)),
-            *map(rows.text, endpoint),
-            rows.text(None if url is None else stored_url(url)),
-            rows.text(None if error is None else scrub_text(error)),
-            rows.json(None if context is None else scrub_json(context)),
-            rows.NULL,  # late_ms
+            binary_copy.text(scrub_text(block.testplan)),
+            *map(binary_copy.text, endpoint),
+            binary_copy.text(None if url is None else stored_url(url)),
+            binary_copy.text(None if error is None else scrub_text(error)),
+            binary_copy.json(None if context is None else scrub_json(context)),
+            binary_copy.NULL,  # late_ms
         )
         found = head, course.cells_of(endpoint)
         if error is None and context is None:
@@ -286,7 +286,7 @@ def decode(payload: bytes) -> Record:
         record = repaired(payload)
     if not isinstance(record, Samples):
         return storable(record)
-    rows.run_us(record.run)
+    binary_copy.run_us(record.run)
     if not isfinite(record.offset_s) or abs(record.offset_s) > LARGEST_OFFSET_S:
         raise ValueError(f"a clock cannot be off by {record.offset_s} s")
     if record.time is not None and not isfinite(record.time):

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from support import rolling_writer
 
-from swarmscope.client import journal
-from swarmscope.client.journal import MAGIC, Damaged, Frame, Header, Reader, Tail, Writer
-from swarmscope.client.records import Samples, WorkerStarted, WorkerStopped, run_id
-from swarmscope.client.shipper import Shipper
+from swarmscope.journal import segments
+from swarmscope.journal.records import Samples, WorkerStarted, WorkerStopped, run_id
+from swarmscope.journal.segments import MAGIC, Damaged, Frame, Header, Reader, Tail, Writer
+from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.0
 LENGTH_BYTES = 4  # of a frame
@@ -87,7 +87,7 @@ def read(path: Path) -> tuple[list[bytes], bool]:
     try:
         with Reader(path) as reader:
             found = list(reader.surviving(reader.header_end, Tail.TORN))
-    except journal.JournalError:
+    except segments.JournalError:
         return [], True
     payloads = [each.payload for each in found if isinstance(each, Frame)]
     return payloads, any(isinstance(each, Damaged) for each in found)
@@ -129,8 +129,8 @@ def test_every_torn_end_is_silent(tmp_path):
     [
         (bytes(4096), False),
         (bytes(4096) + b"x", True),
-        (bytes(journal.MOST_PAYLOAD_BYTES + 9), True),
-        (b"\xff\xff\xff\x00" + bytes(journal.MOST_PAYLOAD_BYTES), True),
+        (bytes(segments.MOST_PAYLOAD_BYTES + 9), True),
+        (b"\xff\xff\xff\x00" + bytes(segments.MOST_PAYLOAD_BYTES), True),
         (b"\x00\x00\x80\x00" + bytes(5000), False),
     ],
     ids=["zeros", "more than zeros", "too many zeros", "too long", "cut off"],

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from swarmscope.client.journal import (
+from swarmscope.journal.segments import (
     FRAME,
     Header,
     JournalError,

@@ -1,6 +1,6 @@
 """The shipper: a process beside Locust that delivers journals to the runs database.
 
-Started by Locust (`python -m swarmscope.client.shipper DIR`), never by hand: people have
+Started by Locust (`python -m swarmscope.shipper DIR`), never by hand: people have
 `swarmscope ship`. It imports nothing of Locust. It may be killed at any instant.
 """
 
@@ -25,10 +25,8 @@ from typing import Any
 import msgspec
 import psycopg
 
-from swarmscope.client import status
-from swarmscope.client.capturing import Capturing
-from swarmscope.client.delivery import Delivery, Overtaken
-from swarmscope.client.journal import (
+from swarmscope.journal import progress
+from swarmscope.journal.segments import (
     Damaged,
     Header,
     JournalError,
@@ -40,8 +38,10 @@ from swarmscope.client.journal import (
     remove_reserves,
     segments,
 )
-from swarmscope.client.storable import INT4_MAX, plain_text
 from swarmscope.runs import migrations, prometheus, readers
+from swarmscope.shipper.capture import Capturing
+from swarmscope.shipper.delivery import Delivery, Overtaken
+from swarmscope.shipper.sanitize import INT4_MAX, plain_text
 
 logger = logging.getLogger("swarmscope.shipper")
 
@@ -130,7 +130,7 @@ class Shipper:
         """Leave word of how far each journal is."""
         shipped = {d.journal: (d.position or 0, d.caught_up) for d in self._deliveries.values()}
         try:
-            status.write(self.directory, shipped)
+            progress.write(self.directory, shipped)
         except OSError as problem:  # a full disk is the journals' trouble, not the delivery's
             logger.debug("No status: %s", problem)
 
@@ -327,7 +327,7 @@ def ship_until(deadline: Deadline, shipper: Shipper, capturing: Capturing) -> No
 
 def main() -> None:
     """Deliver the journals of a directory until its Locust processes have ended."""
-    parser = argparse.ArgumentParser(prog="swarmscope.client.shipper", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="swarmscope.shipper", description=main.__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--drain", type=float, required=True, help="seconds after the last writer")
     parser.add_argument("--lock", type=int, required=True, help="inherited lock of the directory")
@@ -346,10 +346,6 @@ def main() -> None:
         ship_until(Deadline(arguments.drain), shipper, capturing)
     except migrations.NewerSchema as error:
         logger.error("%s", error)
-        sys.exit(status.HOPELESS)
+        sys.exit(progress.HOPELESS)
     if segments(arguments.directory) and shipper.is_empty():
-        sys.exit(status.UNREADABLE)
-
-
-if __name__ == "__main__":
-    main()
+        sys.exit(progress.UNREADABLE)

@@ -11,8 +11,8 @@ from datetime import datetime
 from struct import Struct, error, pack
 from uuid import UUID
 
-from swarmscope.client.storable import INT4_MAX, plain_json, plain_text
-from swarmscope.client.windows import Key, Window
+from swarmscope.shipper.sanitize import INT4_MAX, plain_json, plain_text
+from swarmscope.shipper.windows import Key, Window
 
 BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"

@@ -16,11 +16,11 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from swarmscope.client import rows
-from swarmscope.client.batch import Batch
-from swarmscope.client.journal import Header
-from swarmscope.client.records import Dropped, Event, Record, Samples
-from swarmscope.client.statements import apply
+from swarmscope.journal.records import Dropped, Event, Record, Samples
+from swarmscope.journal.segments import Header
+from swarmscope.shipper import binary_copy
+from swarmscope.shipper.apply import apply
+from swarmscope.shipper.batch import Batch
 
 Connection = psycopg.Connection[Any]
 
@@ -117,13 +117,13 @@ class Sieve:
 
 def copy_requests(connection: Connection, batch: Batch, fill: Callable[[], None]) -> None:
     """Let *fill* put samples into *batch*, whose rows the database stores meanwhile."""
-    statement = rows.copy_into("request", rows.REQUEST_COLUMNS)
+    statement = binary_copy.copy_into("request", binary_copy.REQUEST_COLUMNS)
     with connection.cursor().copy(statement) as copy:
-        copy.write(rows.BEGIN)
+        copy.write(binary_copy.BEGIN)
         batch.sink = copy.write
         fill()
         batch.flush()
-        copy.write(rows.END)
+        copy.write(binary_copy.END)
 
 
 def _part(block: Samples, begin: int, end: int) -> Samples:

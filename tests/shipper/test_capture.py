@@ -14,9 +14,9 @@ from support.locust import scenario
 from support.stored_runs import Sample, store_run
 from support.waiting import free_port, poll_until
 
-from swarmscope.client.capturing import LONGEST_HOLD_S, Capturing
 from swarmscope.runs import captures, prometheus
 from swarmscope.runs.prometheus import Capture, Unavailable
+from swarmscope.shipper.capture import LONGEST_HOLD_S, Capturing
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_prometheus_that_is_away_is_complained_of_once(runs_database, over, ca
             capturing.look()
             poll_until(lambda: not capturing.busy(), "it to give up")
 
-    (line,) = [r.getMessage() for r in caplog.records if r.name == "swarmscope.client.capturing"]
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "swarmscope.shipper.capture"]
     assert "are not stored with their runs: Prometheus at 127.0.0.1" in line
     assert "password" not in line
     with psycopg.connect(runs_database) as connection:
@@ -47,7 +47,7 @@ def test_a_prometheus_that_is_away_is_complained_of_once(runs_database, over, ca
 
 def test_it_is_tried_again(runs_database, over, monkeypatch):
     """A run that was over while Prometheus was away gets its series when that is back."""
-    monkeypatch.setattr("swarmscope.client.capturing.RETRY_S", 0.1)
+    monkeypatch.setattr("swarmscope.shipper.capture.RETRY_S", 0.1)
     away = iter([True, True])
 
     def read(url, since, until) -> Capture:

@@ -19,9 +19,8 @@ from uuid import UUID
 
 import psycopg
 
-from swarmscope.client import rows
-from swarmscope.client.batch import MOST_ENDPOINTS, UNREADABLE, Batch, Course, decode
-from swarmscope.client.journal import (
+from swarmscope.journal.records import End, Event, Record, RunStopped, Samples, WorkerStopped
+from swarmscope.journal.segments import (
     Frame,
     Header,
     JournalError,
@@ -34,12 +33,13 @@ from swarmscope.client.journal import (
     records_in,
     segments_of,
 )
-from swarmscope.client.records import End, Event, Record, RunStopped, Samples, WorkerStopped
-from swarmscope.client.sieve import REFUSALS, Refusal, Sieve, copy_requests
-from swarmscope.client.statements import apply, bury, moment
-from swarmscope.client.windows import Key, Window, Windows
 from swarmscope.redaction import scrub_text
 from swarmscope.runs.compaction import compact
+from swarmscope.shipper import binary_copy
+from swarmscope.shipper.apply import apply, bury, moment
+from swarmscope.shipper.batch import MOST_ENDPOINTS, UNREADABLE, Batch, Course, decode
+from swarmscope.shipper.quarantine import REFUSALS, Refusal, Sieve, copy_requests
+from swarmscope.shipper.windows import Key, Window, Windows
 
 logger = logging.getLogger(__name__)
 
@@ -367,10 +367,11 @@ class Delivery:
     def _copy_windows(
         self, connection: Connection, table: str, windows: Iterable[tuple[Key, Window]]
     ) -> None:
-        content = [rows.window_row(self.id, key, window) for key, window in windows]
+        content = [binary_copy.window_row(self.id, key, window) for key, window in windows]
         if content:
-            with connection.cursor().copy(rows.copy_into(table, rows.WINDOW_COLUMNS)) as copy:
-                copy.write(b"".join((rows.BEGIN, *content, rows.END)))
+            into = binary_copy.copy_into(table, binary_copy.WINDOW_COLUMNS)
+            with connection.cursor().copy(into) as copy:
+                copy.write(b"".join((binary_copy.BEGIN, *content, binary_copy.END)))
 
     def _note_of_crowd(self, run: str) -> Event:
         text = (

@@ -1,0 +1,1 @@
+"""The shipper: the process beside Locust that delivers journals to the runs database."""
