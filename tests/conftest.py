@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from support.locust import Field, locust_field
 from support.target import Target, running_target
 from support.waiting import free_port, poll_until
 
+from swarmscope.runs.migrations import migrate
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 
@@ -75,6 +77,14 @@ def empty_database(cluster: Cluster) -> Iterator[str]:
         admin.execute(f"CREATE DATABASE {name}")
         yield superuser_dsn(cluster, name)
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def connection(empty_database: str) -> Iterator[psycopg.Connection[Any]]:
+    """Connect, in autocommit mode, to a new database with the newest schema."""
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        migrate(connection)
+        yield connection
 
 
 @pytest.fixture(scope="session")

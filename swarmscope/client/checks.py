@@ -23,13 +23,14 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 from rich.console import Console
 
+from swarmscope.cli import tables
+from swarmscope.cli.check import Answer
 from swarmscope.client import children, clock, ending, locust_stats
 from swarmscope.client.announcements import announced
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
 from swarmscope.journal.records import start_of
-from swarmscope.runs import files, outcomes, tables, thresholds
-from swarmscope.runs.checking import Answer
+from swarmscope.runs import files, outcomes, thresholds
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import (
     AFTER_RAMP_UP,

@@ -8,7 +8,7 @@ from typing import Any
 
 import gevent
 
-from swarmscope.runs.patience import WAITING
+from swarmscope.cli.waiting import WAITING
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 from rich.table import Table
 from rich.text import Text
 
+from swarmscope.cli.tables import bare_table, harmless, milliseconds, percent
 from swarmscope.runs import files
-from swarmscope.runs.tables import bare_table, harmless, milliseconds, percent
 from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outcome
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"

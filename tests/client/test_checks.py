@@ -17,9 +17,9 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.locust import Field, locust_field, scenario
 
+from swarmscope.cli.tables import milliseconds, percent
 from swarmscope.client import capacity_options, checks, options
 from swarmscope.client.announcements import announce
-from swarmscope.runs.tables import milliseconds, percent
 
 TWO_ENDPOINTS = """
     @task

@@ -15,10 +15,11 @@ import pytest
 from rich.console import Console
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs import assembly, queries, tables
+from swarmscope.cli import tables
+from swarmscope.cli.tables import summary_table
+from swarmscope.runs import assembly, queries
 from swarmscope.runs.compaction import compact
 from swarmscope.runs.histogram import RELATIVE_ERROR
-from swarmscope.runs.tables import summary_table
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, Threshold, judge
 
 ROUNDING = 1e-9

@@ -21,7 +21,8 @@ from support.databases import fresh_runs_database
 from support.rich_run import DESCRIPTION, ENDPOINT, ERROR, EVENT, TASK_ERROR, store_rich_run
 from support.stored_runs import START
 
-from swarmscope.runs import assembly, comparison, page, queries, tables
+from swarmscope.cli import tables
+from swarmscope.runs import assembly, comparison, page, queries
 from swarmscope.runs.document import Document, Series
 
 pytestmark = [pytest.mark.browser, needs_chromium]

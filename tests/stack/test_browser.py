@@ -9,7 +9,7 @@ from support.browser import chromium_page, needs_chromium, opened
 from support.swarm import running_stack, runs_database
 from support.waiting import poll_until
 
-from swarmscope.runs.tables import milliseconds
+from swarmscope.cli.tables import milliseconds
 
 PATIENCE_MS = 30_000
 CURVES = """Object.fromEntries(Chart.getChart('both-ends-canvas').data.datasets.map(

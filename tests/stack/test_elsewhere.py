@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from support.native import Native
 from support.waiting import free_port
 
+from swarmscope.cli.stack import up
 from swarmscope.stack import elsewhere
-from swarmscope.stack.commands import up
 from swarmscope.stack.elsewhere import (
     Trouble,
     database_trouble,

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import psycopg
 
+from swarmscope.cli.database import database_option, reading
+from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.runs import assembly, captures, files, page, prometheus, queries
-from swarmscope.runs.commands import database_option, reading
 from swarmscope.runs.document import Document
-from swarmscope.runs.patience import Patience, to_come
 from swarmscope.runs.queries import Run
 
 Connection = psycopg.Connection[Any]

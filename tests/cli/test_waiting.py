@@ -11,8 +11,8 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.stored_runs import Sample, store_run
 
+from swarmscope.cli.waiting import to_come
 from swarmscope.runs import queries
-from swarmscope.runs.patience import to_come
 
 
 @pytest.fixture

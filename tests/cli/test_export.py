@@ -15,8 +15,8 @@ from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.cli import main
+from swarmscope.cli.export import COLUMNS, write_requests
 from swarmscope.runs import queries
-from swarmscope.runs.export import COLUMNS, write_requests
 from swarmscope.stack.postgres import Cluster
 
 HOSTILE = 'a "quoted", comma,\nline\r\n=1+1'

@@ -14,19 +14,19 @@ import swarmscope
 from swarmscope.runs.printable import spelt_out
 
 VERBS = {
-    "up": "swarmscope.stack.commands",
-    "status": "swarmscope.stack.commands",
-    "down": "swarmscope.stack.commands",
-    "logs": "swarmscope.stack.commands",
-    "runs": "swarmscope.runs.commands",
-    "show": "swarmscope.runs.commands",
-    "export": "swarmscope.runs.export",
-    "check": "swarmscope.runs.checking",
-    "compare": "swarmscope.runs.comparing",
-    "report": "swarmscope.runs.report",
-    "prune": "swarmscope.runs.commands",
-    "migrate": "swarmscope.runs.commands",
-    "ship": "swarmscope.client.commands",
+    "up": "swarmscope.cli.stack",
+    "status": "swarmscope.cli.stack",
+    "down": "swarmscope.cli.stack",
+    "logs": "swarmscope.cli.stack",
+    "runs": "swarmscope.cli.database",
+    "show": "swarmscope.cli.database",
+    "export": "swarmscope.cli.export",
+    "check": "swarmscope.cli.check",
+    "compare": "swarmscope.cli.compare",
+    "report": "swarmscope.cli.report",
+    "prune": "swarmscope.cli.database",
+    "migrate": "swarmscope.cli.database",
+    "ship": "swarmscope.cli.ship",
 }
 
 
@@ -54,7 +54,8 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("swarmscope"):
                 raise
-            return _missing(name, error.name.split(".")[0], extra=VERBS[name].split(".")[1])
+            extra = "stack" if VERBS[name] == "swarmscope.cli.stack" else "runs"
+            return _missing(name, error.name.split(".")[0], extra)
         command = getattr(module, name)
         assert isinstance(command, click.Command)
         return command

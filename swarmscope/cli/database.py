@@ -16,17 +16,8 @@ import psycopg
 from psycopg import conninfo
 from rich.console import Console
 
-from swarmscope.runs import (
-    assembly,
-    database,
-    migrations,
-    prometheus,
-    pruning,
-    queries,
-    roles,
-    shortlist,
-    tables,
-)
+from swarmscope.cli import shortlist, tables
+from swarmscope.runs import assembly, database, migrations, prometheus, pruning, queries, roles
 
 Connection = psycopg.Connection[Any]
 

@@ -17,8 +17,8 @@ from typing import IO, Any
 import click
 import psycopg
 
+from swarmscope.cli.database import database_option, reading
 from swarmscope.runs import files, queries
-from swarmscope.runs.commands import database_option, reading
 from swarmscope.runs.printable import without_controls
 
 Connection = psycopg.Connection[Any]

@@ -12,7 +12,8 @@ from support.command import swarmscope
 from support.rich_run import store_levels
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs import queries, shortlist
+from swarmscope.cli import shortlist
+from swarmscope.runs import queries
 from swarmscope.runs.migrations import NEWEST, SCRIPTS
 from swarmscope.runs.roles import DATABASE, OWNER, READER
 

@@ -14,6 +14,10 @@ import msgspec
 import psycopg
 from rich.console import Console
 
+from swarmscope.cli import tables
+from swarmscope.cli.database import database_option, json_option
+from swarmscope.cli.tables import harmless
+from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.runs import (
     assembly,
     counting,
@@ -22,14 +26,10 @@ from swarmscope.runs import (
     migrations,
     outcomes,
     queries,
-    tables,
     thresholds,
 )
-from swarmscope.runs.commands import database_option, json_option
-from swarmscope.runs.patience import Patience, to_come
 from swarmscope.runs.queries import Run
 from swarmscope.runs.selection import Selection
-from swarmscope.runs.tables import harmless
 from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
 
 Connection = psycopg.Connection[Any]

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swarmscope.runs import assembly, comparison, files, page, queries, shortlist
-from swarmscope.runs.checking import CannotTell, incomplete, reading_or_telling
-from swarmscope.runs.commands import database_option, json_option, print_json
+from swarmscope.cli import shortlist
+from swarmscope.cli.check import CannotTell, incomplete, reading_or_telling
+from swarmscope.cli.database import database_option, json_option, print_json
+from swarmscope.cli.tables import bare_table, harmless, milliseconds, percent
+from swarmscope.runs import assembly, comparison, files, page, queries
 from swarmscope.runs.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
 from swarmscope.runs.document import Document
 from swarmscope.runs.queries import Run
-from swarmscope.runs.tables import bare_table, harmless, milliseconds, percent
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
