@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import swarmscope
-from swarmscope.runs.printable import spelt_out
+from swarmscope.formatting import spelt_out
 
 VERBS = {
     "up": "swarmscope.cli.stack",

@@ -14,20 +14,12 @@ import msgspec
 import psycopg
 from rich.console import Console
 
+from swarmscope import atomic_files
 from swarmscope.cli import tables
 from swarmscope.cli.database import database_option, json_option
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
-from swarmscope.runs import (
-    assembly,
-    counting,
-    database,
-    files,
-    migrations,
-    outcomes,
-    queries,
-    thresholds,
-)
+from swarmscope.runs import assembly, counting, database, migrations, outcomes, queries, thresholds
 from swarmscope.runs.queries import Run
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
@@ -138,10 +130,10 @@ def check(
     wanted = [threshold for group in given.values() for threshold in group]
     try:
         if junit:
-            files.check(junit)
+            atomic_files.check(junit)
         answer = _judged(database, run, Asked(wanted, whole, requests), wait)
         outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
-    except files.Unwritable as error:
+    except atomic_files.Unwritable as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer)))

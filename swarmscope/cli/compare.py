@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from swarmscope import atomic_files
 from swarmscope.cli import shortlist
 from swarmscope.cli.check import CannotTell, incomplete, reading_or_telling
 from swarmscope.cli.database import database_option, json_option, print_json
 from swarmscope.cli.tables import bare_table, harmless, milliseconds, percent
-from swarmscope.runs import assembly, comparison, files, page, queries
+from swarmscope.runs import assembly, comparison, page, queries
 from swarmscope.runs.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
 from swarmscope.runs.document import Document
 from swarmscope.runs.queries import Run
@@ -74,7 +75,7 @@ def compare(
     """
     try:
         answer = _compared(database, (a, b), whole, max_regression, output)
-    except files.Unwritable as error:
+    except atomic_files.Unwritable as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         print_json(answer)
@@ -106,14 +107,14 @@ def _compared(
     output: Path | None,
 ) -> Answer:
     if output:
-        files.check(output)
+        atomic_files.check(output)
     with reading_or_telling(where) as connection:
         a, b = (_complete(queries.find(connection, name), name) for name in names)
         documents = [assembly.assemble(connection, run.run_id, whole) for run in (a, b)]
         found = comparison.compare(connection, a, b, whole)
     answer = _answer(found, documents, most)
     if output:
-        files.write(output, page.render_comparison(documents[0], documents[1], answer))
+        atomic_files.write(output, page.render_comparison(documents[0], documents[1], answer))
     return answer
 
 

@@ -17,9 +17,10 @@ from typing import IO, Any
 import click
 import psycopg
 
+from swarmscope import atomic_files
 from swarmscope.cli.database import database_option, reading
-from swarmscope.runs import files, queries
-from swarmscope.runs.printable import without_controls
+from swarmscope.formatting import without_controls
+from swarmscope.runs import queries
 
 Connection = psycopg.Connection[Any]
 
@@ -81,13 +82,13 @@ def export(run: str, output: Path, database: str | None) -> None:
     """
     try:
         if str(output) != "-":
-            files.check(output)
+            atomic_files.check(output)
         with reading(database) as connection:
             found = queries.find(connection, run)
             with _opened(output) as file:
                 count = write_requests(connection, found, file)
             expected = queries.finished(connection, found.run_id)
-    except files.Unwritable as error:
+    except atomic_files.Unwritable as error:
         raise click.ClickException(str(error)) from error
     missing = f" of {expected:,}: the others were pruned or did not fit" if count < expected else ""
     click.echo(f"{count:,} requests{missing}.", err=True)
@@ -142,7 +143,7 @@ def _next_start(
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """Open *path* such that a file is there only when all of it is; ``-`` is standard output."""
     if str(path) != "-":
-        with files.written(path) as file:
+        with atomic_files.written(path) as file:
             yield file
         return
     try:
@@ -151,4 +152,6 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     except BrokenPipeError:  # click ends quietly when its reader has had enough
         raise
     except OSError as error:
-        raise files.Unwritable(f"standard output cannot be written: {error.strerror}") from error
+        raise atomic_files.Unwritable(
+            f"standard output cannot be written: {error.strerror}"
+        ) from error

@@ -9,9 +9,10 @@ from typing import Any
 import click
 import psycopg
 
+from swarmscope import atomic_files
 from swarmscope.cli.database import database_option, reading
 from swarmscope.cli.waiting import Patience, to_come
-from swarmscope.runs import assembly, captures, files, page, prometheus, queries
+from swarmscope.runs import assembly, captures, page, prometheus, queries
 from swarmscope.runs.document import Document
 from swarmscope.runs.queries import Run
 
@@ -45,11 +46,11 @@ def report(
     The file needs no network and no server. The same run makes the same file.
     """
     try:
-        files.check(output or Path("swarmscope.html"))
+        atomic_files.check(output or Path("swarmscope.html"))
         document = _settled(database, run, whole, patience_s)
         path = output or Path(f"swarmscope-{document.run.id.replace(':', '-')}.html")
-        files.write(path, page.render(document, live=False))
-    except files.Unwritable as error:
+        atomic_files.write(path, page.render(document, live=False))
+    except atomic_files.Unwritable as error:
         raise click.ClickException(str(error)) from error
     click.echo(path)
 

@@ -9,9 +9,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from swarmscope.formatting import spelt_out
 from swarmscope.runs.document import Level
 from swarmscope.runs.histogram import PARTS
-from swarmscope.runs.printable import spelt_out
 from swarmscope.runs.queries import Failure, Run, Summary, TaskError, why_not_judged
 
 MOST_FAILURES = 10  # kinds of them, in a table

@@ -23,6 +23,7 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 from rich.console import Console
 
+from swarmscope import atomic_files
 from swarmscope.cli import tables
 from swarmscope.cli.check import Answer
 from swarmscope.client import children, clock, ending, locust_stats
@@ -30,7 +31,7 @@ from swarmscope.client.announcements import announced
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
 from swarmscope.journal.records import start_of
-from swarmscope.runs import files, outcomes, thresholds
+from swarmscope.runs import outcomes, thresholds
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import (
     AFTER_RAMP_UP,
@@ -157,8 +158,8 @@ def _refuse_unwritable(file: Path, is_needed: bool) -> None:
     if not is_needed:
         raise ValueError(f"--check-junit {file}: there is no check that it could tell of")
     try:
-        files.check(file)
-    except files.Unwritable as error:
+        atomic_files.check(file)
+    except atomic_files.Unwritable as error:
         raise ValueError(f"--check-junit: {error}") from error
 
 
@@ -267,7 +268,7 @@ class Judge:
             self._environment.process_exit_code = status
         try:
             outcomes.publish(self._outcomes, self._run(), self._wanted.junit, os.environ)
-        except files.Unwritable as error:
+        except atomic_files.Unwritable as error:
             logger.error("%s", error)
             self._environment.process_exit_code = status or thresholds.CANNOT_TELL
 

@@ -8,7 +8,7 @@ from typing import Any
 from geventhttpclient.header import Headers
 from locust.contrib.fasthttp import ResponseContextManager
 
-from swarmscope.client.timing import parts
+from swarmscope.server_timing import parts
 
 SERVER_TIMING = "server-timing"
 

@@ -19,7 +19,6 @@ from swarmscope.client.encoding import UNENCODABLE, encoded, encoded_samples
 from swarmscope.client.health import Batches
 from swarmscope.client.hops import timing_of
 from swarmscope.client.options import Options
-from swarmscope.client.timing import LONGEST_RESPONSE_MS, usable_ms
 from swarmscope.journal.records import (
     ClockOffset,
     Continued,
@@ -42,6 +41,7 @@ from swarmscope.journal.records import (
 from swarmscope.journal.segments import MOST_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Reserve, Writer
 from swarmscope.journal.text_limits import LONGEST_TEXT
 from swarmscope.redaction import hide
+from swarmscope.server_timing import LONGEST_RESPONSE_MS, usable_ms
 
 logger = logging.getLogger(__name__)
 

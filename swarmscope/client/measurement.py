@@ -21,10 +21,10 @@ from swarmscope.client import clock, population, tally
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.hops import timing_of
 from swarmscope.client.messages import Count, Milliseconds, Second, convert
-from swarmscope.client.timing import parts
 from swarmscope.redaction import stored_name
 from swarmscope.runs.histogram import HIGHEST, LOWEST, PARTS, estimate
 from swarmscope.runs.selection import Selection
+from swarmscope.server_timing import parts
 from swarmscope.shipper.windows import Window, window_of
 
 MESSAGE_KEY = "swarmscope_measurement"

@@ -16,10 +16,10 @@ import gevent
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
+from swarmscope import atomic_files
 from swarmscope.client import children
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.run import RUN_OPTION
-from swarmscope.runs import files
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def add_arguments(parser: LocustArgumentParser) -> None:
 def _writable(text: str) -> str:
     """Return *text* as an absolute path; an error says why nothing can be written there."""
     try:
-        files.check(Path(text))
-    except files.Unwritable as error:
+        atomic_files.check(Path(text))
+    except atomic_files.Unwritable as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return str(Path(text).absolute())
 

@@ -20,7 +20,7 @@ from locust.env import Environment
 from locust.stats import RequestStats
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from swarmscope.client.timing import LONGEST_RESPONSE_MS, usable_ms
+from swarmscope.server_timing import LONGEST_RESPONSE_MS, usable_ms
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from swarmscope.client.timing import joined
 from swarmscope.redaction import scrub_url, stored_name
+from swarmscope.server_timing import joined
 
 LONGEST_URL = 255  # characters
 LONGEST_TEXT = 4_000  # of an exception, a context or a Server-Timing

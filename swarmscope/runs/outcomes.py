@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 from rich.table import Table
 from rich.text import Text
 
+from swarmscope import atomic_files
 from swarmscope.cli.tables import bare_table, harmless, milliseconds, percent
-from swarmscope.runs import files
 from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outcome
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -116,11 +116,11 @@ def publish(
     Raises `files.Unwritable`.
     """
     if junit_file:
-        files.write(junit_file, junit(outcomes, run))
+        atomic_files.write(junit_file, junit(outcomes, run))
     if summary := environ.get(SUMMARY_VARIABLE):
         try:
             with open(summary, "a", encoding="utf-8") as file:
                 file.write(markdown(outcomes, run))
         except OSError as error:
             reason = f"{SUMMARY_VARIABLE} ({summary}) cannot be written: {error.strerror}"
-            raise files.Unwritable(reason) from error
+            raise atomic_files.Unwritable(reason) from error

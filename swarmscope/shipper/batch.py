@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from swarmscope.client.timing import LONGEST_RESPONSE_MS, parts
 from swarmscope.journal.records import (
     AnyRecord,
     Record,
@@ -23,6 +22,7 @@ from swarmscope.journal.records import (
 from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
 from swarmscope.runs.histogram import PARTS
+from swarmscope.server_timing import LONGEST_RESPONSE_MS, parts
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.binary_copy import request_tail as tail_of
 from swarmscope.shipper.sanitize import storable

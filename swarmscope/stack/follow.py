@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from swarmscope.runs.printable import spelt_out
+from swarmscope.formatting import spelt_out
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.home import Home
 

@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
+from swarmscope import atomic_files
 from swarmscope.cli import main
-from swarmscope.runs import document, files
+from swarmscope.runs import document
 
 
 def report(*arguments: str, cwd: Path) -> Result:
@@ -130,9 +131,9 @@ def test_a_file_is_replaced_at_once_and_keeps_its_permissions(tmp_path):
     file.chmod(0o640)
     link.symlink_to(file)
     with file.open() as reader:
-        files.write(link, "new")
+        atomic_files.write(link, "new")
         assert reader.read() == "old"
-    files.write(tmp_path / "fresh", "new")
+    atomic_files.write(tmp_path / "fresh", "new")
     (tmp_path / "plain").touch()
 
     assert link.is_symlink()
@@ -147,8 +148,8 @@ def test_a_pipe_is_written_as_it_is(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    files.check(pipe)
-    files.write(pipe, "through")
+    atomic_files.check(pipe)
+    atomic_files.write(pipe, "through")
 
     assert os.read(reader, 100) == b"through"
     os.close(reader)

@@ -17,8 +17,8 @@ from werkzeug.serving import make_server
 
 from swarmscope.client import users
 from swarmscope.client.hops import timing_of
-from swarmscope.client.timing import parts
 from swarmscope.server import instrument
+from swarmscope.server_timing import parts
 
 USERS = [users.FastHttpUser, users.HttpUser]
 WORK_MS = 400

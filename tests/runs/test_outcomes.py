@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from swarmscope.runs import files, outcomes
+from swarmscope import atomic_files
+from swarmscope.runs import outcomes
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome, Threshold
 
 HOSTILE = (
@@ -89,5 +90,5 @@ def test_a_summary_is_added_and_a_file_replaced(tmp_path):
 
 def test_what_cannot_be_written_is_told(tmp_path):
     """GitHub's file names a directory."""
-    with pytest.raises(files.Unwritable, match="GITHUB_STEP_SUMMARY"):
+    with pytest.raises(atomic_files.Unwritable, match="GITHUB_STEP_SUMMARY"):
         outcomes.publish(FOUND, "run", None, {"GITHUB_STEP_SUMMARY": str(tmp_path)})

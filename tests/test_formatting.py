@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmscope.cli import main
-from swarmscope.runs.printable import without_controls
+from swarmscope.formatting import without_controls
 
 ESCAPE = "\x1b[2J\x1b]0;mine\x07"
 

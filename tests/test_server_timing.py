@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from swarmscope.client.timing import parts
+from swarmscope.server_timing import parts
 
 
 @pytest.mark.parametrize(
