@@ -26,8 +26,9 @@ from locust.runners import LocalRunner
 from locust_plugins.listeners.timescale import Timescale
 
 from benchmarks._listener_kinds import KINDS
-from swarmscope.client import plugin, users
-from swarmscope.client.listener import Listener
+from swarmscope.client import plugin
+from swarmscope.client.recording.listener import Listener
+from swarmscope.client.workload import users
 
 USERS = 10
 WARM_UP_SECONDS = 2.0

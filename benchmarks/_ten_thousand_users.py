@@ -7,8 +7,8 @@ import os
 from locust import between, constant, constant_pacing  # first: it patches sockets
 
 from locustfiles.classic import Tester
-from swarmscope.client.pacing import paced
 from swarmscope.client.shapes import Capacity
+from swarmscope.client.workload.pacing import paced
 
 __all__ = ["Capacity", "Classic", "Saturating", "Spread", "Stock"]
 

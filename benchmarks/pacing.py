@@ -18,8 +18,8 @@ from statistics import quantiles
 import click
 
 from benchmarks._gunicorn import ROOT, serving
-from swarmscope.client.health import WINDOWS_PER_SECOND
-from swarmscope.client.trust import dispersion
+from swarmscope.client.health.probe import WINDOWS_PER_SECOND
+from swarmscope.client.health.trust import dispersion
 
 USERS_FILE = Path(__file__).with_name("_pacing_users.py")
 RAMP_S = 5.0

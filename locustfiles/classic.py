@@ -2,7 +2,7 @@
 
 from locust import task  # first: it patches sockets for gevent
 from swarmscope.client import FastHttpUser
-from swarmscope.client.pacing import paced
+from swarmscope.client.workload.pacing import paced
 
 
 class Tester(FastHttpUser):

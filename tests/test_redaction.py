@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmscope.client.listener import LONGEST_TEXT
+from swarmscope.client.recording.listener import LONGEST_TEXT
 from swarmscope.redaction import (
     LONGEST_NAME,
     scrub_arguments,

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swarmscope.client.users import FastHttpUser, HttpUser
+    from swarmscope.client.workload.users import FastHttpUser, HttpUser
 
 __all__ = ["FastHttpUser", "HttpUser"]
 
@@ -25,5 +25,5 @@ if "locust.main" in sys.modules:
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        return getattr(importlib.import_module("swarmscope.client.users"), name)
+        return getattr(importlib.import_module("swarmscope.client.workload.users"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

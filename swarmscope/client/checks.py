@@ -26,10 +26,10 @@ from rich.console import Console
 from swarmscope import atomic_files
 from swarmscope.cli import tables
 from swarmscope.cli.check import Answer
-from swarmscope.client import children, clock, ending, locust_stats
-from swarmscope.client.announcements import announced
+from swarmscope.client import child_processes, clock, exit_status, locust_stats
+from swarmscope.client.events import announced
 from swarmscope.client.options import Options, shipper_environment
-from swarmscope.client.run import RUN_OPTION
+from swarmscope.client.recording.run import RUN_OPTION
 from swarmscope.journal.records import start_of
 from swarmscope.runs import outcomes, thresholds
 from swarmscope.runs.selection import Selection
@@ -192,7 +192,7 @@ def judge_stored(
     )
     complaint = ""
     try:
-        said, complaint = children.listen(child, options.drain_seconds + GRACE_SECONDS)
+        said, complaint = child_processes.listen(child, options.drain_seconds + GRACE_SECONDS)
         answer = msgspec.json.decode(said, type=Answer)
         return answer.outcomes, answer.notes
     except subprocess.TimeoutExpired:
@@ -237,7 +237,7 @@ class Judge:
         self._started = self._ended = 0.0  # of the latest run, by this process's clock
         environment.events.test_start.add_listener(self._on_start)
         environment.events.test_stop.add_listener(self._on_stop)
-        ending.of(environment).conclusions.append(self._conclude)
+        exit_status.of(environment).conclusions.append(self._conclude)
         environment.events.quit.add_listener(self._on_quit)
 
     def _on_start(self, **_: object) -> None:

@@ -22,7 +22,7 @@ from locust.env import Environment
 from locust.exception import RPCError
 from locust.runners import MasterRunner, WorkerRunner
 
-from swarmscope.client.messages import Timestamp, convert
+from swarmscope.client.master.messages import Timestamp, convert
 
 MESSAGE = "swarmscope_clock"
 FIRST_QUESTIONS = 5

@@ -6,11 +6,14 @@ from locust import events
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from swarmscope.client import capacity_options, measurement, shape, shapes, stock_users, tally
-from swarmscope.client.announcements import announce
+from swarmscope.client import shapes
+from swarmscope.client.capacity import figures, parameters
+from swarmscope.client.events import announce
+from swarmscope.client.shapes import shape
+from swarmscope.client.workload import missed, stock_users
 from swarmscope.runs.selection import Selection
 
-WITH_OPTIONS = (shape, shapes, capacity_options)
+WITH_OPTIONS = (shape, shapes, parameters)
 
 
 def register() -> None:
@@ -19,10 +22,10 @@ def register() -> None:
 
 
 def _on_init(environment: Environment, **_: object) -> None:
-    tally.watch(environment)
+    missed.watch(environment)
     _tell_what_counts(environment)
     stock_users.watch(environment)
-    shape.choose(environment, measurement.watch(environment))
+    shape.choose(environment, figures.watch(environment))
 
 
 def _tell_what_counts(environment: Environment) -> None:

@@ -17,31 +17,28 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from swarmscope.client import (
-    both_ends,
     checks,
     clock,
-    ending,
+    exit_status,
     garbage,
-    generator,
-    guard,
-    intake,
-    listening,
     load,
+    locust_patches,
+    option_conflicts,
     options,
     report,
-    strangers,
-    taken,
-    upstream,
 )
-from swarmscope.client.allowed_hosts import AllowedHosts
 from swarmscope.client.checks import Judge, Wanted
 from swarmscope.client.event_order import listen_first
-from swarmscope.client.listener import Listener
-from swarmscope.client.metrics import REPORT_KEY, read_report
-from swarmscope.client.metrics import Shipping as Backlog
+from swarmscope.client.health import monitor
+from swarmscope.client.health.exporter import REPORT_KEY, read_report
+from swarmscope.client.health.exporter import Shipping as Backlog
+from swarmscope.client.master import intake, listening, unknown_workers
 from swarmscope.client.options import STOP_TIMEOUT_SECONDS, Options
-from swarmscope.client.run import Follower, Leader
-from swarmscope.client.shipping import Shipping
+from swarmscope.client.recording.listener import Listener
+from swarmscope.client.recording.run import Follower, Leader
+from swarmscope.client.recording.shipper_process import Shipping
+from swarmscope.client.web import both_ends, guard
+from swarmscope.client.web.allowed_hosts import AllowedHosts
 from swarmscope.journal.segments import Header
 from swarmscope.runs.thresholds import CANNOT_TELL
 
@@ -57,8 +54,8 @@ NO_DATABASE = (
 def register() -> None:
     """Add our options, and take the place of locust-plugins' Timescale listener."""
     intake.install()
-    ours = (options, generator, report, checks, *load.WITH_OPTIONS)
-    taken.register(*(module.add_arguments for module in ours))
+    ours = (options, monitor, report, checks, *load.WITH_OPTIONS)
+    option_conflicts.register(*(module.add_arguments for module in ours))
     events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
     # before others' listeners: one that waits would let samples pass unseen
@@ -68,19 +65,19 @@ def register() -> None:
 
 def on_init(environment: Environment, **_: object) -> None:
     """Start what the options ask for; without ``--timescale``, no listener."""
-    upstream.count_from_now()
-    upstream.count_every_request()
-    upstream.name_no_caller()
-    upstream.keep_connections()
-    upstream.finish_requests()
-    upstream.remember_default_arguments()
-    ending.of(environment)
+    locust_patches.count_from_now()
+    locust_patches.count_every_request()
+    locust_patches.name_no_caller()
+    locust_patches.keep_connections()
+    locust_patches.finish_requests()
+    locust_patches.remember_default_arguments()
+    exit_status.of(environment)
     garbage.watch(environment)
     parsed: Any = environment.parsed_options
     if parsed is None:
         return
     if isinstance(environment.runner, MasterRunner):
-        strangers.send_away(environment)
+        unknown_workers.send_away(environment)
     report.refuse_without_runs(parsed)
     _protect(environment)
     wanted = checks.wanted(environment)
@@ -88,7 +85,7 @@ def on_init(environment: Environment, **_: object) -> None:
         attach(environment, options.freeze(parsed, os.environ), wanted)
     else:
         checks.watch(environment, wanted)
-        generator.watch(environment)  # whoever reads the figures is to know what they are worth
+        monitor.watch(environment)  # whoever reads the figures is to know what they are worth
 
 
 def _protect(environment: Environment) -> None:
@@ -161,7 +158,7 @@ def _lead(
             raise SystemExit(status)  # of Locust's own end, little is left
 
     environment.events.quit.add_listener(on_quit)
-    keeper = generator.watch(environment, leader.info, backlogs, listener.batches)
+    keeper = monitor.watch(environment, leader.info, backlogs, listener.batches)
     if keeper:
         gevent.spawn(leader.note_health, keeper)
 
@@ -206,4 +203,4 @@ def _follow(environment: Environment, listener: Listener, shipping: Shipping) ->
 
     environment.events.report_to_master.add_listener(on_report_to_master)
     environment.events.quit.add_listener(on_quit)
-    generator.watch(environment, batches=listener.batches)
+    monitor.watch(environment, batches=listener.batches)

@@ -17,9 +17,9 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from swarmscope import atomic_files
-from swarmscope.client import children
+from swarmscope.client import child_processes
 from swarmscope.client.options import Options, shipper_environment
-from swarmscope.client.run import RUN_OPTION
+from swarmscope.client.recording.run import RUN_OPTION
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Reporting:
         """Let a child write *run*'s report; tell whether it did."""
         child = self._child = self._start(run, patience_s)
         try:
-            said, complaint = children.listen(child, patience_s + GRACE_SECONDS)
+            said, complaint = child_processes.listen(child, patience_s + GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

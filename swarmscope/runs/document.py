@@ -75,7 +75,7 @@ class Objective:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A capacity run's answer: its sentence, and its figures (`swarmscope.client.verdict`)."""
+    """A capacity run's answer: its sentence, and the figures of `client.capacity.verdict`."""
 
     text: str
     details: dict[str, Any]

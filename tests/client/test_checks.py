@@ -18,8 +18,9 @@ from support.databases import fresh_runs_database
 from support.locust import Field, locust_field, scenario
 
 from swarmscope.cli.tables import milliseconds, percent
-from swarmscope.client import capacity_options, checks, options
-from swarmscope.client.announcements import announce
+from swarmscope.client import checks, options
+from swarmscope.client.capacity import parameters
+from swarmscope.client.events import announce
 
 TWO_ENDPOINTS = """
     @task
@@ -156,7 +157,7 @@ def test_what_nobody_can_tell_has_a_status_of_its_own(cluster, target, tmp_path)
 def parser() -> LocustArgumentParser:
     parser = LocustArgumentParser()
     for add in (locust_plugins.add_arguments, options.add_arguments, checks.add_arguments,
-                capacity_options.add_arguments):  # fmt: skip
+                parameters.add_arguments):  # fmt: skip
         add(parser)
     return parser
 

@@ -14,7 +14,7 @@ from support.locust import Field, scenario
 from support.scraping import parse
 from werkzeug.serving import make_server
 
-from swarmscope.client import users
+from swarmscope.client.workload import users
 from swarmscope.server import instrument
 
 USERS = [users.FastHttpUser, users.HttpUser]

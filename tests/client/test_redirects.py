@@ -15,8 +15,8 @@ from locust.env import Environment
 from support.scraping import parse
 from werkzeug.serving import make_server
 
-from swarmscope.client import users
-from swarmscope.client.hops import timing_of
+from swarmscope.client.response_timing import timing_of
+from swarmscope.client.workload import users
 from swarmscope.server import instrument
 from swarmscope.server_timing import parts
 

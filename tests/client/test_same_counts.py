@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from locust.env import Environment
 
-from swarmscope.client.listener import Listener
+from swarmscope.client.locust_patches import count_every_request
 from swarmscope.client.options import Options
-from swarmscope.client.upstream import count_every_request
+from swarmscope.client.recording.listener import Listener
 from swarmscope.journal.records import RunStarted, RunStopped, run_id
 from swarmscope.journal.segments import Header
 from swarmscope.runs import assembly, queries

@@ -3,7 +3,7 @@
 from locust import constant, task  # first: it patches sockets for gevent
 
 from swarmscope.client import FastHttpUser
-from swarmscope.client.open_workload import OpenUser
+from swarmscope.client.workload.open_user import OpenUser
 
 
 class Visitor(FastHttpUser):

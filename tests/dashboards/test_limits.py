@@ -3,7 +3,7 @@
 import pytest
 from support.dashboards import DASHBOARDS, load, panels
 
-from swarmscope.client import trust
+from swarmscope.client.health import trust
 
 (GENERATOR,) = [path for path in DASHBOARDS if path.stem == "generator"]
 

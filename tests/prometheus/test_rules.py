@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import yaml
 
-from swarmscope.client import trust
+from swarmscope.client.health import trust
 from swarmscope.runs.migrations import migrate
 from swarmscope.server.metrics import BUCKETS
 

@@ -1,0 +1,177 @@
+"""One search for the capacity as it goes on: where it is, what was measured, what follows."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from swarmscope.client.capacity.figures import Measured, Seconds
+from swarmscope.client.capacity.level import BROKE, HELD, UNDECIDED, LevelReport
+from swarmscope.client.capacity.parameters import FASTEST_RAMP, RAMP_S, Settings
+from swarmscope.client.capacity.search import Search
+from swarmscope.client.capacity.spawning import RollCall
+from swarmscope.client.capacity.trial import Trial
+from swarmscope.client.capacity.verdict import Ending, Percentiles, Verdict, broken_part
+
+CALM_S = 3
+LONGEST_DRAIN_WINDOWS = 3
+TOLERANCE_SHARE = 0.5  # of the precision: so many users of a level may be missing
+STALL_SHARE = 1.1  # requests/s that more users must bring, or a saturated generator is the limit
+
+
+@dataclass
+class Level:
+    """One load that is being tried, or one at which a backlog drains before `next_users`."""
+
+    users: int
+    rate: float  # of the ramp, in users a second
+    roll: RollCall
+    next_users: int | None = None
+    ramped: float | None = None  # when all users were there
+    trial: Trial | None = None
+
+    @classmethod
+    def of(
+        cls, settings: Settings, before: int, users: int, next_users: int | None = None
+    ) -> Level:
+        """Return the level of *users* that follows one of *before* users."""
+        tolerance = int(users * settings.bounds.precision * TOLERANCE_SHARE)
+        roll = RollCall(users, tolerance, time.monotonic())
+        return cls(users, ramp_rate(before, users), roll, next_users)
+
+
+@dataclass
+class Result:
+    """What all trials of one level with one outcome measured."""
+
+    figures: Measured = field(default_factory=Measured)
+    seconds: float = 0.0
+
+    @property
+    def requests_per_s(self) -> float:
+        """The rate of finished requests."""
+        return self.figures.requests / self.seconds if self.seconds else 0.0
+
+
+@dataclass
+class Hunt:
+    """One search as it goes on: where it is, and what the levels measured."""
+
+    settings: Settings
+    search: Search
+    level: Level
+    began: float = field(default_factory=time.monotonic)
+    levels: int = 0
+    notes: tuple[str, ...] = ()  # to be said beside the verdict
+    _results: dict[tuple[int, bool], Result] = field(default_factory=lambda: defaultdict(Result))
+
+    @property
+    def remaining_s(self) -> float:
+        """How much of the search's time is left."""
+        return self.began + self.settings.max_s - time.monotonic()
+
+    def fits(self, users: int) -> bool:
+        """Whether there is time to go to *users* and measure them for half a window."""
+        ramp_s = abs(users - self.level.users) / ramp_rate(self.level.users, users)
+        least_s = self.settings.level_s - self.settings.window_s / 2
+        return self.remaining_s > least_s + max(ramp_s - RAMP_S, 0)
+
+    def drained(self, seconds: Seconds, until: int) -> bool:
+        """Whether nothing was slow for a while before *until*, or has been for too long."""
+        ramped = self.level.ramped
+        if ramped is None or until < ramped + CALM_S:
+            return False
+        recent = seconds.between(until - CALM_S, until)
+        calm = recent.requests > 0 and not recent.slow
+        return calm or until > ramped + LONGEST_DRAIN_WINDOWS * self.settings.window_s
+
+    def trial(self, begin: int) -> Trial:
+        """Return the trial of the level that has settled; one that was tried before is seen out."""
+        tried = any(users == self.level.users for users, _ in self._results)
+        return Trial(self.settings.objective, self.settings.window_s, begin, careful=tried)
+
+    def report(
+        self, held: bool | None, figures: Measured, seconds: float, saturated: bool, limited: bool
+    ) -> LevelReport:
+        """Return what a level did; *held* is None where nothing was decided."""
+        outcome = {True: HELD, False: BROKE, None: UNDECIDED}[held]
+        endpoint = None if held else self.settings.objective.broken_endpoint(figures)
+        users = self.level.users
+        return LevelReport.of(users, outcome, figures, seconds, saturated, limited, endpoint)
+
+    def note(self, held: bool, figures: Measured, seconds: float, saturated: bool) -> bool:
+        """Take in what the level did; return whether the generator was the limit."""
+        users = self.level.users
+        self.levels += 1
+        if held or not saturated:  # else the figures are the generator's own
+            result = self._results[users, held]
+            result.figures.add(figures)
+            result.seconds += seconds
+        limited = saturated and (not held or self._stalled(users))
+        self.search.note(users, held, limited)
+        return limited
+
+    def _stalled(self, users: int) -> bool:
+        """Whether many more users than before brought hardly any more requests."""
+        held = {level: result for (level, held), result in self._results.items() if held}
+        fewer = [result.requests_per_s for level, result in held.items() if level * 1.5 <= users]
+        return bool(fewer) and held[users].requests_per_s < STALL_SHARE * max(fewer)
+
+    def verdict(
+        self, ending: Ending | None = None, left_out: Mapping[str, int] | None = None
+    ) -> Verdict:
+        """Return the answer as it stands; *ending* says what ended a search before its end.
+
+        *left_out* are requests that do not count, by type.
+        """
+        users, broken = self.search.capacity, self.search.broken
+        objective, selection = self.settings.objective, self.settings.selection
+        held = self._results[users, True].figures
+        broke = self._results[broken, False].figures if broken is not None else Measured()
+        endpoint = objective.broken_endpoint(broke)
+        if endpoint and objective.holds_together(broke):
+            held, broke = held.endpoints.get(endpoint, Measured()), broke.endpoints[endpoint]
+        else:
+            endpoint = None
+        return Verdict(
+            users=users,
+            requests_per_s=self._results[users, True].requests_per_s,
+            **self._percentiles(users),
+            limit_ms=objective.limit_ms,
+            fail_ratio=objective.fail_ratio,
+            objective=objective.words(),
+            limit=self._limit(ending),
+            reason="" if ending is None else ending.reason,
+            broken_users=broken,
+            broken_endpoint=endpoint,
+            broken_p95_ms=broke.percentile_ms("total", 0.95),
+            broken_fail_ratio=broke.failed / broke.requests if broke.requests else None,
+            broken_part=None
+            if broken is None
+            else broken_part(objective.of(endpoint), held, broke),
+            confirmed=self.search.confirmed,
+            levels=self.levels,
+            seconds=time.monotonic() - self.began,
+            requests=selection.text,
+            left_out=dict(left_out or {}),
+            notes=(*self.notes, *filter(None, [selection.left_out(left_out or {})])),
+        )
+
+    def _percentiles(self, users: int) -> dict[str, Percentiles]:
+        held = self._results[users, True].figures
+        return {part: Percentiles.of(held, part) for part in ("total", "app", "queue", "outside")}
+
+    def _limit(self, ending: Ending | None) -> str:
+        """Return what ended the search; one that had only repetitions before it has its answer."""
+        if ending is not None and not self.search.narrowed:
+            return ending.limit
+        if self.search.limited_at is not None:
+            return "generator"
+        return "bound" if self.search.broken is None else "service"
+
+
+def ramp_rate(before: int, after: int) -> float:
+    """Return the users to start or stop per second for a short ramp that Locust can follow."""
+    return max(min(abs(after - before) / RAMP_S, FASTEST_RAMP), 1.0)

@@ -1,0 +1,157 @@
+"""The objective, and whether one level of load holds it, judged while the swarm is on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from swarmscope.client.capacity.figures import Measured, Seconds
+from swarmscope.runs import evidence
+
+QUANTILE = 0.95
+LEAST_OF_ENDPOINT = evidence.requests_for_quantile(QUANTILE)
+LEAST_REQUESTS = 100  # or a percentile says little
+LONGEST_WAIT = 3  # windows, for that many
+MOST_SLIDES = 3
+HOPELESS_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on client latency at p95, in ms, and on failures; inf and 1 are none."""
+
+    limit_ms: float = inf
+    fail_ratio: float = 1.0
+
+    def holds(self, figures: Measured) -> bool:
+        """Return whether *figures* are within both limits; nothing answered is not."""
+        return (
+            (figures.timed > 0 or (self.limit_ms == inf and figures.requests > 0))
+            and figures.slow <= (1 - QUANTILE) * figures.timed
+            and figures.failed <= self.fail_ratio * figures.requests
+        )
+
+    def is_far(self, figures: Measured) -> bool:
+        """Return whether nothing failed and nothing came near the limit."""
+        total = figures.parts.get("total")
+        return not figures.failed and (total is None or total.max_ms < self.limit_ms / 2)
+
+
+@dataclass(frozen=True)
+class Objective(Limits):
+    """The limits of all requests that count, and those of single endpoints ("METHOD NAME")."""
+
+    endpoints: Mapping[str, Limits] = field(default_factory=dict)
+
+    def holds(self, figures: Measured) -> bool:
+        """Return whether *figures* are within all limits; nothing answered is not."""
+        return self.holds_together(figures) and self.broken_endpoint(figures) is None
+
+    def holds_together(self, figures: Measured) -> bool:
+        """Return whether the limits of all requests together hold."""
+        return super().holds(figures)
+
+    def of(self, endpoint: str | None) -> Limits:
+        """Return the limits of *endpoint*; None: of all together."""
+        return self if endpoint is None else self.endpoints[endpoint]
+
+    def broken_endpoint(self, figures: Measured) -> str | None:
+        """Return the first endpoint that exceeds a limit of its own.
+
+        One with too few requests for a percentile exceeds none.
+        """
+        for endpoint, limits in self.endpoints.items():
+            found = figures.endpoints.get(endpoint, Measured())
+            if found.requests >= LEAST_OF_ENDPOINT and not limits.holds(found):
+                return endpoint
+        return None
+
+    def holds_easily(self, figures: Measured) -> bool:
+        """Return whether no more need be seen: nothing failed, nothing came near a limit."""
+        return (
+            figures.requests >= LEAST_REQUESTS
+            and self.is_far(figures)
+            and all(self._is_far_at(endpoint, figures) for endpoint in self.endpoints)
+        )
+
+    def _is_far_at(self, endpoint: str, figures: Measured) -> bool:
+        found = figures.endpoints.get(endpoint, Measured())
+        return found.requests >= LEAST_OF_ENDPOINT and self.endpoints[endpoint].is_far(found)
+
+    def words(self) -> str:
+        """Return the objective in words, those of single endpoints included."""
+        own = "".join(
+            f", of {endpoint} {_limits(limits)}" for endpoint, limits in self.endpoints.items()
+        )
+        return f"{_limits(self)}{own}"
+
+
+def _limits(limits: Limits) -> str:
+    latency = "" if limits.limit_ms == inf else f"p95 within {limits.limit_ms:,.0f} ms"
+    failed = "" if limits.fail_ratio == 1 else f"at most {limits.fail_ratio * 100:g} % failures"
+    return " and ".join(filter(None, (latency, failed))) or "no limit"
+
+
+def named(options: Any) -> Objective | None:
+    """Return the objective that Locust's parsed options name; None where they name none."""
+    limit_ms = getattr(options, "slo_p95", None)
+    fail_ratio = getattr(options, "slo_fail_ratio", None)
+    if limit_ms is None or fail_ratio is None or not (limit_ms > 0 and 0 <= fail_ratio <= 1):
+        return None
+    return Objective(limit_ms, fail_ratio)
+
+
+class Trial:
+    """One level of load, from the second at which it had settled.
+
+    What is over as the seconds pass, such as a backlog that the level before left behind, is not
+    held against it: when only the first half of the window broke, the window moves on.
+    """
+
+    def __init__(self, objective: Objective, window_s: int, begin: int, careful: bool) -> None:
+        self.begin = begin
+        self._objective = objective
+        self._window_s = window_s
+        self._careful = careful  # the level has been tried before: see all of the window
+        self._slides = 0
+
+    def decide(self, seconds: Seconds, until: int) -> bool | None:
+        """Return whether the objective holds by what was measured before *until*; None: not yet."""
+        whole = seconds.between(self.begin, until)
+        lasted = until - self.begin
+        if (
+            not self._careful
+            and lasted >= self._window_s / 4
+            and self._objective.holds_easily(whole)
+        ):
+            return True
+        if lasted >= self._window_s / 2 and self._hopeless(seconds, until):
+            return False
+        if lasted < self._window_s or self._too_few(whole, lasted):
+            return None
+        if self._objective.holds(whole):
+            return True
+        return self._slide(seconds, until)
+
+    def _too_few(self, whole: Measured, lasted: int) -> bool:
+        return whole.requests < LEAST_REQUESTS and lasted < LONGEST_WAIT * self._window_s
+
+    def _hopeless(self, seconds: Seconds, until: int) -> bool:
+        """Whether most requests are too slow and do not get any quicker."""
+        quarter = max((until - self.begin) // 4, 1)
+        first = seconds.between(self.begin, self.begin + quarter)
+        last = seconds.between(until - quarter, until)
+        before, now = first.mean_ms("total"), last.mean_ms("total")
+        if before is None or now is None:
+            return False
+        return last.slow > HOPELESS_SHARE * last.timed and now > 0.9 * before
+
+    def _slide(self, seconds: Seconds, until: int) -> bool | None:
+        middle = (self.begin + until) // 2
+        if self._slides < MOST_SLIDES and self._objective.holds(seconds.between(middle, until)):
+            self._slides += 1
+            self.begin = middle
+            return None
+        return False

@@ -1,0 +1,1 @@
+"""Whether the load generator is the limit: its health, what follows from it, its metrics port."""

@@ -1,0 +1,1 @@
+"""What a master takes from its workers, and how it treats what it should not take."""

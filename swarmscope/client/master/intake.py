@@ -1,0 +1,119 @@
+"""What reaches a master's port is read here first: malformed messages are dropped and counted.
+
+Locust's master ends its listener, without a word, at the first frame that it cannot decode and the
+first message whose content it did not expect; and what it does take stays in its figures until it
+is restarted. Ours were no better: one health report of no number broke the metrics port.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import zmq.error
+from locust.exception import RPCError, StopTest
+from locust.rpc import Message, zmqrpc
+from locust.runners import MasterRunner
+
+from swarmscope.client import clock
+from swarmscope.client.capacity import figures
+from swarmscope.client.health import exporter, monitor
+from swarmscope.client.health.probe import Health
+from swarmscope.client.master.messages import READERS, Count, convert
+from swarmscope.client.master.rejections import reject
+from swarmscope.client.workload import missed
+
+FRAME = "frame"
+UNEXPECTED = "unexpected"
+LONGEST_WORKER = 200
+
+PARTS: dict[str, tuple[str, Callable[[Any], object]]] = {  # ours, in reports: their kind and reader
+    monitor.MESSAGE_KEY: ("health", Health.from_message),
+    figures.MESSAGE_KEY: ("measurement", figures.read),
+    figures.STARTING_KEY: ("starting", lambda data: convert(data, Count)),
+    exporter.REPORT_KEY: ("journal", exporter.read_report),
+    missed.MESSAGE_KEY: ("tally", missed.read),
+}
+OURS: dict[str, Callable[[Any], object]] = {clock.MESSAGE: clock.read_question}
+
+
+def install() -> None:
+    """Let every master of this process take only what it can work with."""
+    if hasattr(zmqrpc.Server.recv_from_client, "__wrapped__"):
+        return
+    server: Any = zmqrpc.Server
+    server.recv_from_client = functools.wraps(server.recv_from_client)(_receive)
+    master: Any = MasterRunner
+    master.handle_message = functools.wraps(master.handle_message)(_guarded(master.handle_message))
+
+
+def _receive(server: zmqrpc.Server) -> tuple[str, Message]:
+    """Return the next message that is none but what it should be, and who sent it."""
+    while True:
+        try:
+            parts = server.socket.recv_multipart()
+        except zmq.error.ZMQError as error:
+            raise RPCError("ZMQ network broken") from error
+        if message := read(parts):
+            return message.node_id, message
+        gevent.sleep(0)  # a flood of junk leaves others their turn
+
+
+def read(parts: list[bytes]) -> Message | None:
+    """Return the message in *parts*, its sender's identity first; None where it was rejected."""
+    sender = parts[0].decode("utf-8", "replace")
+    try:
+        message = _decoded(parts, sender)
+    except Exception as error:  # of msgpack, datetime, or whatever an extension type may raise
+        reject(FRAME, sender, f"{type(error).__name__}: {error}")
+        return None
+    reader = READERS.get(message.type) or OURS.get(message.type)
+    try:
+        if reader:
+            reader(message.data)
+    except ValueError as error:
+        reject(message.type, sender, str(error))
+        return None
+    if message.type == "stats":
+        _drop_parts(message.data, sender)
+    return message
+
+
+def _decoded(parts: list[bytes], sender: str) -> Message:
+    identity, body = parts
+    message: Message = Message.unserialize(body)
+    if not isinstance(message.type, str) or len(sender) > LONGEST_WORKER or not _is_plain(sender):
+        raise ValueError("it has no type, or a worker of no name")
+    if message.node_id != identity.decode():
+        raise ValueError("it names another worker than its connection")
+    return message
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether Locust may print *name*, as it does: a terminal obeys what controls hold."""
+    return bool(name) and name.isprintable()
+
+
+def _drop_parts(data: dict[str, Any], sender: str) -> None:
+    """Take malformed parts of ours out of a report; what Locust itself counts is not lost."""
+    for key, (kind, reader) in PARTS.items():
+        try:
+            if key in data:
+                reader(data[key])
+        except ValueError as error:
+            reject(kind, sender, str(error))
+            del data[key]
+
+
+def _guarded(stock: Callable[..., None]) -> Callable[..., None]:
+    def handle_message(runner: MasterRunner, client_id: str, msg: Message) -> None:
+        try:
+            stock(runner, client_id, msg)
+        except StopTest:  # an order of the scenario's own
+            raise
+        except Exception as error:  # whatever it is, the next message is heard
+            reject(UNEXPECTED, client_id, f"{msg.type}: {type(error).__name__}: {error}")
+
+    return handle_message

@@ -1,0 +1,341 @@
+"""A run's life: the leader (master or single process) writes it down, workers follow."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import gevent
+import locust
+import msgspec
+from locust.env import Environment
+from locust.runners import (
+    STATE_MISSING,
+    WORKER_REPORT_INTERVAL,
+    MasterRunner,
+    Runner,
+    WorkerRunner,
+)
+
+import swarmscope
+from swarmscope.client import clock
+from swarmscope.client.capacity import trial
+from swarmscope.client.capacity.trial import Objective
+from swarmscope.client.events import announced
+from swarmscope.client.health.exporter import RunInfo
+from swarmscope.client.health.trust import TrustKeeper
+from swarmscope.client.options import Options
+from swarmscope.client.recording import run_settings
+from swarmscope.client.recording.listener import Listener
+from swarmscope.journal.records import (
+    Event,
+    GeneratorHealth,
+    Participant,
+    RampComplete,
+    RunExit,
+    RunStarted,
+    RunStopped,
+    UserCount,
+    WorkerBack,
+    WorkerLost,
+    run_id,
+    start_of,
+)
+from swarmscope.redaction import scrub_arguments, scrub_name, scrub_url
+from swarmscope.runs import links, prometheus
+
+logger = logging.getLogger(__name__)
+
+RUN_OPTION = "swarmscope_run"  # travels to workers with the parsed options of each spawn message
+PLAN_OPTION = "swarmscope_plan"
+COUNT_SECONDS = 1.0
+FOLLOW_SECONDS = 0.5
+
+
+class Leader:
+    """Writes down the runs that this process leads."""
+
+    def __init__(self, environment: Environment, options: Options, listener: Listener) -> None:
+        assert environment.runner is not None
+        self.run = ""  # the run that is on; empty between runs
+        self._environment = environment
+        self._runner: Runner = environment.runner
+        self._options = options
+        self._listener = listener
+        self._latest = ""
+        self._objective: Objective | None = None  # the run's; the UI may change it between runs
+        self._settings: dict[str, Any] = {}
+        self._workers: dict[str, str] = {}  # who takes part: last known state
+        self._counter: gevent.Greenlet | None = None
+        self._tell_workers("", options.plan)
+        events = environment.events
+        events.test_start.add_listener(self._on_start)
+        events.spawning_complete.add_listener(self._on_ramp_complete)
+        events.test_stop.add_listener(self._on_stop)
+        announced.add_listener(self._on_announced)
+
+    def _on_start(self, **_: object) -> None:
+        is_first = not self._latest
+        self.run = self._latest = run_id(self._new_start())
+        self._objective = trial.named(self._environment.parsed_options)
+        self._settings = self._current_settings(is_first)
+        self._tell_workers(self.run, self._options.plan)
+        works = not isinstance(self._runner, MasterRunner)
+        self._listener.begin(self.run, self._options.plan, works=works)
+        self._listener.record(self._started())
+        self._workers = {}
+        self._count()
+        self._counter = gevent.spawn(self._count_forever)
+        self._log_links("Follow this run")
+
+    def _tell_workers(self, run: str, plan: str) -> None:
+        vars(self._environment.parsed_options).update({RUN_OPTION: run, PLAN_OPTION: plan})
+
+    def _new_start(self) -> float:
+        """Return the time, later than the last run's by a microsecond at least."""
+        earliest = start_of(self._latest) + 2e-6 if self._latest else 0.0
+        clock.set_by_machine(earliest)
+        return max(clock.own(), earliest)
+
+    def _started(self) -> RunStarted:
+        environment, options = self._environment, self._options
+        return RunStarted(
+            run=self.run,
+            testplan=options.plan,
+            scenario=_scenario(environment),
+            profile=environment.profile and options.without_secrets(environment.profile),
+            users=self._runner.target_user_count,
+            iterations_per_second=options.iterations_per_second,
+            description=options.without_secrets(options.description),
+            environment=options.without_secrets(options.test_env),
+            version=options.without_secrets(options.test_version),
+            username=_username(),
+            repository=_repository(Path.cwd()),
+            arguments=scrub_arguments(sys.argv[1:], options.secrets),
+            host=_host(environment),
+            versions=_versions(),
+            grafana_url=_presentable(options.grafana_url) or None,
+            objective_ms=self._objective.limit_ms if self._objective else None,
+            objective_fail_ratio=self._objective.fail_ratio if self._objective else None,
+            capacity_search=getattr(environment.shape_class, "seeks_capacity", False),
+            settings=run_settings.as_json(self._settings),
+            prometheus_url=prometheus.without_user_info(options.prometheus_url),
+        )
+
+    def _current_settings(self, is_first: bool = False) -> dict[str, Any]:
+        options = self._options
+        return run_settings.settings_of(self._environment, options.shown, options.secrets, is_first)
+
+    def _on_ramp_complete(self, user_count: int, **_: object) -> None:
+        if self.run:
+            record = RampComplete(self.run, self._options.plan, clock.own(), user_count)
+            self._listener.record(record)
+            self._note_changes()
+
+    def _note_changes(self) -> None:
+        """Tell of a form that was sent while the run is on: its run keeps what it began with."""
+        now = self._current_settings() | {"run_time": self._settings["run_time"]}
+        if said := run_settings.changes(self._settings, now):
+            self._tell("note", said)
+        self._settings = now
+
+    def _on_announced(
+        self, environment: Environment, kind: str, text: str, details: dict[str, Any] | None
+    ) -> None:
+        if self.run and environment is self._environment:
+            self._tell(kind, text, msgspec.json.encode(details).decode() if details else None)
+
+    def _on_stop(self, **_: object) -> None:
+        if not self.run:
+            return
+        if self._counter:
+            self._counter.kill()
+        self._count()
+        self._listener.finish()
+        ended = clock.own()
+        self._listener.record(RunStopped(self.run, self._options.plan, ended))
+        self._log_links("Report of this run", ended)
+        self.run = ""
+
+    def note_health(self, keeper: TrustKeeper) -> None:
+        """Write down again and again how the generator fares while a run is on."""
+        while True:
+            gevent.sleep(WORKER_REPORT_INTERVAL)
+            if self.run and (figures := keeper.now(time.time())):
+                self._listener.record(GeneratorHealth(self.run, clock.own(), *figures))
+
+    def quit(self, exit_code: int | None) -> None:
+        """Note the exit status of the process with the run that its end, or Ctrl-C, ended."""
+        self._on_stop()
+        headless = getattr(self._environment.parsed_options, "headless", False)
+        if self._latest and headless and exit_code is not None:
+            self._listener.record(RunExit(self._latest, exit_code))
+
+    def info(self) -> RunInfo | None:
+        """Return what is on, for the metrics."""
+        return RunInfo(self.run, self._options.plan, self._objective) if self.run else None
+
+    def _log_links(self, title: str, ended: float | None = None) -> None:
+        """Log where the latest run can be seen: its dashboard, and the page in the UI."""
+        url = self._options.grafana_url
+        dashboard = grafana_link(url, self._latest, ended) if url else ""
+        for link in filter(None, (dashboard, both_ends_link(self._environment))):
+            logger.info("%s: %s", title, link)
+
+    def _count_forever(self) -> None:
+        while True:
+            gevent.sleep(COUNT_SECONDS)
+            self._count()
+
+    def _count(self) -> None:
+        users, target = self._runner.user_count, self._runner.target_user_count
+        record = UserCount(self.run, self._options.plan, clock.own(), users, target)
+        self._listener.record(record)
+        if isinstance(self._runner, MasterRunner):
+            self._note_workers(self._runner)
+        elif not self._workers:
+            self._join(self._listener.worker, "")
+
+    def _note_workers(self, runner: MasterRunner) -> None:
+        """Name new participants, and tell of those that are gone, or back."""
+        present = {worker: node.state for worker, node in runner.clients.items()}
+        for worker, state in present.items():
+            if worker not in self._workers and state != STATE_MISSING:
+                self._join(worker, state)
+        for worker, before in self._workers.items():
+            state = present.get(worker, "gone")
+            was_there = before not in (STATE_MISSING, "gone")
+            if was_there and state in (STATE_MISSING, "gone") and runner.state != "stopping":
+                self._listener.record(WorkerLost(self.run, worker, clock.own(), state))
+            elif not was_there and state not in (STATE_MISSING, "gone"):
+                self._listener.record(WorkerBack(self.run, worker, clock.own()))
+            self._workers[worker] = state
+
+    def _join(self, worker: str, state: str) -> None:
+        self._workers[worker] = state
+        self._listener.record(Participant(self.run, worker))
+
+    def _tell(self, kind: str, text: str, details: str | None = None) -> None:
+        text = self._options.without_secrets(text)
+        self._listener.record(Event(self.run, kind, clock.own(), text, details))
+
+
+class Follower:
+    """Lets a worker's samples belong to the run that its master leads."""
+
+    def __init__(self, environment: Environment, listener: Listener) -> None:
+        self._environment = environment
+        self._listener = listener
+        events = environment.events
+        events.test_start.add_listener(self._follow)
+        events.test_stop.add_listener(self._on_stop)
+        runner = environment.runner
+        assert isinstance(runner, WorkerRunner)
+        if runner.worker_state in ("spawning", "running"):  # started before Locust fired init
+            self._follow()
+        gevent.spawn(self._follow_forever, runner)
+
+    def _follow(self, **_: object) -> None:
+        parsed = vars(self._environment.parsed_options)
+        run, plan = parsed.get(RUN_OPTION), parsed.get(PLAN_OPTION)
+        if not run:
+            logger.warning("The master runs without --timescale: no samples are recorded")
+        elif run != self._listener.run:
+            self._listener.finish()
+            self._listener.begin(run, plan or "", works=True)
+
+    def _follow_forever(self, runner: WorkerRunner) -> None:
+        """Notice a master that was started anew while users run: Locust fires no event then."""
+        while True:
+            gevent.sleep(FOLLOW_SECONDS)
+            if runner.worker_state in ("spawning", "running"):
+                run = vars(self._environment.parsed_options).get(RUN_OPTION)
+                if run and run != self._listener.run:
+                    self._follow()
+
+    def _on_stop(self, **_: object) -> None:
+        self._listener.finish()
+        # Locust would wait so long once more before this worker is ready for the next run
+        self._environment.stop_timeout = 0.0
+
+
+def both_ends_link(environment: Environment) -> str:
+    """Return the address of the page "Both ends" in this process's UI; '' where it has none."""
+    ui = environment.web_ui
+    if ui is None:
+        return ""
+    host = "localhost" if ui.host in ("", "0.0.0.0", "::", "*") else ui.host
+    where = f"[{host}]" if ":" in host else host
+    app: Any = ui.app
+    prefix = app.blueprints["locust"].url_prefix or ""
+    return f"http{'s' if ui.tls_cert else ''}://{where}:{ui.port}{prefix.rstrip('/')}/both-ends"
+
+
+def grafana_link(url: str, run: str, ended: float | None = None) -> str:
+    """Return the dashboard at *url* with the run and its time range set, for the log."""
+    return links.dashboard(_presentable(url), run, ended)
+
+
+def _presentable(url: str) -> str:
+    """Return *url* with neither user info nor the value of a token."""
+    parts = urlsplit(scrub_name(url))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _scenario(environment: Environment) -> str:
+    names = sorted(user_class.__name__ for user_class in environment.user_classes)
+    if environment.shape_class:
+        names.append(type(environment.shape_class).__name__)
+    return ", ".join(names)
+
+
+def _host(environment: Environment) -> str | None:
+    """Return where the requests go, without user info and query; None if to several places."""
+    hosts = {environment.host} if environment.host else {c.host for c in environment.user_classes}
+    host = hosts.pop() if len(hosts) == 1 else None
+    return scrub_url(host) if host else None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "swarmscope": swarmscope.__version__,
+        "locust": locust.__version__,
+        "locust-plugins": version("locust-plugins"),
+        "python": sys.version.split()[0],
+    }
+
+
+def _username() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"
+
+
+def _repository(directory: Path) -> str | None:
+    """Return the URL of the Git repository that *directory* is in, without user info."""
+    for url in filter(None, map(_remote, _upwards(directory))):
+        return scrub_url(url)
+    return None
+
+
+def _upwards(directory: Path) -> Iterator[Path]:
+    yield directory
+    yield from directory.parents
+
+
+def _remote(directory: Path) -> str | None:
+    try:
+        config = (directory / ".git" / "config").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^\s*url\s*=\s*(\S+)", config, re.MULTILINE)
+    return found[1] if found else None

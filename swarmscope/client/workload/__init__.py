@@ -1,0 +1,1 @@
+"""Who sends requests, how, and when: users, wait times, open workloads."""

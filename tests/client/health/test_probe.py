@@ -1,0 +1,84 @@
+"""The generator's own health: event-loop lag, CPU, when requests start."""
+
+import time
+
+import gevent
+import pytest
+from locust.env import Environment
+
+from swarmscope.client import clock
+from swarmscope.client.health.probe import Health, HealthProbe
+
+
+@pytest.fixture
+def probe():
+    """Return a probe in a running event loop, begun afresh."""
+    probe = HealthProbe(Environment())
+    gevent.sleep(0.05)
+    probe.take()
+    return probe
+
+
+def test_lag_is_the_mean_wait_of_a_random_event(probe):
+    """One stall of 0.3 s in 1 s delays a random event by 0.3²/2 = 45 ms on average."""
+    gevent.sleep(0.35)
+    time.sleep(0.3)  # blocks the loop, as a greedy task would
+    gevent.sleep(0.35)
+
+    assert probe.take().loop_lag_seconds == pytest.approx(0.3**2 / 2, rel=0.35)
+
+
+def test_an_idle_loop_has_no_lag(probe):
+    """Without stalls the lag is a small part of a millisecond's order."""
+    gevent.sleep(0.5)
+
+    assert probe.take().loop_lag_seconds < 0.005
+
+
+def test_cpu_ratio_is_one_for_a_busy_process_and_near_zero_for_an_idle_one(probe):
+    """CPU seconds per second of this process, all of its threads."""
+    gevent.sleep(0.3)
+    idle = probe.take().cpu_ratio
+    busy_until = time.process_time() + 0.3
+    while time.process_time() < busy_until:
+        pass
+    busy = probe.take()
+
+    assert idle < 0.3
+    assert busy.cpu_ratio > 2 * idle
+    assert busy.cpu_ratio <= 1.05
+
+
+def test_requests_are_counted_by_the_window_in_which_they_started():
+    """A request that took long counts where it began; a take begins anew."""
+    environment = Environment()
+    probe = HealthProbe(environment)
+    for start in (1000.01, 1000.09, 1000.11, 1003.0):
+        environment.events.request.fire(request_type="GET", name="/", start_time=start)
+
+    assert probe.take().starts == {10000: 2, 10001: 1, 10030: 1}
+    assert probe.take().starts == {}
+
+
+def test_a_worker_whose_clock_is_off_counts_by_the_masters(monkeypatch):
+    """Or its requests would be in other windows than all others', too old or never over."""
+    monkeypatch.setattr(clock, "offset_s", 600.0)
+    environment = Environment()
+    probe = HealthProbe(environment)
+    environment.events.request.fire(request_type="GET", name="/", start_time=1000.01)
+
+    assert probe.take().starts == {16000: 1}
+
+
+def test_health_survives_the_journey_in_a_message():
+    """What a worker writes the master reads back."""
+    health = Health(cpu_ratio=0.5, loop_lag_seconds=0.001, starts={17_000_000_000: 3})
+
+    assert Health.from_message(health.as_message()) == health
+
+
+@pytest.mark.parametrize("message", [{}, {"cpu_ratio": "x"}, {"starts": 1}])
+def test_a_malformed_message_is_an_error(message):
+    """A worker of another version is not misread."""
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Health.from_message(message)
