@@ -26,8 +26,8 @@ from benchmarks._ports import free_port
 from benchmarks._postgres import connected
 from swarmscope.journal import records
 from swarmscope.journal.segments import Header, Writer
-from swarmscope.runs import roles
-from swarmscope.runs.migrations import migrate
+from swarmscope.runs.schema import roles
+from swarmscope.runs.schema.migrations import migrate
 from swarmscope.shipper.apply import apply
 from swarmscope.shipper.process import Shipper
 from swarmscope.stack.postgres import SUPERUSER, Cluster

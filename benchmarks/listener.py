@@ -31,7 +31,7 @@ from benchmarks._ports import free_port
 from benchmarks._postgres import connected
 from swarmscope.journal.records import Continued, End, Samples, run_id
 from swarmscope.journal.segments import Header, Writer
-from swarmscope.runs.migrations import migrate
+from swarmscope.runs.schema.migrations import migrate
 from swarmscope.shipper.process import Shipper
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 

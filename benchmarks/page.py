@@ -87,7 +87,7 @@ class Swarm:
         reader = 0.0
         for child in self.process.children():
             with suppress(psutil.Error):
-                if "swarmscope.client.reader" in child.cmdline():
+                if "swarmscope.runs.page.reader" in child.cmdline():
                     reader += sum(child.cpu_times()[:2])
         return sum(self.process.cpu_times()[:2]), reader, self.runs.cpu_seconds()
 

@@ -25,7 +25,7 @@ from support.locust import Field, locust_field
 from support.target import Target, running_target
 from support.waiting import free_port, poll_until
 
-from swarmscope.runs.migrations import migrate
+from swarmscope.runs.schema.migrations import migrate
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 

@@ -19,8 +19,9 @@ from swarmscope.cli import tables
 from swarmscope.cli.database import database_option, json_option
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
-from swarmscope.runs import assembly, counting, database, migrations, outcomes, queries, thresholds
+from swarmscope.runs import assembly, database, judged_summary, outcomes, queries, thresholds
 from swarmscope.runs.queries import Run
+from swarmscope.runs.schema import migrations
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
 
@@ -174,7 +175,7 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
         run = queries.find(connection, wanted)
         awaited = to_come(connection, run)
         selection = asked.selection or queries.selection(connection, run.run_id)
-        summary = counting.summary(connection, run.run_id, asked.whole, selection)
+        summary = judged_summary.summary(connection, run.run_id, asked.whole, selection)
         rows = summary.rows
         verdict = queries.verdict(connection, run.run_id)
         trust = assembly.trust(connection, run.run_id)

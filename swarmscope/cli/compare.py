@@ -17,8 +17,9 @@ from swarmscope.cli import shortlist
 from swarmscope.cli.check import CannotTell, incomplete, reading_or_telling
 from swarmscope.cli.database import database_option, json_option, print_json
 from swarmscope.cli.tables import bare_table, harmless, milliseconds, percent
-from swarmscope.runs import assembly, comparison, page, queries
-from swarmscope.runs.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
+from swarmscope.runs import assembly, page, queries
+from swarmscope.runs.compare import comparison
+from swarmscope.runs.compare.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
 from swarmscope.runs.document import Document
 from swarmscope.runs.queries import Run
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED

@@ -17,7 +17,8 @@ from psycopg import conninfo
 from rich.console import Console
 
 from swarmscope.cli import shortlist, tables
-from swarmscope.runs import assembly, database, migrations, prometheus, pruning, queries, roles
+from swarmscope.runs import assembly, database, queries, server_series
+from swarmscope.runs.schema import maintenance, migrations, roles
 
 Connection = psycopg.Connection[Any]
 
@@ -88,7 +89,7 @@ def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None
     with reading(database) as connection:
         found = queries.find(connection, run)
         if as_json:
-            services = assembly.ask_prometheus(prometheus.locate())
+            services = assembly.ask_prometheus(server_series.locate())
             print_json(assembly.assemble(connection, found.run_id, whole, services))
             return
         summary = queries.summary(connection, found.run_id, whole)
@@ -121,7 +122,7 @@ def _print_summary(console: Console, summary: list[queries.Summary], every: bool
 
 def _age(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
     try:
-        return None if text is None else pruning.age(text)
+        return None if text is None else maintenance.age(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -141,12 +142,12 @@ def prune(older_than: timedelta | None, dry_run: bool, database: str | None) -> 
     Runs, their events and their histograms stay for ever, and with them all summaries.
     """
     with reading(database) as connection:
-        span = pruning.default_age(connection) if older_than is None else older_than
+        span = maintenance.default_age(connection) if older_than is None else older_than
         if dry_run:
-            count = pruning.prunable(connection, datetime.now(UTC) - span)
+            count = maintenance.prunable(connection, datetime.now(UTC) - span)
             click.echo(f"{count:,} requests would be deleted.")
         else:
-            click.echo(f"{pruning.prune(connection, span):,} requests deleted.")
+            click.echo(f"{maintenance.prune(connection, span):,} requests deleted.")
 
 
 def _secret(file: Path, role: str) -> str:
@@ -213,6 +214,7 @@ def _bring_up_to_date(connection: Connection) -> None:
     versions = ", ".join(map(str, applied))
     done = f"applied {versions}" if applied else "up to date"
     click.echo(f"Schema version {migrations.NEWEST}: {done}.")
-    count = pruning.prune(connection, pruning.default_age(connection), pruning.AT_START_S)
+    age = maintenance.default_age(connection)
+    count = maintenance.prune(connection, age, maintenance.AT_START_S)
     if count:
         click.echo(f"{count:,} raw requests beyond their age deleted.")

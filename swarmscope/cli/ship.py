@@ -9,7 +9,7 @@ import psycopg
 
 from swarmscope import home
 from swarmscope.runs import database as runs_database
-from swarmscope.runs import migrations
+from swarmscope.runs.schema import migrations
 from swarmscope.shipper.process import Shipper
 
 

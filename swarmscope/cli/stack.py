@@ -16,9 +16,9 @@ import click
 from rich.console import Console
 
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.follow import print_logs
-from swarmscope.stack.home import Home
-from swarmscope.stack.record import read_record
+from swarmscope.stack.layout import Home
+from swarmscope.stack.logs import print_logs
+from swarmscope.stack.progress import Progress
 from swarmscope.stack.settings import (
     LARGEST_PORT,
     SERVICES,
@@ -27,7 +27,7 @@ from swarmscope.stack.settings import (
     read_settings,
 )
 from swarmscope.stack.status import describe, table
-from swarmscope.stack.terminal import Progress
+from swarmscope.stack.up_record import read_record
 
 PRIVATE_FILES = 0o077  # the mask of whatever writes into the home
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -73,7 +73,7 @@ def up(
     detach: bool, only: tuple[str, ...], master_host: str | None, master_port: int | None
 ) -> None:
     """Start the API, PostgreSQL, Prometheus, Locust and Grafana, or some of them."""
-    from swarmscope.stack.foreground import run
+    from swarmscope.stack.up import run
 
     chosen = only or SERVICES
     master = {"LOCUST_MASTER_NODE_HOST": master_host, "LOCUST_MASTER_NODE_PORT": master_port}
@@ -93,8 +93,8 @@ def up(
 @click.command()
 def down() -> None:
     """Stop what `up` started; data stays."""
-    from swarmscope.stack.foreground import say_what_is_left
     from swarmscope.stack.lifecycle import stop
+    from swarmscope.stack.up import say_what_is_left
 
     os.umask(PRIVATE_FILES)
     with explained():

@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from swarmscope.runs import captures, document, links, prometheus, queries
+from swarmscope.runs import captures, document, links, queries, server_series
 from swarmscope.runs.document import MOST_ERRORS, MOST_EVENTS, MOST_POINTS, Document
 from swarmscope.runs.histogram import PARTS
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 Connection = psycopg.Connection[Any]
 Row = Mapping[str, Any]
 Span = tuple[datetime, datetime, int]  # from, until, and the width of a point in seconds
-Services = Callable[[datetime, datetime | None], prometheus.Capture | None]  # by start and end
+Services = Callable[[datetime, datetime | None], server_series.Capture | None]  # by start and end
 
 LATE = timedelta(minutes=10)  # what users finish so long after the end of their run is drawn too
 SETTLED_S = 30.0  # by then a second's samples are in the database, unless that was away
@@ -37,11 +37,11 @@ def ask_prometheus(url: str | None) -> Services | None:
     A run without an end is asked for up to now.
     """
 
-    def ask(started: datetime, ended: datetime | None) -> prometheus.Capture | None:
+    def ask(started: datetime, ended: datetime | None) -> server_series.Capture | None:
         assert url is not None
         try:
-            return prometheus.read(url, started, ended or datetime.now(UTC))
-        except prometheus.Unavailable as error:
+            return server_series.read(url, started, ended or datetime.now(UTC))
+        except server_series.Unavailable as error:
             logger.info("No figures of the services: %s", error)
             return None
 
@@ -405,7 +405,7 @@ def _generator(connection: Connection, run: queries.Run) -> document.Generator |
     )
 
 
-def _server(started: datetime, capture: prometheus.Capture | None) -> document.Server | None:
+def _server(started: datetime, capture: server_series.Capture | None) -> document.Server | None:
     if capture is None or not capture.series:
         return None
     points = len(next(iter(capture.series.values())))

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from swarmscope.runs.prometheus import Capture
+from swarmscope.runs.server_series import Capture
 
 Connection = psycopg.Connection[Any]
 

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import conninfo
 
 from swarmscope import home
-from swarmscope.runs import migrations
+from swarmscope.runs.schema import migrations
 
 Connection = psycopg.Connection[Any]
 

@@ -229,7 +229,7 @@ class Series:
     """One quantity of one service over time, as Prometheus saw it; of all its traffic."""
 
     job: str  # Prometheus's name of the service
-    name: str  # see `swarmscope.runs.prometheus`; the unit is its end
+    name: str  # see `swarmscope.runs.server_series`; the unit is its end
     values: list[float | None]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swarmscope.redaction import stored_name
-from swarmscope.runs import evidence, queries
+from swarmscope.runs import queries, sample_size
 from swarmscope.runs.queries import Run, Summary
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
@@ -37,8 +37,8 @@ class Metric:
     def requests_needed(self, limit: float) -> int:
         """Return from how many requests on the figure can be judged."""
         if self.quantile is not None:
-            return evidence.requests_for_quantile(self.quantile)
-        return evidence.requests_for_share(limit) if self.unit == "share" else 1
+            return sample_size.requests_for_quantile(self.quantile)
+        return sample_size.requests_for_share(limit) if self.unit == "share" else 1
 
 
 METRICS = {

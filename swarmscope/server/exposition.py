@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from prometheus_client.utils import floatToGoString
 
-from swarmscope.server.value_files import ValueFile, ValueFiles
+from swarmscope.server.slot_reader import ValueFile, ValueFiles
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

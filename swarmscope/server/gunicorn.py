@@ -25,12 +25,12 @@ from prometheus_client.exposition import generate_latest
 
 from swarmscope.server.arbiter import ArbiterCollector, Slots
 from swarmscope.server.directory import default_base, forget_worker, make_directory, take_child_slot
+from swarmscope.server.ended_processes import fold
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
-from swarmscope.server.folding import fold
 from swarmscope.server.hooks import Hook, chain, chain_in_arbiters, defined_in
-from swarmscope.server.port import MetricsPort
+from swarmscope.server.metrics_server import MetricsPort
+from swarmscope.server.single_process_metrics import tell_of_unseen
 from swarmscope.server.slots import FILES, use_slots
-from swarmscope.server.unseen import tell_of_unseen
 
 __all__ = [  # `import *` asks in this order
     "_hooks_above",  # noqa: F822  # see __getattr__

@@ -20,12 +20,18 @@ from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.wrappers import Request
 
+from swarmscope.server.exporter_defaults import (
+    ENDPOINT,
+    EXTENSION,
+    is_measured,
+    stay_alone,
+    take_over,
+)
 from swarmscope.server.logs import add_trace_ids, current_trace_id
-from swarmscope.server.meter import LABELS_KEY, Meter
 from swarmscope.server.metrics import BUCKETS, FAMILIES, INFO, Metrics, Parts
-from swarmscope.server.neighbours import is_first, others_serve
+from swarmscope.server.middleware import LABELS_KEY, Meter
+from swarmscope.server.shared_sockets import is_first, others_serve
 from swarmscope.server.slots import FILES
-from swarmscope.server.stock import ENDPOINT, EXTENSION, is_measured, stay_alone, take_over
 
 __all__ = ["BUCKETS", "current_trace_id", "instrument"]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from swarmscope.runs import captures, prometheus
+from swarmscope.runs import captures, server_series
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class Capturing:
                     continue
                 _settle(run.ended)
                 try:
-                    capture = prometheus.read(url, run.run_id, run.ended)
-                except prometheus.Unavailable as error:
+                    capture = server_series.read(url, run.run_id, run.ended)
+                except server_series.Unavailable as error:
                     away[url] = error
                 else:
                     captures.store(connection, run.run_id, capture)
@@ -85,9 +85,9 @@ class Capturing:
 
         User info is not stored with a run: it is that of our own address, where both are the same.
         """
-        if run.url is None or run.url == prometheus.without_user_info(self._url):
+        if run.url is None or run.url == server_series.without_user_info(self._url):
             return self._url
-        is_elsewhere = prometheus.is_loopback(run.url) and run.host != socket.gethostname()
+        is_elsewhere = server_series.is_loopback(run.url) and run.host != socket.gethostname()
         return None if is_elsewhere else run.url
 
     def _complain(self, errors: Iterable[Exception]) -> None:
@@ -99,5 +99,5 @@ class Capturing:
 
 def _settle(ended: datetime) -> None:
     """Wait until Prometheus has seen the run's last seconds."""
-    left_s = (prometheus.settled(ended) - datetime.now(UTC)).total_seconds()
+    left_s = (server_series.settled(ended) - datetime.now(UTC)).total_seconds()
     time.sleep(min(max(0.0, left_s), LONGEST_SETTLING_S))

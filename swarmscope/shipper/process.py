@@ -38,7 +38,8 @@ from swarmscope.journal.segments import (
     remove_reserves,
     segments,
 )
-from swarmscope.runs import migrations, prometheus, readers
+from swarmscope.runs import server_series
+from swarmscope.runs.schema import migrations, reader_sessions
 from swarmscope.shipper.capture import Capturing
 from swarmscope.shipper.delivery import Delivery, Overtaken
 from swarmscope.shipper.sanitize import INT4_MAX, plain_text
@@ -78,7 +79,7 @@ class Shipper:
     _complained: set[str] = field(default_factory=set)
     delivered: int = 0  # samples, by this shipper
     ended: bool = True  # whether runs may have ended that nobody has looked at yet
-    max_reading: timedelta = readers.MAX_TRANSACTION
+    max_reading: timedelta = reader_sessions.MAX_TRANSACTION
     _readers_checked: float = -math.inf  # monotonic
 
     def round(self) -> bool:
@@ -147,13 +148,13 @@ class Shipper:
 
     def _bound_readers(self, connection: Connection) -> None:
         """End old transactions of readers now and then: every batch leaves dead rows behind."""
-        if time.monotonic() < self._readers_checked + readers.CHECK_EVERY_S:
+        if time.monotonic() < self._readers_checked + reader_sessions.CHECK_EVERY_S:
             return
-        if ended := readers.end_old_transactions(connection, self.max_reading):
+        if ended := reader_sessions.end_old_transactions(connection, self.max_reading):
             logger.warning(
                 "Ended %s sessions of %s: each had kept a transaction open for more than %s",
                 ended,
-                readers.READER,
+                reader_sessions.READER,
                 self.max_reading,
             )
         self._readers_checked = time.monotonic()
@@ -341,7 +342,7 @@ def main() -> None:
     )
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
     shipper = Shipper(arguments.directory, arguments.database)
-    capturing = Capturing(arguments.database, KEEP_ALIVE, prometheus.locate())
+    capturing = Capturing(arguments.database, KEEP_ALIVE, server_series.locate())
     try:
         ship_until(Deadline(arguments.drain), shipper, capturing)
     except migrations.NewerSchema as error:

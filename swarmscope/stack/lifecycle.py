@@ -14,16 +14,15 @@ from typing import NamedTuple
 import psutil
 
 from swarmscope.redaction import scrub_url
-from swarmscope.runs import roles
-from swarmscope.stack import elsewhere
+from swarmscope.runs.schema import roles
+from swarmscope.stack import remote
 from swarmscope.stack import services as stack
-from swarmscope.stack.database import prepare
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.home import DATABASE, Home
+from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.ports import check_ports
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.probes import passes
-from swarmscope.stack.record import Record, read_record, remove_record, write_record
+from swarmscope.stack.runs_database import prepare
 from swarmscope.stack.services import DATABASE_READY, NEEDED_FILES, Service
 from swarmscope.stack.settings import LISTENERS, LOOPBACK, Settings, is_loopback
 from swarmscope.stack.supervision import (
@@ -35,6 +34,7 @@ from swarmscope.stack.supervision import (
     write_configuration,
 )
 from swarmscope.stack.tools import GET_GRAFANA, GET_PROMETHEUS, find_grafana, find_prometheus
+from swarmscope.stack.up_record import Record, read_record, remove_record, write_record
 
 START_S = 90.0  # a first start of Grafana on a slow machine takes half of that
 STOP_MARGIN_S = 30.0
@@ -63,7 +63,7 @@ def running(home: Home) -> Record | None:
 def _inherited(settings: Settings, home: Home) -> dict[str, str]:
     """Return what all services inherit; ``PG*`` only where the runs database is elsewhere."""
     general = {k: v for k, v in settings.environment.items() if not k.startswith("PG")}
-    far = {} if "postgres" in settings.only else elsewhere.libpq(settings.environment, home)
+    far = {} if "postgres" in settings.only else remote.libpq(settings.environment, home)
     return general | far
 
 
@@ -116,7 +116,7 @@ def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
     listening = only if dashboards else only - {"grafana"}
     check_ports(settings.ports, (name for name, who in LISTENERS.items() if who in listening))
     if "locust-worker" in only and "locust" not in only:
-        elsewhere.await_master(settings, show)
+        remote.await_master(settings, show)
     cluster = _cluster(home, settings.ports["POSTGRES_PORT"], settings.postgres_bind_host)
     absent = _prepare_database(cluster, settings, home, show)
     found = [stack.postgres(cluster, home)] if "postgres" in only else []
@@ -142,7 +142,7 @@ def _prepare_database(
     """
     if "postgres" not in settings.only:
         needed = settings.only & {"grafana", "locust", "locust-worker"}
-        trouble = elsewhere.database_trouble(settings.environment, home) if needed else None
+        trouble = remote.database_trouble(settings.environment, home) if needed else None
         return {"database": trouble} if trouble else {}
     show("postgres", "waiting", "" if cluster.data.exists() else "making its files")
     cluster.initialise()
@@ -169,7 +169,7 @@ def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: Settings) -
         urls={service.name: service.url for service in plan.services},
         checks={service.name: service.check for service in plan.services},
         absent=plan.absent,
-        exposed=elsewhere.exposures(settings),
+        exposed=remote.exposures(settings),
         target=scrub_url(stack.target(settings)) if "locust" in settings.only else None,
     )
 

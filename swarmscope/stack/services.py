@@ -11,11 +11,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from swarmscope.stack.elsewhere import libpq
+from swarmscope.container.secrets import OWNER
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.home import DATABASE, Home
+from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.postgres import Cluster
-from swarmscope.stack.secrets import OWNER
+from swarmscope.stack.remote import libpq
 from swarmscope.stack.settings import Settings
 from swarmscope.stack.tools import Grafana
 

@@ -7,11 +7,11 @@ from typing import TypedDict
 
 from rich.text import Text
 
-from swarmscope.stack.home import Home
+from swarmscope.stack.layout import Home
 from swarmscope.stack.probes import passes
-from swarmscope.stack.record import Record, read_record
+from swarmscope.stack.progress import STYLES
 from swarmscope.stack.supervision import ServiceState, Supervisor
-from swarmscope.stack.terminal import STYLES
+from swarmscope.stack.up_record import Record, read_record
 
 
 class ServiceStatus(TypedDict):

@@ -25,7 +25,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.home import Home
+from swarmscope.stack.layout import Home
 from swarmscope.stack.services import Service
 
 MARK = "SWARMSCOPE_STARTED_BY"

@@ -17,7 +17,7 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs.comparison import Change, Comparison, unmatched
+from swarmscope.runs.compare.comparison import Change, Comparison, unmatched
 
 HOSTILE = "/<script>alert(1)</script>\x1b[31m[bold]"
 SECONDS = 40

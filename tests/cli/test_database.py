@@ -14,8 +14,8 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.cli import shortlist
 from swarmscope.runs import queries
-from swarmscope.runs.migrations import NEWEST, SCRIPTS
-from swarmscope.runs.roles import DATABASE, OWNER, READER
+from swarmscope.runs.schema.migrations import NEWEST, SCRIPTS
+from swarmscope.runs.schema.roles import DATABASE, OWNER, READER
 
 HOSTILE = "\x1b[31m/red\x1b[0m\r\n[bold]:bomb: \u202etxt.\x07" + "x" * 60
 

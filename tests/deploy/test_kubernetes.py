@@ -11,7 +11,7 @@ import pytest
 import yaml
 from support.kustomize import build, copy_manifests, objects
 
-from swarmscope.stack.secrets import generate
+from swarmscope.container.secrets import generate
 from swarmscope.stack.settings import PORTS
 
 KUBERNETES = ("1.30", "1.37")  # the oldest and the newest that the manifests are held against

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from swarmscope.client.health import trust
-from swarmscope.runs.migrations import migrate
+from swarmscope.runs.schema.migrations import migrate
 from swarmscope.server.metrics import BUCKETS
 
 PROMTOOL = shutil.which("promtool")

@@ -17,9 +17,9 @@ from support.databases import fresh_runs_database
 from support.rich_run import store_levels
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs import assembly, captures, document, prometheus, queries
+from swarmscope.runs import assembly, captures, document, queries, server_series
 from swarmscope.runs.document import MOST_POINTS, Latency
-from swarmscope.runs.prometheus import Capture
+from swarmscope.runs.server_series import Capture
 from swarmscope.stack.postgres import Cluster
 
 PARTS = {"queue": 1.0, "app": 20.0, "outside": 2.0}
@@ -263,7 +263,7 @@ def test_the_docs_name_every_field(connection, run, root):
 
     named = set(re.findall(r"`(\w+)`", " ".join(rows)))
     assert named | {"version"} == set(msgspec.to_builtins(assembly.assemble(connection, run)))
-    assert all(f"`{name}`" in text for name in prometheus.NAMES)
+    assert all(f"`{name}`" in text for name in server_series.NAMES)
 
 
 def test_known_runs_are_not_asked_for(connection, run):

@@ -9,7 +9,7 @@ import pytest
 from support.command import swarmscope
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs import assembly, evidence, queries
+from swarmscope.runs import assembly, queries, sample_size
 
 RAMP_S = 50
 
@@ -91,13 +91,13 @@ def test_a_run_that_ramps_up_begins_at_its_start(connection, empty_database):
 def test_the_least_requests_are_those_of_a_p95(connection):
     """One rule in SQL and Python: from so many on the slowest bounds the percentile."""
     (least,) = connection.execute("SELECT setting_of('steady_requests')").fetchone()
-    assert least == evidence.requests_for_quantile(0.95)
+    assert least == sample_size.requests_for_quantile(0.95)
 
     for quantile, needed in ((0.5, 5), (0.9, 29), (0.95, 59), (0.99, 299), (0.999, 2995)):
         query = "SELECT requests_needed(%s)"
         assert connection.execute(query, [quantile]).fetchone() == (needed,)
-        assert evidence.requests_for_quantile(quantile) == needed
-        assert 1 - quantile**needed >= evidence.CONFIDENCE > 1 - quantile ** (needed - 1)
+        assert sample_size.requests_for_quantile(quantile) == needed
+        assert 1 - quantile**needed >= sample_size.CONFIDENCE > 1 - quantile ** (needed - 1)
 
 
 def test_the_generators_figures_are_of_the_same_part(connection):

@@ -18,8 +18,8 @@ from support.stored_runs import START, Sample, store_run
 from swarmscope.cli import tables
 from swarmscope.cli.tables import summary_table
 from swarmscope.runs import assembly, queries
-from swarmscope.runs.compaction import compact
 from swarmscope.runs.histogram import RELATIVE_ERROR
+from swarmscope.runs.schema.compaction import compact
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, Threshold, judge
 
 ROUNDING = 1e-9

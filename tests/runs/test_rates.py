@@ -12,7 +12,7 @@ from support.command import swarmscope
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, queries
-from swarmscope.runs.comparison import compare
+from swarmscope.runs.compare.comparison import compare
 
 Connection = psycopg.Connection[Any]
 

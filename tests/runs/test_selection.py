@@ -10,7 +10,7 @@ from support.command import swarmscope
 from support.stored_runs import Sample, store_run
 
 from swarmscope.runs import assembly
-from swarmscope.runs.counting import MORE_NAMES, counted
+from swarmscope.runs.judged_summary import MORE_NAMES, counted
 from swarmscope.runs.selection import Selection
 
 HTTP = {("/tests", "GET"), ("/tests", "POST"), ("/tests/[id]", "GET")}

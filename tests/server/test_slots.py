@@ -12,8 +12,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from support.scraping import parse
 
 from swarmscope.server.directory import forget_worker
+from swarmscope.server.ended_processes import fold
 from swarmscope.server.exposition import Exposition
-from swarmscope.server.folding import fold
 from swarmscope.server.slots import FILES, observer, use_slots
 
 

@@ -14,8 +14,8 @@ from support.locust import scenario
 from support.stored_runs import Sample, store_run
 from support.waiting import free_port, poll_until
 
-from swarmscope.runs import captures, prometheus
-from swarmscope.runs.prometheus import Capture, Unavailable
+from swarmscope.runs import captures, server_series
+from swarmscope.runs.server_series import Capture, Unavailable
 from swarmscope.shipper.capture import LONGEST_HOLD_S, Capturing
 
 
@@ -55,7 +55,7 @@ def test_it_is_tried_again(runs_database, over, monkeypatch):
             raise Unavailable("not yet")
         return Capture(since, 2.0, {("api", "workers"): [2.0]})
 
-    monkeypatch.setattr(prometheus, "read", read)
+    monkeypatch.setattr(server_series, "read", read)
     capturing = Capturing(runs_database, {}, "http://prometheus.test")
     capturing.look()
 
@@ -113,7 +113,7 @@ def asked(monkeypatch) -> list[str]:
             raise Unavailable("it is away")
         return Capture(since, 2.0, {})
 
-    monkeypatch.setattr(prometheus, "read", read)
+    monkeypatch.setattr(server_series, "read", read)
     return urls
 
 

@@ -24,8 +24,8 @@ from support.processes import clean_environment, running
 from support.waiting import poll_until
 
 from swarmscope.shipper.process import Shipper
-from swarmscope.stack.home import Home
-from swarmscope.stack.record import read_record
+from swarmscope.stack.layout import Home
+from swarmscope.stack.up_record import read_record
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]  # three machines' programs on one
 

@@ -14,7 +14,7 @@ import pytest
 from support.native import Native
 
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.home import Home
+from swarmscope.stack.layout import Home
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_directory_of_another_user_is_no_home(tmp_path: Path) -> None:
 def test_generated_secrets_lie_in_closed_directories(tmp_path: Path) -> None:
     """For Kubernetes they are made in the checkout, which others may well enter."""
     directory = tmp_path / "secrets"
-    command = [sys.executable, "-m", "swarmscope.stack.secrets", str(directory)]
+    command = [sys.executable, "-m", "swarmscope.container.secrets", str(directory)]
     subprocess.run(command, check=True, capture_output=True)
 
     assert mode(directory) == 0o700

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.home import Home
+from swarmscope.stack.layout import Home
 from swarmscope.stack.services import locust_master, locust_workers
 from swarmscope.stack.settings import PORTS, read_settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from swarmscope.stack.home import Home
+from swarmscope.stack.layout import Home
 from swarmscope.stack.services import Service
 from swarmscope.stack.supervision import socket_path, write_configuration
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import psycopg
 
-from swarmscope.runs.roles import OWNER, READER
+from swarmscope.runs.schema.roles import OWNER, READER
 
 Connection = psycopg.Connection[tuple[object, ...]]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from swarmscope.runs.migrations import migrate
+from swarmscope.runs.schema.migrations import migrate
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 

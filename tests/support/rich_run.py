@@ -11,7 +11,7 @@ from psycopg.types.json import Json
 
 from support.stored_runs import START, Sample, store_run
 from swarmscope.runs import captures
-from swarmscope.runs.prometheus import Capture
+from swarmscope.runs.server_series import Capture
 
 SECONDS = 90
 RAMP_S = 30.4

@@ -19,8 +19,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from support.gunicorn import ROOT, running_gunicorn
 from support.processes import clean_environment, running
 from support.waiting import free_port, poll_until, port_answers
-from swarmscope.runs import roles
-from swarmscope.runs.migrations import migrate
+from swarmscope.runs.schema import roles
+from swarmscope.runs.schema.migrations import migrate
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 LOCUST = Path(sys.executable).parent / "locust"

@@ -8,10 +8,10 @@ from math import inf
 from typing import Any
 
 from swarmscope.client.capacity.figures import Measured, Seconds
-from swarmscope.runs import evidence
+from swarmscope.runs import sample_size
 
 QUANTILE = 0.95
-LEAST_OF_ENDPOINT = evidence.requests_for_quantile(QUANTILE)
+LEAST_OF_ENDPOINT = sample_size.requests_for_quantile(QUANTILE)
 LEAST_REQUESTS = 100  # or a percentile says little
 LONGEST_WAIT = 3  # windows, for that many
 MOST_SLIDES = 3

@@ -50,7 +50,7 @@ from swarmscope.journal.records import (
     start_of,
 )
 from swarmscope.redaction import scrub_arguments, scrub_name, scrub_url
-from swarmscope.runs import links, prometheus
+from swarmscope.runs import links, server_series
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Leader:
             objective_fail_ratio=self._objective.fail_ratio if self._objective else None,
             capacity_search=getattr(environment.shape_class, "seeks_capacity", False),
             settings=run_settings.as_json(self._settings),
-            prometheus_url=prometheus.without_user_info(options.prometheus_url),
+            prometheus_url=server_series.without_user_info(options.prometheus_url),
         )
 
     def _current_settings(self, is_first: bool = False) -> dict[str, Any]:

@@ -4,8 +4,9 @@
     /both-ends/run/RUN.json    a run's document; RUN is latest, an id, or an id's beginning
     /both-ends/runs.json       the latest runs, as `swarmscope runs --json` prints them
 
-What the database has to say comes from a child process (`swarmscope.client.reader`) and is kept for
-a moment: any number of open pages cost what one does, and Locust's event loop only passes bytes on.
+What the database has to say comes from a child process (`swarmscope.runs.page.reader`) and is kept
+for a moment: any number of open pages cost what one does, and Locust's event loop only passes bytes
+on.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from gevent.lock import BoundedSemaphore
 from locust.web import WebUI
 
 from swarmscope.client.options import Options, shipper_environment
-from swarmscope.client.reader import FRESH_S, Head, Question
 from swarmscope.runs import page
+from swarmscope.runs.page.reader import FRESH_S, Head, Question
 
 PATIENCE_S = 12.0
 IDLE_S = 60.0
@@ -114,7 +115,7 @@ class Readers:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
-            command = [sys.executable, "-m", "swarmscope.client.reader"]
+            command = [sys.executable, "-m", "swarmscope.runs.page.reader"]
             command += ["--database", self._options.database]
             self._child = subprocess.Popen(
                 command,

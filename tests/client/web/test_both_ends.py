@@ -19,7 +19,7 @@ from support.swarm import Stack, running_stack, runs_database
 from support.waiting import poll_until
 
 from swarmscope.cli import main
-from swarmscope.runs import assembly, document, prometheus, queries
+from swarmscope.runs import assembly, document, queries, server_series
 from swarmscope.runs.document import Document
 
 SCENARIO = Path(__file__).parents[1] / "dashboards/_scenario.py"
@@ -92,7 +92,7 @@ def ten_pages(stack: Stack) -> tuple[list[str], int]:
     with ThreadPoolExecutor(10) as pages:
         answers = list(pages.map(get, 10 * [url]))
     locust = psutil.Process(listener_of(stack.locust))
-    readers = [p for p in locust.children() if "swarmscope.client.reader" in p.cmdline()]
+    readers = [p for p in locust.children() if "swarmscope.runs.page.reader" in p.cmdline()]
     return [answer.headers["ETag"] for answer in answers], len(readers)
 
 
@@ -248,7 +248,7 @@ def test_the_services_series_are_kept(seen):
 
     poll_until(lambda: complete(seen) == made, "the page to have them too", 30)
     series = {s.name: s.values for s in made.server.series}
-    assert set(series) == set(prometheus.NAMES)
+    assert set(series) == set(server_series.NAMES)
     assert {len(values) for values in series.values()} == {len(made.server.t_s)}
     assert max(filter(None, series["requests_per_s"])) > 0
     assert max(filter(None, series["workers"])) == 2

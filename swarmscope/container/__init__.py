@@ -1,0 +1,1 @@
+"""One-shot helpers of the container images."""

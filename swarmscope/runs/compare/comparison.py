@@ -1,0 +1,285 @@
+"""Two runs held against each other: what changed, and whether it is more than noise.
+
+Each interval says where the change of a long run would lie. All intervals of a comparison hold
+together with 95 % confidence: that of m intervals each is one of 1 − 0.05 / m (Bonferroni's
+inequality; Dunn, "Multiple comparisons among means", JASA 56, 1961). So two runs of the same
+service, under the same load, are called different in at most one of twenty comparisons, however
+many endpoints they have. What differs between two runs but not within one (another machine, another
+neighbour, a cold cache) no interval knows of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil, isfinite
+from typing import Any
+
+import psycopg
+
+from swarmscope.runs.compare import intervals
+from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample
+from swarmscope.runs.queries import AFTER_RAMP_UP, Run, Summary, summary, windows_of
+from swarmscope.runs.sample_size import requests_for_quantile
+
+Connection = psycopg.Connection[Any]
+
+FAMILY_ERROR = 0.05  # how often two runs of one kind are called different
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+PARTS = {"total": "client", "app": "server", "queue": "queue"}  # compared; in words for people
+RATE, FAIL_RATIO = "requests_per_s", "fail_ratio"
+MOST_SPANS = 200
+MOST_NAMES = 5  # of endpoints that a warning names
+LEAST_SECONDS = 10  # of a run's span; below that there are too few batches
+
+# what two runs ought to have in common, by the name that people know it by
+ALIKE = {
+    "plan": "testplan",
+    "scenario": "scenario",
+    "profile": "profile_name",
+    "environment": "env",
+    "host": "host",
+    "users": "peak_users",
+}
+
+WORSE, BETTER, SAME, UNKNOWN = "worse", "better", "same", "unknown"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of both runs; name and request_type are '' for all endpoints together.
+
+    *a* and *b* are as `swarmscope show` has them: ms, requests a second, or a share. *change* with
+    its interval from *low* to *high* is relative (0.1: a tenth more), of `fail_ratio` it is the
+    difference of both shares; an end is None where there are too few requests to say.
+    """
+
+    name: str
+    request_type: str
+    part: str
+    measure: str
+    a: float
+    b: float
+    change: float
+    low: float | None
+    high: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found; *warnings* are what may make it one of unlike things."""
+
+    a: Run
+    b: Run
+    whole: bool
+    changes: list[Change]
+    warnings: list[str]
+    spans: tuple[str, str]  # of what the figures of each are, in words
+    comparable: bool  # both are after ramp-up, or both of the whole run
+
+    @property
+    def decisive(self) -> Change | None:
+        """The change of the p95 of all requests, which a gate goes by; None without requests."""
+        total = ("", "", "total", "p95")
+        found = (c for c in self.changes if (c.name, c.request_type, c.part, c.measure) == total)
+        return next(found, None)
+
+    def clears(self, most: float) -> bool:
+        """Whether the p95 of all requests surely did not become worse by more than *most*."""
+        change = self.decisive
+        if change is None or change.high is None or change.verdict == UNKNOWN:
+            return False
+        return self.comparable and change.high <= most
+
+    def regressions(self, most: float) -> list[Change]:
+        """Return what became worse for sure, and by more than the share *most*."""
+        return [c for c in self.changes if c.verdict == WORSE and _worsening(c) > most]
+
+
+def _worsening(change: Change) -> float:
+    """Return by which share of the former figure it became worse."""
+    if change.measure == FAIL_RATIO:
+        return change.change / change.a if change.a else float("inf")
+    return -change.change if change.measure == RATE else change.change
+
+
+Key = tuple[str, str, str]  # name, request_type, part
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is compared of one run: figures for people, and samples for the intervals."""
+
+    summaries: Mapping[Key, Summary]
+    samples: Mapping[Key, Sample]  # empty when the run is too short
+
+    @property
+    def span(self) -> str:
+        """Of what the figures are, in words."""
+        return next((s.scope_text for s in self.summaries.values()), "No request finished")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether they are of the whole run."""
+        return any(s.scope != AFTER_RAMP_UP for s in self.summaries.values())
+
+
+def compare(connection: Connection, a: Run, b: Run, whole: bool = False) -> Comparison:
+    """Hold run *b* against run *a*, after ramp-up of each or the *whole* of both."""
+    of_a, of_b = (figures(connection, run.run_id, whole) for run in (a, b))
+    warnings = [*unlike(a, b), *unmatched(of_a, of_b)]
+    if not (of_a.samples and of_b.samples):
+        warnings.append(f"a run is shorter than {LEAST_SECONDS} s here: no interval can be given")
+    spans, alike = (of_a.span, of_b.span), of_a.is_whole == of_b.is_whole
+    if not alike:
+        warnings.append(f"A is judged by another part than B: {spans[0]}; {spans[1]}")
+    return Comparison(a, b, whole, changes(of_a, of_b), warnings, spans, alike)
+
+
+def figures(connection: Connection, run_id: datetime, whole: bool) -> Figures:
+    """Return what is compared of a run."""
+    rows = [s for s in summary(connection, run_id, whole) if s.part in PARTS]
+    summaries = {(s.name, s.request_type, s.part): s for s in rows}
+    if not rows:
+        return Figures({}, {})
+    return Figures(summaries, _samples(connection, run_id, rows[0]))
+
+
+def _samples(connection: Connection, run_id: datetime, of: Summary) -> dict[Key, Sample]:
+    """Return each part's histogram, of the whole span and of the batches it is made of."""
+    since, until = of.since, of.until
+    width_s = _width_s((until - since).total_seconds())
+    first, number = _spans(since, until, width_s)
+    length = intervals.batch_length(number)
+    if length is None:
+        return {}
+    whole = {key: h for _, key, h in _merged(connection, run_id, *windows_of(of), None)}
+    batches: dict[Key, list[list[Histogram]]]
+    batches = {key: [[] for _ in range(number // length)] for key in whole}
+    end = first + timedelta(seconds=number // length * length * width_s)
+    for time, key, histogram in _merged(connection, run_id, first, end, width_s):
+        slot = round((time - first).total_seconds() / width_s)
+        batches[key][slot // length].append(histogram)
+    joined = {key: [intervals.join(spans) for spans in batches[key]] for key in whole}
+    seconds = (until - since).total_seconds()
+    return {key: Sample(whole[key], joined[key], seconds) for key in whole}
+
+
+def _width_s(seconds: float) -> int:
+    """Return a width of spans that the database has windows for: at most `MOST_SPANS` of them."""
+    if seconds <= MOST_SPANS:
+        return 1
+    if seconds <= 10 * MOST_SPANS:
+        return 10
+    return 60 * ceil(seconds / 60 / MOST_SPANS)
+
+
+def _spans(since: datetime, until: datetime, width_s: int) -> tuple[datetime, int]:
+    """Return the first whole span of [since, until), aligned as windows are, and their number."""
+    first = ceil(since.timestamp() / width_s)
+    number = int(until.timestamp() // width_s) - first
+    return datetime.fromtimestamp(first * width_s, since.tzinfo), number
+
+
+def _merged(
+    connection: Connection, run_id: datetime, since: datetime, until: datetime, width_s: int | None
+) -> Iterator[tuple[datetime, Key, Histogram]]:
+    found = connection.execute(
+        "SELECT time, name, request_type, part, coalesce(buckets, '{}'),"
+        " coalesce(cumulative, '{}'), failures,"
+        " requests - coalesce(cumulative[cardinality(cumulative)], 0)"
+        " FROM merged(%s, %s, %s, %s, %s, NULL)",
+        [run_id, since, until, width_s, list(PARTS)],
+    )
+    for time, name, method, part, *figures in found:
+        yield time, (name, method, part), Histogram(*figures)
+
+
+def changes(a: Figures, b: Figures) -> list[Change]:
+    """Return all that can be compared, all endpoints together first."""
+    both = [key for key in a.summaries if key in b.summaries]
+    order = sorted(both, key=lambda key: (*key[:2], list(PARTS).index(key[2])))
+    compared = [
+        (key, measure)
+        for key in order
+        for measure in _measures(key[2])
+        if all(_figure(run, key, measure) is not None for run in (a, b))
+    ]
+    level = 1 - FAMILY_ERROR / max(len(compared), 1)
+    return [_change(a, b, key, measure, level) for key, measure in compared]
+
+
+def _measures(part: str) -> tuple[str, ...]:
+    return (*QUANTILES, *((RATE, FAIL_RATIO) if part == "total" else ()))
+
+
+def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Change:
+    was, now = (_figure(run, key, measure) for run in (a, b))
+    if key not in a.samples or key not in b.samples or _too_few(a, b, key, measure):
+        change = now - was if measure == FAIL_RATIO else now / was - 1
+        return Change(*key, measure, was, now, change, None, None, UNKNOWN)
+    found = _estimate(a.samples[key], b.samples[key], measure, level)
+    low, high = (end if isfinite(end) else None for end in (found.low, found.high))
+    verdict = _verdict(found, measure)
+    return Change(*key, measure, was, now, found.value, low, high, verdict)
+
+
+def _too_few(a: Figures, b: Figures, key: Key, measure: str) -> bool:
+    """Return whether one of both runs has fewer requests than its percentile takes."""
+    needed = requests_for_quantile(QUANTILES[measure]) if measure in QUANTILES else 0
+    return min(run.summaries[key].requests for run in (a, b)) < needed
+
+
+def _figure(run: Figures, key: Key, measure: str) -> Any:
+    """Return a figure as `swarmscope show` has it; None where nothing has a time."""
+    figure = f"{measure}_ms" if measure in QUANTILES else measure
+    return getattr(run.summaries[key], figure)
+
+
+def _estimate(a: Sample, b: Sample, measure: str, level: float) -> Estimate:
+    if measure == FAIL_RATIO:
+        return intervals.difference(a.fail_ratio(level), b.fail_ratio(level))
+    if measure == RATE:
+        return intervals.relative(intervals.difference(a.rate(level), b.rate(level)))
+    share = QUANTILES[measure]
+    found = intervals.difference(a.quantile(share, level), b.quantile(share, level))
+    return intervals.relative(found)
+
+
+def _verdict(change: Estimate, measure: str) -> str:
+    if change.low > 0:
+        return BETTER if measure == RATE else WORSE
+    if change.high < 0:
+        return WORSE if measure == RATE else BETTER
+    return SAME if isfinite(change.low) and isfinite(change.high) else UNKNOWN
+
+
+def unlike(a: Run, b: Run) -> Iterator[str]:
+    """Tell in what two runs differ that ought to be alike, a line each."""
+    for name, attribute in ALIKE.items():
+        was, now = getattr(a, attribute), getattr(b, attribute)
+        if was != now:
+            yield f"{name}: {_told(was)} against {_told(now)}"
+    for run, label in ((a, "A"), (b, "B")):
+        if run.dropped:
+            yield f"{label} has lost {run.dropped:,} samples"
+
+
+def _told(value: object) -> str:
+    return "none" if value in (None, "") else str(value)
+
+
+def unmatched(a: Figures, b: Figures) -> Iterator[str]:
+    """Tell what only one of two runs has: a line for its endpoints, one for parts of others'."""
+    for label, mine, other in (("A", a.summaries, b.summaries), ("B", b.summaries, a.summaries)):
+        shared = {(method, name) for name, method, _ in other}
+        alone = sorted({(method, name) for name, method, _ in mine} - shared)
+        if alone:
+            names = [f"{method} {name}".strip() or "all endpoints" for method, name in alone]
+            more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+            yield f"only in {label}: {', '.join(names[:MOST_NAMES])}{more}"
+        missing = (key for key in mine.keys() - other if (key[1], key[0]) in shared)
+        if parts := sorted({PARTS[part] for _, _, part in missing}):
+            yield f"only {label} has times of: {', '.join(parts)}"

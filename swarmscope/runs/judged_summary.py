@@ -1,0 +1,145 @@
+"""A run's summary as checks see it: all requests together are those that count."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import ceil
+
+from swarmscope.runs import queries
+from swarmscope.runs.compare.intervals import Histogram, join
+from swarmscope.runs.histogram import estimate
+from swarmscope.runs.queries import Connection, Summary, windows_of
+from swarmscope.runs.selection import Selection
+from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
+
+MORE_NAMES = (
+    "(more names)",
+    "",
+)  # endpoints without figures of their own, as the shipper calls them
+
+Endpoint = tuple[str, str]  # name and request type
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The rows of a summary, those of all endpoints together made of what counts.
+
+    They are missing where nothing counts; `problem` then says why, `left_out` what does not count.
+    """
+
+    rows: list[Summary]
+    left_out: str = ""
+    problem: str = ""
+
+    def explain(self, outcome: Outcome) -> Outcome:
+        """Return *outcome* with the problem as its reason, if it is about all requests."""
+        if not self.problem or outcome.threshold.endpoint or outcome.verdict != NOT_JUDGED:
+            return outcome
+        return replace(outcome, reason=self.problem)
+
+
+def summary(connection: Connection, run_id: datetime, whole: bool, selection: Selection) -> Counted:
+    """Return a run's summary, with all together as *selection* counts it."""
+    rows = queries.summary(connection, run_id, whole)
+    requests = {_endpoint(row): row.requests for row in rows if row.part == "total"}
+    requests.pop(("", ""), None)
+    chosen = counted(requests, selection)
+    others = requests.keys() - chosen
+    if not others:
+        return Counted(rows)
+    left: Counter[str] = Counter()
+    for endpoint in others:
+        left[endpoint[1]] += requests[endpoint]
+    single = [row for row in rows if row.name or row.request_type]
+    if MORE_NAMES in requests:
+        return Counted(single, problem="the run has too many names to tell which requests count")
+    if not chosen:
+        return Counted(single, problem=f"no request counts: none matches {selection.text!r}")
+    together = _together(connection, run_id, single, chosen)
+    return Counted([*together, *single], selection.left_out(left))
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """The latencies of some requests: of those that have a usable time."""
+
+    histogram: Histogram
+    sum_ms: float
+
+
+def counted(endpoints: Iterable[Endpoint], selection: Selection) -> set[Endpoint]:
+    """Return those that *selection* matches; all where it names none and none is of HTTP."""
+    found = set(endpoints)
+    matched = {endpoint for endpoint in found if selection.matches(*endpoint)}
+    if not selection.patterns and matched | {MORE_NAMES} >= found:
+        return found  # what has no name of its own is like the rest
+    return matched or (set() if selection.patterns else found)
+
+
+def _endpoint(row: Summary) -> Endpoint:
+    return row.name, row.request_type
+
+
+def _together(
+    connection: Connection, run_id: datetime, rows: Sequence[Summary], chosen: set[Endpoint]
+) -> list[Summary]:
+    """Return a row per part of the endpoints *chosen*, added up."""
+    inside = [row for row in rows if _endpoint(row) in chosen]
+    histograms = _histograms(connection, run_id, inside, chosen)
+    parts = dict.fromkeys(row.part for row in inside)
+    return [_sum([r for r in inside if r.part == part], histograms[part]) for part in parts]
+
+
+def _histograms(
+    connection: Connection, run_id: datetime, rows: Sequence[Summary], chosen: set[Endpoint]
+) -> dict[str, Latencies]:
+    """Return the latencies of *chosen* endpoints added up, by part, of the time *rows* are of."""
+    parts = list(dict.fromkeys(row.part for row in rows))
+    found = connection.execute(
+        "SELECT name, request_type, part, sum_ms, buckets, cumulative"
+        " FROM merged(%s, %s, %s, NULL, %s, %s) WHERE buckets IS NOT NULL",
+        [run_id, *windows_of(rows[0]), parts, [name for name, _ in chosen]],
+    ).fetchall()
+    latencies = {}
+    for part in parts:
+        inside = [row[3:] for row in found if row[2] == part and row[:2] in chosen]
+        histogram = join(Histogram(buckets, cumulative) for _, buckets, cumulative in inside)
+        latencies[part] = Latencies(histogram, sum(sum_ms for sum_ms, *_ in inside))
+    return latencies
+
+
+def _sum(rows: Sequence[Summary], latencies: Latencies) -> Summary:
+    """Return *rows*, of one part, as one of all endpoints together."""
+    requests = sum(row.requests for row in rows)
+    failures = sum(row.failures for row in rows)
+    max_ms = max((row.max_ms for row in rows if row.max_ms is not None), default=None)
+    histogram = latencies.histogram
+
+    def percentile(share: float) -> float | None:
+        """As `percentile` of ``views.sql``: the bucket of the value with rank ⌈share × n⌉."""
+        if max_ms is None:
+            return None
+        rank = max(ceil(share * histogram.count), 1)
+        return min(estimate(histogram.buckets[bisect_left(histogram.cumulative, rank)]), max_ms)
+
+    return replace(
+        rows[0],
+        name="",
+        request_type="",
+        requests=requests,
+        failures=failures,
+        fail_ratio=failures / requests,
+        requests_per_s=sum(row.requests_per_s for row in rows),
+        mean_ms=latencies.sum_ms / histogram.count if histogram.count else None,
+        p50_ms=percentile(0.5),
+        p90_ms=percentile(0.9),
+        p95_ms=percentile(0.95),
+        p99_ms=percentile(0.99),
+        max_ms=max_ms,
+        objective_met=None,
+        left_out=0,
+    )

@@ -1,0 +1,125 @@
+"""Brings a runs database to the schema that this code knows, whatever it held before."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from functools import partial
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from swarmscope.runs.schema import one_at_a_time, persist, timescale
+from swarmscope.runs.schema.reader_sessions import READER
+
+Connection = psycopg.Connection[Any]
+
+logger = logging.getLogger(__name__)
+
+
+class NewerSchema(Exception):
+    """The database was made by a newer swarmscope; the text is the line for the user."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"the runs database has schema version {version}, this swarmscope knows up to"
+            f" {NEWEST}: upgrade swarmscope"
+        )
+
+
+def _scripts() -> dict[int, str]:
+    """Return the SQL of each version: locust-plugins' own tables are version 1."""
+    package = resources.files("swarmscope.runs.schema")
+    scripts = {1: (package / "schema.sql").read_text(encoding="utf-8")}
+    for file in package.iterdir():
+        if match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name):
+            scripts[int(match[1])] = file.read_text(encoding="utf-8")
+    return dict(sorted(scripts.items()))
+
+
+SCRIPTS = _scripts()
+NEWEST = max(SCRIPTS)
+VIEWS = (resources.files("swarmscope.runs.schema") / "views.sql").read_text(encoding="utf-8")
+
+
+def migrate(connection: Connection) -> list[int]:
+    """Apply what is missing; return the versions applied now, oldest first.
+
+    *connection* belongs to the owner of the schema and is in autocommit mode. Each version is a
+    transaction, so that an interrupted migration leaves the last whole version. Several callers
+    at once take turns. Raises `NewerSchema` for a database that is newer than this code.
+    """
+    if not connection.autocommit:
+        raise ValueError("migrate() needs a connection in autocommit mode")
+    with one_at_a_time(connection):
+        applied = _apply_versions(connection)
+        for step in (timescale.install, timescale.use, _apply_views, _grant_reader):
+            _transact(connection, step)
+        return applied
+
+
+def _transact(connection: Connection, step: Callable[[Connection], None]) -> None:
+    """Make *step* in a transaction of its own, in the schema `public`."""
+
+    def work() -> None:
+        connection.execute("SET LOCAL search_path TO public")
+        connection.execute("SET LOCAL client_min_messages TO warning")
+        step(connection)
+
+    persist(connection, work)
+
+
+def version(connection: Connection) -> int:
+    """Return the schema version of a database; 0 where swarmscope has never been."""
+    if connection.execute("SELECT to_regclass('public.schema_version')").fetchone() == (None,):
+        return 0
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM public.schema_version")
+    return int(row.fetchall()[0][0])
+
+
+def _apply_versions(connection: Connection) -> list[int]:
+    known = version(connection)
+    if known > NEWEST:
+        raise NewerSchema(known)
+    missing = [number for number in SCRIPTS if number > known]
+    for number in missing:
+        _transact(connection, partial(_apply_version, number=number))
+        logger.info("runs database: schema version %s applied", number)
+    return missing
+
+
+def _apply_version(connection: Connection, number: int) -> None:
+    connection.execute(SCRIPTS[number])
+    connection.execute("INSERT INTO schema_version VALUES (%s)", [number])
+
+
+def _apply_views(connection: Connection) -> None:
+    mark = f"views.sql {hashlib.sha256(VIEWS.encode()).hexdigest()}"
+    row = connection.execute(
+        "SELECT obj_description(to_regclass('public.run'), 'pg_class')"
+    ).fetchone()
+    if row != (mark,):  # dropping what is in use would wait for every reader's query
+        connection.execute(VIEWS)
+        connection.execute(sql.SQL("COMMENT ON VIEW run IS {}").format(sql.Literal(mark)))
+
+
+def _grant_reader(connection: Connection) -> None:
+    """Let the reader read what these scripts made, and nothing else that is in the schema."""
+    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER]).fetchone()
+    made = re.findall(r"(?m)^CREATE (?:TABLE|VIEW)(?: IF NOT EXISTS)? (\w+)", _everything())
+    there = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NOT NULL", [made]
+    ).fetchall()
+    if exists:
+        names = sql.SQL(", ").join(sql.Identifier("public", name) for (name,) in there)
+        connection.execute(
+            sql.SQL("GRANT SELECT ON TABLE {} TO {}").format(names, sql.Identifier(READER))
+        )
+
+
+def _everything() -> str:
+    return "\n".join((*SCRIPTS.values(), VIEWS))

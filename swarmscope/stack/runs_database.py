@@ -1,0 +1,46 @@
+"""Makes the runs database of the native stack ready for its users: the swarm and the dashboards."""
+
+from __future__ import annotations
+
+import psycopg
+
+from swarmscope.runs.schema import maintenance, migrations, roles
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.layout import Home
+from swarmscope.stack.postgres import SUPERUSER, Cluster
+
+CONNECT_TIMEOUT_S = 10
+
+
+def prepare(cluster: Cluster, home: Home) -> None:
+    """Bring roles, database and schema to what this version needs; forget what is too old.
+
+    Harmless when repeated. Raises `StackError` where the server refuses, or is newer than we are.
+    """
+    passwords = {
+        roles.OWNER: home.secret("owner_password"),
+        roles.READER: home.secret("reader_password"),
+    }
+    try:
+        with _superuser(cluster) as admin:
+            roles.prepare(admin, passwords)
+            with roles.connect_as_owner(admin, passwords[roles.OWNER]) as owner:
+                migrations.migrate(owner)
+                maintenance.prune(owner, maintenance.default_age(owner), maintenance.AT_START_S)
+    except migrations.NewerSchema as error:
+        raise StackError(str(error)) from error
+    except psycopg.Error as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StackError(f"the runs database cannot be made ready: {reason}") from error
+
+
+def _superuser(cluster: Cluster) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host="127.0.0.1",
+        port=cluster.port,
+        user=SUPERUSER,
+        dbname="postgres",
+        passfile=str(cluster.passfile),
+        connect_timeout=CONNECT_TIMEOUT_S,
+        autocommit=True,
+    )
