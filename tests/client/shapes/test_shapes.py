@@ -52,7 +52,7 @@ def test_a_scenarios_own_shape_drives_as_in_locust(field: Field, tmp_path):
 
 def test_a_scenarios_shape_made_of_ours_drives_too(field: Field, tmp_path):
     """A subclass in a locustfile is the scenario's own, with figures of its own."""
-    text = "\nfrom swarmscope.client import shapes\nfrom swarmscope.client.shapes import stages\n\nclass Short(shapes.Steady):"
+    text = "\nfrom swarmscope.client.shapes import Steady, stages\n\nclass Short(Steady):"
     text += "\n    load = stages.Load(users=2, ramp_s=1, hold_s=2)\n"
     locust = field.headless(scenario(tmp_path, more=text))
 
