@@ -30,6 +30,9 @@ Sample = tuple[
 ]
 
 
+OBJECTIVE_QUANTILE = 0.95  # of response time, that a run's `objective_ms` limits
+
+
 class Record(msgspec.Struct, array_like=True, tag=str.lower):
     """Base of all records; the tag is the class's name in lower case."""
 
@@ -66,7 +69,7 @@ class RunStarted(Record):
     host: str | None
     versions: dict[str, str]
     grafana_url: str | None = None  # its dashboard, for links to this run
-    objective_ms: float | None = None  # client latency at `objective.QUANTILE`; None: not named
+    objective_ms: float | None = None  # limit of response time at `OBJECTIVE_QUANTILE`
     objective_fail_ratio: float | None = None
     capacity_search: bool = False  # it goes beyond the objective on purpose
     settings: str = "{}"  # JSON: what the UI's form, or the command line, set for this run

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import psycopg
 
-from swarmscope.client.capacity import trial
 from swarmscope.journal import records
 from swarmscope.redaction import scrub_text
 from swarmscope.shipper.sanitize import plain_json
@@ -61,7 +60,7 @@ def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None
             journal,
             json.dumps(record.versions),
             record.grafana_url,
-            None if record.objective_ms is None else trial.QUANTILE,
+            None if record.objective_ms is None else records.OBJECTIVE_QUANTILE,
             record.objective_ms,
             record.objective_fail_ratio,
             record.capacity_search,

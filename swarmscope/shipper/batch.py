@@ -21,12 +21,12 @@ from swarmscope.journal.records import (
 )
 from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
-from swarmscope.runs.histogram import PARTS
+from swarmscope.runs.histogram import PARTS, Window, window_of
 from swarmscope.server_timing import LONGEST_RESPONSE_MS, parts
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.binary_copy import request_tail as tail_of
 from swarmscope.shipper.sanitize import storable
-from swarmscope.shipper.windows import Key, Window, window_of
+from swarmscope.shipper.windows import Key
 
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
 MORE_NAMES = ("(more names)", "")

@@ -11,8 +11,9 @@ from datetime import datetime
 from struct import Struct, error, pack
 from uuid import UUID
 
+from swarmscope.runs.histogram import Window
 from swarmscope.shipper.sanitize import INT4_MAX, plain_json, plain_text
-from swarmscope.shipper.windows import Key, Window
+from swarmscope.shipper.windows import Key
 
 BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"

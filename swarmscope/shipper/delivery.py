@@ -34,12 +34,13 @@ from swarmscope.journal.segments import (
     segments_of,
 )
 from swarmscope.redaction import scrub_text
+from swarmscope.runs.histogram import Window
 from swarmscope.runs.schema.compaction import compact
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.apply import apply, bury, moment
 from swarmscope.shipper.batch import MOST_ENDPOINTS, UNREADABLE, Batch, Course, decode
 from swarmscope.shipper.quarantine import REFUSALS, Refusal, Sieve, copy_requests
-from swarmscope.shipper.windows import Key, Window, Windows
+from swarmscope.shipper.windows import Key, Windows
 
 logger = logging.getLogger(__name__)
 

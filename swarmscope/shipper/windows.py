@@ -6,19 +6,10 @@ goes on from there.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from math import ceil, isfinite, log
 from typing import NamedTuple
 
-from swarmscope.runs.histogram import (
-    BUCKETS_PER_E,
-    LONGEST_MS,
-    RESOLUTIONS_S,
-    SHORTEST_MS,
-    bucket,
-)
+from swarmscope.runs.histogram import RESOLUTIONS_S, Window
 
 LATENESS_S = 2  # a window stays open for so long, for samples that are reported late
 
@@ -32,62 +23,6 @@ class Key(NamedTuple):
     name: str
     request_type: str
     part: str
-
-
-@dataclass(slots=True)
-class Window:
-    """Requests and their latencies added up.
-
-    `counts` maps buckets to the number of latencies in them: what has no usable time is in `count`
-    and perhaps in `failures`, and nowhere else.
-    """
-
-    count: int = 0
-    failures: int = 0
-    sum_ms: float = 0.0
-    max_ms: float = 0.0
-    counts: Counter[int] = field(default_factory=Counter)
-
-    @classmethod
-    def of(
-        cls,
-        count: int,
-        failures: int,
-        sum_ms: float,
-        max_ms: float,
-        buckets: list[int],
-        counts: list[int],
-    ) -> Window:
-        """Return the window that a row of the database holds."""
-        numbers = Counter(dict(zip(buckets, counts, strict=True)))
-        return cls(count, failures, sum_ms, max_ms, numbers)
-
-    def add(self, other: Window) -> None:
-        """Add what *other* holds."""
-        self.count += other.count
-        self.failures += other.failures
-        self.sum_ms += other.sum_ms
-        self.max_ms = max(self.max_ms, other.max_ms)
-        counts = self.counts
-        for number, count in other.counts.items():
-            counts[number] += count
-
-
-def window_of(values_ms: list[float], failures: int, untimed: int = 0) -> Window:
-    """Return the window of requests that took *values_ms*, and of *untimed* without a time.
-
-    Values that are no number count as none.
-    """
-    if not values_ms:
-        return Window(untimed, failures)
-    total, longest = sum(values_ms), max(values_ms)
-    if not isfinite(total):
-        return window_of([ms if isfinite(ms) else 0.0 for ms in values_ms], failures, untimed)
-    if min(values_ms) > SHORTEST_MS and longest < LONGEST_MS:
-        counts = Counter([ceil(log(ms) * BUCKETS_PER_E) for ms in values_ms])
-    else:
-        counts = Counter(map(bucket, values_ms))
-    return Window(len(values_ms) + untimed, failures, total, longest, counts)
 
 
 class Windows:

@@ -23,10 +23,9 @@ from swarmscope.client.master.messages import Count, Milliseconds, Second, conve
 from swarmscope.client.response_timing import timing_of
 from swarmscope.client.workload import missed, population
 from swarmscope.redaction import stored_name
-from swarmscope.runs.histogram import HIGHEST, LOWEST, PARTS, estimate
+from swarmscope.runs.histogram import HIGHEST, LOWEST, PARTS, Window, estimate, window_of
 from swarmscope.runs.selection import Selection
 from swarmscope.server_timing import parts
-from swarmscope.shipper.windows import Window, window_of
 
 MESSAGE_KEY = "swarmscope_measurement"
 STARTING_KEY = "swarmscope_starting"

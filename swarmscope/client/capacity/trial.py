@@ -8,10 +8,10 @@ from math import inf
 from typing import Any
 
 from swarmscope.client.capacity.figures import Measured, Seconds
+from swarmscope.journal.records import OBJECTIVE_QUANTILE
 from swarmscope.runs import sample_size
 
-QUANTILE = 0.95
-LEAST_OF_ENDPOINT = sample_size.requests_for_quantile(QUANTILE)
+LEAST_OF_ENDPOINT = sample_size.requests_for_quantile(OBJECTIVE_QUANTILE)
 LEAST_REQUESTS = 100  # or a percentile says little
 LONGEST_WAIT = 3  # windows, for that many
 MOST_SLIDES = 3
@@ -29,7 +29,7 @@ class Limits:
         """Return whether *figures* are within both limits; nothing answered is not."""
         return (
             (figures.timed > 0 or (self.limit_ms == inf and figures.requests > 0))
-            and figures.slow <= (1 - QUANTILE) * figures.timed
+            and figures.slow <= (1 - OBJECTIVE_QUANTILE) * figures.timed
             and figures.failed <= self.fail_ratio * figures.requests
         )
 
