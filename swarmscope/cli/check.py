@@ -20,7 +20,7 @@ from swarmscope.cli.database import database_option, json_option
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.runs import assembly, database, judged_summary, outcomes, queries, thresholds
-from swarmscope.runs.queries import Run
+from swarmscope.runs.model import AFTER_RAMP_UP, Run
 from swarmscope.runs.schema import migrations
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
@@ -196,7 +196,7 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
     notes += [f"{odd_times}."] if odd_times else []
     notes += [f"{tables.errors_in_tasks(errors)}."] if errors else []
     notes += [trust.text] if trust and not trust.trusted else []
-    is_asked_for = asked.whole or not rows or rows[0].scope == queries.AFTER_RAMP_UP
+    is_asked_for = asked.whole or not rows or rows[0].scope == AFTER_RAMP_UP
     notes += [] if is_asked_for else [f"{rows[0].scope_text}."]
     answer = Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
     return answer, awaited

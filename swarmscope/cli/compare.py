@@ -21,7 +21,7 @@ from swarmscope.runs import assembly, page, queries
 from swarmscope.runs.compare import comparison
 from swarmscope.runs.compare.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
 from swarmscope.runs.document import Document
-from swarmscope.runs.queries import Run
+from swarmscope.runs.model import Run
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from swarmscope.cli import shortlist, tables
 from swarmscope.runs import assembly, database, queries, server_series
+from swarmscope.runs.model import Summary
 from swarmscope.runs.schema import maintenance, migrations, roles
 
 Connection = psycopg.Connection[Any]
@@ -111,7 +112,7 @@ def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None
     console.print("", tables.span(summary, found), sep="\n")
 
 
-def _print_summary(console: Console, summary: list[queries.Summary], every: bool) -> None:
+def _print_summary(console: Console, summary: list[Summary], every: bool) -> None:
     endpoints = {shortlist.endpoint(row) for row in summary}
     shown = endpoints if every else shortlist.chosen(summary)
     rows = [row for row in summary if shortlist.endpoint(row) in shown]

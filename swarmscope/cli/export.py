@@ -21,6 +21,7 @@ from swarmscope import atomic_files
 from swarmscope.cli.database import database_option, reading
 from swarmscope.formatting import without_controls
 from swarmscope.runs import queries
+from swarmscope.runs.model import Run
 
 Connection = psycopg.Connection[Any]
 
@@ -94,7 +95,7 @@ def export(run: str, output: Path, database: str | None) -> None:
     click.echo(f"{count:,} requests{missing}.", err=True)
 
 
-def write_requests(connection: Connection, run: queries.Run, file: IO[bytes]) -> int:
+def write_requests(connection: Connection, run: Run, file: IO[bytes]) -> int:
     """Write all raw requests of *run* to *file*; return how many.
 
     Memory is bounded here by a row and in the database by a minute's requests. Time in which no
@@ -114,7 +115,7 @@ def write_requests(connection: Connection, run: queries.Run, file: IO[bytes]) ->
     return count
 
 
-def _extent(connection: Connection, run: queries.Run) -> tuple[datetime, datetime]:
+def _extent(connection: Connection, run: Run) -> tuple[datetime, datetime]:
     """Return between which times all requests of a run started."""
     row = connection.execute(
         "SELECT least(%(run)s, min(time) - make_interval(secs => max(max_ms) / 1000)),"
@@ -126,9 +127,7 @@ def _extent(connection: Connection, run: queries.Run) -> tuple[datetime, datetim
     return row[0] - MARGIN, row[1] + MARGIN
 
 
-def _next_start(
-    connection: Connection, run: queries.Run, since: datetime, end: datetime
-) -> datetime:
+def _next_start(connection: Connection, run: Run, since: datetime, end: datetime) -> datetime:
     """Return when the first request from *since* on started; *end* when there is none before it."""
     row = connection.execute(
         "SELECT coalesce(min(time), %(end)s) FROM request"

@@ -14,7 +14,7 @@ from swarmscope.cli.database import database_option, reading
 from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.runs import assembly, captures, page, queries, server_series
 from swarmscope.runs.document import Document
-from swarmscope.runs.queries import Run
+from swarmscope.runs.model import Run
 
 Connection = psycopg.Connection[Any]
 

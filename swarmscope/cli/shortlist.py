@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from swarmscope.runs.queries import Summary
+from swarmscope.runs.model import Summary
 
 FEW = 30  # endpoints, which are shown all
 BUSIEST = 10

@@ -12,7 +12,8 @@ from rich.text import Text
 from swarmscope.formatting import spelt_out
 from swarmscope.runs.document import Level
 from swarmscope.runs.histogram import PARTS
-from swarmscope.runs.queries import Failure, Run, Summary, TaskError, why_not_judged
+from swarmscope.runs.model import Failure, Run, Summary, TaskError
+from swarmscope.runs.queries import why_not_judged
 
 MOST_FAILURES = 10  # kinds of them, in a table
 NARROW = 100  # columns; below that, the least telling columns stay away

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import psycopg
 
-from swarmscope.runs.queries import Run
+from swarmscope.runs.model import Run
 
 POLL_S = 0.5
 TELLING_S = 5.0

@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from swarmscope.runs import captures, document, links, queries, server_series
 from swarmscope.runs.document import MOST_ERRORS, MOST_EVENTS, MOST_POINTS, Document
 from swarmscope.runs.histogram import PARTS
+from swarmscope.runs.model import AFTER_RAMP_UP, Run, Summary
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def _assemble(
         objective=_objective(run, totals, left_out),
         verdict=_verdict(connection, run_id),
         trust=trust(connection, run_id),
-        whole=whole if not rows else rows[0].scope != queries.AFTER_RAMP_UP,
+        whole=whole if not rows else rows[0].scope != AFTER_RAMP_UP,
         since_s=max(0.0, _seconds(run_id, rows[0].since)) if rows else None,
         until_s=_seconds(run_id, rows[0].until) if rows else None,
         scope=rows[0].scope if rows else None,
@@ -115,7 +116,7 @@ def _row(connection: Connection, run_id: datetime) -> Row:
         return found.fetchall()[0]
 
 
-def _facts(run: queries.Run, row: Row) -> document.Facts:
+def _facts(run: Run, row: Row) -> document.Facts:
     return document.Facts(
         id=run.run,
         testplan=run.testplan,
@@ -141,7 +142,7 @@ def _facts(run: queries.Run, row: Row) -> document.Facts:
     )
 
 
-def _completeness(run: queries.Run) -> document.Completeness:
+def _completeness(run: Run) -> document.Completeness:
     return document.Completeness(
         complete=run.complete,
         workers=run.workers,
@@ -154,9 +155,7 @@ def _completeness(run: queries.Run) -> document.Completeness:
     )
 
 
-def _objective(
-    run: queries.Run, totals: document.Endpoint | None, left_out: int
-) -> document.Objective:
+def _objective(run: Run, totals: document.Endpoint | None, left_out: int) -> document.Objective:
     met = totals.objective_met if totals else None
     return document.Objective(
         quantile=run.objective_quantile,
@@ -196,11 +195,11 @@ def levels(connection: Connection, run_id: datetime) -> list[document.Level]:
     ]
 
 
-def _endpoint_of(row: queries.Summary) -> tuple[str, str]:
+def _endpoint_of(row: Summary) -> tuple[str, str]:
     return row.name, row.request_type
 
 
-def _endpoint(rows: Sequence[queries.Summary]) -> document.Endpoint:
+def _endpoint(rows: Sequence[Summary]) -> document.Endpoint:
     """Return one endpoint's figures from its rows, one for each part."""
     parts = {row.part: row for row in rows}
     total = parts["total"]
@@ -221,7 +220,7 @@ def _endpoint(rows: Sequence[queries.Summary]) -> document.Endpoint:
     )
 
 
-def _latency(row: queries.Summary) -> document.Latency:
+def _latency(row: Summary) -> document.Latency:
     return document.Latency(
         requests=row.requests,
         mean_ms=row.mean_ms,
@@ -245,7 +244,7 @@ def width_s(duration_s: float) -> int:
     return 60 * ceil(least / 60)
 
 
-def _span(run: queries.Run) -> Span:
+def _span(run: Run) -> Span:
     """Return from when until when a run is drawn, and the width of a point in seconds."""
     now = datetime.now(UTC)
     lasted = (run.ended or now) - run.started
@@ -253,9 +252,7 @@ def _span(run: queries.Run) -> Span:
     return run.started, until, width_s(lasted.total_seconds())
 
 
-def _continued(
-    connection: Connection, run: queries.Run, known: document.Points | None
-) -> document.Points:
+def _continued(connection: Connection, run: Run, known: document.Points | None) -> document.Points:
     """Return the curves of *run*, as far as they have settled from *known*."""
     span = _span(run)
     settled_s = (datetime.now(UTC) - run.started).total_seconds() - SETTLED_S
@@ -303,7 +300,7 @@ def _unknown(points: int) -> document.Curves:
     return document.Curves(mean_ms=nothing, p50_ms=nothing, p95_ms=nothing, p99_ms=nothing)
 
 
-def _points(connection: Connection, run: queries.Run, span: Span) -> document.Points:
+def _points(connection: Connection, run: Run, span: Span) -> document.Points:
     curves = {part: _curve(connection, run, span, part) for part in PARTS}
     total = curves["total"]
     counted = connection.execute(
@@ -329,7 +326,7 @@ def _points(connection: Connection, run: queries.Run, span: Span) -> document.Po
     )
 
 
-def _curve(connection: Connection, run: queries.Run, span: Span, part: str) -> dict[datetime, Row]:
+def _curve(connection: Connection, run: Run, span: Span, part: str) -> dict[datetime, Row]:
     """Return the database's points of one part of all requests, by their times."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "SELECT * FROM latency(%s, %s, %s, %s, %s)"
@@ -387,7 +384,7 @@ def _events(connection: Connection, run_id: datetime) -> list[document.Happening
     ]
 
 
-def _generator(connection: Connection, run: queries.Run) -> document.Generator | None:
+def _generator(connection: Connection, run: Run) -> document.Generator | None:
     width = _span(run)[2]
     rows = connection.execute(
         "SELECT date_bin(make_interval(secs => %s), time, 'epoch') AS slot, max(cpu_ratio),"
@@ -419,7 +416,7 @@ def _server(started: datetime, capture: server_series.Capture | None) -> documen
     )
 
 
-def _grafana_url(run: queries.Run, url: str | None) -> str | None:
+def _grafana_url(run: Run, url: str | None) -> str | None:
     ended = None if run.ended is None else run.ended.timestamp()
     return links.dashboard(url, run.run, ended) if url else None
 

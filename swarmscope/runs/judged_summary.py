@@ -12,7 +12,8 @@ from math import ceil
 from swarmscope.runs import queries
 from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.histogram import estimate
-from swarmscope.runs.queries import Connection, Summary, windows_of
+from swarmscope.runs.model import Summary
+from swarmscope.runs.queries import Connection, windows_of
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swarmscope.redaction import stored_name
-from swarmscope.runs import queries, sample_size
-from swarmscope.runs.queries import Run, Summary
+from swarmscope.runs import model, sample_size
+from swarmscope.runs.model import Run, Summary
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
 CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as locust-plugins' checks have it
@@ -135,7 +135,7 @@ def _judge(
 ) -> Outcome:
     if threshold.metric == "capacity-users":
         return judge_capacity(threshold, capacity, "no capacity was found")
-    is_whole = summaries[0].scope != queries.AFTER_RAMP_UP if summaries else whole
+    is_whole = summaries[0].scope != model.AFTER_RAMP_UP if summaries else whole
     scope = WHOLE_RUN if is_whole else AFTER_RAMP_UP
     metric = METRICS[threshold.metric]
     totals = [row for row in summaries if row.part == "total" and _is(row, threshold.endpoint)]

@@ -19,6 +19,7 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, captures, document, queries, server_series
 from swarmscope.runs.document import MOST_POINTS, Latency
+from swarmscope.runs.model import Summary
 from swarmscope.runs.server_series import Capture
 from swarmscope.stack.postgres import Cluster
 
@@ -69,7 +70,7 @@ def run(connection) -> datetime:
     return started
 
 
-def latency(row: queries.Summary) -> Latency:
+def latency(row: Summary) -> Latency:
     return Latency(
         requests=row.requests,
         mean_ms=row.mean_ms,

@@ -13,6 +13,7 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, queries
 from swarmscope.runs.compare.comparison import compare
+from swarmscope.runs.model import AFTER_RAMP_UP
 
 Connection = psycopg.Connection[Any]
 
@@ -38,7 +39,7 @@ def everywhere(connection: Connection, database: str, run: Any, whole: bool) -> 
     (row,) = [
         s for s in queries.summary(connection, run, whole) if (s.name, s.part) == ("", "total")
     ]
-    since = row.since if row.scope == queries.AFTER_RAMP_UP else START - timedelta(seconds=2)
+    since = row.since if row.scope == AFTER_RAMP_UP else START - timedelta(seconds=2)
     span = [run, since, START + timedelta(hours=1)]
 
     def of(query: str) -> float:

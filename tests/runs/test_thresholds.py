@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from swarmscope.runs import thresholds
-from swarmscope.runs.queries import Summary
+from swarmscope.runs.model import Summary
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome, Threshold, judge, parse
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -20,7 +20,8 @@ import psycopg
 
 from swarmscope.runs.compare import intervals
 from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample
-from swarmscope.runs.queries import AFTER_RAMP_UP, Run, Summary, summary, windows_of
+from swarmscope.runs.model import AFTER_RAMP_UP, Run, Summary
+from swarmscope.runs.queries import summary, windows_of
 from swarmscope.runs.sample_size import requests_for_quantile
 
 Connection = psycopg.Connection[Any]

@@ -24,6 +24,7 @@ import msgspec
 import psycopg
 
 from swarmscope.runs import assembly, database, document, queries, server_series
+from swarmscope.runs.model import Run
 from swarmscope.runs.schema import migrations
 
 Connection = psycopg.Connection[Any]
@@ -80,7 +81,7 @@ class Reading:
         self._where = where
         self._services = services
         self._connection: Connection | None = None
-        self._over: dict[datetime, queries.Run] = {}  # runs that will not change
+        self._over: dict[datetime, Run] = {}  # runs that will not change
         self._drawn: dict[datetime, document.Points] = {}  # the latest curves of the run shown last
         self._renewed = 0.0  # when they were made from the beginning (monotonic)
 
@@ -110,7 +111,7 @@ class Reading:
         stays = run.complete and question.run == run.run
         return document.encode(made), SETTLED_S if stays else FRESH_S
 
-    def _made(self, connection: Connection, run: queries.Run) -> document.Document:
+    def _made(self, connection: Connection, run: Run) -> document.Document:
         """Return the run's document; most of its curves, while it is on, are those of the last."""
         now = time.monotonic()
         if now > self._renewed + RENEWED_S or run.run_id not in self._drawn:

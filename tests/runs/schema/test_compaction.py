@@ -12,6 +12,7 @@ import pytest
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import queries
+from swarmscope.runs.model import Summary
 from swarmscope.runs.schema.compaction import compact, spans
 
 Connection = psycopg.Connection[Any]
@@ -30,7 +31,7 @@ def _samples(seconds: float) -> list[Sample]:
     ]
 
 
-def _same(new: list[queries.Summary], old: list[queries.Summary]) -> None:
+def _same(new: list[Summary], old: list[Summary]) -> None:
     for one, other in zip(new, old, strict=True):
         assert (one.requests, one.failures) == (other.requests, other.failures)
         assert one.mean_ms == pytest.approx(other.mean_ms)
