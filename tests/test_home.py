@@ -1,4 +1,4 @@
-"""The home of a stack is found from below it, and nobody else's is."""
+"""The home of a stack is found from below it, nobody else's is, and it says where things are."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from swarmscope import home
-from swarmscope.runs import database
 
 
 @pytest.fixture
 def stack(tmp_path, monkeypatch):
     """A stack's home, and a directory below that the test works in."""
     monkeypatch.delenv("SWARMSCOPE_HOME", raising=False)
-    for name in database.LIBPQ_VARIABLES:
+    for name in home.NAMES_DATABASE:
         monkeypatch.delenv(name, raising=False)
     found = tmp_path / ".swarmscope"
     found.mkdir()
@@ -28,7 +27,7 @@ def stack(tmp_path, monkeypatch):
 def test_it_is_found_from_below(stack):
     """A scenario in a directory of its own finds the stack of its project."""
     assert home.find() == stack
-    assert database.locate() == "postgresql://here"
+    assert home.locate_database() == "postgresql://here"
     assert home.find({"SWARMSCOPE_HOME": "/elsewhere"}) == Path("/elsewhere")
 
 
@@ -81,3 +80,36 @@ def test_a_strangers_home_in_the_way_is_refused(stack, monkeypatch):
     with pytest.raises(SystemExit, match="belongs to another user"):
         home.find()
     assert home.find({"SWARMSCOPE_HOME": "/elsewhere"}) == Path("/elsewhere")
+
+
+def test_where_prometheus_is(tmp_path):
+    """An argument goes before the environment, and that before the home's own."""
+    environ = {"SWARMSCOPE_HOME": str(tmp_path)}
+    assert home.locate_prometheus(environ=environ) is None
+    (tmp_path / "prometheus.url").write_text("http://home\n")
+
+    assert home.locate_prometheus(environ=environ) == "http://home"
+    named = {**environ, "PROMETHEUS_URL": "http://named"}
+    assert home.locate_prometheus(environ=named) == "http://named"
+    assert home.locate_prometheus("http://given", named) == "http://given"
+
+
+def test_where_the_database_is(stack):
+    """An argument goes before libpq's variables, and those before the home's own."""
+    assert home.locate_database(environ={}) == "postgresql://here"
+    for name in home.NAMES_DATABASE:
+        assert home.locate_database(environ={name: "x"}) == ""
+    assert home.locate_database("postgresql://given", {"PGHOST": "x"}) == "postgresql://given"
+    (stack / "database.url").unlink()
+    with pytest.raises(home.Unreachable, match=r"\.swarmscope/database\.url cannot be read; start"):
+        home.locate_database(environ={})
+
+
+def test_an_empty_variable_is_unset(stack):
+    """As in Compose: a variable without a value names nothing."""
+    (stack / "prometheus.url").write_text("http://home\n")
+    empty = dict.fromkeys(("SWARMSCOPE_HOME", "PROMETHEUS_URL", *home.NAMES_DATABASE), "")
+
+    assert home.find(empty) == stack
+    assert home.locate_database(environ=empty) == "postgresql://here"
+    assert home.locate_prometheus(environ=empty) == "http://home"

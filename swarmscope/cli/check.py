@@ -19,6 +19,7 @@ from swarmscope.cli import tables
 from swarmscope.cli.database import database_option, json_option
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
+from swarmscope.home import Unreachable
 from swarmscope.runs import assembly, database, judged_summary, outcomes, queries, thresholds
 from swarmscope.runs.model import AFTER_RAMP_UP, Run
 from swarmscope.runs.schema import migrations
@@ -210,7 +211,7 @@ def reading_or_telling(where: str | None) -> Iterator[Connection]:
             yield connection
     except queries.NoSuchRun as error:
         raise Unknown(str(error)) from error
-    except (database.Unreachable, migrations.NewerSchema) as error:
+    except (Unreachable, migrations.NewerSchema) as error:
         raise CannotTell(str(error)) from error
     except psycopg.Error as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)

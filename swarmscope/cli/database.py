@@ -17,7 +17,8 @@ from psycopg import conninfo
 from rich.console import Console
 
 from swarmscope.cli import shortlist, tables
-from swarmscope.runs import assembly, database, queries, server_series
+from swarmscope.home import Unreachable, locate_database, locate_prometheus
+from swarmscope.runs import assembly, database, queries
 from swarmscope.runs.model import Summary
 from swarmscope.runs.schema import maintenance, migrations, roles
 
@@ -36,7 +37,7 @@ def _one_line_errors() -> Iterator[None]:
     """Turn what a user can mend into one line and exit status 1."""
     try:
         yield
-    except (database.Unreachable, migrations.NewerSchema, queries.NoSuchRun) as error:
+    except (Unreachable, migrations.NewerSchema, queries.NoSuchRun) as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -90,7 +91,7 @@ def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None
     with reading(database) as connection:
         found = queries.find(connection, run)
         if as_json:
-            services = assembly.ask_prometheus(server_series.locate())
+            services = assembly.ask_prometheus(locate_prometheus())
             print_json(assembly.assemble(connection, found.run_id, whole, services))
             return
         summary = queries.summary(connection, found.run_id, whole)
@@ -205,7 +206,7 @@ def migrate(
 def _connect_to_change(where: str | None, admin_password_file: Path | None) -> Connection:
     if admin_password_file is None:
         return database.connect(where)
-    role = conninfo.conninfo_to_dict(database.locate(where)).get("user") or os.environ.get("PGUSER")
+    role = conninfo.conninfo_to_dict(locate_database(where)).get("user") or os.environ.get("PGUSER")
     password = _secret(admin_password_file, str(role or "postgres"))
     return database.connect(where, password=password)
 

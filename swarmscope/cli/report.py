@@ -12,6 +12,7 @@ import psycopg
 from swarmscope import atomic_files
 from swarmscope.cli.database import database_option, reading
 from swarmscope.cli.waiting import Patience, to_come
+from swarmscope.home import locate_prometheus
 from swarmscope.runs import assembly, captures, page, queries, server_series
 from swarmscope.runs.document import Document
 from swarmscope.runs.model import Run
@@ -68,7 +69,7 @@ def _settled(where: str | None, wanted: str, whole: bool, patience_s: float) -> 
                 run = queries.find(connection, wanted)
                 waits_for = _to_come(connection, run)
                 if is_late or not waits_for:
-                    services = assembly.ask_prometheus(server_series.locate())
+                    services = assembly.ask_prometheus(locate_prometheus())
                     return assembly.assemble(connection, run.run_id, whole, services)
         except click.ClickException:
             if is_late:
@@ -80,7 +81,7 @@ def _to_come(connection: Connection, run: Run) -> str:
     """Return what is missing: samples, or what Prometheus has to say, if there is one."""
     if awaited := to_come(connection, run):
         return awaited
-    asked = server_series.locate() is not None and not captures.stored(connection, run.run_id)
+    asked = locate_prometheus() is not None and not captures.stored(connection, run.run_id)
     if asked and run.ended and datetime.now(UTC) <= server_series.settled(run.ended):
         return "Prometheus's last figures of the services"
     return ""

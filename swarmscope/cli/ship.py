@@ -8,7 +8,6 @@ import click
 import psycopg
 
 from swarmscope import home
-from swarmscope.runs import database as runs_database
 from swarmscope.runs.schema import migrations
 from swarmscope.shipper.process import Shipper
 
@@ -28,14 +27,14 @@ def ship(directory: Path | None, database: str | None) -> None:
     DIRECTORY is $SWARMSCOPE_HOME/journals unless given. A shipper that works there at the same
     time does no harm.
     """
-    directory = directory or home.find() / "journals"
+    directory = directory or home.find() / home.JOURNALS
     if not directory.is_dir():
         raise click.ClickException(f"there is no directory {directory}")
     try:
-        shipper = Shipper(directory, runs_database.locate(database))
+        shipper = Shipper(directory, home.locate_database(database))
         while shipper.round():
             click.echo(f"{shipper.delivered:,} samples delivered …", err=True)
-    except (runs_database.Unreachable, migrations.NewerSchema) as error:
+    except (home.Unreachable, migrations.NewerSchema) as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
         raise click.ClickException(" ".join(str(error).split())) from error

@@ -15,6 +15,7 @@ from typing import Any
 from locust import argument_parser
 from locust.argument_parser import LocustArgumentParser, get_parser
 
+from swarmscope.home import DATABASE_URL, GRAFANA_URL, JOURNALS, names_database, read_address
 from swarmscope.home import find as find_home
 from swarmscope.redaction import hide, names_secret, scrub_text
 
@@ -151,13 +152,13 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     plan = scrub_text(parsed.override_plan_name or parsed.locustfile or "")
     return Options(
         plan=hide(plan, hidden),
-        grafana_url=_grafana_of(home, parsed.grafana_url, database),
+        grafana_url=parsed.grafana_url or (read_address(home, GRAFANA_URL) if database else ""),
         test_env=parsed.test_env,
         test_version=parsed.test_version,
         description=parsed.description,
         iterations_per_second=parsed.ips or 0.0,
         connection=connection,
-        journal_directory=Path(parsed.journal_dir or home / "journals").expanduser().absolute(),
+        journal_directory=Path(parsed.journal_dir or home / JOURNALS).expanduser().absolute(),
         journal_limit_bytes=parsed.journal_limit,
         drain_seconds=parsed.drain_time,
         prometheus_url=prometheus_url,
@@ -200,24 +201,17 @@ def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:
         for option, variable in _CONNECTION.items()
         if (value := getattr(parsed, option))
     }
-    named_elsewhere = any(name in environ for name in ("PGSERVICE", "PGHOSTADDR"))
-    if given.get("PGHOST") == _HOST_BY_DEFAULT and "PGHOST" not in environ and named_elsewhere:
+    given.setdefault("PGHOST", _HOST_BY_DEFAULT)  # an empty variable takes the default away
+    named_elsewhere = environ.get("PGSERVICE") or environ.get("PGHOSTADDR")
+    if given["PGHOST"] == _HOST_BY_DEFAULT and not environ.get("PGHOST") and named_elsewhere:
         del given["PGHOST"]
     return MappingProxyType(given)
 
 
 def _database_of(home: Path, connection: Mapping[str, str], environ: Mapping[str, str]) -> str:
     """Return the URL of the database of `swarmscope up`, unless a flag or PG* names another."""
-    named = connection != {"PGHOST": _HOST_BY_DEFAULT} or "PGHOST" in environ
-    file = home / "database.url"
-    return "" if named or not file.is_file() else file.read_text(encoding="utf-8").strip()
-
-
-def _grafana_of(home: Path, given: str, database: str) -> str:
-    """Return *given*, else the Grafana that shows the home's *database*; '' where none is known."""
-    file = home / "grafana.url"
-    here = not given and database and file.is_file()
-    return file.read_text(encoding="utf-8").strip() if here else given
+    named = connection != {"PGHOST": _HOST_BY_DEFAULT} or names_database(environ)
+    return "" if named else read_address(home, DATABASE_URL)
 
 
 def shipper_environment(options: Options) -> dict[str, str]:

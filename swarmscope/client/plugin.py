@@ -39,6 +39,7 @@ from swarmscope.client.recording.run import Follower, Leader
 from swarmscope.client.recording.shipper_process import Shipping
 from swarmscope.client.web import both_ends, guard
 from swarmscope.client.web.allowed_hosts import AllowedHosts
+from swarmscope.home import names_database
 from swarmscope.journal.segments import Header
 from swarmscope.runs.thresholds import CANNOT_TELL
 
@@ -128,7 +129,7 @@ def _lead(
     shipping: Shipping,
     judge: Judge | None,
 ) -> None:
-    if not (frozen.knows_database or frozen.keep_journals or "PGHOST" in os.environ):
+    if not (frozen.knows_database or frozen.keep_journals or names_database(os.environ)):
         logger.warning(NO_DATABASE)
     leader = Leader(environment, frozen, listener)
     workers = _Workers()

@@ -14,7 +14,8 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from swarmscope.runs import captures, document, links, queries, server_series
+from swarmscope.home import dashboard_of_run
+from swarmscope.runs import captures, document, queries, server_series
 from swarmscope.runs.document import MOST_ERRORS, MOST_EVENTS, MOST_POINTS, Document
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import AFTER_RAMP_UP, Run, Summary
@@ -418,7 +419,7 @@ def _server(started: datetime, capture: server_series.Capture | None) -> documen
 
 def _grafana_url(run: Run, url: str | None) -> str | None:
     ended = None if run.ended is None else run.ended.timestamp()
-    return links.dashboard(url, run.run, ended) if url else None
+    return dashboard_of_run(url, run.run, ended) if url else None
 
 
 def _seconds(started: datetime, time: datetime) -> float:

@@ -6,7 +6,6 @@ Everything is read within seconds or not at all: who asks has a swarm, or a pers
 from __future__ import annotations
 
 import base64
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
-
-from swarmscope import home
 
 MOST_POINTS = 600
 MOST_JOBS = 8
@@ -72,20 +69,6 @@ class _Result(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     data: _Result
-
-
-def locate(url: str | None = None, environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return Prometheus's address: *url*, else `PROMETHEUS_URL`, else that of the home's own.
-
-    None where nothing says one; whether anybody listens there is another question.
-    """
-    if given := url or environ.get("PROMETHEUS_URL"):
-        return given
-    file = home.find(environ) / "prometheus.url"
-    try:
-        return file.read_text(encoding="utf-8").strip() or None
-    except OSError:
-        return None
 
 
 def without_user_info(url: str | None) -> str | None:

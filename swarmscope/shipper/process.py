@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from swarmscope.home import locate_prometheus
 from swarmscope.journal import progress
 from swarmscope.journal.segments import (
     Damaged,
@@ -38,7 +39,6 @@ from swarmscope.journal.segments import (
     remove_reserves,
     segments,
 )
-from swarmscope.runs import server_series
 from swarmscope.runs.schema import migrations, reader_sessions
 from swarmscope.shipper.capture import Capturing
 from swarmscope.shipper.delivery import Delivery, Overtaken
@@ -342,7 +342,7 @@ def main() -> None:
     )
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
     shipper = Shipper(arguments.directory, arguments.database)
-    capturing = Capturing(arguments.database, KEEP_ALIVE, server_series.locate())
+    capturing = Capturing(arguments.database, KEEP_ALIVE, locate_prometheus())
     try:
         ship_until(Deadline(arguments.drain), shipper, capturing)
     except migrations.NewerSchema as error:

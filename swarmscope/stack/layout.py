@@ -13,14 +13,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from swarmscope.container.secrets import OWNER, PRIVATE, READABLE_BY_OWNER, password, write_once
+from swarmscope.home import DATABASE_URL, JOURNALS
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.postgres import write_private
 
 DATABASE = "swarmscope"
-DIRECTORIES = ("api", "grafana", "journals", "logs", "postgres", "prometheus/targets", "secrets")
+DIRECTORIES = ("api", "grafana", JOURNALS, "logs", "postgres", "prometheus/targets", "secrets")
 CLUSTER = ("postgres", "data")  # PostgreSQL sees to its modes
 OTHERS = 0o077  # the permissions of everybody but the owner
-OURS = {"journals", "lock", "pgpass", "postgres", "secrets", "up.json"}  # what tells a home
+OURS = {JOURNALS, "lock", "pgpass", "postgres", "secrets", "up.json"}  # what tells a home
 LEAST_FREE_BYTES = 100 << 20  # an empty cluster takes 40 MB, its log of writes soon as much
 
 
@@ -103,7 +104,7 @@ class Home:
         """
         rest = f"{port}:*:{OWNER}:{self.secret('owner_password')}\n"
         write_private(self.pgpass, "".join(f"{host}:{rest}" for host in hosts))
-        write_private(self.path / "database.url", self.database_url(port) + "\n")
+        write_private(self.path / DATABASE_URL, self.database_url(port) + "\n")
 
     def database_url(self, port: int) -> str:
         """Return a URL that libpq accepts; the password comes from the file that it names."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
+from swarmscope.home import GRAFANA_URL
 from swarmscope.redaction import scrub_url
 from swarmscope.runs.schema import roles
 from swarmscope.stack import remote
@@ -124,7 +125,7 @@ def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
         metrics = find_prometheus(settings.environment, home / "tools/prometheus")
     if metrics:
         found.append(stack.prometheus(metrics, settings, home))
-    (home / "grafana.url").unlink(missing_ok=True)
+    (home / GRAFANA_URL).unlink(missing_ok=True)
     if dashboards:
         found.append(stack.grafana(dashboards, settings, home))
     found += [stack.api(settings), *stack.locust_workers(settings, home)]

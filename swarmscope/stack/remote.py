@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from swarmscope.container.secrets import OWNER
-from swarmscope.runs.database import LIBPQ_VARIABLES
+from swarmscope.home import JOURNALS, NAMES_DATABASE
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.postgres import binary
@@ -23,7 +23,6 @@ MASTER_S = 90.0  # for somebody to start it
 RETRY_S = 0.5
 CONNECT_S = 5
 SIGNATURE_BYTES = 10  # of a ZeroMQ peer, which sends it unasked: ff, eight bytes, 7f (ZMTP 3.1)
-NAMED_BY = (*LIBPQ_VARIABLES, "PGHOSTADDR")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def libpq(environment: Mapping[str, str], home: Home) -> dict[str, str]:
     have brought along. Empty when nothing says where the database is.
     """
     given = {name: value for name, value in environment.items() if name.startswith("PG") and value}
-    if not given.keys() & set(NAMED_BY):
+    if not given.keys() & set(NAMES_DATABASE):
         return {}
     ours = {"PGUSER": OWNER, "PGDATABASE": DATABASE}
     if home.pgpass.exists():
@@ -100,7 +99,7 @@ def database_trouble(environment: Mapping[str, str], home: Home) -> str | None:
 
 
 def _kept(home: Home) -> str:
-    journals = home / "journals"
+    journals = home / JOURNALS
     return f"in {journals}, and `swarmscope ship {journals} --database URL` brings them"
 
 

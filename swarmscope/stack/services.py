@@ -12,6 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from swarmscope.container.secrets import OWNER
+from swarmscope.home import GRAFANA_URL, PROMETHEUS_URL
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.postgres import Cluster
@@ -93,7 +94,7 @@ def prometheus(program: Path, settings: Settings, home: Home) -> Service:
     ]
     (directory / "targets/swarmscope.json").write_text(json.dumps(targets, indent=2) + "\n")
     port = settings.ports["PROMETHEUS_PORT"]
-    (home / "prometheus.url").write_text(settings.url("PROMETHEUS_PORT") + "\n")
+    (home / PROMETHEUS_URL).write_text(settings.url("PROMETHEUS_PORT") + "\n")
     return Service(
         name="prometheus",
         command=(
@@ -114,7 +115,7 @@ def _target(port: int, job: str) -> dict[str, object]:
 def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
     """Return Grafana, provisioned from the checkout, viewable by everybody on this machine."""
     data = home / "grafana"
-    (home / "grafana.url").write_text(settings.url("GRAFANA_PORT", DASHBOARD) + "\n")
+    (home / GRAFANA_URL).write_text(settings.url("GRAFANA_PORT", DASHBOARD) + "\n")
     (data / "grafana.ini").touch()  # else it would read what its installation was given
     (data / "plugins").mkdir(exist_ok=True)
     arguments = ("--homepath", str(program.home), "--config", str(data / "grafana.ini"))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from swarmscope.home import HOME
 from swarmscope.stack.errors import StackError
 
-HOME = ".swarmscope"
 SERVICES = ("postgres", "prometheus", "grafana", "api", "locust-worker", "locust")
 PORTS = {  # setting: (default, who listens there)
     "API_PORT": (5000, "the API"),
@@ -99,13 +99,13 @@ def read_settings(
 
 
 def merged_environment(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return *environ* on top of ``.env``; as in Compose, an empty value there is no value."""
+    """Return *environ* on top of ``.env``, without what is empty, which counts as unset."""
     file = directory / ".env"
     try:
         values = dotenv_values(file) if file.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise StackError(f"{file} cannot be read: {error}") from error
-    return {name: value for name, value in values.items() if value} | dict(environ)
+    return {name: value for name, value in {**values, **environ}.items() if value}
 
 
 def home_directory(directory: Path, environment: Mapping[str, str]) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from swarmscope.home import JOURNALS
 from swarmscope.journal.segments import segments
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
@@ -143,7 +144,7 @@ def _stop(home: Home, console: Console) -> int:
 
 def say_what_is_left(home: Home, console: Console) -> None:
     """Tell of samples that no database has got, and how it gets them."""
-    directory = home / "journals"
+    directory = home / JOURNALS
     waiting = sum(part.path.stat().st_size for f in segments(directory).values() for part in f)
     if waiting:
         console.print(

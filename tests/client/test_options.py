@@ -62,6 +62,7 @@ def test_flags_become_libpqs_variables(given, environ, connection):
     ("given", "environ", "found"),
     [
         ({}, {}, True),
+        ({"pghost": ""}, {"PGHOST": "", "PGSERVICE": ""}, True),
         ({}, {"PGHOST": "localhost"}, False),
         ({}, {"PGSERVICE": "runs"}, False),
         ({"pghost": "db"}, {}, False),

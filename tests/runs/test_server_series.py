@@ -94,18 +94,6 @@ def test_an_address_that_is_none(url):
         server_series.read(url, START, END)
 
 
-def test_where_it_is(tmp_path):
-    """What is given goes before the environment, and that before the home's own."""
-    home = {"SWARMSCOPE_HOME": str(tmp_path)}
-    assert server_series.locate(environ=home) is None
-    (tmp_path / "prometheus.url").write_text("http://home\n")
-
-    assert server_series.locate(environ=home) == "http://home"
-    told = {**home, "PROMETHEUS_URL": "http://told"}
-    assert server_series.locate(environ=told) == "http://told"
-    assert server_series.locate("http://given", told) == "http://given"
-
-
 @pytest.mark.parametrize(
     ("url", "stored"),
     [

@@ -49,7 +49,7 @@ def test_a_bad_number_of_seconds(tmp_path: Path, value: str) -> None:
 def test_the_api_must_listen_where_the_stack_asks(tmp_path: Path) -> None:
     """Another address would be found out by nobody answering for a minute and a half."""
     for host in ("", "localhost", "0.0.0.0"):
-        assert read_settings(tmp_path, {"API_HOST": host}).environment["API_HOST"] == host
+        assert read_settings(tmp_path, {"API_HOST": host}).environment.get("API_HOST", "") == host
 
     with pytest.raises(StackError, match=r"^API_HOST=::1: the stack asks 127\.0\.0\.1"):
         read_settings(tmp_path, {"API_HOST": "::1"})

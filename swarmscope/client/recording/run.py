@@ -35,6 +35,7 @@ from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.options import Options
 from swarmscope.client.recording import run_settings
 from swarmscope.client.recording.listener import Listener
+from swarmscope.home import dashboard_of_run
 from swarmscope.journal.records import (
     Event,
     GeneratorHealth,
@@ -50,7 +51,7 @@ from swarmscope.journal.records import (
     start_of,
 )
 from swarmscope.redaction import scrub_arguments, scrub_name, scrub_url
-from swarmscope.runs import links, server_series
+from swarmscope.runs import server_series
 
 logger = logging.getLogger(__name__)
 
@@ -281,7 +282,7 @@ def both_ends_link(environment: Environment) -> str:
 
 def grafana_link(url: str, run: str, ended: float | None = None) -> str:
     """Return the dashboard at *url* with the run and its time range set, for the log."""
-    return links.dashboard(_presentable(url), run, ended)
+    return dashboard_of_run(_presentable(url), run, ended)
 
 
 def _presentable(url: str) -> str:

@@ -23,6 +23,7 @@ from typing import IO, Any
 import msgspec
 import psycopg
 
+from swarmscope.home import Unreachable, locate_prometheus
 from swarmscope.runs import assembly, database, document, queries, server_series
 from swarmscope.runs.model import Run
 from swarmscope.runs.schema import migrations
@@ -92,7 +93,7 @@ class Reading:
             content, fresh_s = self._read(question)
         except queries.NoSuchRun as error:
             return 404, _message(str(error)), FRESH_S
-        except (database.Unreachable, migrations.NewerSchema) as error:
+        except (Unreachable, migrations.NewerSchema) as error:
             return 503, _message(str(error)), FRESH_S
         except psycopg.Error as error:
             self._disconnect()
@@ -167,7 +168,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.nice(NICENESS)
     logging.basicConfig(level=logging.ERROR)
-    services = Services(server_series.locate())
+    services = Services(locate_prometheus())
     serve(Reading(arguments.database, services), sys.stdin.buffer, sys.stdout.buffer)
     sys.stdout.flush()
     os._exit(0)  # the other thread may be inside libpq
