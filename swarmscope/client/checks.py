@@ -111,11 +111,13 @@ def wanted(environment: Environment) -> Wanted | None:
     return found if found.all else None
 
 
-def watch(
-    environment: Environment, wanted: Wanted | None, options: Options | None = None
-) -> Judge | None:
-    """Judge at the end what this process led, by the runs database too if *options* say where."""
-    return Judge(environment, wanted, options) if wanted else None
+def attach(environment: Environment, options: Options | None = None) -> Judge | None:
+    """Judge runs when this process ends, by the runs database too if *options* say where it is.
+
+    Only where it leads a swarm and checks were asked for; exits where those make no sense.
+    """
+    asked = wanted(environment)
+    return Judge(environment, asked, options) if asked else None
 
 
 def read(parsed: Any) -> Wanted:
@@ -237,7 +239,7 @@ class Judge:
         self._started = self._ended = 0.0  # of the latest run, by this process's clock
         environment.events.test_start.add_listener(self._on_start)
         environment.events.test_stop.add_listener(self._on_stop)
-        exit_status.of(environment).conclusions.append(self._conclude)
+        exit_status.attach(environment).conclusions.append(self._conclude)
         environment.events.quit.add_listener(self._on_quit)
 
     def _on_start(self, **_: object) -> None:

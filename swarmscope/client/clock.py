@@ -1,12 +1,12 @@
-"""How far this process's clock is behind the master's, estimated by asking the master the time.
+"""How far this process's clock is behind the master's, estimated from round trips to the master.
 
-A question at the local time t0, answered at t1 with the master's time m, gives the offset
+A request sent at the local time t0 and answered at t1 with the master's time m gives the offset
 m − (t0 + t1) / 2, wrong by at most half the round trip (Cristian, "Probabilistic clock
-synchronization", Distributed Computing 1989). Of the last answers the quickest is believed. An
-offset that is no larger than its own uncertainty is taken as none: clocks of one machine agree.
+synchronization", Distributed Computing 1989). The reply with the shortest round trip wins. An
+offset within its own uncertainty counts as zero: clocks of one machine agree.
 
-A run's times are by a clock that does not step: `own` goes on from the machine's time when it was
-last set by that, however the machine's own clock is corrected meanwhile.
+A run is timed by a clock that does not step: `own` continues from the machine's time at which it
+was last set, however the machine's clock is corrected meanwhile.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from locust.runners import MasterRunner, WorkerRunner
 from swarmscope.client.master.messages import Timestamp, convert
 
 MESSAGE = "swarmscope_clock"
-FIRST_QUESTIONS = 5
+FIRST_REQUESTS = 5
 FIRST_PAUSE_SECONDS = 0.1
 PAUSE_SECONDS = 5.0
-REMEMBERED_ANSWERS = 8
-LARGEST_DRIFT_S = 0.05  # of two clocks between two answers
+REMEMBERED_REPLIES = 8
+LARGEST_DRIFT_S = 0.05  # between two clocks, from one reply to the next
 SMALLEST_STEP_S = 0.01  # below, two clocks were read one after the other
 
 offset_s = 0.0  # to be added to this process's clock; one process has one clock
@@ -37,7 +37,7 @@ _zero_s = time.time() - time.monotonic()
 
 
 def own() -> float:
-    """Return this process's time in Unix seconds, which no step of the machine's clock reaches."""
+    """Return this process's time in Unix seconds, unaffected by steps of the machine's clock."""
     return _zero_s + time.monotonic()
 
 
@@ -47,96 +47,98 @@ def now() -> float:
 
 
 def step_s() -> float:
-    """Return by how much the machine's clock was stepped since `own` was set by it; 0.0 if not."""
+    """Return by how many seconds the machine's clock has stepped since `own` was set; else 0.0."""
     step = time.time() - own()
     return step if abs(step) > SMALLEST_STEP_S else 0.0
 
 
 def set_by_machine(earliest: float) -> None:
-    """Let `own` go on from the machine's time, unless that is before *earliest*."""
+    """Set `own` to the machine's time, unless that is before *earliest*."""
     global _zero_s
     if time.time() >= earliest:
         _zero_s = time.time() - time.monotonic()
 
 
-def answer(environment: Environment) -> None:
-    """Let this master tell its time to workers that ask."""
-    runner = environment.runner
-    assert isinstance(runner, MasterRunner)
-
-    def on_question(msg: Any, **_: object) -> None:
-        answer = {**read_question(msg.data), "master": own()}
-        runner.send_message(MESSAGE, answer, client_id=msg.node_id)
-
-    runner.register_message(MESSAGE, on_question)
+def attach(environment: Environment) -> None:
+    """Let a master answer with its time, and a worker ask for it."""
+    if isinstance(environment.runner, MasterRunner):
+        _answer(environment.runner)
+    elif isinstance(environment.runner, WorkerRunner):
+        ClockSync(environment, environment.runner)
 
 
-class Question(TypedDict):
-    """A worker's: when it was asked, by its own clock."""
+def _answer(runner: MasterRunner) -> None:
+    def on_request(msg: Any, **_: object) -> None:
+        reply = {**read_request(msg.data), "master": own()}
+        runner.send_message(MESSAGE, reply, client_id=msg.node_id)
+
+    runner.register_message(MESSAGE, on_request)
+
+
+class TimeRequest(TypedDict):
+    """What a worker sends: when it asked, by its own clock."""
 
     asked: Timestamp
 
 
-class Answer(Question):
-    """The master's, with its time."""
+class TimeReply(TimeRequest):
+    """What the master sends back: the request, and its own time."""
 
     master: Timestamp
 
 
-def read_question(data: Any) -> Question:
-    """Return a worker's question; raises ValueError for anything else."""
-    question: Question = convert(data, Question)
-    return question
+def read_request(data: Any) -> TimeRequest:
+    """Return a worker's request; raises ValueError for anything else."""
+    request: TimeRequest = convert(data, TimeRequest)
+    return request
 
 
-class Asking:
-    """Keeps `offset_s` of a worker right."""
+class ClockSync:
+    """Keeps `offset_s` of a worker up to date."""
 
-    def __init__(self, environment: Environment) -> None:
-        runner = environment.runner
-        assert isinstance(runner, WorkerRunner)
+    def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self._runner = runner
-        self._answers: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_ANSWERS)
-        self._started = gevent.event.Event()  # a run has: its master may have set its clock
-        runner.register_message(MESSAGE, self._on_answer)
+        self._replies: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_REPLIES)
+        self._started = gevent.event.Event()  # a run has, and its master may have set its clock
+        runner.register_message(MESSAGE, self._on_reply)
         environment.events.test_start.add_listener(lambda **_: self._started.set())
         gevent.spawn(self._ask)
 
     def _ask(self) -> None:
         while True:
-            for question in range(FIRST_QUESTIONS):
+            for number in range(FIRST_REQUESTS):
                 self._send()
-                if question < FIRST_QUESTIONS - 1:
+                if number < FIRST_REQUESTS - 1:
                     gevent.sleep(FIRST_PAUSE_SECONDS)
             self._started.clear()
             while not self._started.wait(PAUSE_SECONDS):
                 self._send()
 
     def _send(self) -> None:
-        with suppress(RPCError):  # Locust mends its connection; the next may get through
+        with suppress(RPCError):  # Locust reconnects; the next may get through
             self._runner.send_message(MESSAGE, {"asked": own()})
 
-    def _on_answer(self, msg: Any, **_: object) -> None:
+    def _on_reply(self, msg: Any, **_: object) -> None:
         global offset_s
-        answer: Answer = convert(msg.data, Answer)
-        found = estimate(answer["asked"], answer["master"], own())
-        if self._answers and _disagree(found, min(self._answers)):
-            self._answers.clear()
-        self._answers.append(found)
-        offset_s = best(self._answers)
+        reply: TimeReply = convert(msg.data, TimeReply)
+        found = estimate(reply["asked"], reply["master"], own())
+        if self._replies and _disagree(found, min(self._replies)):
+            self._replies.clear()
+        self._replies.append(found)
+        offset_s = best(self._replies)
 
 
 def estimate(asked: float, master: float, answered: float) -> tuple[float, float]:
-    """Return (round trip, offset) in seconds of one question and answer."""
+    """Return (round trip, offset) in seconds of one exchange."""
     return answered - asked, master - (asked + answered) / 2
 
 
 def _disagree(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Return whether a clock must have been set between two answers."""
+    """Return whether a clock must have been set between two replies."""
     return abs(one[1] - other[1]) > (one[0] + other[0]) / 2 + LARGEST_DRIFT_S
 
 
-def best(answers: deque[tuple[float, float]]) -> float:
-    """Return the offset to believe, in seconds."""
-    round_trip, offset = min(answers)
+def best(replies: deque[tuple[float, float]]) -> float:
+    """Return the offset to use, in seconds."""
+    round_trip, offset = min(replies)
     return offset if abs(offset) > round_trip / 2 else 0.0

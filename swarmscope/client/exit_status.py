@@ -55,7 +55,7 @@ def _status(end: SystemExit) -> int:
     return 1
 
 
-def of(environment: Environment) -> Ending:
+def attach(environment: Environment) -> Ending:
     """Return the environment's `Ending`; the first call puts it in place."""
     hook = environment.events.quitting
     if not isinstance(hook, Ending):

@@ -20,25 +20,27 @@ from swarmscope.client import (
     checks,
     clock,
     exit_status,
-    garbage,
-    load,
     locust_patches,
     option_conflicts,
     options,
     report,
+    shapes,
 )
-from swarmscope.client.checks import Judge, Wanted
+from swarmscope.client.capacity import figures, parameters
+from swarmscope.client.checks import Judge
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.health import monitor
 from swarmscope.client.health.exporter import REPORT_KEY, read_report
 from swarmscope.client.health.exporter import Shipping as Backlog
-from swarmscope.client.master import intake, listening, unknown_workers
+from swarmscope.client.master import intake, listening
 from swarmscope.client.options import STOP_TIMEOUT_SECONDS, Options
 from swarmscope.client.recording.listener import Listener
 from swarmscope.client.recording.run import Follower, Leader
 from swarmscope.client.recording.shipper_process import Shipping
+from swarmscope.client.report import Reporting
+from swarmscope.client.shapes import shape
 from swarmscope.client.web import both_ends, guard
-from swarmscope.client.web.allowed_hosts import AllowedHosts
+from swarmscope.client.workload import missed, notes
 from swarmscope.home import names_database
 from swarmscope.journal.segments import Header
 from swarmscope.runs.thresholds import CANNOT_TELL
@@ -55,53 +57,38 @@ NO_DATABASE = (
 def register() -> None:
     """Add our options, and take the place of locust-plugins' Timescale listener."""
     intake.install()
-    ours = (options, monitor, report, checks, *load.WITH_OPTIONS)
+    ours = (options, monitor, report, checks, shape, shapes, parameters)
     option_conflicts.register(*(module.add_arguments for module in ours))
     events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
-    # before others' listeners: one that waits would let samples pass unseen
-    listen_first(events.init, on_init)
-    load.register()
+    # before others' handlers: one that waits would let samples pass unrecorded
+    listen_first(events.init, attach)
 
 
-def on_init(environment: Environment, **_: object) -> None:
-    """Start what the options ask for; without ``--timescale``, no listener."""
-    locust_patches.count_from_now()
-    locust_patches.count_every_request()
-    locust_patches.name_no_caller()
-    locust_patches.keep_connections()
-    locust_patches.finish_requests()
-    locust_patches.remember_default_arguments()
-    exit_status.of(environment)
-    garbage.watch(environment)
+def attach(environment: Environment, **_: object) -> None:
+    """Attach every feature to this Locust process, in the order in which they handle events."""
+    locust_patches.attach(environment)
+    exit_status.attach(environment)
     parsed: Any = environment.parsed_options
-    if parsed is None:
-        return
-    if isinstance(environment.runner, MasterRunner):
-        unknown_workers.send_away(environment)
-    report.refuse_without_runs(parsed)
-    _protect(environment)
-    wanted = checks.wanted(environment)
-    if parsed.timescale:
-        attach(environment, options.freeze(parsed, os.environ), wanted)
-    else:
-        checks.watch(environment, wanted)
-        monitor.watch(environment)  # whoever reads the figures is to know what they are worth
+    if parsed is not None:
+        guard.attach(environment)
+        listening.attach(environment)
+        frozen = options.freeze(parsed, os.environ) if parsed.timescale else None
+        reporting = report.attach(environment, frozen)
+        judge = checks.attach(environment, frozen)
+        if frozen:
+            _attach_recording(environment, frozen, judge, reporting)
+        else:
+            monitor.attach(environment)  # what a run's figures are worth matters without a database
+    missed.attach(environment)
+    notes.attach(environment)
+    shape.attach(environment, figures.attach(environment))
 
 
-def _protect(environment: Environment) -> None:
-    """Guard the UI, recording or not; an entry that can never match ends the start."""
-    try:
-        allowed = AllowedHosts(vars(environment.parsed_options).get("web_allowed_hosts") or "")
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
-    if environment.web_ui:
-        guard.protect(environment.web_ui, allowed)
-        listening.add_check(environment.web_ui)
-
-
-def attach(environment: Environment, frozen: Options, wanted: Wanted | None = None) -> None:
-    """Record what this Locust process does, and deliver it; judge what it led by *wanted*."""
+def _attach_recording(
+    environment: Environment, frozen: Options, judge: Judge | None, reporting: Reporting | None
+) -> None:
+    """Record what this process does, and deliver it."""
     runner = environment.runner
     if runner is None:
         return
@@ -116,8 +103,7 @@ def attach(environment: Environment, frozen: Options, wanted: Wanted | None = No
     environment.events.cpu_warning.add_listener(listener.on_cpu_warning)
     shipping = Shipping(frozen, listener)
     if leads:
-        judge = checks.watch(environment, wanted, frozen)
-        _lead(environment, frozen, listener, shipping, judge)
+        _lead(environment, frozen, listener, shipping, judge, reporting)
     else:
         _follow(environment, listener, shipping)
 
@@ -128,19 +114,17 @@ def _lead(
     listener: Listener,
     shipping: Shipping,
     judge: Judge | None,
+    reporting: Reporting | None,
 ) -> None:
     if not (frozen.knows_database or frozen.keep_journals or names_database(os.environ)):
         logger.warning(NO_DATABASE)
     leader = Leader(environment, frozen, listener)
     workers = _Workers()
-    reporting = report.Reporting(environment, frozen)
     if not environment.stop_timeout:  # requests in flight at a stop are to be recorded
         environment.stop_timeout = STOP_TIMEOUT_SECONDS
-    if environment.web_ui:
-        readers = both_ends.add(environment.web_ui, frozen)
-        environment.events.quit.add_listener(lambda **_: readers.end())
+    both_ends.attach(environment, frozen)
+    clock.attach(environment)
     if isinstance(environment.runner, MasterRunner):
-        clock.answer(environment)
         environment.events.worker_report.add_listener(workers.on_worker_report)
 
     def backlogs() -> dict[str, Backlog]:
@@ -153,13 +137,13 @@ def _lead(
         status = _status(status, backlogs())
         waited_s, began = judge.waited_s if judge else 0.0, time.monotonic()
         shipping.wait(workers.journals, shows=True, spent_s=waited_s)
-        if not reporting.finish(spent_s=waited_s + time.monotonic() - began):
+        if reporting and not reporting.finish(spent_s=waited_s + time.monotonic() - began):
             status = status or report.FAILED
         if status != exit_code:
             raise SystemExit(status)  # of Locust's own end, little is left
 
     environment.events.quit.add_listener(on_quit)
-    keeper = monitor.watch(environment, leader.info, backlogs, listener.batches)
+    keeper = monitor.attach(environment, leader.info, backlogs, listener.batches)
     if keeper:
         gevent.spawn(leader.note_health, keeper)
 
@@ -190,7 +174,7 @@ class _Workers:
 
 
 def _follow(environment: Environment, listener: Listener, shipping: Shipping) -> None:
-    clock.Asking(environment)
+    clock.attach(environment)
     Follower(environment, listener)
 
     def on_report_to_master(data: dict[str, Any], **_: object) -> None:
@@ -204,4 +188,4 @@ def _follow(environment: Environment, listener: Listener, shipping: Shipping) ->
 
     environment.events.report_to_master.add_listener(on_report_to_master)
     environment.events.quit.add_listener(on_quit)
-    monitor.watch(environment, batches=listener.batches)
+    monitor.attach(environment, batches=listener.batches)

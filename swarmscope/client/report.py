@@ -15,6 +15,7 @@ from typing import Any
 import gevent
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from swarmscope import atomic_files
 from swarmscope.client import child_processes
@@ -49,25 +50,26 @@ def _writable(text: str) -> str:
     return str(Path(text).absolute())
 
 
-def refuse_without_runs(parsed: Any) -> None:
-    """End Locust when there would be nothing to report."""
-    if parsed.swarm_report and not parsed.timescale:
+def attach(environment: Environment, options: Options | None) -> Reporting | None:
+    """Have each run's report written if one was asked for; exits where no run is recorded."""
+    file = vars(environment.parsed_options).get("swarm_report")
+    if file and not options:
         raise SystemExit("--swarm-report needs --timescale: without it no run is recorded")
+    leads = not isinstance(environment.runner, WorkerRunner)
+    return Reporting(environment, options, file) if file and options and leads else None
 
 
 class Reporting:
     """Has each run's report written: in the background while there is a UI, else at the end."""
 
-    def __init__(self, environment: Environment, options: Options) -> None:
+    def __init__(self, environment: Environment, options: Options, file: str) -> None:
         self._options = options
-        parsed: Any = environment.parsed_options
-        self._parsed = parsed
-        self._file = parsed.swarm_report
+        self._parsed: Any = environment.parsed_options
+        self._file = file
         self._child: subprocess.Popen[str] | None = None
         self._writing: gevent.Greenlet | None = None
         self._over = ""  # the run whose report is to be written yet
-        if self._file:
-            environment.events.test_stop.add_listener(self._on_stop)
+        environment.events.test_stop.add_listener(self._on_stop)
 
     def _on_stop(self, **_: object) -> None:
         self._over = vars(self._parsed).get(RUN_OPTION, "")

@@ -226,7 +226,7 @@ def ended(parser):
     ):
         environment = Environment(parsed_options=parser.parse_args(given))
         environment.create_local_runner()
-        checks.watch(environment, checks.wanted(environment))
+        checks.attach(environment)
         for number in range(requests):
             environment.stats.log_request("GET", "/", 20, 1)
             if number < failures:

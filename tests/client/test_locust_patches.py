@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import socket
@@ -11,11 +12,13 @@ from random import uniform
 import gevent
 import pytest
 from geventhttpclient.connectionpool import ConnectionPool
-from locust import User, argument_parser, task
+from locust import User, argument_parser, constant, task
 from locust.env import Environment
 from support.locust import scenario
 
 from swarmscope.client.locust_patches import (
+    YOUNG_OBJECTS,
+    collect_garbage_rarely,
     finish_requests,
     keep_connections,
     remember_default_arguments,
@@ -168,3 +171,40 @@ def test_a_stop_cuts_off_no_request(unmended_stop):
     finish_requests()
 
     assert requests_cut_off() == 0
+
+
+@pytest.fixture
+def collector():
+    """Leave the collector as it was."""
+    threshold = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
+
+
+class Idler(User):
+    """Waits."""
+
+    wait_time = constant(60)
+
+    @task
+    def nothing(self) -> None:
+        """Do nothing."""
+
+
+def test_users_are_not_looked_through(collector):
+    """Once the ramp is complete the collector sees no user; after the stop it sees them again."""
+    environment = Environment(user_classes=[Idler])
+    collect_garbage_rarely(environment)
+    runner = environment.create_local_runner()
+    runner.start(20, 1000)
+    runner.spawning_greenlet.join()
+    users = [greenlet.args[0] for greenlet in runner.user_greenlets]
+    seen = {id(found) for found in gc.get_objects()}
+
+    assert len(users) == 20
+    assert gc.get_freeze_count() > 0
+    assert not any(id(user) in seen for user in users)
+    assert gc.get_threshold()[0] == YOUNG_OBJECTS
+    runner.quit()
+    assert gc.get_freeze_count() == 0

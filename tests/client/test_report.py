@@ -7,11 +7,12 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from locust.env import Environment
 from support.locust import Field, scenario
 from support.target import Target
 from support.waiting import poll_until
 
-from swarmscope.client.report import refuse_without_runs
+from swarmscope.client import report
 from swarmscope.runs import document
 
 
@@ -54,10 +55,10 @@ def test_a_report_that_cannot_be_written_is_refused_at_the_start(field: Field, t
 
 def test_a_report_needs_a_recorded_run():
     """Without a runs database there would be nothing to report."""
+    asked = Environment(parsed_options=Namespace(swarm_report="report.html"))
     with pytest.raises(SystemExit, match="--swarm-report needs --timescale"):
-        refuse_without_runs(Namespace(swarm_report="report.html", timescale=False))
-    refuse_without_runs(Namespace(swarm_report="report.html", timescale=True))
-    refuse_without_runs(Namespace(swarm_report=None, timescale=False))
+        report.attach(asked, None)
+    assert report.attach(Environment(parsed_options=Namespace(swarm_report=None)), None) is None
 
 
 def test_a_report_that_fails_at_the_end_fails_the_swarm(field: Field, tmp_path):

@@ -331,7 +331,7 @@ def read(data: Any) -> list[tuple[int, Measured]]:
     return [(second, Measured.from_message(message)) for second, message in reported]
 
 
-def watch(environment: Environment) -> Recorder | None:
+def attach(environment: Environment) -> Recorder | None:
     """Let this process measure when a run asks for it; None for a master, which has no users."""
     if isinstance(environment.runner, MasterRunner):
         return None

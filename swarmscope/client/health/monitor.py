@@ -49,7 +49,7 @@ def _no_shipping() -> dict[str, Shipping]:
     return {}
 
 
-def watch(
+def attach(
     environment: Environment,
     run_info: Callable[[], RunInfo | None] = _no_run,
     shipping: Callable[[], dict[str, Shipping]] = _no_shipping,

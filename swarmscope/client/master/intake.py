@@ -36,7 +36,7 @@ PARTS: dict[str, tuple[str, Callable[[Any], object]]] = {  # ours, in reports: t
     exporter.REPORT_KEY: ("journal", exporter.read_report),
     missed.MESSAGE_KEY: ("tally", missed.read),
 }
-OURS: dict[str, Callable[[Any], object]] = {clock.MESSAGE: clock.read_question}
+OURS: dict[str, Callable[[Any], object]] = {clock.MESSAGE: clock.read_request}
 
 
 def install() -> None:

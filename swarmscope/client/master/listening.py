@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Response
+from locust.env import Environment
 from locust.runners import MasterRunner, Runner
-from locust.web import WebUI
 
 HEALTHY = "listening"
 DEAF = "the master no longer listens to its workers: restart it"
@@ -22,14 +22,16 @@ def to_workers(runner: MasterRunner) -> bool:
     return runner.client_listener in alive and runner.heartbeat_worker in alive
 
 
-def add_check(web_ui: WebUI) -> None:
-    """Add the check to Locust's UI; it asks for no login and tells nothing else."""
-    app: Any = web_ui.app
+def attach(environment: Environment) -> None:
+    """Add the check to Locust's UI, if there is one; it needs no login and returns nothing else."""
+    if environment.web_ui is None:
+        return
+    app: Any = environment.web_ui.app
     routes = Blueprint("health", __name__, url_prefix=app.blueprints["locust"].url_prefix)
 
     @routes.get("/health")
     def health() -> Response:
-        healthy = listens(web_ui.environment.runner)
+        healthy = listens(environment.runner)
         body = msgspec.json.encode({"status": HEALTHY if healthy else DEAF})
         return Response(body, 200 if healthy else 503, content_type="application/json")
 

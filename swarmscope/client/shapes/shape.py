@@ -23,7 +23,7 @@ class Shape(LoadTestShape):
 
     abstract = True
     seeks_capacity: ClassVar[bool] = False  # goes beyond the objective on purpose
-    # until `choose`: Locust would warn that --users are ignored because of a shape nobody chose
+    # until `attach`: Locust would warn that --users are ignored because of a shape nobody chose
     use_common_options = True
 
     def stage(self) -> str | None:
@@ -56,7 +56,7 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     )
 
 
-def choose(environment: Environment, recorder: Recorder | None) -> None:
+def attach(environment: Environment, recorder: Recorder | None) -> None:
     """Choose the shape that drives the swarm: what ``--shape`` names, else the scenario's own.
 
     Locust would take the first that any locustfile has, also one that it merely imports from

@@ -28,7 +28,7 @@ import gevent
 import msgspec
 from flask import Blueprint, Response, request, url_for
 from gevent.lock import BoundedSemaphore
-from locust.web import WebUI
+from locust.env import Environment
 
 from swarmscope.client.options import Options, shipper_environment
 from swarmscope.runs import page
@@ -142,11 +142,13 @@ class Readers:
             child.wait()
 
 
-def add(web_ui: WebUI, options: Options) -> Readers:
-    """Add the page to Locust's UI, and to the UI a link to it."""
+def attach(environment: Environment, options: Options) -> None:
+    """Add the page to Locust's UI, if there is one, with a link to it."""
+    if environment.web_ui is None:
+        return
     readers = Readers(options)
-    app: Any = web_ui.app
-    private: Callable[[View], View] = web_ui.auth_required_if_enabled
+    app: Any = environment.web_ui.app
+    private: Callable[[View], View] = environment.web_ui.auth_required_if_enabled
     routes = Blueprint("both_ends", __name__, url_prefix=app.blueprints["locust"].url_prefix)
 
     @routes.get("/both-ends")
@@ -166,7 +168,7 @@ def add(web_ui: WebUI, options: Options) -> Readers:
 
     app.register_blueprint(routes)
     app.after_request(_with_link)
-    return readers
+    environment.events.quit.add_listener(lambda **_: readers.end())
 
 
 @functools.cache

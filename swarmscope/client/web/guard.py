@@ -14,7 +14,6 @@ from typing import Any
 
 from locust.argument_parser import ui_extra_args_dict
 from locust.env import Environment
-from locust.web import WebUI
 
 from swarmscope.client.web import forms
 from swarmscope.client.web.allowed_hosts import AllowedHosts, Place, is_address, origin_of, place_of
@@ -137,14 +136,20 @@ def _refuse(start_response: StartResponse, refusal: Refusal) -> list[bytes]:
     return [body]
 
 
-def protect(web_ui: WebUI, allowed: AllowedHosts) -> None:
-    """Put a `Guard` around Locust's UI.
+def attach(environment: Environment) -> None:
+    """Put a `Guard` around Locust's UI; exits when an allowed host could never match.
 
-    A form may change what the UI has fields for; of the other options, none.
+    A form may change what the UI has fields for, and no other option.
     """
+    try:
+        allowed = AllowedHosts(vars(environment.parsed_options).get("web_allowed_hosts") or "")
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    web_ui = environment.web_ui
+    if web_ui is None:
+        return
     names = {"localhost", socket.gethostname().lower(), web_ui.host.lower()} - {""}
     app: Any = web_ui.app
-    environment: Environment = web_ui.environment
 
     def frozen() -> set[str]:
         options = environment.parsed_options

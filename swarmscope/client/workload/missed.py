@@ -50,8 +50,8 @@ def of(environment: Environment) -> Counter[str]:
     return tally
 
 
-def watch(environment: Environment) -> None:
-    """Let workers report their counts, and the leading process gather and tell them."""
+def attach(environment: Environment) -> None:
+    """Let workers report their counts, and the leading process add them up and log them."""
     if isinstance(environment.runner, WorkerRunner):
         environment.events.report_to_master.add_listener(_report(environment))
         return

@@ -70,9 +70,9 @@ class Master:
         self.workers = _Workers()
         self.environment.events.worker_report.add_listener(self.workers.on_worker_report)
         self.environment.parsed_locustfiles = [__file__]
-        clock.answer(self.environment)
-        missed.watch(self.environment)
-        self.keeper: TrustKeeper = monitor.watch(self.environment)
+        clock.attach(self.environment)
+        missed.attach(self.environment)
+        self.keeper: TrustKeeper = monitor.attach(self.environment)
         self.senses = Senses(self.environment, None)
         self.registry = CollectorRegistry()
         backlogs = self.workers.backlogs

@@ -524,11 +524,14 @@ def test_without_the_option_nothing_is_recorded(monkeypatch, tmp_path):
     environment.create_local_runner()
     hooks = {k: v for k, v in vars(environment.events).items() if isinstance(v, EventHook)}
     before = {handler for hook in hooks.values() for handler in hook._handlers}
-    plugin.on_init(environment)
+    plugin.attach(environment)
     added = {handler for hook in hooks.values() for handler in hook._handlers} - before
     assert {handler.__module__ for handler in added} <= {
-        "swarmscope.client.garbage",
+        "swarmscope.client.locust_patches",
         "swarmscope.client.health.monitor",
         "swarmscope.client.health.probe",
+        "swarmscope.client.capacity.figures",
+        "swarmscope.client.workload.missed",
+        "swarmscope.client.workload.notes",
     }
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,7 @@ def test_counts_are_told_when_the_run_ends(caplog):
     """One sentence per kind that occurred, none for the others."""
     environment = Environment()
     environment.create_local_runner()
-    missed.watch(environment)
+    missed.attach(environment)
     environment.events.test_start.fire(environment=environment)
     missed.add(environment, "slots_missed", 4)
 
@@ -41,7 +41,7 @@ def test_a_run_does_not_count_what_an_earlier_one_left_out():
     """Counts begin anew with each run."""
     environment = Environment()
     environment.create_local_runner()
-    missed.watch(environment)
+    missed.attach(environment)
     missed.add(environment, "slots_missed", 4)
 
     environment.events.test_start.fire(environment=environment)
@@ -53,7 +53,7 @@ def test_workers_counts_add_up_at_the_master():
     """What two workers report, and only once each."""
     leader = Environment()
     leader.create_local_runner()
-    missed.watch(leader)
+    missed.attach(leader)
     for client_id in ("one", "two"):
         leader.events.worker_report.fire(
             client_id=client_id, data={missed.MESSAGE_KEY: {"arrivals_dropped": 3}}

@@ -8,9 +8,8 @@ import locust
 import pytest
 from locust.env import Environment
 
-from swarmscope.client import load
 from swarmscope.client.events import announced
-from swarmscope.client.workload import stock_users
+from swarmscope.client.workload import notes
 from swarmscope.client.workload.open_user import OpenUser
 from swarmscope.client.workload.users import FastHttpUser, HttpUser
 
@@ -22,7 +21,7 @@ def made(name: str, base: type[locust.User]) -> type[locust.User]:
 @pytest.mark.parametrize("base", [FastHttpUser, HttpUser, OpenUser, locust.User])
 def test_users_that_say_their_start_or_send_no_http_are_not_named(base):
     """Only requests over HTTP have a queue to speak of."""
-    assert stock_users.note(Environment(user_classes=[made("Visitor", base)])) == ""
+    assert notes.stock_users(Environment(user_classes=[made("Visitor", base)])) == ""
 
 
 @pytest.mark.parametrize("base", [locust.FastHttpUser, locust.HttpUser])
@@ -35,7 +34,7 @@ def test_stock_users_are_named_once_in_log_and_run(base, caplog):
     def hear(environment: Environment, kind: str, text: str, details: object) -> None:
         heard.append((kind, text))
 
-    load._on_init(environment)
+    notes.attach(environment)
     announced.add_listener(hear)
     try:
         environment.events.test_start.fire(environment=environment)
