@@ -12,11 +12,11 @@ down: .venv/installed  ## Stop what `up` started; data stays
 status: .venv/installed  ## What runs, and where
 	.venv/bin/swarmscope status
 
-test: .venv/schemas  ## Lint, types and every test that CI runs
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/pytest -n 2 --dist loadfile -m "not proof"
+test: .venv/schemas  ## Lint, import laws, types and every test that CI runs
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy && .venv/bin/pytest -n 2 --dist loadfile -m "not proof"
 
-check: .venv/installed  ## Lint and types only, in seconds
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+check: .venv/installed  ## Lint, import laws and types only, in seconds
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy
 
 proofs: .venv/installed  ## Slow proofs and full-length faults, before a release
 	.venv/bin/pytest -m proof

@@ -24,9 +24,9 @@ import psycopg
 
 from benchmarks import _large_metrics as large_metrics
 from benchmarks import _large_run as large_run
+from benchmarks._dashboard_queries import DASHBOARDS, Query, View, promql, queries, sql
 from swarmscope.journal.records import start_of
 from swarmscope.runs.schema.compaction import compact
-from tests.support.dashboards import DASHBOARDS, Query, View, promql, queries, sql
 
 Connection = psycopg.Connection[Any]
 

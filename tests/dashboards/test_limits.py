@@ -1,8 +1,8 @@
 """The limits that a dashboard draws are those that something else judges by."""
 
 import pytest
-from support.dashboards import DASHBOARDS, load, panels
 
+from benchmarks._dashboard_queries import DASHBOARDS, load, panels
 from swarmscope.client.health import trust
 
 (GENERATOR,) = [path for path in DASHBOARDS if path.stem == "generator"]

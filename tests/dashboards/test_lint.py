@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
-from support.dashboards import DASHBOARDS, load, panels, queries
 
+from benchmarks._dashboard_queries import DASHBOARDS, load, panels, queries
 from swarmscope.client.recording.run import grafana_link
 
 BY_STEM = {"ids": lambda path: path.stem}

@@ -10,7 +10,11 @@ import psycopg
 import pytest
 import requests
 from support.browser import CHROMIUM, chromium_page
-from support.dashboards import (
+from support.grafana import HOME, running_grafana
+from support.swarm import Database, Stack, running_stack, runs_database
+from support.waiting import free_port, poll_until
+
+from benchmarks._dashboard_queries import (
     DASHBOARDS,
     PROMETHEUS_STEP_S,
     View,
@@ -21,9 +25,6 @@ from support.dashboards import (
     queries,
     sql,
 )
-from support.grafana import HOME, running_grafana
-from support.swarm import Database, Stack, running_stack, runs_database
-from support.waiting import free_port, poll_until
 
 USERS = 8
 BROWSER_PATIENCE_MS = 60_000  # Grafana's first page is megabytes of scripts

@@ -5,9 +5,10 @@ from __future__ import annotations
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from support.dashboards import DASHBOARDS, load, panels
 from support.databases import fresh_runs_database
 from support.stored_runs import Sample, store_run
+
+from benchmarks._dashboard_queries import DASHBOARDS, load, panels
 
 (GENERATOR,) = [path for path in DASHBOARDS if path.stem == "generator"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 from dotenv import dotenv_values
 
-from support.dashboards import DASHBOARDS
+from benchmarks._dashboard_queries import DASHBOARDS
 from support.gunicorn import ROOT
 from support.processes import clean_environment, running
 from support.swarm import Database

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PROMETHEUS_STEP_S = 2  # the least; no point comes more often than a scrape
 DASHBOARDS = sorted((ROOT / "grafana/dashboards").glob("*.json"))
 
@@ -48,7 +48,8 @@ class View:
 
 def load(path: Path) -> dict[str, Any]:
     """Return a dashboard's JSON."""
-    return json.loads(path.read_text())
+    dashboard: dict[str, Any] = json.loads(path.read_text())
+    return dashboard
 
 
 def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -88,7 +89,7 @@ def _query(
 
 
 ALL_ROUTES = ".*"  # the option All of the variables that have one; Grafana leaves it as it is
-FORMATS = {  # as Grafana's front end formats a variable's value
+FORMATS: Mapping[str, Callable[[str], str]] = {  # as Grafana's front end formats a variable's value
     "": lambda value: value.replace("\\", "\\\\").replace("'", "\\\\'"),  # in PromQL
     "raw": lambda value: value,
     "regex": lambda value: (
