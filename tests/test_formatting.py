@@ -1,15 +1,19 @@
-"""No stored text, and no log of a service, commands the terminal that shows it."""
+"""Figures look the same wherever they are shown, and no text controls a terminal."""
 
 from __future__ import annotations
+
+from random import Random
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from support.browser import chromium_page, needs_chromium
 
 from swarmscope.cli import main
-from swarmscope.formatting import without_controls
+from swarmscope.formatting import count, digits, duration, percent, without_controls
 
+FIGURES = "all => all.map(v => [digits(v), percent(v), clock(v), count(v && Math.floor(v))])"
 ESCAPE = "\x1b[2J\x1b]0;mine\x07"
 
 
@@ -44,3 +48,21 @@ def test_an_error_quotes_without_commands(home):
 
     assert done.exit_code == 1
     assert done.stderr == "Error: no log of \\x1b[2J\\x1b]0;mine\\x07; none has run yet\n"
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_figures_look_alike_on_the_page_and_in_a_terminal(root):
+    """Halves, borders between formats, nothing: `format.js` writes what these functions write."""
+    random = Random(0)
+    values = [None, 0, 0.004, 0.005, 0.125, 0.0001, 0.1, 2.5, 9.995, 10, 12.25, 99.95, 100, 100.5]
+    values += [round(10 ** random.uniform(-5, 7), random.randrange(4)) for _ in range(500)]
+    script = (root / "swarmscope/runs/page/assets/format.js").read_text()
+    with chromium_page() as page:
+        page.add_script_tag(content=script)
+        shown = page.evaluate(FIGURES, values)
+
+    for value, texts in zip(values, shown, strict=True):
+        whole = None if value is None else int(value)
+        written = [digits(value), percent(value), duration(value), count(whole)]
+        assert written == texts, value

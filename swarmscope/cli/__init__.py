@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import swarmscope
-from swarmscope.formatting import spelt_out
+from swarmscope.formatting import printable
 
 VERBS = {
     "up": "swarmscope.cli.stack",
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(context)
         except click.ClickException as error:
-            vars(error)["message"] = spelt_out(error.message, keep="\n")
+            vars(error)["message"] = printable(error.message, keep="\n")
             raise
 
     def list_commands(self, context: click.Context) -> list[str]:

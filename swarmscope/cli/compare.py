@@ -16,7 +16,8 @@ from swarmscope import atomic_files
 from swarmscope.cli import shortlist
 from swarmscope.cli.check import CannotTell, incomplete, reading_or_telling
 from swarmscope.cli.database import database_option, json_option, print_json
-from swarmscope.cli.tables import bare_table, harmless, milliseconds, percent
+from swarmscope.cli.tables import bare_table, harmless
+from swarmscope.formatting import digits, percent, printable
 from swarmscope.runs import assembly, page, queries
 from swarmscope.runs.compare import comparison
 from swarmscope.runs.compare.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
@@ -121,7 +122,7 @@ def _compared(
 
 def _complete(run: Run, name: str) -> Run:
     if not run.complete:
-        raise CannotTell(f"{harmless(name).plain}: {incomplete(run)}")
+        raise CannotTell(f"{printable(name)}: {incomplete(run)}")
     return run
 
 
@@ -229,7 +230,7 @@ def _label(change: Change) -> str:
 def _figures(change: Change) -> tuple[str, ...]:
     """Return both values, the change and its interval."""
     share = change.measure == FAIL_RATIO
-    show = percent if share else milliseconds
+    show = percent if share else digits
     ends = (change.change, change.low, change.high)
     signed = (_signed(end, " pp" if share else "%") for end in ends)
     return (show(change.a), show(change.b), *signed)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from swarmscope.formatting import spelt_out
+from swarmscope.formatting import count, digits, duration, percent, printable
 from swarmscope.runs.document import Level
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import Failure, Run, Summary, TaskError
@@ -21,44 +21,7 @@ NARROW = 100  # columns; below that, the least telling columns stay away
 
 def harmless(text: str) -> Text:
     """Return *text* as it may be printed: no markup, and control characters spelt out."""
-    return Text(spelt_out(text))
-
-
-def milliseconds(value: float | None) -> str:
-    """Return a latency with three significant digits and no unit."""
-    if value is None:
-        return "–"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def rate(value: float | None) -> str:
-    """Return a number per second with about three significant digits."""
-    return milliseconds(value)
-
-
-def percent(ratio: float | None) -> str:
-    """Return a share in percent; what is not zero never looks like zero."""
-    if ratio is None:
-        return "–"
-    if 0 < ratio < 0.0001:
-        return "<0.01%"
-    return f"{ratio:.2%}" if ratio < 0.1 else f"{ratio:.1%}"
-
-
-def count(value: int | None) -> str:
-    """Return a whole number with its thousands apart."""
-    return "–" if value is None else f"{value:,}"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time span as ``1:02:03`` or ``2:03``."""
-    if seconds is None:
-        return "–"
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+    return Text(printable(text))
 
 
 def state(run: Run) -> str:
@@ -95,8 +58,8 @@ def runs_table(runs: Iterable[Run], width: int) -> Table:
             harmless(run.testplan),
             count(run.peak_users),
             *extra,
-            rate(run.requests_per_s),
-            milliseconds(run.p95_ms),
+            digits(run.requests_per_s),
+            digits(run.p95_ms),
             percent(run.fail_ratio),
             state(run),
         )
@@ -118,14 +81,14 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
     table = bare_table(("endpoint, ms",), numbers)
     order = {part: number for number, part in enumerate(PARTS)}
     for row in sorted(summaries, key=lambda s: (s.name, s.request_type, order[s.part])):
-        failed, per_s = percent(row.fail_ratio), rate(row.requests_per_s)
+        failed, per_s = percent(row.fail_ratio), digits(row.requests_per_s)
         p90 = () if narrow else (row.p90_ms,)
         latencies = (row.mean_ms, row.p50_ms, *p90, row.p95_ms, row.p99_ms, row.max_ms)
         table.add_row(
             _endpoint(row),
             count(row.requests),
             *((failed, per_s) if row.part == "total" else ("", "")),
-            *map(milliseconds, latencies),
+            *map(digits, latencies),
         )
     return table
 
@@ -137,13 +100,13 @@ def levels_table(levels: Iterable[Level], width: int) -> Table:
     numbers = ("users", *wide_only, "req/s", "failed", "p95", "server p95", "queue p95")
     table = bare_table((), numbers, ("level",))
     for level in levels:
-        measured = (f"{level.measured_s:.0f} s", count(level.requests), milliseconds(level.p50_ms))
+        measured = (f"{level.measured_s:.0f} s", count(level.requests), digits(level.p50_ms))
         table.add_row(
             count(level.users),
             *(() if narrow else measured),
-            rate(level.requests_per_s),
+            digits(level.requests_per_s),
             percent(level.fail_ratio),
-            *map(milliseconds, (level.p95_ms, level.app_p95_ms, level.queue_p95_ms)),
+            *map(digits, (level.p95_ms, level.app_p95_ms, level.queue_p95_ms)),
             harmless(_outcome(level)),
         )
     return table
@@ -152,7 +115,7 @@ def levels_table(levels: Iterable[Level], width: int) -> Table:
 def _outcome(level: Level) -> str:
     own = ""
     if level.broken_endpoint:
-        own = f", {level.broken_endpoint} p95 {milliseconds(level.endpoint_p95_ms)}"
+        own = f", {level.broken_endpoint} p95 {digits(level.endpoint_p95_ms)}"
     return f"{level.outcome}{own}{', generator saturated' if level.saturated else ''}"
 
 

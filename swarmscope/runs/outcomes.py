@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmscope import atomic_files
-from swarmscope.cli.tables import bare_table, harmless, milliseconds, percent
+from swarmscope.cli.tables import bare_table, harmless
+from swarmscope.formatting import NOTHING, digits, percent, printable
 from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outcome
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -30,7 +31,7 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
 
 def reasons(outcomes: Sequence[Outcome]) -> list[str]:
     """Return why some were not judged, each reason once and fit to be printed."""
-    given = (harmless(f"Not judged: {o.reason}.").plain for o in outcomes if o.reason)
+    given = (printable(f"Not judged: {o.reason}.") for o in outcomes if o.reason)
     return list(dict.fromkeys(given))
 
 
@@ -53,10 +54,10 @@ def _limit(outcome: Outcome) -> str:
 def _figure(outcome: Outcome, value: float | None, exact: bool = False) -> str:
     unit = METRICS[outcome.threshold.metric].unit
     if value is None:
-        return "–"
+        return NOTHING
     if unit == "share":
         return f"{value * 100:g}%" if exact else percent(value)
-    number = f"{value:,.10g}" if exact or unit == "users" else milliseconds(value)
+    number = f"{value:,.10g}" if exact or unit == "users" else digits(value)
     return f"{number} {unit}".strip()
 
 
@@ -68,7 +69,7 @@ def junit(outcomes: Sequence[Outcome], run: str) -> str:
         "errors": str(sum(outcome.verdict == NOT_JUDGED for outcome in outcomes)),
     }
     suites = ElementTree.Element("testsuites", counts)
-    name = harmless(f"swarmscope {run}".strip()).plain
+    name = printable(f"swarmscope {run}".strip())
     suite = ElementTree.SubElement(suites, "testsuite", {"name": name, "skipped": "0"} | counts)
     for outcome in outcomes:
         _case(suite, outcome)
@@ -78,14 +79,14 @@ def junit(outcomes: Sequence[Outcome], run: str) -> str:
 
 
 def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
-    name, limit, value, _, scope, _ = (harmless(cell).plain for cell in _cells(outcome))
+    name, limit, value, _, scope, _ = (printable(cell) for cell in _cells(outcome))
     title = {"classname": "swarmscope.checks", "name": f"{name} {limit} ({scope})"}
     case = ElementTree.SubElement(suite, "testcase", title)
     if outcome.verdict == FAILED:
         message = {"message": f"{name} is {value}, the limit is {limit}", "type": "threshold"}
         ElementTree.SubElement(case, "failure", message)
     elif outcome.verdict == NOT_JUDGED:
-        message = {"message": harmless(outcome.reason).plain, "type": "not judged"}
+        message = {"message": printable(outcome.reason), "type": "not judged"}
         ElementTree.SubElement(case, "error", message)
 
 
@@ -104,7 +105,7 @@ def _literal(text: str) -> str:
 
     A character reference never counts as markup (CommonMark 0.31, 6.2 note after example 41).
     """
-    plain = harmless(text).plain
+    plain = printable(text)
     return "".join(c if c.isalnum() or c in " ,/" else f"&#{ord(c)};" for c in plain)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from swarmscope.formatting import spelt_out
+from swarmscope.formatting import printable
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 
@@ -48,5 +48,5 @@ def _print_from(log: Path, position: int, with_name: bool) -> int:
 
 
 def _print_line(log: Path, line: bytes, with_name: bool) -> None:
-    text = spelt_out(line.decode(errors="replace").rstrip("\r\n"), keep="\t")
+    text = printable(line.decode(errors="replace").rstrip("\r\n"), keep="\t")
     click.echo(f"{log.stem:<16} | {text}" if with_name else text)

@@ -17,10 +17,10 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.locust import Field, locust_field, scenario
 
-from swarmscope.cli.tables import milliseconds, percent
 from swarmscope.client import checks, options
 from swarmscope.client.capacity import parameters
 from swarmscope.client.events import announce
+from swarmscope.formatting import digits, percent
 
 TWO_ENDPOINTS = """
     @task
@@ -131,7 +131,7 @@ def test_the_objective_of_the_options_is_stored_with_the_run(judged):
 
     assert done.exit_code == 0
     assert [row.split(" whole")[0] for row in table(done.stdout + "\n")[:2]] == [
-        f"p95 ≤ 50,000 ms {milliseconds(shown['totals']['total']['p95_ms'])} ms"
+        f"p95 ≤ 50,000 ms {digits(shown['totals']['total']['p95_ms'])} ms"
         f" {shown['totals']['requests']:,}",
         f"failed ≤ 90% {percent(shown['totals']['fail_ratio'])} {shown['totals']['requests']:,}",
     ]

@@ -9,7 +9,7 @@ from support.browser import chromium_page, needs_chromium, opened
 from support.swarm import running_stack, runs_database
 from support.waiting import poll_until
 
-from swarmscope.cli.tables import milliseconds
+from swarmscope.formatting import digits
 
 PATIENCE_MS = 30_000
 CURVES = """Object.fromEntries(Chart.getChart('both-ends-canvas').data.datasets.map(
@@ -45,7 +45,7 @@ def test_a_swarm_started_by_clicking_shows_its_requests(cluster, tmp_path):
         document = requests.get(f"{stack.locust}/both-ends/run/latest.json", timeout=30).json()
         total = document["totals"]["total"]
         shown = both_ends.locator("#tiles li").filter(has_text="Client p95").locator(".value")
-        expect(shown).to_have_text(f"{milliseconds(total['p95_ms'])} ms")
+        expect(shown).to_have_text(f"{digits(total['p95_ms'])} ms")
         curves = both_ends.evaluate(CURVES)
         assert curves["client p95"] == document["points"]["total"]["p95_ms"]
         assert curves["server p95"] == document["points"]["app"]["p95_ms"]

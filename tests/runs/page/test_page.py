@@ -21,7 +21,7 @@ from support.databases import fresh_runs_database
 from support.rich_run import DESCRIPTION, ENDPOINT, ERROR, EVENT, TASK_ERROR, store_rich_run
 from support.stored_runs import START
 
-from swarmscope.cli import tables
+from swarmscope.formatting import count, digits, percent
 from swarmscope.runs import assembly, page, queries
 from swarmscope.runs.compare import comparison
 from swarmscope.runs.document import Document, Series
@@ -194,12 +194,12 @@ def test_tiles_say_what_show_says(desk, frozen):
     )
     assert dict(values) == {
         "Users": "40",
-        "Requests/s": tables.rate(totals.requests_per_s),
-        "Client p95": tables.milliseconds(totals.total.p95_ms),
-        "Server p95": tables.milliseconds(totals.app.p95_ms),
-        "Queue p95": tables.milliseconds(totals.queue.p95_ms),
-        "Outside p95": tables.milliseconds(totals.outside.p95_ms),
-        "Failures": tables.percent(totals.fail_ratio),
+        "Requests/s": digits(totals.requests_per_s),
+        "Client p95": digits(totals.total.p95_ms),
+        "Server p95": digits(totals.app.p95_ms),
+        "Queue p95": digits(totals.queue.p95_ms),
+        "Outside p95": digits(totals.outside.p95_ms),
+        "Failures": percent(totals.fail_ratio),
         "Objective": "missed",
     }
 
@@ -257,7 +257,7 @@ def test_endpoints_can_be_sorted(desk, frozen):
     assert len(names) == 2
     total, *cells = rows.nth(0).locator("th, td").all_inner_texts()
     assert total == "All endpoints"
-    assert cells[0] == tables.count(frozen.document.totals.requests)
+    assert cells[0] == count(frozen.document.totals.requests)
 
     requests = desk.get_by_role("button", name="Requests", exact=True)
     for _ in range(2):
@@ -361,8 +361,8 @@ def test_a_chart_is_read_and_zoomed_from_the_keyboard(desk, frozen):
     desk.keyboard.press("End")
     desk.keyboard.press("ArrowLeft")
     said = chart.get_attribute("aria-valuetext")
-    assert f"client p95 {tables.milliseconds(points.total.p95_ms[-2])} ms" in said
-    assert f"server p95 {tables.milliseconds(points.app.p95_ms[-2])} ms" in said
+    assert f"client p95 {digits(points.total.p95_ms[-2])} ms" in said
+    assert f"server p95 {digits(points.app.p95_ms[-2])} ms" in said
     assert chart.get_attribute("aria-valuenow") == str(round(points.t_s[-2]))
     desk.keyboard.press("Home")
     assert "rich.py started" in chart.get_attribute("aria-valuetext")
@@ -396,7 +396,7 @@ def test_a_chart_is_a_table_too(desk, frozen):
     points = frozen.document.points
     head = card.locator("thead th").all_inner_texts()
     row = card.locator("tbody tr").nth(5).locator("th, td").all_inner_texts()
-    assert row[head.index("client p95")] == f"{tables.milliseconds(points.total.p95_ms[5])} ms"
+    assert row[head.index("client p95")] == f"{digits(points.total.p95_ms[5])} ms"
     assert card.locator("tbody tr").count() == len(
         set(points.t_s) | set(frozen.document.server.t_s)
     )
