@@ -183,7 +183,8 @@ def hold(
             found[wait] = held(stack, wait, users, ramp_s, seconds)
             if reports:
                 stack.report(reports / f"{wait.lower()}.html")
-    click.echo("| wait | requests/s | response time p50, p95, p99 | service time | queue | failed | dispersion |")
+    times = "response time p50, p95, p99 | service time | queue"
+    click.echo(f"| wait | requests/s | {times} | failed | dispersion |")
     click.echo("|---|---|---|---|---|---|---|")
     for wait, result in found.items():
         click.echo(f"| {wait} | {result.text} | {result.dispersion:.1f} |")
