@@ -87,7 +87,7 @@ def _await_answer(url: str) -> None:
 @click.option("--seconds", default=20.0, show_default=True, help="How long each is watched.")
 def master(workers: str, seconds: float) -> None:
     """CPU that a master, with everything of ours, takes for reports of so many workers."""
-    print("| workers | master's CPU, cores | CPU µs per second for each additional worker |\n|---|---|---|")
+    print("| workers | master's CPU, cores | CPU µs per second for each more |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         first, *more = (int(word) for word in workers.split(","))
         least = _master_cpu(Path(name), first, seconds)
