@@ -1,4 +1,4 @@
-"""Files that are there in full or not at all, whoever reads them and whenever we end."""
+"""Atomic writes: a reader, or a crash, never meets half a file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import IO
 
 
 class Unwritable(Exception):
-    """A file cannot be written; the text is the line for the user."""
+    """A file cannot be written; the text is one line for the user."""
 
 
 def check(path: Path) -> None:
-    """Raise `Unwritable` when *path* cannot be written, long before there is something to write."""
+    """Raise `Unwritable` if *path* cannot be written, before any work is spent on its content."""
     place = path.resolve()
     if place.is_dir():
         raise Unwritable(f"{path} is a directory")
@@ -29,36 +29,38 @@ def check(path: Path) -> None:
         raise Unwritable(f"{path} cannot be written: {error.strerror}") from error
 
 
-def write(path: Path, text: str) -> None:
-    """Put *text* into the file *path* at once; raises `Unwritable`."""
+def write(path: Path, text: str, durable: bool = True) -> None:
+    """Write *text* to the file *path* as `written` does; raises `Unwritable`."""
     content = text.encode()
-    with written(path) as file:
+    with written(path, durable) as file:
         file.write(content)
 
 
 @contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
-    """Open what will be the file *path* when all of it is written; raises `Unwritable`.
+def written(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Open a file that replaces *path* once it is written whole; raises `Unwritable`.
 
-    A reader sees the old file or the new one. What is no file, such as a pipe, is written as it is.
+    A reader sees the old file or the new one, also after a crash of the machine if *durable*: that
+    costs a wait for the disk. Anything but a regular file, such as a pipe, is written directly.
     """
     place = path.resolve()
     is_other = place.exists() and not place.is_file()
     try:
-        with open(place, "wb") if is_other else _replacing(place) as file:
+        with open(place, "wb") if is_other else _replacing(place, durable) as file:
             yield file
     except OSError as error:
         raise Unwritable(f"{path} cannot be written: {error.strerror}") from error
 
 
 @contextmanager
-def _replacing(place: Path) -> Iterator[IO[bytes]]:
+def _replacing(place: Path, durable: bool) -> Iterator[IO[bytes]]:
     number, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:100]}.")
     try:
         with open(number, "wb") as file:
             yield file
             file.flush()
-            os.fsync(number)
+            if durable:
+                os.fsync(number)
             os.fchmod(number, _mode(place))
         os.replace(name, place)
     except BaseException:
@@ -67,7 +69,7 @@ def _replacing(place: Path) -> Iterator[IO[bytes]]:
 
 
 def _mode(place: Path) -> int:
-    """Return the permissions of the file that is replaced, or those of any new file."""
+    """Return the permissions of the file to replace, or those that a new file would get."""
     if place.exists():
         return place.stat().st_mode & 0o777
     mask = os.umask(0)

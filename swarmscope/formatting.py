@@ -58,3 +58,11 @@ def printable(text: str, keep: str = "") -> str:
 def without_controls(block: bytes) -> bytes:
     r"""Return UTF-8 text with control characters escaped, except tabs and line breaks."""
     return _CONTROL.sub(lambda found: ascii(found[0].decode())[1:-1].encode(), block)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its type's name where there is no text.
+
+    A database's message is its first line; detail, hint and the statement follow.
+    """
+    return str(error).strip().partition("\n")[0].rstrip() or type(error).__name__

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.browser import chromium_page, needs_chromium
 
 from swarmscope.cli import main
-from swarmscope.formatting import count, digits, duration, percent, without_controls
+from swarmscope.formatting import count, digits, duration, first_line, percent, without_controls
 
 FIGURES = "all => all.map(v => [digits(v), percent(v), clock(v), count(v && Math.floor(v))])"
 ESCAPE = "\x1b[2J\x1b]0;mine\x07"
@@ -66,3 +66,17 @@ def test_figures_look_alike_on_the_page_and_in_a_terminal(root):
         whole = None if value is None else int(value)
         written = [digits(value), percent(value), duration(value), count(whole)]
         assert written == texts, value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no such table\nLINE 1: SELECT", "no such table"),
+        ("\n  connection failed: refused \n\tIs the server running?", "connection failed: refused"),
+        ("", "ValueError"),
+        (" \n", "ValueError"),
+    ],
+)
+def test_an_error_is_one_line(text, expected):
+    """A database's hints and a statement's position stay out of logs and messages."""
+    assert first_line(ValueError(text)) == expected

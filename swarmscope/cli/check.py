@@ -19,6 +19,7 @@ from swarmscope.cli import tables
 from swarmscope.cli.database import database_option, json_option
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
+from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable
 from swarmscope.runs import assembly, database, judged_summary, outcomes, queries, thresholds
 from swarmscope.runs.model import AFTER_RAMP_UP, Run
@@ -214,8 +215,7 @@ def reading_or_telling(where: str | None) -> Iterator[Connection]:
     except (Unreachable, migrations.NewerSchema) as error:
         raise CannotTell(str(error)) from error
     except psycopg.Error as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CannotTell(f"the runs database refused: {reason}") from error
+        raise CannotTell(f"the runs database refused: {first_line(error)}") from error
 
 
 def incomplete(run: Run) -> str:

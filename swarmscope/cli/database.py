@@ -17,6 +17,7 @@ from psycopg import conninfo
 from rich.console import Console
 
 from swarmscope.cli import shortlist, tables
+from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_database, locate_prometheus
 from swarmscope.runs import assembly, database, queries
 from swarmscope.runs.model import Summary
@@ -40,8 +41,7 @@ def _one_line_errors() -> Iterator[None]:
     except (Unreachable, migrations.NewerSchema, queries.NoSuchRun) as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise click.ClickException(f"the runs database refused: {reason}") from error
+        raise click.ClickException(f"the runs database refused: {first_line(error)}") from error
 
 
 @contextmanager

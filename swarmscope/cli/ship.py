@@ -8,6 +8,7 @@ import click
 import psycopg
 
 from swarmscope import home
+from swarmscope.formatting import first_line
 from swarmscope.runs.schema import migrations
 from swarmscope.shipper.process import Shipper
 
@@ -37,6 +38,6 @@ def ship(directory: Path | None, database: str | None) -> None:
     except (home.Unreachable, migrations.NewerSchema) as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
+        raise click.ClickException(first_line(error)) from error
     left = "; Locust still writes some" if shipper.any_alive() else ""
     click.echo(f"{shipper.delivered:,} samples delivered from {directory}{left}.")

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 from rich.console import Console
 
+from swarmscope.atomic_files import Unwritable
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.logs import print_logs
@@ -38,7 +39,7 @@ def explained() -> Iterator[None]:
     """Turn what one line can explain into that line and exit status 1."""
     try:
         yield
-    except StackError as error:
+    except (StackError, Unwritable) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename or 'swarmscope'}: {error.strerror}") from error

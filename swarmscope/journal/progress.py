@@ -1,28 +1,30 @@
-"""The shipper's word on how far it is, left as a file beside the journals for Locust to read."""
+"""How far the shipper is with each journal: a file beside the journals that Locust reads.
+
+Also the shipper's exit statuses that keep Locust from starting another one.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-FILE = "shipper.json"
-HOPELESS = 3  # a shipper's exit status when to start it again would change nothing
-UNREADABLE = 4  # a shipper's exit status when all that is left is what it cannot read
+from swarmscope import atomic_files
 
-Progress = tuple[int, float]  # bytes in the database; when all that there was had been shipped
+FILE = "shipper.json"
+HOPELESS = 3  # exit status: another shipper would fail the same way
+UNREADABLE = 4  # exit status: only journals that cannot be read are left
+
+Progress = tuple[int, float]  # bytes stored in the database; when nothing was left to ship (Unix s)
 
 
 def write(directory: Path, shipped: Mapping[str, Progress]) -> None:
-    """Write how far each journal is. Raises OSError."""
-    temporary = directory / f"{FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps(shipped))
-    temporary.replace(directory / FILE)
+    """Write the progress of each journal; raises `atomic_files.Unwritable`."""
+    atomic_files.write(directory / FILE, json.dumps(shipped), durable=False)
 
 
 def read(directory: Path) -> dict[str, Progress]:
-    """Return what was written last; nothing before the first word."""
+    """Return the progress by journal id; empty until a shipper has written any."""
     try:
         shipped = json.loads((directory / FILE).read_text())
     except (OSError, ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo
 
+from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_database, names_database
 from swarmscope.runs.schema import migrations
 
@@ -34,10 +35,9 @@ def connect(database: str | None = None, **parameters: str) -> Connection:
     try:
         connection = psycopg.connect(where, autocommit=True)
     except psycopg.OperationalError as error:
-        reason = next(iter(str(error).strip().splitlines()), "no reason given")
         is_of_home = database is None and not names_database()
-        hint = f"; {START_ALONE}" if is_of_home else ""
-        raise Unreachable(f"the runs database cannot be reached: {reason}{hint}") from error
+        reason = first_line(error) + (f"; {START_ALONE}" if is_of_home else "")
+        raise Unreachable(f"the runs database cannot be reached: {reason}") from error
     connection.execute("SET TIME ZONE 'UTC'")
     return connection
 

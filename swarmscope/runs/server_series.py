@@ -18,6 +18,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
+from swarmscope.formatting import first_line
+
 MOST_POINTS = 600
 MOST_JOBS = 8
 TIMEOUT_S = 2.0  # of one question
@@ -158,8 +160,7 @@ def _post(url: str, path: str, form: Mapping[str, object], timeout_s: float) -> 
             content = answer.read(LARGEST_ANSWER_BYTES)
         return msgspec.json.decode(content, type=_Answer).data.result
     except (OSError, HTTPException, msgspec.DecodeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise Unavailable(f"Prometheus at {place} does not answer: {reason}") from error
+        raise Unavailable(f"Prometheus at {place} does not answer: {first_line(error)}") from error
 
 
 def _checked(url: str) -> SplitResult:

@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 
+from swarmscope.formatting import first_line
 from swarmscope.runs import captures, server_series
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Capturing:
         return None if is_elsewhere else run.url
 
     def _complain(self, errors: Iterable[Exception]) -> None:
-        reasons = {" ".join(str(error).split()) for error in errors}
+        reasons = set(map(first_line, errors))
         for reason in sorted(reasons - self._said):
             logger.warning("The services' own figures are not stored with their runs: %s", reason)
         self._said = reasons

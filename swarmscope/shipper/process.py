@@ -25,6 +25,8 @@ from typing import Any
 import msgspec
 import psycopg
 
+from swarmscope.atomic_files import Unwritable
+from swarmscope.formatting import first_line
 from swarmscope.home import locate_prometheus
 from swarmscope.journal import progress
 from swarmscope.journal.segments import (
@@ -128,12 +130,12 @@ class Shipper:
         return any(_is_alive(files[-1]) for files in segments(self.directory).values())
 
     def write_status(self) -> None:
-        """Leave word of how far each journal is."""
+        """Write the progress of each journal for Locust to read."""
         shipped = {d.journal: (d.position or 0, d.caught_up) for d in self._deliveries.values()}
         try:
             progress.write(self.directory, shipped)
-        except OSError as problem:  # a full disk is the journals' trouble, not the delivery's
-            logger.debug("No status: %s", problem)
+        except Unwritable as error:  # a full disk does not keep samples from being delivered
+            logger.debug("Cannot write progress: %s", error)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -253,13 +255,12 @@ class Trouble:
     def begin(self, error: Exception) -> float:
         """Note a failure; return how long to wait before the next attempt."""
         self.since = self.since or time.monotonic()
-        reason = " ".join(str(error).split())
         if type(error).__name__ != self.said:
             self.said = type(error).__name__
             logger.warning(
                 "The runs database does not take samples; they wait in %s (%s)",
                 self.directory,
-                reason,
+                first_line(error),
             )
         pause = self.back_off
         self.back_off = min(2 * self.back_off, LONGEST_BACK_OFF_SECONDS)

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from swarmscope.formatting import first_line
 from swarmscope.journal.records import Dropped, Event, Record, Samples
 from swarmscope.journal.segments import Header
 from swarmscope.shipper import binary_copy
@@ -110,8 +111,7 @@ class Sieve:
                 for other in batch.others:
                     apply(other, self._connection, self._journal)
         except REFUSALS as error:
-            first_line = str(error).partition("\n")[0] or type(error).__name__
-            return first_line[:LONGEST_REASON]
+            return first_line(error)[:LONGEST_REASON]
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
+from swarmscope.formatting import first_line
 from swarmscope.runs.schema import maintenance, migrations, roles
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
@@ -30,8 +31,7 @@ def prepare(cluster: Cluster, home: Home) -> None:
     except migrations.NewerSchema as error:
         raise StackError(str(error)) from error
     except psycopg.Error as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise StackError(f"the runs database cannot be made ready: {reason}") from error
+        raise StackError(f"the runs database cannot be made ready: {first_line(error)}") from error
 
 
 def _superuser(cluster: Cluster) -> psycopg.Connection[tuple[object, ...]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
 
+from swarmscope import atomic_files
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.supervision import MARK
@@ -63,13 +63,8 @@ def read_record(home: Home) -> Record | None:
 
 
 def write_record(home: Home, record: Record) -> None:
-    """Write the record whole, so that a reader never meets half of it."""
-    new = home / "up.json.new"
-    with new.open("w") as file:
-        file.write(json.dumps(asdict(record), indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(_path(home))
+    """Write the record atomically; raises `atomic_files.Unwritable`."""
+    atomic_files.write(_path(home), json.dumps(asdict(record), indent=2) + "\n")
 
 
 def remove_record(home: Home) -> None:

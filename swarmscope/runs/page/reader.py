@@ -23,6 +23,7 @@ from typing import IO, Any
 import msgspec
 import psycopg
 
+from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_prometheus
 from swarmscope.runs import assembly, database, document, queries, server_series
 from swarmscope.runs.model import Run
@@ -97,8 +98,7 @@ class Reading:
             return 503, _message(str(error)), FRESH_S
         except psycopg.Error as error:
             self._disconnect()
-            reason = " ".join(str(error).split())
-            return 503, _message(f"the runs database does not answer: {reason}"), FRESH_S
+            return 503, _message(f"the runs database does not answer: {first_line(error)}"), FRESH_S
         return 200, content, max(fresh_s, LEAST_PAUSE_SHARE * (time.monotonic() - began))
 
     def _read(self, question: Question) -> tuple[bytes, float]:
