@@ -72,7 +72,7 @@ def test_a_machine_without_room_for_a_process_is_asked_again(watched, caplog):
     rounds(5)
     assert caplog.text.count("No shipper can run") == 1
     assert "try again" in caplog.text
-    assert ours._child.wait(30) == shipper_process.status.UNREADABLE
+    assert ours._child.wait(30) == shipper_process.progress.UNREADABLE
 
 
 def test_a_damaged_journal_holds_up_no_end(watched):
@@ -84,7 +84,7 @@ def test_a_damaged_journal_holds_up_no_end(watched):
 def test_no_shipper_is_started_again_for_what_none_can_read(watched):
     """An idle swarm beside a newer version's journal starts one shipper, not one each second."""
     ours, popen, journals = watched
-    assert started(ours, popen).wait(30) == shipper_process.status.UNREADABLE
+    assert started(ours, popen).wait(30) == shipper_process.progress.UNREADABLE
     rounds(50)
     assert popen.call_count == 1
     Path(journals / "ours.00000000.journal").write_bytes(b"")
