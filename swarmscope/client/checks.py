@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 from locust import log
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 from rich.console import Console
@@ -28,7 +27,7 @@ from swarmscope.cli import tables
 from swarmscope.cli.check import Answer
 from swarmscope.client import child_processes, clock, exit_status, locust_stats
 from swarmscope.client.events import announced
-from swarmscope.client.options import Options, shipper_environment
+from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.client.recording.run import RUN_OPTION
 from swarmscope.journal.records import start_of
 from swarmscope.runs import outcomes, thresholds
@@ -48,40 +47,6 @@ COUNTED = ("rps", "fail-ratio", "avg-response-time")  # locust-plugins' own
 CAPACITY = "capacity-users"
 STORED = tuple(metric for metric in METRICS if metric not in (*COUNTED, CAPACITY))
 GRACE_SECONDS = 20.0  # for a process that starts, asks and answers, on a busy machine
-
-
-def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add a check for each figure that locust-plugins has none for; the web UI shows none."""
-    group = parser.add_argument_group("swarmscope - Checks")
-    for metric in STORED:
-        group.add_argument(
-            f"--check-{metric}",
-            action="append",
-            default=[],
-            metavar="MS",
-            env_var=_variable(metric),
-            help=f"Most ms of {METRICS[metric].label}, or of one endpoint 'GET /tests=300';"
-            " repeatable; exit status 3 when it is more, 4 when nobody can tell",
-        )
-    group.add_argument(
-        "--check-whole",
-        action="store_true",
-        env_var=_variable("whole"),
-        help="Judge the whole run, its ramp included",
-    )
-    group.add_argument(
-        "--check-junit",
-        metavar="FILE",
-        env_var=_variable("junit"),
-        default="",
-        help="Write the outcomes of all checks as JUnit's XML",
-    )
-    for action in group._group_actions:
-        action.include_in_web_ui = False
-
-
-def _variable(name: str) -> str:
-    return f"LOCUST_CHECK_{name.upper().replace('-', '_')}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Refuses a start in which two want one option: the loser would never learn what it was given.
+"""Refuses to start when a scenario or plugin adds an option of the same name as one of ours.
 
-Locust logs the traceback of whoever came second and goes on without that option.
+Locust would log a traceback for the second one and carry on without it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any, NoReturn
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 
-OURS = "swarmscope - "  # how the titles of our groups begin
+from swarmscope.client.options import GROUP_PREFIX
+
 Add = Callable[[LocustArgumentParser], None]
 
 
-def register(*adders: Add) -> None:
-    """Add options by *adders* whenever Locust makes a parser, and let nobody take one of them."""
+def register(add: Add) -> None:
+    """Add our options whenever Locust makes a parser, and refuse others of the same name."""
 
-    def add_all(parser: LocustArgumentParser) -> None:
-        for add in adders:
-            try:
-                add(parser)
-            except argparse.ArgumentError as error:
-                name = _option(error)
-                _refuse(name, _who_names(name))
+    def add_guarded(parser: LocustArgumentParser) -> None:
+        try:
+            add(parser)
+        except argparse.ArgumentError as error:
+            name = _option(error)
+            _refuse(name, _who_names(name))
         _guard(parser)
 
-    events.init_command_line_parser.add_listener(add_all)
+    events.init_command_line_parser.add_listener(add_guarded)
 
 
 def _guard(parser: Any) -> None:
-    """Watch over what others add to *parser*, and to groups that they make of it."""
+    """Check what others add to *parser* and to its groups."""
     make_group = parser.add_argument_group
 
     def add_argument_group(*arguments: Any, **options: Any) -> Any:
@@ -59,16 +59,16 @@ def _guarded(parser: Any, add: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_ours(parser: Any, action: argparse.Action) -> bool:
     groups = (group for group in parser._action_groups if action in group._group_actions)
-    return any((group.title or "").startswith(OURS) for group in groups)
+    return any((group.title or "").startswith(GROUP_PREFIX) for group in groups)
 
 
 def _option(error: argparse.ArgumentError) -> str:
-    """Return the option that *error*, a conflict, is about."""
+    """Return the option that *error*, a conflict, names."""
     return str(error.argument_name or "").split("/")[0]
 
 
 def _who_names(option: str) -> str:
-    """Return where the listener is that names *option*, as far as that can be seen."""
+    """Return the place of the listener that names *option*, as far as it can be found."""
     for handler in events.init_command_line_parser._handlers:
         code = getattr(handler, "__code__", None)
         if code and option in code.co_consts:
@@ -78,5 +78,5 @@ def _who_names(option: str) -> str:
 
 def _refuse(option: str, where: str) -> NoReturn:
     raise SystemExit(
-        f"{option} is an option of swarmscope, and {where} adds another of that name: rename it"
+        f"{option} is an option of swarmscope, and {where} adds another of the same name: rename it"
     )

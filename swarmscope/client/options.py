@@ -1,37 +1,258 @@
-"""The listener's options: locust-plugins' own and ours, frozen when Locust has parsed them.
+"""The table of our options on Locust's command line: names, defaults, variables, help.
 
-Locust's web UI may overwrite any parsed option later on. What is read here is read once.
+What an option means is decided where it is used; `docs/options.md` shows this table.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import MappingProxyType
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from locust import argument_parser
-from locust.argument_parser import LocustArgumentParser, get_parser
+from locust.argument_parser import LocustArgumentParser
 
-from swarmscope.home import DATABASE_URL, GRAFANA_URL, JOURNALS, names_database, read_address
-from swarmscope.home import find as find_home
-from swarmscope.redaction import hide, names_secret, scrub_text
+from swarmscope.client import report
+from swarmscope.client.capacity.settings import FailureLimit, LatencyLimit
+from swarmscope.client.checks import CAPACITY, STORED
+from swarmscope.client.frozen_options import CONNECTION
+from swarmscope.runs import selection
+from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED, METRICS
 
-JOURNAL_LIMIT_BYTES = 2 << 30
-DRAIN_SECONDS = 30.0
-STOP_TIMEOUT_SECONDS = 10.0
+GROUP_PREFIX = "swarmscope - "  # of our groups' titles
 
-_CONNECTION = {
-    "pghost": "PGHOST",
-    "pgport": "PGPORT",
-    "pguser": "PGUSER",
-    "pgpassword": "PGPASSWORD",
-    "pgdatabase": "PGDATABASE",
-}
-_HOST_BY_DEFAULT = "localhost"  # locust-plugins' default of --pghost
-_NOT_IN_UI = {
+
+@dataclass(frozen=True)
+class Option:
+    """One option; only those `in_ui` have a field in Locust's web UI."""
+
+    group: str
+    name: str  # with its dashes
+    default: Any
+    help: str
+    in_ui: bool = False
+    own_variable: str = ""  # else LOCUST_NAME
+    metavar: str | None = None
+    convert: Callable[[str], Any] | None = None  # else to the default's type
+    action: str | type[argparse.Action] = "store"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return self.own_variable or "LOCUST_" + self.name[2:].upper().replace("-", "_")
+
+    def add(self, group: Any) -> None:
+        """Add the option to a group of an argument parser."""
+        more: dict[str, Any] = {}
+        if self.action == "store":
+            more["type"] = self.convert or (str if self.default is None else type(self.default))
+        if self.metavar:
+            more["metavar"] = self.metavar
+        action = group.add_argument(
+            self.name,
+            action=self.action,
+            default=self.default,
+            env_var=self.variable,
+            help=self.help,
+            **more,
+        )
+        action.include_in_web_ui = self.in_ui
+
+
+_ENDPOINTS = 'repeat it with "METHOD NAME=LIMIT" for single endpoints'
+_FROM_SHAPE = "the shape's own unless set"
+
+OPTIONS = (
+    Option(
+        "Journal",
+        "--journal-dir",
+        "",
+        "Where samples wait for the runs database; $SWARMSCOPE_HOME/journals unless set.",
+    ),
+    Option(
+        "Journal",
+        "--journal-limit",
+        2 << 30,
+        "Max bytes of one process's journal; beyond it samples are dropped and counted.",
+    ),
+    Option(
+        "Journal",
+        "--keep-journals",
+        False,
+        "Keep samples on this disk until 'swarmscope ship' delivers them.",
+        action="store_true",
+    ),
+    Option(
+        "Journal",
+        "--drain-time",
+        30.0,
+        "Max seconds to wait at the end until all samples are in the runs database.",
+    ),
+    Option(
+        "Web UI",
+        "--web-allowed-hosts",
+        "",
+        "Names of the web UI besides this machine's, as behind a proxy:"
+        " NAME, NAME:PORT or *.DOMAIN, separated by commas.",
+    ),
+    Option(
+        "Server metrics",
+        "--prometheus-url",
+        "",
+        "Prometheus whose server metrics are stored with each run;"
+        " that of 'swarmscope up' unless set.",
+        own_variable="PROMETHEUS_URL",
+    ),
+    Option(
+        "Generator health",
+        "--metrics-port",
+        0,
+        "Serve Locust's own metrics for Prometheus on this port of the master; 0 serves none.",
+    ),
+    Option(
+        "Generator health",
+        "--metrics-host",
+        "127.0.0.1",
+        "Address on which --metrics-port listens.",
+    ),
+    Option(
+        "Report",
+        "--swarm-report",
+        None,
+        "Write the run's page to FILE, a single HTML file, when the run ends; needs --timescale.",
+        metavar="FILE",
+        convert=report.writable,
+    ),
+    *(
+        Option(
+            "Checks",
+            f"--check-{metric}",
+            [],
+            f"Fail if {METRICS[metric].label} exceeds MS: exit status {CHECK_FAILED}, or"
+            f" {CANNOT_TELL} if it cannot be judged. Repeatable, also for one endpoint:"
+            " 'GET /tests=300'.",
+            metavar="MS",
+            action="append",
+        )
+        for metric in STORED
+    ),
+    Option(
+        "Checks",
+        "--check-whole",
+        False,
+        "Judge the whole run, including its ramp-up.",
+        action="store_true",
+    ),
+    Option(
+        "Checks",
+        "--check-junit",
+        "",
+        "Write the outcomes of all checks to FILE as JUnit XML.",
+        metavar="FILE",
+    ),
+    Option(
+        "Checks",
+        f"--check-{CAPACITY}",
+        0,
+        f"Fail if the capacity is below this many users: exit status {CHECK_FAILED}.",
+    ),
+    Option(
+        "Shapes",
+        "--shape",
+        "",
+        "Name of the shape that drives the swarm; in the UI, the class picker offers all.",
+    ),
+    Option(
+        "Shapes",
+        "--shape-users",
+        "",
+        f"Users at the top of the shape; {_FROM_SHAPE}.",
+        in_ui=True,
+    ),
+    Option(
+        "Shapes",
+        "--shape-ramp",
+        "",
+        f"Duration of each of the shape's ramps (20, 30s, 5m); {_FROM_SHAPE}.",
+        in_ui=True,
+    ),
+    Option(
+        "Shapes",
+        "--shape-hold",
+        "",
+        f"How long the shape holds each stage (20, 30s, 1h30m); {_FROM_SHAPE}.",
+        in_ui=True,
+    ),
+    Option(
+        "Shapes",
+        "--shape-steps",
+        "",
+        f"Number of steps of the shape Steps; {_FROM_SHAPE}.",
+        in_ui=True,
+    ),
+    Option(
+        "Objective",
+        "--slo-p95",
+        450.0,
+        f"SLO: p95 of the response time in ms; {_ENDPOINTS}.",
+        in_ui=True,
+        action=LatencyLimit,
+    ),
+    Option(
+        "Objective",
+        "--slo-fail-ratio",
+        0.01,
+        f"SLO: share of requests that may fail; {_ENDPOINTS}.",
+        in_ui=True,
+        action=FailureLimit,
+    ),
+    Option(
+        "Objective",
+        selection.OPTION,
+        "",
+        "Requests that the SLO and all checks judge, by type or name (GET, POST /tests*);"
+        " those of HTTP unless set, or all if none is.",
+        in_ui=True,
+        metavar="PATTERNS",
+    ),
+    Option(
+        "Capacity",
+        "--capacity-start",
+        10,
+        "Users of the first level that the capacity search tries.",
+        in_ui=True,
+    ),
+    Option(
+        "Capacity",
+        "--capacity-max",
+        10_000,
+        "Max users that the capacity search tries.",
+        in_ui=True,
+    ),
+    Option(
+        "Capacity",
+        "--capacity-precision",
+        0.05,
+        "Max gap between the level that held and the one that broke, as a share of the answer.",
+        in_ui=True,
+    ),
+    Option(
+        "Capacity",
+        "--capacity-warm-up",
+        5,
+        "Seconds at the start of each level that are not measured.",
+        in_ui=True,
+    ),
+    Option(
+        "Capacity",
+        "--capacity-window",
+        20,
+        "Seconds of each level that are measured.",
+        in_ui=True,
+    ),
+)
+
+_STOCK_NOT_IN_UI = {  # locust-plugins' options, by their attributes
     "timescale",
     "grafana_url",
     "test_env",
@@ -44,177 +265,19 @@ _NOT_IN_UI = {
     "check_rps",
     "check_fail_ratio",
     "check_avg_response_time",
-    *_CONNECTION,
+    *CONNECTION,
 }
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add our options, and take those that the web UI must not change out of it."""
-    group = parser.add_argument_group("swarmscope - Journal")
-    group.add_argument(
-        "--journal-dir",
-        env_var="LOCUST_JOURNAL_DIR",
-        default="",
-        help="Where samples wait for the database; default: $SWARMSCOPE_HOME/journals",
-    )
-    group.add_argument(
-        "--journal-limit",
-        type=int,
-        env_var="LOCUST_JOURNAL_LIMIT",
-        default=JOURNAL_LIMIT_BYTES,
-        help="Bytes a process's journal may occupy; past it samples are dropped and counted",
-    )
-    group.add_argument(
-        "--keep-journals",
-        action="store_true",
-        env_var="LOCUST_KEEP_JOURNALS",
-        default=False,
-        help="Deliver nothing from here: samples stay on disk until 'swarmscope ship' brings them",
-    )
-    group.add_argument(
-        "--drain-time",
-        type=float,
-        env_var="LOCUST_DRAIN_TIME",
-        default=DRAIN_SECONDS,
-        help="Seconds to wait at the end until all samples are in the database",
-    )
-    group.add_argument(
-        "--web-allowed-hosts",
-        env_var="LOCUST_WEB_ALLOWED_HOSTS",
-        default="",
-        help="Names under which the web UI may be used, beside this machine's, as behind a proxy:"
-        " NAME, NAME:PORT or *.DOMAIN, with commas between",
-    )
-    group.add_argument(
-        "--prometheus-url",
-        env_var="PROMETHEUS_URL",
-        default="",
-        help="Prometheus, whose figures of the services are stored with each run;"
-        " default: that of `swarmscope up`",
-    )
-    parser.set_defaults(grafana_url="")  # no link, rather than one to where nobody may be
-    _take_out_of_ui(parser, _NOT_IN_UI | {action.dest for action in group._group_actions})
-
-
-def _take_out_of_ui(parser: LocustArgumentParser, options: set[str]) -> None:
-    """Leave no field in the web UI's form for *options*: Locust would print the password there."""
+    """Add our options, and take locust-plugins' out of the UI, which would print the password."""
+    groups: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(GROUP_PREFIX + option.group)
+        option.add(groups[option.group])
+    parser.set_defaults(grafana_url="")  # no link, rather than one that leads nowhere
+    parser.set_defaults(slo_endpoints=[])
     for action in parser._actions:
-        if action.dest in options:
+        if action.dest in _STOCK_NOT_IN_UI:
             action.include_in_web_ui = False
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the listener goes by, whatever happens to Locust's parsed options."""
-
-    plan: str
-    grafana_url: str  # of a dashboard; empty: there is none to link to
-    test_env: str
-    test_version: str
-    description: str
-    iterations_per_second: float
-    connection: Mapping[str, str]  # libpq's variables, for the shipper's environment
-    journal_directory: Path
-    journal_limit_bytes: int
-    drain_seconds: float
-    keep_journals: bool = False
-    prometheus_url: str = ""
-    database: str = ""  # a URL without a password; empty: as libpq's variables say
-    hidden: tuple[str, ...] = ()  # the values of a scenario's own secret options
-    shown: Mapping[str, bool] = field(default_factory=dict)  # the form's own: is it a secret?
-
-    @property
-    def knows_database(self) -> bool:
-        """Whether anything says where the runs database is; if not, libpq's defaults are tried."""
-        return bool(self.database) or self.connection != {"PGHOST": _HOST_BY_DEFAULT}
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be shown anywhere."""
-        return tuple(filter(None, (self.connection.get("PGPASSWORD"), *self.hidden)))
-
-    def without_secrets(self, text: str) -> str:
-        """Return *text*, which somebody gave for a run, as it may be stored and shown."""
-        return hide(scrub_text(text), self.secrets)
-
-
-def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
-    """Return the options that hold for the life of this process.
-
-    What may hold a password is taken out of *parsed*, which Locust sends to every worker.
-    """
-    connection = _connection(parsed, environ)
-    prometheus_url, parsed.prometheus_url = parsed.prometheus_url, ""
-    parsed.pgpassword = ""
-    home = find_home(environ)
-    database = _database_of(home, connection, environ)
-    hidden = _secret_values(parsed)
-    plan = scrub_text(parsed.override_plan_name or parsed.locustfile or "")
-    return Options(
-        plan=hide(plan, hidden),
-        grafana_url=parsed.grafana_url or (read_address(home, GRAFANA_URL) if database else ""),
-        test_env=parsed.test_env,
-        test_version=parsed.test_version,
-        description=parsed.description,
-        iterations_per_second=parsed.ips or 0.0,
-        connection=connection,
-        journal_directory=Path(parsed.journal_dir or home / JOURNALS).expanduser().absolute(),
-        journal_limit_bytes=parsed.journal_limit,
-        drain_seconds=parsed.drain_time,
-        prometheus_url=prometheus_url,
-        keep_journals=parsed.keep_journals,
-        database=database,
-        hidden=hidden,
-        shown=_form_options(),
-    )
-
-
-def _secret_values(parsed: Any) -> tuple[str, ...]:
-    """Return the values of options that are named like secrets, or said to be (``is_secret``).
-
-    On a command line they may stand behind a short option, whose name says nothing.
-    """
-    given = vars(parsed)
-    values = (
-        given.get(action.dest)
-        for action in get_parser()._actions
-        if getattr(action, "is_secret", False) or names_secret(action.dest)
-    )
-    return tuple(sorted({value for value in values if isinstance(value, str) and value}))
-
-
-def _form_options() -> dict[str, bool]:
-    """Return the options beyond Locust's own that the UI's form has, and which are secrets."""
-    parser = get_parser()
-    added = parser.args_included_in_web_ui.keys() - argument_parser.default_args_dict().keys()
-    secret = parser.secret_args_included_in_web_ui
-    return {name: name in secret or names_secret(name) for name in sorted(added)}
-
-
-def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the libpq variables that the ``--pg*`` flags stand for.
-
-    A flag left at locust-plugins' default must not hide what PGSERVICE or PGHOSTADDR say.
-    """
-    given = {
-        variable: str(value)
-        for option, variable in _CONNECTION.items()
-        if (value := getattr(parsed, option))
-    }
-    given.setdefault("PGHOST", _HOST_BY_DEFAULT)  # an empty variable takes the default away
-    named_elsewhere = environ.get("PGSERVICE") or environ.get("PGHOSTADDR")
-    if given["PGHOST"] == _HOST_BY_DEFAULT and not environ.get("PGHOST") and named_elsewhere:
-        del given["PGHOST"]
-    return MappingProxyType(given)
-
-
-def _database_of(home: Path, connection: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """Return the URL of the database of `swarmscope up`, unless a flag or PG* names another."""
-    named = connection != {"PGHOST": _HOST_BY_DEFAULT} or names_database(environ)
-    return "" if named else read_address(home, DATABASE_URL)
-
-
-def shipper_environment(options: Options) -> dict[str, str]:
-    """Return the environment in which libpq finds the database, and others Prometheus."""
-    prometheus = {"PROMETHEUS_URL": options.prometheus_url} if options.prometheus_url else {}
-    return {**os.environ, **options.connection, **prometheus}

@@ -24,16 +24,15 @@ from swarmscope.client import (
     option_conflicts,
     options,
     report,
-    shapes,
 )
-from swarmscope.client.capacity import figures, parameters
+from swarmscope.client.capacity import figures
 from swarmscope.client.checks import Judge
 from swarmscope.client.event_order import listen_first
+from swarmscope.client.frozen_options import STOP_TIMEOUT_SECONDS, Options, freeze
 from swarmscope.client.health import monitor
 from swarmscope.client.health.exporter import REPORT_KEY, read_report
 from swarmscope.client.health.exporter import Shipping as Backlog
 from swarmscope.client.master import intake, listening
-from swarmscope.client.options import STOP_TIMEOUT_SECONDS, Options
 from swarmscope.client.recording.listener import Listener
 from swarmscope.client.recording.run import Follower, Leader
 from swarmscope.client.recording.shipper_process import Shipping
@@ -57,8 +56,7 @@ NO_DATABASE = (
 def register() -> None:
     """Add our options, and take the place of locust-plugins' Timescale listener."""
     intake.install()
-    ours = (options, monitor, report, checks, shape, shapes, parameters)
-    option_conflicts.register(*(module.add_arguments for module in ours))
+    option_conflicts.register(options.add_arguments)
     events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
     # before others' handlers: one that waits would let samples pass unrecorded
@@ -73,7 +71,7 @@ def attach(environment: Environment, **_: object) -> None:
     if parsed is not None:
         guard.attach(environment)
         listening.attach(environment)
-        frozen = options.freeze(parsed, os.environ) if parsed.timescale else None
+        frozen = freeze(parsed, os.environ) if parsed.timescale else None
         reporting = report.attach(environment, frozen)
         judge = checks.attach(environment, frozen)
         if frozen:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from swarmscope import atomic_files
 from swarmscope.client import child_processes
-from swarmscope.client.options import Options, shipper_environment
+from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.client.recording.run import RUN_OPTION
 
 logger = logging.getLogger(__name__)
@@ -29,19 +28,7 @@ SETTLING_SECONDS = 10.0  # beyond the drain, for Prometheus's last scrapes
 GRACE_SECONDS = 20.0  # for a process that starts, asks and answers, on a busy machine
 
 
-def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add the option; the UI has no field for it."""
-    group = parser.add_argument_group("swarmscope - Report")
-    action = group.add_argument(
-        "--swarm-report",
-        metavar="FILE",
-        type=_writable,
-        help="Write a run's page to FILE, one HTML file, when it is over; needs --timescale",
-    )
-    action.include_in_web_ui = False
-
-
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Return *text* as an absolute path; an error says why nothing can be written there."""
     try:
         atomic_files.check(Path(text))

@@ -17,7 +17,6 @@ from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.client import checks, options
-from swarmscope.client.capacity import parameters
 from swarmscope.runs import thresholds
 
 
@@ -81,7 +80,7 @@ def test_locusts_example_is_understood(page):
     """By the parser, with all of our options; its thresholds make sense."""
     parser = get_empty_argument_parser(add_help=False, default_config_files=[])
     setup_parser_arguments(parser)
-    for module in (locust_plugins, options, checks, parameters):
+    for module in (locust_plugins, options):
         module.add_arguments(parser)
     (line,) = re.findall(r"^    locust ((?:.*\\\n)*.*)$", page, re.M)
     words = shlex.split(line.replace("\\\n", ""))

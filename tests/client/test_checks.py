@@ -18,7 +18,6 @@ from support.databases import fresh_runs_database
 from support.locust import Field, locust_field, scenario
 
 from swarmscope.client import checks, options
-from swarmscope.client.capacity import parameters
 from swarmscope.client.events import announce
 from swarmscope.formatting import digits, percent
 
@@ -156,9 +155,8 @@ def test_what_nobody_can_tell_has_a_status_of_its_own(cluster, target, tmp_path)
 @pytest.fixture
 def parser() -> LocustArgumentParser:
     parser = LocustArgumentParser()
-    for add in (locust_plugins.add_arguments, options.add_arguments, checks.add_arguments,
-                parameters.add_arguments):  # fmt: skip
-        add(parser)
+    locust_plugins.add_arguments(parser)
+    options.add_arguments(parser)
     return parser
 
 

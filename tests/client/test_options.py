@@ -1,172 +1,91 @@
-"""The options, frozen: flags before variables, libpq's own means beside both."""
+"""The table of our options: what Locust's parser makes of it, and what the docs say of it."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from types import SimpleNamespace
 
+import locust_plugins
 import pytest
-from locust import events
+from locust.argument_parser import LocustArgumentParser
 
-from swarmscope.client.options import freeze
-from swarmscope.client.recording.run import grafana_link
+from swarmscope.client import options
+from swarmscope.client.options import OPTIONS, Option
+from swarmscope.runs.thresholds import METRICS
 
-RUN = "2023-11-14T22:13:20.250000Z"
-
-
-def parsed(**more: object) -> SimpleNamespace:
-    """Return what Locust's parser leaves when no option is given."""
-    defaults = {
-        "override_plan_name": "",
-        "locustfile": "scenario.py",
-        "grafana_url": "http://grafana/d/swarm",
-        "test_env": "",
-        "test_version": "",
-        "description": "",
-        "ips": 0,
-        "pghost": "localhost",
-        "pgport": "",
-        "pguser": "",
-        "pgpassword": "",
-        "pgdatabase": "",
-        "journal_dir": "",
-        "journal_limit": 1,
-        "drain_time": 30.0,
-        "web_allowed_hosts": "",
-        "prometheus_url": "",
-        "keep_journals": False,
-    }
-    return SimpleNamespace(**{**defaults, **more})
+OF_THE_LAUNCHER = {"LOCUST_METRICS_PORT"}  # `swarmscope up` has a default of its own
 
 
-@pytest.mark.parametrize(
-    ("given", "environ", "connection"),
-    [
-        ({}, {}, {"PGHOST": "localhost"}),
-        ({"pghost": "db", "pgport": "1"}, {"PGHOST": "db"}, {"PGHOST": "db", "PGPORT": "1"}),
-        ({}, {"PGSERVICE": "runs"}, {}),
-        ({}, {"PGHOSTADDR": "10.0.0.1"}, {}),
-        ({"pghost": "db"}, {"PGSERVICE": "runs"}, {"PGHOST": "db"}),
-        ({"pghost": "localhost"}, {"PGSERVICE": "runs", "PGHOST": "localhost"},
-         {"PGHOST": "localhost"}),
-        ({"pguser": "me", "pgdatabase": "runs"}, {},
-         {"PGHOST": "localhost", "PGUSER": "me", "PGDATABASE": "runs"}),
-    ],
-)  # fmt: skip
-def test_flags_become_libpqs_variables(given, environ, connection):
-    """A flag that was not given does not hide what a service file says."""
-    assert freeze(parsed(**given), environ).connection == connection
+@pytest.fixture
+def parser() -> LocustArgumentParser:
+    parser = LocustArgumentParser()
+    locust_plugins.add_arguments(parser)
+    options.add_arguments(parser)
+    return parser
 
 
-@pytest.mark.parametrize(
-    ("given", "environ", "found"),
-    [
-        ({}, {}, True),
-        ({"pghost": ""}, {"PGHOST": "", "PGSERVICE": ""}, True),
-        ({}, {"PGHOST": "localhost"}, False),
-        ({}, {"PGSERVICE": "runs"}, False),
-        ({"pghost": "db"}, {}, False),
-        ({"pgdatabase": "runs"}, {}, False),
-    ],
-)
-def test_where_nothing_names_a_database_it_is_that_of_the_home(tmp_path, given, environ, found):
-    """A swarm from a terminal beside `swarmscope up` needs no variable; one that is set holds."""
-    url = "postgresql://swarmscope@127.0.0.1:1/swarmscope?passfile=/p"
-    (tmp_path / "database.url").write_text(url + "\n")
-    environ = environ | {"SWARMSCOPE_HOME": str(tmp_path)}
-
-    assert freeze(parsed(**given), environ).database == (url if found else "")
+def as_text(option: Option) -> str:
+    """Return the default as people write it; "" for one that leaves the option unset."""
+    return str(option.default or "").removesuffix(".0").removesuffix("[]")
 
 
-def test_it_is_known_whether_anything_names_a_database(tmp_path):
-    """If not, libpq's defaults are a guess, and the log says so."""
-    nowhere = {"SWARMSCOPE_HOME": str(tmp_path)}
-
-    assert not freeze(parsed(), nowhere).knows_database
-    assert freeze(parsed(pgport="1"), nowhere).knows_database
-    assert freeze(parsed(), nowhere | {"PGSERVICE": "runs"}).knows_database
-    (tmp_path / "database.url").write_text("postgresql://swarmscope@127.0.0.1:1/swarmscope\n")
-    assert freeze(parsed(), nowhere).knows_database
+def row(option: Option) -> str:
+    """Return the line of docs/options.md about *option*."""
+    default = f"`{text}`" if (text := as_text(option)) else ""
+    where = "yes" if option.in_ui else ""
+    return f"| `{option.name}` | `{option.variable}` | {default} | {where} | {option.help} |"
 
 
-def test_the_link_leads_to_the_grafana_of_the_home(tmp_path):
-    """What a flag says holds; with a database of one's own, no Grafana is known."""
-    environ = {"SWARMSCOPE_HOME": str(tmp_path)}
-    (tmp_path / "database.url").write_text("postgresql://swarmscope@127.0.0.1:1/swarmscope\n")
-    (tmp_path / "grafana.url").write_text("http://127.0.0.1:3100/d/swarm\n")
+def test_the_page_of_options_is_the_table(root: Path):
+    """Every option in its group, word for word; none is left out."""
+    page = (root / "docs/options.md").read_text()
+    shown = {}
+    for section in page.split("\n## ")[1:]:
+        shown[section.partition("\n")[0]] = re.findall(r"^\| `-.*$", section, re.MULTILINE)
+    groups = dict.fromkeys(option.group for option in OPTIONS)
 
-    def link(**given: str) -> str:
-        return freeze(parsed(**{"grafana_url": "", **given}), environ).grafana_url
-
-    assert link() == "http://127.0.0.1:3100/d/swarm"
-    assert link(grafana_url="http://mine/d/swarm") == "http://mine/d/swarm"
-    assert link(pghost="db") == ""
-    (tmp_path / "grafana.url").unlink()
-    assert link() == ""
+    assert list(shown) == list(groups)
+    for group in groups:
+        assert shown[group] == [row(option) for option in OPTIONS if option.group == group]
 
 
-def test_the_password_is_taken_out_of_what_locust_sends_around():
-    """Locust sends its parsed options to every worker, in clear."""
-    options = parsed(pgpassword="hush")
-    frozen = freeze(options, {})
-    assert frozen.connection["PGPASSWORD"] == "hush"
-    assert frozen.secrets == ("hush",)
-    assert options.pgpassword == ""
+def test_settings_that_are_options_have_their_defaults(root: Path):
+    """README and .env.example say of a variable what the option's table says."""
+    defaults = {option.variable: as_text(option) for option in OPTIONS}
+    texts = dict(
+        re.findall(r"^#([A-Z_]+)=(.*)$", (root / ".env.example").read_text(), re.MULTILINE)
+    )
+    named = texts.keys() & defaults.keys() - OF_THE_LAUNCHER
+
+    assert {"LOCUST_DRAIN_TIME", "LOCUST_JOURNAL_LIMIT", "LOCUST_KEEP_JOURNALS"} <= named
+    for name in named:
+        assert texts[name] == defaults[name], name
 
 
-def test_secret_options_of_a_scenario_are_known():
-    """By their names, or because the scenario says so: their values are shown nowhere."""
+def test_every_option_that_the_docs_name_is_there(root: Path):
+    """No page speaks of an option that was renamed."""
+    names = {option.name for option in OPTIONS}
+    stock = {"--check-rps", "--check-fail-ratio", "--check-avg-response-time"}
+    of_check = {f"--{metric}" for metric in METRICS}
+    prefixes = "check|capacity|slo|shape|journal|metrics|swarm|drain"
+    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+        found = set(re.findall(rf"--(?:{prefixes})-[a-z0-9-]*[a-z0-9]", page.read_text()))
 
-    def add_arguments(parser) -> None:
-        parser.add_argument("-k", "--login-password")
-        parser.add_argument("--realm", is_secret=True)
-        parser.add_argument("--colour")
-
-    events.init_command_line_parser.add_listener(add_arguments)
-    try:
-        frozen = freeze(parsed(login_password="hush", realm="mine", colour="red"), {})
-    finally:
-        events.init_command_line_parser.remove_listener(add_arguments)
-    assert frozen.secrets == ("hush", "mine")
+        assert found <= names | stock | of_check, page.name
 
 
-def test_what_is_frozen_stays():
-    """Later changes of Locust's options change nothing."""
-    options = parsed(pgpassword="hush")
-    frozen = freeze(options, {})
-    before = dict(frozen.connection)
-    vars(options).update(pghost="evil", pgport="1", journal_dir="/elsewhere", pgpassword="")
-    assert frozen.connection == before
-    with pytest.raises(TypeError):
-        frozen.connection["PGHOST"] = "evil"
+def test_an_option_comes_from_the_environment_too(parser, monkeypatch):
+    """By the variable that the table says."""
+    monkeypatch.setenv("LOCUST_CAPACITY_WARM_UP", "7")
+    monkeypatch.setenv("PROMETHEUS_URL", "http://prometheus")
+
+    found = parser.parse_args([])
+    assert (found.capacity_warm_up, found.prometheus_url) == (7, "http://prometheus")
 
 
-@pytest.mark.parametrize(
-    ("given", "environ", "directory"),
-    [
-        ({}, {}, Path.cwd() / ".swarmscope/journals"),
-        ({}, {"SWARMSCOPE_HOME": "/home/x"}, Path("/home/x/journals")),
-        ({"journal_dir": "/elsewhere"}, {"SWARMSCOPE_HOME": "/home/x"}, Path("/elsewhere")),
-    ],
-)
-def test_journals_lie_in_the_home(given, environ, directory):
-    """The option goes before the home, the home before the working directory."""
-    assert freeze(parsed(**given), environ).journal_directory == directory
+def test_the_ui_has_fields_for_what_may_change_between_runs(parser):
+    """A form changes the load and the objective; no check, no file, no password."""
+    shown = {option.name[2:].replace("-", "_") for option in OPTIONS if option.in_ui}
 
-
-@pytest.mark.parametrize(
-    ("url", "before", "after"),
-    [
-        ("http://g/d/swarm", "http://g/d/swarm?", ""),
-        ("http://g/d/swarm?", "http://g/d/swarm?", ""),
-        ("http://g/d/swarm?orgId=1", "http://g/d/swarm?orgId=1&", ""),
-        ("http://g/d/swarm?orgId=1&", "http://g/d/swarm?orgId=1&", ""),
-        ("http://g/d/swarm#panel", "http://g/d/swarm?", "#panel"),
-        ("http://me:hush@g/d/swarm?auth_token=hush", "http://g/d/swarm?auth_token=***&", ""),
-    ],
-)
-def test_links_work_with_any_url(url, before, after):
-    """Run and range are added whatever stands in the URL already."""
-    chosen = "var-run=2023-11-14T22%3A13%3A20.250000Z&from=1700000000250&to="
-    assert grafana_link(url, RUN) == f"{before}{chosen}now{after}"
-    assert grafana_link(url, RUN, 1_700_000_010.0) == f"{before}{chosen}1700000011000{after}"
+    assert {"shape_users", "slo_p95", "capacity_precision"} <= shown
+    assert parser.args_included_in_web_ui.keys() & vars(parser.parse_args([])).keys() == shown

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from locust.env import Environment
 
+from swarmscope.client.frozen_options import Options
 from swarmscope.client.locust_patches import count_every_request
-from swarmscope.client.options import Options
 from swarmscope.client.recording.listener import Listener
 from swarmscope.journal.records import RunStarted, RunStopped, run_id
 from swarmscope.journal.segments import Header

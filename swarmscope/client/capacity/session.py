@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from swarmscope.client.capacity.figures import Measured, Seconds
 from swarmscope.client.capacity.level import BROKE, HELD, UNDECIDED, LevelReport
-from swarmscope.client.capacity.parameters import FASTEST_RAMP, RAMP_S, Settings
 from swarmscope.client.capacity.search import Search
+from swarmscope.client.capacity.settings import FASTEST_RAMP, RAMP_S, SearchSettings
 from swarmscope.client.capacity.spawning import RollCall
 from swarmscope.client.capacity.trial import Trial
 from swarmscope.client.capacity.verdict import Ending, Percentiles, Verdict, broken_part
@@ -34,7 +34,7 @@ class Level:
 
     @classmethod
     def of(
-        cls, settings: Settings, before: int, users: int, next_users: int | None = None
+        cls, settings: SearchSettings, before: int, users: int, next_users: int | None = None
     ) -> Level:
         """Return the level of *users* that follows one of *before* users."""
         tolerance = int(users * settings.bounds.precision * TOLERANCE_SHARE)
@@ -59,7 +59,7 @@ class Result:
 class Hunt:
     """One search as it goes on: where it is, and what the levels measured."""
 
-    settings: Settings
+    settings: SearchSettings
     search: Search
     level: Level
     began: float = field(default_factory=time.monotonic)

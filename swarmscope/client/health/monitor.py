@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
@@ -21,24 +20,6 @@ logger = logging.getLogger(__name__)
 
 MESSAGE_KEY = "swarmscope_health"
 LOCAL_WORKER = "local"
-
-
-def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add the options of the metrics port."""
-    group = parser.add_argument_group("swarmscope - Generator health")
-    group.add_argument(
-        "--metrics-port",
-        type=int,
-        env_var="LOCUST_METRICS_PORT",
-        default=0,
-        help="Serve Locust's own Prometheus metrics on this port of the master; 0 serves none",
-    )
-    group.add_argument(
-        "--metrics-host",
-        env_var="LOCUST_METRICS_HOST",
-        default="127.0.0.1",
-        help="Address of the metrics port",
-    )
 
 
 def _no_run() -> RunInfo | None:

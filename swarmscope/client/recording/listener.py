@@ -15,8 +15,8 @@ from gevent import getcurrent
 from locust.exception import CatchResponseError
 
 from swarmscope.client import clock
+from swarmscope.client.frozen_options import Options
 from swarmscope.client.health.probe import Batches
-from swarmscope.client.options import Options
 from swarmscope.client.recording import task_errors
 from swarmscope.client.recording.encoding import UNENCODABLE, encoded, encoded_samples
 from swarmscope.client.response_timing import timing_of

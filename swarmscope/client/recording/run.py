@@ -30,9 +30,9 @@ from swarmscope.client import clock
 from swarmscope.client.capacity import trial
 from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.events import announced
+from swarmscope.client.frozen_options import Options
 from swarmscope.client.health.exporter import RunInfo
 from swarmscope.client.health.trust import TrustKeeper
-from swarmscope.client.options import Options
 from swarmscope.client.recording import run_settings
 from swarmscope.client.recording.listener import Listener
 from swarmscope.home import dashboard_of_run

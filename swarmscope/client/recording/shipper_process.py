@@ -13,8 +13,8 @@ from pathlib import Path
 
 import gevent
 
+from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.client.health.exporter import Shipping as Backlog
-from swarmscope.client.options import Options, shipper_environment
 from swarmscope.client.recording.listener import Listener
 from swarmscope.journal import progress
 from swarmscope.journal.segments import JournalError, Reader, make_directory, segments

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import STATE_INIT
 from locust.util.timespan import parse_timespan
@@ -119,21 +118,6 @@ class Soak(Staged):
 
     load = Load(users=50, ramp_s=60, hold_s=3600)
     table = staticmethod(stages.soak)
-
-
-def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add the parameters of the shapes that follow a table; the UI shows them too."""
-    group = parser.add_argument_group("swarmscope - Stages")
-    own = "; empty: the shape's own"
-    for name, words in (
-        ("users", "Users at the top of a shape" + own),
-        ("ramp", "How long each ramp of a shape takes (20, 30s, 5m)" + own),
-        ("hold", "How long a shape holds each stage (20, 30s, 1h30m)" + own),
-        ("steps", "Number of steps of the shape Steps" + own),
-    ):
-        variable = f"LOCUST_SHAPE_{name.upper()}"
-        action = group.add_argument(f"--shape-{name}", env_var=variable, default="", help=words)
-        action.include_in_web_ui = True
 
 
 def read(options: Any) -> Parameters:

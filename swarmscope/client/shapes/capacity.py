@@ -15,9 +15,9 @@ from locust.runners import STATE_INIT, STATE_SPAWNING, MasterRunner, Runner
 
 from swarmscope.client.capacity.figures import MEASURE_OPTION, Recorder
 from swarmscope.client.capacity.live_figures import Senses
-from swarmscope.client.capacity.parameters import Settings
 from swarmscope.client.capacity.search import Bounds, Search
 from swarmscope.client.capacity.session import Hunt, Level
+from swarmscope.client.capacity.settings import SearchSettings
 from swarmscope.client.capacity.spawning import Present
 from swarmscope.client.capacity.verdict import ERROR, SILENCE, STOPPED, TIME, USERS, Ending
 from swarmscope.client.events import announce
@@ -51,7 +51,7 @@ class Capacity(Shape):
         environment.events.test_stopping.add_listener(self._on_stopping)
         environment.events.test_stop.add_listener(self._on_stop)
         try:
-            Settings.read(environment.parsed_options)
+            SearchSettings.read(environment.parsed_options)
         except ValueError as error:
             sys.exit(str(error))
 
@@ -84,7 +84,7 @@ class Capacity(Shape):
         """Begin a search with the parameters that the UI may have changed since the last."""
         self._hunt = None
         try:
-            settings = Settings.read(environment.parsed_options)
+            settings = SearchSettings.read(environment.parsed_options)
         except ValueError as error:
             logger.error("The search for the capacity cannot begin: %s", error)
             return
@@ -153,7 +153,7 @@ class Capacity(Shape):
             if hunt.drained(senses.seconds, senses.until()):
                 self._go(hunt, level.next_users)
         elif level.trial is None:
-            if now >= ramped + hunt.settings.settle_s:
+            if now >= ramped + hunt.settings.warm_up_s:
                 level.trial = hunt.trial(ceil(now))
                 senses.begin()
         elif (until := senses.until()) > level.trial.begin:

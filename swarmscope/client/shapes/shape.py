@@ -7,7 +7,6 @@ import sys
 from typing import Any, ClassVar
 
 from locust import LoadTestShape
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
@@ -44,16 +43,6 @@ class Shape(LoadTestShape):
         """Announce the first stage, which Locust asks for before the run has begun."""
         if environment.shape_class is self:
             self.announce()
-
-
-def add_arguments(parser: LocustArgumentParser) -> None:
-    """Add the option that chooses a shape; in the UI, that is the class picker's part."""
-    parser.add_argument_group("swarmscope - Shape").add_argument(
-        "--shape",
-        env_var="LOCUST_SHAPE",
-        default="",
-        help="Name of the shape that drives the swarm; the UI's class picker offers all",
-    )
 
 
 def attach(environment: Environment, recorder: Recorder | None) -> None:

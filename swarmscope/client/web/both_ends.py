@@ -30,7 +30,7 @@ from flask import Blueprint, Response, request, url_for
 from gevent.lock import BoundedSemaphore
 from locust.env import Environment
 
-from swarmscope.client.options import Options, shipper_environment
+from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.runs import page
 from swarmscope.runs.page.reader import FRESH_S, Head, Question
 

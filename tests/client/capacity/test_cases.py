@@ -27,7 +27,7 @@ class Visitor(User):
     def visit(self):
         fire(self)
 """
-QUICK = ("--capacity-settle", 0, "--capacity-window", 2, "--shape", "Capacity")
+QUICK = ("--capacity-warm-up", 0, "--capacity-window", 2, "--shape", "Capacity")
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Broken(Visitor):
     def visit(self):
         fire(self, response=self.Response())
 """
-    found = search(field, text, "--capacity-start", 4, "--capacity-most", 4)
+    found = search(field, text, "--capacity-start", 4, "--capacity-max", 4)
 
     assert "Traceback" not in found.log
     assert (found.verdict["users"], found.verdict["limit"]) == (4, "bound")
@@ -108,7 +108,7 @@ def test_times_that_are_none_are_no_reason_to_hang(field: Field):
         for ms in (None, "7", float("nan"), -1.0):
             fire(self, ms=ms)
 """
-    found = search(field, text, "--capacity-start", 2, "--capacity-most", 2)
+    found = search(field, text, "--capacity-start", 2, "--capacity-max", 2)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (2, "bound")
     assert found.verdict["total"]["p95"] == pytest.approx(5, rel=0.03)
@@ -150,7 +150,7 @@ def test_users_that_are_not_there_end_the_search(field: Field, dies, leaves, wor
 def test_a_fixed_count_bounds_the_search(field: Field):
     """No more users than the scenario has; said beside the answer."""
     text = "\nVisitor.fixed_count = 3\n"
-    found = search(field, text, "--capacity-start", 10, "--capacity-most", 50)
+    found = search(field, text, "--capacity-start", 10, "--capacity-max", 50)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (3, "bound")
     assert "No more than 3 users: all user classes have a fixed_count." in found.sentence
@@ -167,7 +167,7 @@ class Other(User):
     def visit(self):
         fire(self, name="b")
 """
-    found = search(field, text, "--tags", "b", "--capacity-start", 4, "--capacity-most", 4)
+    found = search(field, text, "--tags", "b", "--capacity-start", 4, "--capacity-max", 4)
 
     assert found.verdict["users"] == 4
     assert found.verdict["requests_per_s"] == pytest.approx(80, rel=0.3)
@@ -180,7 +180,7 @@ def test_users_count_when_they_are_at_work(field: Field):
     def on_start(self):
         gevent.sleep(4)
 """
-    found = search(field, text, "--capacity-start", 4, "--capacity-most", 4)
+    found = search(field, text, "--capacity-start", 4, "--capacity-max", 4)
 
     assert [level["outcome"] for level in found.levels] == ["held", "held"]
     assert found.levels[0]["requests_per_s"] == pytest.approx(80, rel=0.3)
@@ -226,7 +226,7 @@ def test_a_figure_that_is_no_request_decides_nothing(field: Field):
         fire(self, kind="GET", name="/x")
         fire(self, kind="KPI", name="end to end", ms=2000.0)
 """
-    found = search(field, text, "--capacity-start", 4, "--capacity-most", 4)
+    found = search(field, text, "--capacity-start", 4, "--capacity-max", 4)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (4, "bound")
     assert found.verdict["left_out"].keys() == {"KPI"}

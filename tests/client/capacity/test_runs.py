@@ -40,7 +40,7 @@ def burn():
 
 events.test_start.add_listener(lambda **_: gevent.spawn(burn))
 """
-QUICK = ("--capacity-settle", "2", "--capacity-window", "8")
+QUICK = ("--capacity-warm-up", "2", "--capacity-window", "8")
 
 
 def search(field: Field, text: str, *options: object, seconds: float = 200) -> dict[str, object]:
@@ -121,7 +121,7 @@ def test_a_search_over_workers_ends_at_its_bound(tmp_path, runs_database):
         file.write_text(CLOSED.format(period_s=0.2))
         master = field.master(file, 2, "--class-picker")
         form = {"user_count": "1", "spawn_rate": "1", "user_classes": "Visitor"}
-        form |= {"capacity_start": "6", "capacity_most": "6", "capacity_settle": "1"}
+        form |= {"capacity_start": "6", "capacity_max": "6", "capacity_warm_up": "1"}
         assert master.post("/swarm", shape_class="Capacity", **form)["success"]
         poll_until(lambda: master.state()["state"] == "stopped", "the search's end", 120)
         verdict = poll_until(

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from swarmscope.client.capacity.figures import Measured, Seconds, measured
-from swarmscope.client.capacity.parameters import Settings
 from swarmscope.client.capacity.search import Bounds, Search
 from swarmscope.client.capacity.session import Hunt, Level
+from swarmscope.client.capacity.settings import SearchSettings
 from swarmscope.client.capacity.spawning import RollCall
 from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.capacity.verdict import Ending
@@ -24,7 +24,7 @@ def level(users: int, **more: float) -> Level:
 
 @pytest.fixture
 def hunt() -> Hunt:
-    settings = Settings(Objective(LIMIT_MS, 0.01), BOUNDS, settle_s=5, window_s=20)
+    settings = SearchSettings(Objective(LIMIT_MS, 0.01), BOUNDS, warm_up_s=5, window_s=20)
     return Hunt(settings, Search(BOUNDS), level(10))
 
 

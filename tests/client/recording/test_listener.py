@@ -20,7 +20,7 @@ from locust.env import Environment
 from locust.event import EventHook
 from locust.exception import CatchResponseError
 
-from swarmscope.client.options import Options
+from swarmscope.client.frozen_options import Options
 from swarmscope.client.recording.listener import MOST_PENDING, Listener
 from swarmscope.journal.records import (
     AnyRecord,

@@ -12,7 +12,7 @@ import gevent
 import pytest
 from support.waiting import free_port
 
-from swarmscope.client.options import Options
+from swarmscope.client.frozen_options import Options
 from swarmscope.client.recording import shipper_process
 from swarmscope.journal.segments import Header, Writer
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
 import pytest
 from locust.argument_parser import LocustArgumentParser
 
-from swarmscope.client import shapes
-from swarmscope.client.capacity import parameters
-from swarmscope.client.capacity.parameters import Settings
+from swarmscope.client import options
+from swarmscope.client.capacity.settings import SearchSettings
 from swarmscope.client.capacity.trial import Limits
-from swarmscope.client.shapes import shape
 
 
 @pytest.fixture
 def parser() -> LocustArgumentParser:
     parser = LocustArgumentParser()
-    for module in (shape, shapes, parameters):
-        module.add_arguments(parser)
+    options.add_arguments(parser)
     return parser
 
 
@@ -36,31 +31,10 @@ def test_the_objective_is_the_databases(parser, runs_database):
     assert setting["objective_quantile"] == 0.95
 
 
-def test_the_documented_options_are_those_there_are(parser, root: Path):
-    """Each option of the tables in docs/load-models.md, with its default; none is left out."""
-    text = (root / "docs/load-models.md").read_text()
-    documented = dict(re.findall(r"^\| `(--[a-z0-9-]+)` \| (\S+) \|", text, re.MULTILINE))
-    actual = {
-        action.option_strings[0]: _documented(action)
-        for action in parser._actions
-        if action.option_strings[0] not in ("-h", "--shape")
-    }
-
-    assert documented == {option: str(value).removesuffix(".0") for option, value in actual.items()}
-
-
-def _documented(action) -> object:
-    """Return the default, or what the tables have instead where that is empty."""
-    if action.default != "":
-        return action.default
-    is_of_shapes = action.option_strings[0].startswith("--shape-")
-    return f"`{action.env_var}`" if is_of_shapes else "(none)"
-
-
 def test_limits_of_single_endpoints_are_given_as_to_checks(parser):
     """--slo-p95 "GET /tests=300", beside the limit of all together; percentages for failures."""
     options = ["--slo-p95", "400", "--slo-p95", "GET /tests=300", "--slo-fail-ratio", "GET /a=b=2%"]
-    objective = Settings.read(parser.parse_args(options)).objective
+    objective = SearchSettings.read(parser.parse_args(options)).objective
 
     assert (objective.limit_ms, objective.fail_ratio) == (400, 0.01)
     assert objective.endpoints == {
@@ -76,7 +50,7 @@ def test_limits_of_single_endpoints_are_given_as_to_checks(parser):
 def test_the_environment_has_the_same_limits(parser, monkeypatch):
     """As a list, like those of checks."""
     monkeypatch.setenv("LOCUST_SLO_P95", "[400, GET /tests=300]")
-    objective = Settings.read(parser.parse_args([])).objective
+    objective = SearchSettings.read(parser.parse_args([])).objective
 
     assert (objective.limit_ms, objective.endpoints["GET /tests"].limit_ms) == (400, 300)
 
@@ -91,24 +65,16 @@ def test_a_limit_that_is_none_is_refused(parser, capsys):
 
 def test_a_search_states_its_time(parser):
     """--run-time, else enough for twice the levels that it may need."""
-    given = parser.parse_args(["--capacity-start", "10", "--capacity-most", "1000"])
+    given = parser.parse_args(["--capacity-start", "10", "--capacity-max", "1000"])
 
-    assert 10 * 60 < Settings.read(given).max_s < 30 * 60
+    assert 10 * 60 < SearchSettings.read(given).max_s < 30 * 60
     given.run_time = 90
-    assert Settings.read(given).max_s == 90
-
-
-def test_the_ui_shows_parameters_and_not_the_check(parser):
-    """What may be changed for a run started there; the exit status is none of its business."""
-    shown = parser.args_included_in_web_ui
-
-    assert {"shape_users", "slo_p95", "capacity_precision"} <= shown.keys()
-    assert shown.keys().isdisjoint({"shape", "check_capacity_users"})
+    assert SearchSettings.read(given).max_s == 90
 
 
 @pytest.mark.parametrize(
     "option",
-    ["slo_p95", "capacity_start", "capacity_most", "capacity_precision", "capacity_window"],
+    ["slo_p95", "capacity_start", "capacity_max", "capacity_precision", "capacity_window"],
 )
 def test_what_makes_no_sense_is_refused(parser, option):
     """Zero, and what is no number; with the option's name."""
@@ -116,11 +82,11 @@ def test_what_makes_no_sense_is_refused(parser, option):
         options = SimpleNamespace(**{**vars(parser.parse_args([])), option: wrong})
 
         with pytest.raises(ValueError, match=f"--{option.replace('_', '-')}"):
-            Settings.read(options)
+            SearchSettings.read(options)
 
 
 def test_a_search_begins_no_higher_than_it_may_go(parser):
-    """--capacity-most below --capacity-start."""
-    settings = Settings.read(parser.parse_args(["--capacity-most", "4"]))
+    """--capacity-max below --capacity-start."""
+    settings = SearchSettings.read(parser.parse_args(["--capacity-max", "4"]))
 
     assert (settings.bounds.start, settings.bounds.most) == (4, 4)
