@@ -6,6 +6,7 @@ import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 NOTHING = "–"
+WAITING = "Waiting for "  # begins a line of progress on standard error; others there are errors
 
 _HALF_UP = Context(prec=400, rounding=ROUND_HALF_UP)  # enough for any float
 
@@ -46,6 +47,11 @@ def duration(seconds: float | None) -> str:
 def _rounded(value: float, places: int) -> Decimal:
     """Round half up, as JavaScript does; Python's own formats round half to even."""
     return Decimal(value).quantize(Decimal(1).scaleb(-places), context=_HALF_UP)
+
+
+def errors_in_tasks(number: int) -> str:
+    """Return how many exceptions tasks raised, in words."""
+    return f"{count(number)} {'error' if number == 1 else 'errors'} in tasks"
 
 
 def printable(text: str, keep: str = "") -> str:

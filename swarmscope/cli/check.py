@@ -19,13 +19,13 @@ from swarmscope.cli import tables
 from swarmscope.cli.database import database_option, json_option
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
-from swarmscope.formatting import first_line
+from swarmscope.formatting import errors_in_tasks, first_line
 from swarmscope.home import Unreachable
 from swarmscope.runs import assembly, database, judged_summary, outcomes, queries, thresholds
 from swarmscope.runs.model import AFTER_RAMP_UP, Run
 from swarmscope.runs.schema import migrations
 from swarmscope.runs.selection import Selection
-from swarmscope.runs.thresholds import CANNOT_TELL, Outcome, Threshold
+from swarmscope.runs.thresholds import CANNOT_TELL, Answer, Threshold
 
 Connection = psycopg.Connection[Any]
 
@@ -42,17 +42,6 @@ class CannotTell(click.ClickException):
     """The database did not say what was asked."""
 
     exit_code = CANNOT_TELL
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What `check --json` prints."""
-
-    run: str
-    complete: bool
-    status: int
-    notes: list[str]  # what to know before believing any of it
-    outcomes: list[Outcome]
 
 
 @dataclass(frozen=True)
@@ -147,11 +136,11 @@ def check(
 
 def _print(answer: Answer) -> None:
     console = Console(highlight=False)
-    console.print(outcomes.outcomes_table(answer.outcomes))
+    console.print(tables.outcomes_table(answer.outcomes))
     for reason in outcomes.reasons(answer.outcomes):
         console.print(reason, markup=False)
     for note in answer.notes:
-        console.print(harmless(f"Mind: {note}"))
+        console.print(harmless(f"Note: {note}"))
 
 
 def _judged(where: str | None, wanted: str, asked: Asked, wait_s: float) -> Answer:
@@ -196,7 +185,7 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
     notes += [f"{run.dropped:,} samples were dropped."] if run.dropped else []
     odd_times = tables.odd_times(run.corrected, run.after_stop)
     notes += [f"{odd_times}."] if odd_times else []
-    notes += [f"{tables.errors_in_tasks(errors)}."] if errors else []
+    notes += [f"{errors_in_tasks(errors)}."] if errors else []
     notes += [trust.text] if trust and not trust.trusted else []
     is_asked_for = asked.whole or not rows or rows[0].scope == AFTER_RAMP_UP
     notes += [] if is_asked_for else [f"{rows[0].scope_text}."]

@@ -9,13 +9,16 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from swarmscope.formatting import count, digits, duration, percent, printable
+from swarmscope.formatting import count, digits, duration, errors_in_tasks, percent, printable
 from swarmscope.runs.document import Level
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import Failure, Run, Summary, TaskError
+from swarmscope.runs.outcomes import HEADINGS, cells
 from swarmscope.runs.queries import why_not_judged
+from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome
 
 MOST_FAILURES = 10  # kinds of them, in a table
+OUTCOME_STYLES = {PASSED: "green", FAILED: "bold red", NOT_JUDGED: "yellow"}
 NARROW = 100  # columns; below that, the least telling columns stay away
 
 
@@ -216,9 +219,13 @@ def failures_table(failures: Sequence[Failure]) -> Table:
     return table
 
 
-def errors_in_tasks(number: int) -> str:
-    """Return how many exceptions tasks raised, in words."""
-    return f"{count(number)} {'error' if number == 1 else 'errors'} in tasks"
+def outcomes_table(found: Iterable[Outcome]) -> Table:
+    """Return a row per threshold."""
+    table = bare_table(HEADINGS[:1], HEADINGS[1:4], HEADINGS[4:])
+    for outcome in found:
+        *texts, result = cells(outcome)
+        table.add_row(*map(Text, texts), Text(result, style=OUTCOME_STYLES[outcome.verdict]))
+    return table
 
 
 def _objective(run: Run) -> str:

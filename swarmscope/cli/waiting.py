@@ -8,11 +8,11 @@ from typing import Any
 import click
 import psycopg
 
+from swarmscope.formatting import WAITING
 from swarmscope.runs.model import Run
 
 POLL_S = 0.5
 TELLING_S = 5.0
-WAITING = "Waiting for "  # how a line on standard error begins that is no complaint
 
 
 class Patience:

@@ -20,15 +20,13 @@ import msgspec
 from locust import log
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
-from rich.console import Console
 
 from swarmscope import atomic_files
-from swarmscope.cli import tables
-from swarmscope.cli.check import Answer
 from swarmscope.client import child_processes, clock, exit_status, locust_stats
 from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.client.recording.run import RUN_OPTION
+from swarmscope.formatting import errors_in_tasks, printable
 from swarmscope.journal.records import start_of
 from swarmscope.runs import outcomes, thresholds
 from swarmscope.runs.selection import Selection
@@ -37,6 +35,7 @@ from swarmscope.runs.thresholds import (
     METRICS,
     NOT_JUDGED,
     WHOLE_RUN,
+    Answer,
     Outcome,
     Threshold,
 )
@@ -274,19 +273,15 @@ class Judge:
 
     def _on_quit(self, **_: object) -> None:
         """Print the table below Locust's own."""
-        console = Console(highlight=False)
-        console.print("", outcomes.outcomes_table(self._outcomes), "")
-        for reason in outcomes.reasons(self._outcomes):
-            console.print(reason, markup=False)
-        stats = self._environment.stats
-        left_out = locust_stats.left_out(stats, self._selection())
+        notes = outcomes.reasons(self._outcomes)
+        left_out = locust_stats.left_out(self._environment.stats, self._selection())
         if left_out and not self._wanted.stored:  # else a note below says it
-            console.print(left_out, markup=False)
+            notes.append(left_out)
         runner = self._environment.runner
         assert runner is not None
         if errors := sum(row["count"] for row in runner.exceptions.values()):
             # a master that quits misses what workers send last
             bound = "at least " if isinstance(runner, MasterRunner) else ""
-            console.print(f"{bound}{tables.errors_in_tasks(errors)}")
-        for note in self._notes:
-            console.print(tables.harmless(f"Mind: {note}"))
+            notes.append(f"{bound}{errors_in_tasks(errors)}")
+        notes += [f"Note: {note}" for note in self._notes]
+        print("", outcomes.table(self._outcomes), "", *map(printable, notes), sep="\n")

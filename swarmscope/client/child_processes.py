@@ -8,7 +8,7 @@ from typing import Any
 
 import gevent
 
-from swarmscope.cli.waiting import WAITING
+from swarmscope.formatting import WAITING
 
 logger = logging.getLogger(__name__)
 

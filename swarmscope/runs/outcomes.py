@@ -1,32 +1,28 @@
-"""Outcomes of checks, for people (a table), for CI systems (JUnit's XML) and for GitHub."""
+"""Outcomes of checks as text: a table for people, JUnit XML for CI systems, Markdown for GitHub."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from rich.table import Table
-from rich.text import Text
-
 from swarmscope import atomic_files
-from swarmscope.cli.tables import bare_table, harmless
 from swarmscope.formatting import NOTHING, digits, percent, printable
 from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outcome
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 WORDS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "not judged"}
-STYLES = {PASSED: "green", FAILED: "bold red", NOT_JUDGED: "yellow"}
 HEADINGS = ("check", "limit", "value", "requests", "of", "result")
+ALIGNMENT = "<>>><<"  # of their columns
 
 
-def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
-    """Return a row per threshold."""
-    rows = bare_table(HEADINGS[:1], HEADINGS[1:4], HEADINGS[4:])
-    for outcome in outcomes:
-        *cells, result = _cells(outcome)
-        rows.add_row(*map(harmless, cells), Text(result, style=STYLES[outcome.verdict]))
-    return rows
+def table(outcomes: Iterable[Outcome]) -> str:
+    """Return a row per threshold, as plain text: the terminal wraps what is too long."""
+    rows = [HEADINGS, *map(cells, outcomes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = zip(ALIGNMENT, widths, strict=True)
+    line = "  ".join(f"{{:{side}{width}}}" for side, width in columns)
+    return "\n".join(line.format(*row).rstrip() for row in rows)
 
 
 def reasons(outcomes: Sequence[Outcome]) -> list[str]:
@@ -35,10 +31,12 @@ def reasons(outcomes: Sequence[Outcome]) -> list[str]:
     return list(dict.fromkeys(given))
 
 
-def _cells(outcome: Outcome) -> tuple[str, ...]:
+def cells(outcome: Outcome) -> tuple[str, ...]:
+    """Return an outcome's text under each of `HEADINGS`, fit to be printed."""
     requests = "" if outcome.requests is None else f"{outcome.requests:,}"
     limit, value = _limit(outcome), _figure(outcome, outcome.value)
-    return (_name(outcome), limit, value, requests, outcome.scope, WORDS[outcome.verdict])
+    texts = (_name(outcome), limit, value, requests, outcome.scope, WORDS[outcome.verdict])
+    return tuple(map(printable, texts))
 
 
 def _name(outcome: Outcome) -> str:
@@ -79,7 +77,7 @@ def junit(outcomes: Sequence[Outcome], run: str) -> str:
 
 
 def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
-    name, limit, value, _, scope, _ = (printable(cell) for cell in _cells(outcome))
+    name, limit, value, _, scope, _ = cells(outcome)
     title = {"classname": "swarmscope.checks", "name": f"{name} {limit} ({scope})"}
     case = ElementTree.SubElement(suite, "testcase", title)
     if outcome.verdict == FAILED:
@@ -93,8 +91,8 @@ def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
 def markdown(outcomes: Sequence[Outcome], run: str) -> str:
     """Return a heading and a table in GitHub's Markdown."""
     rows = [HEADINGS, ("---", *["---:"] * 3, "---", "---")]
-    cells = [tuple(map(_literal, _cells(outcome))) for outcome in outcomes]
-    lines = [f"| {' | '.join(row)} |" for row in [*rows, *cells]]
+    rows += [tuple(map(_literal, cells(outcome))) for outcome in outcomes]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
     notes = "".join(f"\n{_literal(reason)}\n" for reason in reasons(outcomes))
     heading = f"### Checks of the run {_literal(run)}" if run else "### Checks"
     return "\n".join([heading, "", *lines, notes])
@@ -105,8 +103,7 @@ def _literal(text: str) -> str:
 
     A character reference never counts as markup (CommonMark 0.31, 6.2 note after example 41).
     """
-    plain = printable(text)
-    return "".join(c if c.isalnum() or c in " ,/" else f"&#{ord(c)};" for c in plain)
+    return "".join(c if c.isalnum() or c in " ,/" else f"&#{ord(c)};" for c in printable(text))
 
 
 def publish(
@@ -114,7 +111,7 @@ def publish(
 ) -> None:
     """Write what was asked for: *junit_file*, and a summary where GitHub names a file for it.
 
-    Raises `files.Unwritable`.
+    Raises `atomic_files.Unwritable`.
     """
     if junit_file:
         atomic_files.write(junit_file, junit(outcomes, run))

@@ -75,6 +75,17 @@ class Outcome:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What `swarmscope check --json` prints."""
+
+    run: str
+    complete: bool
+    status: int
+    notes: list[str]  # what to know before believing any of it
+    outcomes: list[Outcome]
+
+
 def parse(metric: str, text: str) -> Threshold:
     """Return the threshold that *text* is: ``450``, or ``GET /tests=300`` for one endpoint.
 

@@ -204,7 +204,7 @@ def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
     assert "not judged" in early.stdout
     assert "1 of 1 workers are not delivered" in early.stdout
     assert late.exit_code == 0
-    assert "Mind: 7 samples were dropped.\nMind: Do not believe it.\n" in late.stdout
+    assert "Note: 7 samples were dropped.\nNote: Do not believe it.\n" in late.stdout
 
 
 def test_a_run_that_is_on_is_not_judged(connection, empty_database):

@@ -95,7 +95,7 @@ def test_a_swarm_that_ends_soon_after_ramp_up_is_judged_as_a_whole(judged):
     rows = table(judged.log)
 
     assert "after ramp-up" not in " ".join(rows)
-    assert re.search(r"^Mind: Whole run: only [\d.]+ s and [\d,]+ requests after", judged.log, re.M)
+    assert re.search(r"^Note: Whole run: only [\d.]+ s and [\d,]+ requests after", judged.log, re.M)
 
 
 def test_the_status_is_stored_with_the_run(judged):

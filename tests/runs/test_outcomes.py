@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from swarmscope import atomic_files
+from swarmscope.cli.tables import outcomes_table
 from swarmscope.runs import outcomes
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome, Threshold
 
@@ -28,7 +29,7 @@ FOUND = [
 
 def printed(columns: int) -> str:
     console = Console(width=columns, file=io.StringIO())
-    console.print(outcomes.outcomes_table(FOUND))
+    console.print(outcomes_table(FOUND))
     return console.file.getvalue()
 
 
@@ -42,6 +43,18 @@ def test_the_table():
     assert lines[4] == "requests/s of GET /x ≥ 100 – after ramp-up not judged"
     assert all(c == "\n" or c.isprintable() for c in printed(80))
     assert max(map(len, printed(80).splitlines())) <= 80
+
+
+def test_the_plain_table():
+    """The same rows in aligned columns, whatever the names are; numbers to the right."""
+    heading, first, *others = outcomes.table(FOUND).splitlines()
+
+    assert [" ".join(line.split()) for line in (heading, first, *others)] == [
+        " ".join(line.split()) for line in printed(600).splitlines()
+    ]
+    assert heading.index("limit") + len("limit") == first.index("450 ms") + len("450 ms")
+    assert heading.index("result") == first.index("pass")
+    assert all(line.isprintable() for line in (heading, first, *others))
 
 
 def test_junit_is_well_formed_whatever_the_names_are():
