@@ -32,7 +32,7 @@ from locust.env import Environment
 
 from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.runs import page
-from swarmscope.runs.page.reader import FRESH_S, Head, Question
+from swarmscope.runs.page.protocol import FRESH_S, ReplyHeader, RunRequest
 
 PATIENCE_S = 12.0
 IDLE_S = 60.0
@@ -101,16 +101,16 @@ class Readers:
             return Answer(503, body, "", until=time.monotonic() + FRESH_S)
         return Answer(head.status, body, head.tag, until=time.monotonic() + head.lasts_s)
 
-    def _converse(self, run: str | None) -> tuple[Head, bytes]:
+    def _converse(self, run: str | None) -> tuple[ReplyHeader, bytes]:
         child = self._started()
         assert child.stdin
         assert child.stdout
-        child.stdin.write(msgspec.json.encode(Question(run)) + b"\n")
+        child.stdin.write(msgspec.json.encode(RunRequest(run)) + b"\n")
         child.stdin.flush()
         line = child.stdout.readline()
         if not line:
             raise EOFError("its reader has died")
-        head = msgspec.json.decode(line, type=Head)
+        head = msgspec.json.decode(line, type=ReplyHeader)
         return head, child.stdout.read(head.length)
 
     def _started(self) -> subprocess.Popen[bytes]:

@@ -1,9 +1,9 @@
 """Reads the runs database for the page in Locust's UI: a process beside Locust.
 
 Started by Locust (`python -m swarmscope.runs.page.reader`) when somebody opens the page, so that
-neither the queries nor the making of JSON take the time of Locust's event loop. It imports nothing
-of Locust and answers one question at a time: a `Question` a line on standard input, and on standard
-output the `Head` of its answer as a line of JSON, then the answer. It ends with its standard input.
+neither the queries nor the encoding of JSON take time of Locust's event loop. It imports nothing of
+Locust and answers one request at a time: a `RunRequest` per line on standard input; on standard
+output a `ReplyHeader` as a line of JSON, then the body. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_prometheus
 from swarmscope.runs import assembly, database, document, queries, server_series
 from swarmscope.runs.model import Run
+from swarmscope.runs.page.protocol import FRESH_S, ReplyHeader, RunRequest
 from swarmscope.runs.schema import migrations
 
 Connection = psycopg.Connection[Any]
 
 NICENESS = 5  # the swarm goes first
 MOST_RUNS = 50
-FRESH_S = 1.8  # pages ask every 2 s while a run is on
 RUNS_FRESH_S = 9.0  # and for the list of runs every 10 s
 SETTLED_S = 60.0  # of a run that is complete, when it was asked for by its id
 SERVICES_FRESH_S = 9.0
@@ -41,21 +41,6 @@ LEAST_PAUSE_SHARE = 12.0  # what took long is made so much more rarely
 RENEWED_S = 30.0  # how long the beginning of a run's curves is not looked at again
 STATEMENT_TIMEOUT_MS = 10_000
 COMPRESSION = 4
-
-
-class Question(msgspec.Struct):
-    """What is asked for: the document of a run, or without one the list of runs."""
-
-    run: str | None
-
-
-class Head(msgspec.Struct):
-    """What is said of an answer, gzip'ed JSON: HTTP status, length, tag, how long it is good."""
-
-    status: int
-    length: int
-    tag: str
-    lasts_s: float
 
 
 class Services:
@@ -87,7 +72,7 @@ class Reading:
         self._drawn: dict[datetime, document.Points] = {}  # the latest curves of the run shown last
         self._renewed = 0.0  # when they were made from the beginning (monotonic)
 
-    def answer(self, question: Question) -> tuple[int, bytes, float]:
+    def answer(self, question: RunRequest) -> tuple[int, bytes, float]:
         """Return an HTTP status, JSON, and for how many seconds it is good."""
         began = time.monotonic()
         try:
@@ -101,7 +86,7 @@ class Reading:
             return 503, _message(f"the runs database does not answer: {first_line(error)}"), FRESH_S
         return 200, content, max(fresh_s, LEAST_PAUSE_SHARE * (time.monotonic() - began))
 
-    def _read(self, question: Question) -> tuple[bytes, float]:
+    def _read(self, question: RunRequest) -> tuple[bytes, float]:
         connection = self._connected()
         if question.run is None:
             runs = queries.runs_but(connection, MOST_RUNS, self._over)
@@ -153,11 +138,12 @@ def serve(reading: Reading, questions: IO[bytes], answers: IO[bytes]) -> None:
 
 def _answer_forever(reading: Reading, lines: queue.SimpleQueue[bytes], answers: IO[bytes]) -> None:
     while True:
-        question = msgspec.json.decode(lines.get(), type=Question)
+        question = msgspec.json.decode(lines.get(), type=RunRequest)
         status, content, lasts_s = reading.answer(question)
         body = gzip.compress(content, COMPRESSION, mtime=0)
         tag = f"{zlib.crc32(content):08x}{len(content):x}"
-        answers.write(msgspec.json.encode(Head(status, len(body), tag, lasts_s)) + b"\n" + body)
+        header = msgspec.json.encode(ReplyHeader(status, len(body), tag, lasts_s))
+        answers.write(header + b"\n" + body)
         answers.flush()
 
 
