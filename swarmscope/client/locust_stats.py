@@ -7,13 +7,12 @@ from collections.abc import Iterable
 
 from locust.stats import RequestStats, StatsEntry
 
-from swarmscope.runs import judged_summary
 from swarmscope.runs.selection import Selection
 
 
 def counted(stats: RequestStats, selection: Selection) -> list[StatsEntry]:
     """Return the entries of the endpoints that *selection* counts."""
-    chosen = judged_summary.counted(stats.entries, selection)
+    chosen = selection.counted(stats.entries)
     return [entry for endpoint, entry in stats.entries.items() if endpoint in chosen]
 
 
@@ -39,7 +38,7 @@ def figures(entries: Iterable[StatsEntry], seconds: float) -> dict[str, float] |
 
 def left_out(stats: RequestStats, selection: Selection) -> str:
     """Return the sentence about what does not count; '' for nothing."""
-    chosen = judged_summary.counted(stats.entries, selection)
+    chosen = selection.counted(stats.entries)
     left: Counter[str] = Counter()
     for (name, request_type), entry in stats.entries.items():
         if (name, request_type) not in chosen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
@@ -14,15 +14,8 @@ from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.histogram import estimate
 from swarmscope.runs.model import Summary
 from swarmscope.runs.queries import Connection, windows_of
-from swarmscope.runs.selection import Selection
+from swarmscope.runs.selection import MORE_NAMES, Endpoint, Selection
 from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
-
-MORE_NAMES = (
-    "(more names)",
-    "",
-)  # endpoints without figures of their own, as the shipper calls them
-
-Endpoint = tuple[str, str]  # name and request type
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ def summary(connection: Connection, run_id: datetime, whole: bool, selection: Se
     rows = queries.summary(connection, run_id, whole)
     requests = {_endpoint(row): row.requests for row in rows if row.part == "total"}
     requests.pop(("", ""), None)
-    chosen = counted(requests, selection)
+    chosen = selection.counted(requests)
     others = requests.keys() - chosen
     if not others:
         return Counted(rows)
@@ -70,15 +63,6 @@ class Latencies:
 
     histogram: Histogram
     sum_ms: float
-
-
-def counted(endpoints: Iterable[Endpoint], selection: Selection) -> set[Endpoint]:
-    """Return those that *selection* matches; all where it names none and none is of HTTP."""
-    found = set(endpoints)
-    matched = {endpoint for endpoint in found if selection.matches(*endpoint)}
-    if not selection.patterns and matched | {MORE_NAMES} >= found:
-        return found  # what has no name of its own is like the rest
-    return matched or (set() if selection.patterns else found)
 
 
 def _endpoint(row: Summary) -> Endpoint:

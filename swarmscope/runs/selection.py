@@ -7,7 +7,7 @@ first token. They are recorded and shown like all others, but they decide nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,10 @@ HTTP_METHODS = frozenset(  # RFC 9110, 9.3, and RFC 5789
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 )
 OPTION = "--slo-requests"
+MORE_NAMES = ("(more names)", "")  # the endpoints beyond the most that have figures of their own
 MAX_NAMED = 5  # types, in a sentence
+
+Endpoint = tuple[str, str]  # name and request type
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,14 @@ class Selection:
             return request_type.upper() in HTTP_METHODS
         texts = (request_type, name, f"{request_type} {name}")
         return any(map(self._expression.fullmatch, texts))
+
+    def counted(self, endpoints: Iterable[Endpoint]) -> set[Endpoint]:
+        """Return those that match; all where there are no patterns and none is of HTTP."""
+        found = set(endpoints)
+        matched = {endpoint for endpoint in found if self.matches(*endpoint)}
+        if not self.patterns and matched | {MORE_NAMES} >= found:
+            return found  # what has no name of its own is like the rest
+        return matched or (set() if self.patterns else found)
 
     def left_out(self, requests: Mapping[str, int]) -> str:
         """Return the sentence about *requests* (number by type) that do not count; '' for none."""

@@ -22,6 +22,7 @@ from swarmscope.journal.records import (
 from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
 from swarmscope.runs.histogram import PARTS, Window, window_of
+from swarmscope.runs.selection import MORE_NAMES
 from swarmscope.server_timing import LONGEST_RESPONSE_MS, parts
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.binary_copy import request_tail as tail_of
@@ -29,7 +30,6 @@ from swarmscope.shipper.sanitize import storable
 from swarmscope.shipper.windows import Key
 
 MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
-MORE_NAMES = ("(more names)", "")
 MOST_REMEMBERED = 50_000
 CHUNK_ROWS = 1_000
 SLACK_S = 5.0  # by which clocks may differ before a start is taken for wrong

@@ -14,8 +14,7 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs import judged_summary
-from swarmscope.shipper import batch
+from swarmscope.runs.selection import MORE_NAMES
 
 PARTS = {"queue": 1.0, "app": 12.0, "outside": 2.0}
 RUN = "2026-03-01T12:00:00.250000Z"
@@ -168,7 +167,7 @@ def test_a_run_says_itself_what_counts(mixed):
 
 def test_endpoints_without_a_name_of_their_own_are_not_guessed_at(connection, empty_database):
     """Beside HTTP they are taken for it; beside other figures nobody can tell."""
-    more = [Sample(12 + i / 10, 20, *judged_summary.MORE_NAMES) for i in range(50)]
+    more = [Sample(12 + i / 10, 20, *MORE_NAMES) for i in range(50)]
     fast = [Sample(11 + i / 10, 20) for i in range(200)]
     store_run(connection, fast + more, ramp_s=10.5)
     store_run(connection, fast + more + KPIS, START + timedelta(hours=1), ramp_s=10.5)
@@ -177,7 +176,6 @@ def test_endpoints_without_a_name_of_their_own_are_not_guessed_at(connection, em
     assert check(empty_database, "latest~1", "--p95", "25").exit_code == 0
     done = check(empty_database, "--p95", "25")
     assert (done.exit_code, "too many names" in done.stdout) == (4, True)
-    assert judged_summary.MORE_NAMES == batch.MORE_NAMES
 
 
 def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):

@@ -10,8 +10,7 @@ from support.command import swarmscope
 from support.stored_runs import Sample, store_run
 
 from swarmscope.runs import assembly
-from swarmscope.runs.judged_summary import MORE_NAMES, counted
-from swarmscope.runs.selection import Selection
+from swarmscope.runs.selection import MORE_NAMES, Selection
 
 HTTP = {("/tests", "GET"), ("/tests", "POST"), ("/tests/[id]", "GET")}
 OWN = {("end to end", "KPI"), ("GET", "PubSub")}
@@ -33,13 +32,13 @@ OWN = {("end to end", "KPI"), ("GET", "PubSub")}
 )
 def test_requests_are_chosen_by_type_or_name(text, expected):
     """A pattern is the whole of it; only the star stands for more."""
-    assert counted(HTTP | OWN, Selection.parse(text)) == expected
+    assert Selection.parse(text).counted(HTTP | OWN) == expected
 
 
 def test_where_nothing_is_of_http_all_count():
     """A scenario for another protocol is judged by what it has."""
-    assert counted(OWN, Selection()) == OWN
-    assert counted({("x", "get"), *OWN}, Selection()) == {("x", "get")}
+    assert Selection().counted(OWN) == OWN
+    assert Selection().counted({("x", "get"), *OWN}) == {("x", "get")}
 
 
 def test_what_is_left_out_is_said_by_type():
@@ -67,7 +66,7 @@ def test_the_database_leaves_out_the_same(connection, named, text):
         "SELECT name, request_type FROM left_out(%s, %s, %s)", [run, run, run + timedelta(hours=1)]
     ).fetchall()
 
-    assert set(found) == named - counted(named, Selection.parse(text))
+    assert set(found) == named - Selection.parse(text).counted(named)
 
 
 def slow_figures_beside_fast_requests(connection) -> datetime:
