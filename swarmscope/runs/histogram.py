@@ -4,7 +4,7 @@ Bucket ``i`` holds the values in (γ^(i−1), γ^i] milliseconds. With γ = (1 +
 estimate 2γ^i / (γ + 1) is within the relative error α of every value in it (DDSketch: Masson, Rim
 and Lee, "DDSketch: a fast and fully-mergeable quantile sketch with relative-error guarantees",
 VLDB 2019).
-``views.sql`` has the same estimate; a test holds the two together.
+The SQL of `runs.schema` has the same estimate; a test compares the two.
 """
 
 from __future__ import annotations

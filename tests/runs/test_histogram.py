@@ -76,15 +76,13 @@ def test_buckets_rise_with_values():
     assert LOWEST <= buckets[0] < buckets[-1] <= HIGHEST
 
 
-def test_sql_has_the_same_buckets_and_estimates(connection):
+def test_sql_has_the_same_estimates(connection):
     """Figures made in the database agree with those that shippers stored."""
-    random_source = random.Random(22)
-    values = [random_source.lognormvariate(2, 4) for _ in range(5_000)] + [0.0, 1e12]
     rows = connection.execute(
-        "SELECT ms, bucket_of(ms), bucket_ms(bucket_of(ms)) FROM unnest(%s::float8[]) AS ms",
-        [values],
+        "SELECT bucket, bucket_ms(bucket) FROM generate_series(%s::int, %s::int) AS bucket",
+        [LOWEST, HIGHEST],
     ).fetchall()
 
-    for ms, sql_bucket, sql_estimate in rows:
-        assert sql_bucket == bucket(ms)
-        assert sql_estimate == pytest.approx(estimate(bucket(ms)), rel=1e-12)
+    assert len(rows) == HIGHEST - LOWEST + 1
+    for number, sql_estimate in rows:
+        assert sql_estimate == pytest.approx(estimate(number), rel=1e-12)

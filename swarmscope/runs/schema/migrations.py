@@ -41,9 +41,16 @@ def _scripts() -> dict[int, str]:
     return dict(sorted(scripts.items()))
 
 
+def _views() -> str:
+    """Return the SQL of all views and functions: a part may use what those before it define."""
+    folder = resources.files("swarmscope.runs.schema") / "views"
+    names = sorted(file.name for file in folder.iterdir())
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
 SCRIPTS = _scripts()
 NEWEST = max(SCRIPTS)
-VIEWS = (resources.files("swarmscope.runs.schema") / "views.sql").read_text(encoding="utf-8")
+VIEWS = _views()
 
 
 def migrate(connection: Connection) -> list[int]:
@@ -98,19 +105,38 @@ def _apply_version(connection: Connection, number: int) -> None:
 
 
 def _apply_views(connection: Connection) -> None:
-    mark = f"views.sql {hashlib.sha256(VIEWS.encode()).hexdigest()}"
+    mark = f"views {hashlib.sha256(VIEWS.encode()).hexdigest()}"
     row = connection.execute(
         "SELECT obj_description(to_regclass('public.run'), 'pg_class')"
     ).fetchone()
     if row != (mark,):  # dropping what is in use would wait for every reader's query
+        _drop_views(connection)
         connection.execute(VIEWS)
         connection.execute(sql.SQL("COMMENT ON VIEW run IS {}").format(sql.Literal(mark)))
 
 
+def _drop_views(connection: Connection) -> None:
+    """Drop what `VIEWS` creates, views first: they use the functions. Fails if others use those."""
+    views = sql.SQL(", ").join(map(sql.Identifier, ("run_summary", *_created("VIEW", VIEWS))))
+    connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(views))
+    found = connection.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace AND proname = ANY (%s)",
+        [_created("FUNCTION", VIEWS)],
+    )
+    for (routine,) in found.fetchall():
+        connection.execute(sql.SQL("DROP ROUTINE {}").format(sql.SQL(routine)))
+
+
+def _created(kinds: str, script: str) -> list[str]:
+    """Return the names of what *script* creates of *kinds*, a regular expression."""
+    return re.findall(rf"(?m)^CREATE (?:{kinds})(?: IF NOT EXISTS)? (\w+)", script)
+
+
 def _grant_reader(connection: Connection) -> None:
-    """Let the reader read what these scripts made, and nothing else that is in the schema."""
+    """Grant the reader what these scripts created, and nothing else in the schema."""
     exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER]).fetchone()
-    made = re.findall(r"(?m)^CREATE (?:TABLE|VIEW)(?: IF NOT EXISTS)? (\w+)", _everything())
+    made = _created("TABLE|VIEW", "\n".join((*SCRIPTS.values(), VIEWS)))
     there = connection.execute(
         "SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NOT NULL", [made]
     ).fetchall()
@@ -119,7 +145,3 @@ def _grant_reader(connection: Connection) -> None:
         connection.execute(
             sql.SQL("GRANT SELECT ON TABLE {} TO {}").format(names, sql.Identifier(READER))
         )
-
-
-def _everything() -> str:
-    return "\n".join((*SCRIPTS.values(), VIEWS))

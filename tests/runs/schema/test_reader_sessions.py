@@ -103,7 +103,7 @@ def test_nobody_else_in_the_way_is_ended(owner, database):
         with pytest.raises(psycopg.errors.LockNotAvailable):
             persist(owner, lambda: _lock(owner, "request"), 0.1, max_reading=timedelta(0))
 
-        assert prune(owner, timedelta(days=30), most_seconds=0.1) == 0
+        assert prune(owner, timedelta(days=30), max_seconds=0.1) == 0
         assert _alive(writer)
 
 
@@ -136,4 +136,4 @@ def test_a_reader_holds_up_no_start_for_ever(owner, holder):
 
     assert not _alive(holder)
     comment = owner.execute("SELECT obj_description('run'::regclass)").fetchall()
-    assert comment[0][0].startswith("views.sql ")
+    assert comment[0][0].startswith("views ")

@@ -57,7 +57,7 @@ def reader(prepared) -> Iterator[Connection]:
 
 READS = [
     "SELECT * FROM run",
-    "SELECT * FROM run_summary",
+    "SELECT * FROM testrun, summary(id)",
     "SELECT * FROM request ORDER BY time DESC LIMIT 10",
     "SELECT * FROM latency('2026-03-01 12:00:00.25Z', '2026-03-01Z', '2026-03-02Z', 5)",
     "SELECT * FROM latency_parts('2026-03-01 12:00:00.25Z', '2026-03-01Z', '2026-03-02Z', 5)",

@@ -1,0 +1,145 @@
+-- For the dashboard `swarm` and the run page: a run's figures over time.
+--
+--   latency(run, since, until, width_s, part, names)
+--       -> time, name, request_type, requests, failures, requests_per_s, failures_per_s, fail_ratio,
+--          mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms
+--   latency_parts(run, since, until, width_s, names)
+--       -> time, name, request_type, queue_ms, app_ms, receiving_ms, outside_ms (means, to be stacked),
+--          covered (share of the requests that came with their parts, 0 to 1)
+--   users_over_time(run, since, until, width_s) -> time, users
+--   times_of(run) -> started, ended, first, last: a run's own times, and those of its windows
+--   seconds_of(run, since, until) -> how long the run lasted in between: what rates are over
+
+-- A run's own times, by which all rates are: from its start until its last worker had ended its
+-- users. That is earlier than its leader's word where that waits for the workers, and later where it
+-- does not. While the run is on, until the last that is known of it. *first* and *last* bound its
+-- windows, which are whole seconds.
+CREATE FUNCTION times_of(run timestamptz)
+RETURNS TABLE (started timestamptz, ended timestamptz, first timestamptz, last timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT id, greatest(latest, CASE
+            WHEN status = 'running' THEN
+                coalesce((SELECT max(u.time) FROM user_count u WHERE u.run_id = run), last)
+            ELSE coalesce(worked.until, end_time, last)
+        END), first, last
+    FROM testrun CROSS JOIN (
+        SELECT min(h.time) AS first, max(h.time) AS latest, max(h.time) + interval '1 s' AS last
+        FROM histogram h
+        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
+            AND h.name = '' AND h.request_type = ''
+    ) finished CROSS JOIN (
+        SELECT CASE WHEN count(*) = count(stopped) THEN max(stopped) END AS until
+        FROM run_worker WHERE run_id = run
+    ) worked
+    WHERE id = run
+$$;
+
+-- The time within [since, until) that a run lasted: whole seconds inside, its own times at its ends.
+CREATE FUNCTION seconds_of(run timestamptz, since timestamptz, until timestamptz)
+RETURNS double precision
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT nullif(greatest(0, extract(epoch FROM
+        least(ended, CASE WHEN isfinite(seconds_of.until)
+            THEN date_bin('1 s', seconds_of.until, 'epoch') END)
+        - greatest(started, CASE WHEN isfinite(seconds_of.since)
+            THEN date_bin('1 s', seconds_of.since + interval '999999 us', 'epoch') END)
+    )), 0)::double precision
+    FROM times_of(run)
+$$;
+
+-- A slot in which nothing finished has 0 requests and no latencies: a stall is seen, not bridged.
+CREATE FUNCTION latency(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision,
+    part text DEFAULT 'total', names text[] DEFAULT '{""}'
+) RETURNS TABLE (
+    "time" timestamptz, name text, request_type text, requests bigint, failures bigint,
+    requests_per_s double precision, failures_per_s double precision, fail_ratio double precision,
+    mean_ms double precision, p50_ms double precision, p90_ms double precision,
+    p95_ms double precision, p99_ms double precision, max_ms double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH asked AS (
+        SELECT make_interval(secs => slot_s(width_s)) AS slot, id AS started,
+            -- what finishes after the end belongs to its slot; what just finished may be on its way
+            greatest(id, coalesce(end_time, now() - interval '3 s')) AS ended,
+            CASE status WHEN 'running' THEN now() - interval '3 s' ELSE t.ended END AS lasted,
+            end_time IS NULL AS is_on
+        FROM testrun CROSS JOIN times_of(run) t WHERE id = run
+    ), point AS MATERIALIZED (
+        SELECT m.time AS slot_start, m.name, m.request_type, m.requests, m.failures, m.sum_ms,
+            m.max_ms, m.buckets, m.cumulative
+        FROM merged(
+            run, latency.since, latency.until, width_s, ARRAY[latency.part], latency.names
+        ) m
+    ), axis AS (
+        SELECT slot_start, endpoint.name, endpoint.request_type
+        FROM asked
+        CROSS JOIN generate_series(
+            date_bin(slot, greatest(latency.since, started), 'epoch'),
+            least(latency.until - interval '1 us', ended), slot
+        ) AS slot_start
+        CROSS JOIN (SELECT DISTINCT p.name, p.request_type FROM point p) AS endpoint
+    ), filled AS (
+        SELECT slot_start, name, request_type, coalesce(p.requests, 0) AS requests,
+            coalesce(p.failures, 0) AS failures, p.sum_ms, p.max_ms, p.buckets, p.cumulative,
+            greatest(1, extract(epoch FROM
+                least(slot_start + slot, CASE WHEN lasted > slot_start THEN lasted END)
+                    - greatest(slot_start, started)
+            ))::double precision AS seconds
+        FROM point p FULL JOIN axis USING (slot_start, name, request_type)
+        CROSS JOIN asked
+    )
+    SELECT slot_start, f.name, f.request_type, f.requests, f.failures,
+        f.requests / seconds, f.failures / seconds,
+        f.failures::double precision / nullif(f.requests, 0), mean_ms(f.sum_ms, f.cumulative),
+        percentile(0.5, buckets, cumulative, f.max_ms),
+        percentile(0.9, buckets, cumulative, f.max_ms),
+        percentile(0.95, buckets, cumulative, f.max_ms),
+        percentile(0.99, buckets, cumulative, f.max_ms), f.max_ms
+    FROM filled f CROSS JOIN asked
+    WHERE NOT is_on OR slot_start + slot <= ended  -- the rest would look like a fall
+    ORDER BY slot_start, f.name, f.request_type
+$$;
+
+-- Means, because percentiles of parts do not add up to that of the total.
+CREATE FUNCTION latency_parts(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision,
+    names text[] DEFAULT '{""}'
+) RETURNS TABLE (
+    "time" timestamptz, name text, request_type text, queue_ms double precision,
+    app_ms double precision, receiving_ms double precision, outside_ms double precision,
+    covered double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT slot, h.name, h.request_type,
+        sum(sum_ms) FILTER (WHERE part = 'queue') / sum(count) FILTER (WHERE part = 'queue'),
+        sum(sum_ms) FILTER (WHERE part = 'app') / sum(count) FILTER (WHERE part = 'app'),
+        sum(sum_ms) FILTER (WHERE part = 'receiving') / sum(count) FILTER (WHERE part = 'receiving'),
+        sum(sum_ms) FILTER (WHERE part = 'outside') / sum(count) FILTER (WHERE part = 'outside'),
+        coalesce(sum(count) FILTER (WHERE part = 'outside'), 0)::double precision
+            / sum(count) FILTER (WHERE part = 'total')
+    FROM histogram h
+    CROSS JOIN LATERAL date_bin(make_interval(secs => slot_s(width_s)), h.time, 'epoch') AS slot
+    WHERE h.run_id = run AND h.resolution = resolution_for(width_s)
+        AND h.time >= date_bin(make_interval(secs => slot_s(width_s)), latency_parts.since, 'epoch')
+        AND h.time < latency_parts.until
+        AND (latency_parts.names IS NULL OR h.name = ANY (latency_parts.names)
+            AND (h.name <> '' OR h.request_type = ''))
+    GROUP BY slot, h.name, h.request_type
+    ORDER BY slot, h.name, h.request_type
+$$;
+
+CREATE FUNCTION users_over_time(
+    run timestamptz, since timestamptz, until timestamptz, width_s double precision
+) RETURNS TABLE ("time" timestamptz, users integer)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT slot, max(user_count)
+    FROM user_count u
+    CROSS JOIN LATERAL date_bin(make_interval(secs => greatest(1, width_s)), u.time, 'epoch') AS slot
+    WHERE (u.run_id, u.time) >= (run, date_bin(  -- as rows: by the one index that has both
+            make_interval(secs => greatest(1, width_s)), users_over_time.since, 'epoch'
+        ))
+        AND (u.run_id, u.time) < (run, users_over_time.until)
+    GROUP BY slot
+    ORDER BY slot
+$$;

@@ -1,0 +1,42 @@
+-- For every dashboard: its links, its list of runs, its names of endpoints.
+--
+--   run_of(run) -> the id of a run that is named by text: its id, or 'latest'; NULL for anything else
+--   run_range(run) -> since, until: the time range of a link to a run, as Grafana's URLs have it
+--   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
+
+-- Compares text, so that whatever stands in a link is a run or none, and never an error.
+CREATE FUNCTION run_of(run text) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT max(id) FROM testrun WHERE run_of.run IN ('latest', run_text(id))
+$$;
+
+-- Unix milliseconds, a moment wider than the run; a run that is on goes to 'now'.
+CREATE FUNCTION range_of(started timestamptz, ended timestamptz)
+RETURNS TABLE (since text, until text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (extract(epoch FROM started) * 1000 - 2000)::bigint::text,
+        coalesce((extract(epoch FROM ended) * 1000 + 3000)::bigint::text, 'now')
+$$;
+
+CREATE FUNCTION run_range(run text) RETURNS TABLE (since text, until text)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT link.* FROM testrun CROSS JOIN LATERAL range_of(id, end_time) link
+    WHERE id = run_of(run_range.run)
+$$;
+
+CREATE VIEW run_choice AS
+    SELECT 'Latest run' AS label, 'latest' AS run
+    UNION ALL (
+        SELECT concat_ws(
+                ' · ', regexp_replace(testplan, '^.*/', ''), coalesce(target_users, num_clients) || ' users',
+                to_char(id AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
+            ), run_text(id)
+        FROM testrun ORDER BY id DESC LIMIT 500
+    );
+
+-- An endpoint as people read it, and choose it in a list.
+CREATE FUNCTION endpoint_text(name text, request_type text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN name = '' AND request_type = '' THEN 'All endpoints'
+        WHEN request_type = '' THEN name ELSE request_type || ' ' || name END
+$$;
