@@ -26,7 +26,7 @@ from benchmarks import _large_metrics as large_metrics
 from benchmarks import _large_run as large_run
 from benchmarks._dashboard_queries import DASHBOARDS, Query, View, promql, queries, sql
 from swarmscope.journal.records import start_of
-from swarmscope.runs.schema.compaction import compact
+from swarmscope.runs.schema.maintenance import compact
 
 Connection = psycopg.Connection[Any]
 

@@ -10,7 +10,6 @@ import locust  # noqa: F401
 
 del os.environ["LOCUST_SKIP_MONKEY_PATCH"]  # the Locust processes that tests start do patch
 
-import secrets
 import signal
 import subprocess
 import tempfile
@@ -20,13 +19,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from support.databases import fresh_runs_database
+from support.databases import fresh_database, fresh_runs_database, superuser_dsn
 from support.locust import Field, locust_field
 from support.target import Target, running_target
 from support.waiting import free_port, poll_until
 
-from swarmscope.runs.schema.migrations import migrate
-from swarmscope.stack.postgres import SUPERUSER, Cluster
+from swarmscope.stack.postgres import Cluster
 
 
 @pytest.fixture(scope="session")
@@ -55,35 +53,30 @@ def _serve(directory: Path) -> Iterator[Cluster]:
 
 def _accepts_connections(cluster: Cluster) -> bool:
     try:
-        psycopg.connect(superuser_dsn(cluster, "postgres")).close()
+        psycopg.connect(superuser_dsn(cluster)).close()
     except psycopg.OperationalError:
         return False
     return True
 
 
-def superuser_dsn(cluster: Cluster, dbname: str) -> str:
-    """Return a connection string for the superuser; the password stays in its file."""
-    return (
-        f"host=127.0.0.1 port={cluster.port} user={SUPERUSER} dbname={dbname} "
-        f"passfile={cluster.passfile}"
-    )
-
-
 @pytest.fixture
 def empty_database(cluster: Cluster) -> Iterator[str]:
     """Create a database for one test; yields its superuser's libpq connection string."""
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(superuser_dsn(cluster, "postgres"), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        yield superuser_dsn(cluster, name)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(cluster) as database:
+        yield database
 
 
 @pytest.fixture
-def connection(empty_database: str) -> Iterator[psycopg.Connection[Any]]:
-    """Connect, in autocommit mode, to a new database with the newest schema."""
-    with psycopg.connect(empty_database, autocommit=True) as connection:
-        migrate(connection)
+def runs_database(cluster: Cluster) -> Iterator[str]:
+    """Create a database with the newest schema; yields its superuser's connection string."""
+    with fresh_runs_database(cluster) as database:
+        yield database
+
+
+@pytest.fixture
+def connection(runs_database: str) -> Iterator[psycopg.Connection[Any]]:
+    """Connect, in autocommit mode, to the test's `runs_database`."""
+    with psycopg.connect(runs_database, autocommit=True) as connection:
         yield connection
 
 
@@ -98,13 +91,6 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """Run a small counting HTTP server for the whole session."""
     with running_target(tmp_path_factory.mktemp("target")) as target:
         yield target
-
-
-@pytest.fixture
-def runs_database(cluster: Cluster) -> Iterator[str]:
-    """Return the connection string of a test's own runs database."""
-    with fresh_runs_database(cluster) as database:
-        yield database
 
 
 @pytest.fixture

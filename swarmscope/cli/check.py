@@ -22,7 +22,7 @@ from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.formatting import errors_in_tasks, first_line
 from swarmscope.home import Unreachable
 from swarmscope.runs import assembly, database, judged_summary, outcomes, queries, thresholds
-from swarmscope.runs.model import AFTER_RAMP_UP, Run
+from swarmscope.runs.model import Run
 from swarmscope.runs.schema import migrations
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import CANNOT_TELL, Answer, Threshold
@@ -178,7 +178,7 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))
     elif not asked.thresholds and run.capacity_search:
-        why = queries.why_not_judged(run, run.requests or 0, run.left_out)
+        why = run.why_not_judged(run.requests or 0, run.left_out)
         reason = f"the run's own objective: {why}"
         found = thresholds.unjudged(found, reason)
     notes = [summary.left_out] if summary.left_out else []
@@ -187,7 +187,7 @@ def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
     notes += [f"{odd_times}."] if odd_times else []
     notes += [f"{errors_in_tasks(errors)}."] if errors else []
     notes += [trust.text] if trust and not trust.trusted else []
-    is_asked_for = asked.whole or not rows or rows[0].scope == AFTER_RAMP_UP
+    is_asked_for = asked.whole or not rows or not rows[0].is_whole
     notes += [] if is_asked_for else [f"{rows[0].scope_text}."]
     answer = Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
     return answer, awaited

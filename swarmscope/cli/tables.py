@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmscope.formatting import count, digits, duration, errors_in_tasks, percent, printable
-from swarmscope.runs.document import Level
+from swarmscope.runs.document import LevelResult
 from swarmscope.runs.histogram import PARTS
-from swarmscope.runs.model import Failure, Run, Summary, TaskError
+from swarmscope.runs.model import FailureGroup, Run, Summary, TaskError
 from swarmscope.runs.outcomes import HEADINGS, cells
-from swarmscope.runs.queries import why_not_judged
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome
 
 MOST_FAILURES = 10  # kinds of them, in a table
@@ -96,7 +95,7 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
     return table
 
 
-def levels_table(levels: Iterable[Level], width: int) -> Table:
+def levels_table(levels: Iterable[LevelResult], width: int) -> Table:
     """Return a row per level of a search for the capacity, in their order."""
     narrow = width < NARROW
     wide_only = () if narrow else ("measured", "requests", "p50")
@@ -115,7 +114,7 @@ def levels_table(levels: Iterable[Level], width: int) -> Table:
     return table
 
 
-def _outcome(level: Level) -> str:
+def _outcome(level: LevelResult) -> str:
     own = ""
     if level.broken_endpoint:
         own = f", {level.broken_endpoint} p95 {digits(level.endpoint_p95_ms)}"
@@ -208,7 +207,7 @@ def odd_times(corrected: int, after_stop: int) -> str:
     return "; ".join(filter(None, facts))
 
 
-def failures_table(failures: Sequence[Failure]) -> Table:
+def failures_table(failures: Sequence[FailureGroup]) -> Table:
     """Return a row for each kind of failure, the most frequent first; `MOST_FAILURES` at most."""
     table = bare_table((), ("failures",), ("endpoint", "error"))
     for row in failures[:MOST_FAILURES]:
@@ -236,7 +235,7 @@ def _objective(run: Run) -> str:
         return f"{'met' if run.objective_met else 'missed'} ({limits})"
     if run.requests is None:
         return ""
-    return f"not judged ({limits}): {why_not_judged(run, run.requests, run.left_out)}"
+    return f"not judged ({limits}): {run.why_not_judged(run.requests, run.left_out)}"
 
 
 def span(summaries: Sequence[Summary], run: Run) -> str:

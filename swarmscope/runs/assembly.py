@@ -1,4 +1,4 @@
-"""Makes a run's document from the runs database, and from Prometheus while it is to be had."""
+"""Assembles a run's document from the runs database, and from Prometheus if it is available."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from psycopg.rows import dict_row
 
 from swarmscope.home import dashboard_of_run
 from swarmscope.runs import captures, document, queries, server_series
-from swarmscope.runs.document import MOST_ERRORS, MOST_EVENTS, MOST_POINTS, Document
+from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, Document
 from swarmscope.runs.histogram import PARTS
-from swarmscope.runs.model import AFTER_RAMP_UP, Run, Summary
+from swarmscope.runs.model import Run, Summary, TaskError
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +27,17 @@ Row = Mapping[str, Any]
 Span = tuple[datetime, datetime, int]  # from, until, and the width of a point in seconds
 Services = Callable[[datetime, datetime | None], server_series.Capture | None]  # by start and end
 
-LATE = timedelta(minutes=10)  # what users finish so long after the end of their run is drawn too
-SETTLED_S = 30.0  # by then a second's samples are in the database, unless that was away
-SPARE_POINTS = 10  # for that, and for a first point that begins before the run
+LATE = timedelta(minutes=10)  # requests that finish this long after the run's end are drawn
+SETTLED_S = 30.0  # by then a second's samples are in the database, if that was reachable
+SPARE_POINTS = 10  # for late requests, and for a first point that begins before the run
 DIGITS = 5  # of a curve's values; histograms are exact to 2.5 %
+CURVES = tuple(field.name for field in dataclasses.fields(document.Curves))
 
 
 def ask_prometheus(url: str | None) -> Services | None:
-    """Return what asks the Prometheus at *url*, if there is one; it leaves out what it cannot get.
+    """Return a function that asks the Prometheus at *url*; None without a URL.
 
-    A run without an end is asked for up to now.
+    It returns None when Prometheus does not answer. A run without an end is read up to now.
     """
 
     def ask(started: datetime, ended: datetime | None) -> server_series.Capture | None:
@@ -44,7 +45,7 @@ def ask_prometheus(url: str | None) -> Services | None:
         try:
             return server_series.read(url, started, ended or datetime.now(UTC))
         except server_series.Unavailable as error:
-            logger.info("No figures of the services: %s", error)
+            logger.info("The services' metrics are missing: %s", error)
             return None
 
     return None if url is None else ask
@@ -59,10 +60,10 @@ def assemble(
 ) -> Document:
     """Return a run's document, with figures after ramp-up or of the *whole* run.
 
-    All of it is of one moment of the database. The services' own series are those that were stored
-    when the run was over, else what *services* knows now (`ask_prometheus`). While the run is on,
-    what its curves were `SETTLED_S` ago is taken from *known*, an earlier document's, at a fraction
-    of the cost. Raises `queries.NoSuchRun`.
+    It is read from one snapshot of the database. The services' series are those stored when the run
+    ended, else what *services* (`ask_prometheus`) returns now. While the run is running, points
+    older than `SETTLED_S` are taken from *known*, those of an earlier document, at a fraction of
+    the cost. Raises `queries.NoSuchRun`.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -83,12 +84,12 @@ def _assemble(
     left_out = next((r.left_out for r in rows if _endpoint_of(r) == ("", "")), 0)
     return Document(
         version=document.VERSION,
-        run=_facts(run, row),
-        completeness=_completeness(run),
+        run=msgspec.convert({**vars(run), **row}, document.RunDetails),
+        completeness=msgspec.convert(run, document.Completeness, from_attributes=True),
         objective=_objective(run, totals, left_out),
-        verdict=_verdict(connection, run_id),
+        verdict=queries.verdict(connection, run_id),
         trust=trust(connection, run_id),
-        whole=whole if not rows else rows[0].scope != AFTER_RAMP_UP,
+        whole=whole if not rows else rows[0].is_whole,
         since_s=max(0.0, _seconds(run_id, rows[0].since)) if rows else None,
         until_s=_seconds(run_id, rows[0].until) if rows else None,
         scope=rows[0].scope if rows else None,
@@ -107,90 +108,48 @@ def _assemble(
 
 
 def _row(connection: Connection, run_id: datetime) -> Row:
-    """Return what the view `run` does not have of a run."""
+    """Return the columns of a run that the view `run` lacks, named as in `document.RunDetails`."""
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(
-            "SELECT changeset_guid, gitrepo, arguments, settings, exit_code, grafana_url,"
-            " coalesce(versions, '{}') AS versions FROM testrun WHERE id = %s",
+            "SELECT run_text(id) AS id, profile_name AS profile, env AS environment,"
+            " changeset_guid AS test_version, gitrepo AS repository, arguments, settings,"
+            " exit_code, grafana_url, coalesce(versions, '{}') AS versions"
+            " FROM testrun WHERE id = %s",
             [run_id],
         )
         return found.fetchall()[0]
 
 
-def _facts(run: Run, row: Row) -> document.Facts:
-    return document.Facts(
-        id=run.run,
-        testplan=run.testplan,
-        scenario=run.scenario,
-        profile=run.profile_name,
-        description=run.description,
-        environment=run.env,
-        test_version=row["changeset_guid"],
-        host=run.host,
-        username=run.username,
-        repository=row["gitrepo"],
-        arguments=row["arguments"],
-        settings=row["settings"],
-        versions=row["versions"],
-        status=run.status,
-        exit_code=row["exit_code"],
-        started=run.started,
-        ramp_complete=run.ramp_complete,
-        ended=run.ended,
-        duration_s=run.duration_s,
-        target_users=run.target_users,
-        peak_users=run.peak_users,
-    )
-
-
-def _completeness(run: Run) -> document.Completeness:
-    return document.Completeness(
-        complete=run.complete,
-        workers=run.workers,
-        unfinished_workers=run.unfinished_workers,
-        lost_workers=run.lost_workers,
-        dropped=run.dropped,
-        implausible=run.implausible,
-        corrected=run.corrected,
-        after_stop=run.after_stop,
-    )
-
-
-def _objective(run: Run, totals: document.Endpoint | None, left_out: int) -> document.Objective:
+def _objective(
+    run: Run, totals: document.Endpoint | None, left_out: int
+) -> document.ObjectiveResult:
     met = totals.objective_met if totals else None
-    return document.Objective(
+    return document.ObjectiveResult(
         quantile=run.objective_quantile,
         limit_ms=run.objective_ms,
         fail_ratio=run.objective_fail_ratio,
         met=met,
-        reason=queries.why_not_judged(run, totals.requests, left_out)
-        if totals and met is None
-        else "",
+        reason=run.why_not_judged(totals.requests, left_out) if totals and met is None else "",
     )
 
 
-def _verdict(connection: Connection, run_id: datetime) -> document.Verdict | None:
-    found = queries.verdict(connection, run_id)
-    return document.Verdict(text=found.text, details=found.details) if found else None
-
-
-def trust(connection: Connection, run_id: datetime) -> document.Trust | None:
-    """Return whether a run's latencies can be believed; None where nobody measured."""
+def trust(connection: Connection, run_id: datetime) -> document.GeneratorTrust | None:
+    """Return whether a run's latencies can be believed; None where nothing was measured."""
     found = queries.trust(connection, run_id)
     if found is None:
         return None
     trusted = not (found.details.get("saturated") or found.details.get("bursty"))
-    return document.Trust(trusted=trusted, text=found.text, details=found.details)
+    return document.GeneratorTrust(trusted=trusted, text=found.text, details=found.details)
 
 
-def levels(connection: Connection, run_id: datetime) -> list[document.Level]:
-    """Return what each level of a search for the capacity did, in order; none for other runs."""
+def levels(connection: Connection, run_id: datetime) -> list[document.LevelResult]:
+    """Return the levels of a capacity search, in order; none for other runs."""
     rows = connection.execute(
         "SELECT time, details FROM events WHERE run_id = %s AND kind = 'level' ORDER BY time",
         [run_id],
     )
     return [
-        msgspec.convert({"t_s": _seconds(run_id, time), **details}, document.Level)
+        msgspec.convert({"t_s": _seconds(run_id, time), **details}, document.LevelResult)
         for time, details in rows
         if details
     ]
@@ -203,50 +162,25 @@ def _endpoint_of(row: Summary) -> tuple[str, str]:
 def _endpoint(rows: Sequence[Summary]) -> document.Endpoint:
     """Return one endpoint's figures from its rows, one for each part."""
     parts = {row.part: row for row in rows}
-    total = parts["total"]
-    return document.Endpoint(
-        name=total.name,
-        request_type=total.request_type,
-        requests=total.requests,
-        failures=total.failures,
-        fail_ratio=total.fail_ratio,
-        requests_per_s=total.requests_per_s,
-        objective_met=total.objective_met,
-        total=_latency(total),
-        app=_latency(parts["app"]) if "app" in parts else None,
-        queue=_latency(parts["queue"]) if "queue" in parts else None,
-        outside=_latency(parts["outside"]) if "outside" in parts else None,
-        raw=_latency(parts["raw"]) if "raw" in parts else None,
-        receiving=_latency(parts["receiving"]) if "receiving" in parts else None,
-    )
-
-
-def _latency(row: Summary) -> document.Latency:
-    return document.Latency(
-        requests=row.requests,
-        mean_ms=row.mean_ms,
-        p50_ms=row.p50_ms,
-        p90_ms=row.p90_ms,
-        p95_ms=row.p95_ms,
-        p99_ms=row.p99_ms,
-        max_ms=row.max_ms,
+    return msgspec.convert(
+        {**vars(parts["total"]), **parts}, document.Endpoint, from_attributes=True
     )
 
 
 def width_s(duration_s: float) -> int:
-    """Return how many seconds a point of a run's curves stands for.
+    """Return how many seconds a point of a run's curves covers.
 
     It is a width that the database stores windows for, or whole minutes, such that a run of
-    *duration_s* has fewer than `MOST_POINTS` points.
+    *duration_s* has fewer than `MAX_POINTS` points.
     """
-    least = duration_s / (MOST_POINTS - SPARE_POINTS)
-    if least <= 10:
-        return 1 if least <= 1 else 10
-    return 60 * ceil(least / 60)
+    min_s = duration_s / (MAX_POINTS - SPARE_POINTS)
+    if min_s <= 10:
+        return 1 if min_s <= 1 else 10
+    return 60 * ceil(min_s / 60)
 
 
 def _span(run: Run) -> Span:
-    """Return from when until when a run is drawn, and the width of a point in seconds."""
+    """Return the start and end of a run's curves, and the width of a point in seconds."""
     now = datetime.now(UTC)
     lasted = (run.ended or now) - run.started
     until = run.ended + LATE if run.ended else now + LATE  # a worker's clock may be ahead
@@ -254,7 +188,7 @@ def _span(run: Run) -> Span:
 
 
 def _continued(connection: Connection, run: Run, known: document.Points | None) -> document.Points:
-    """Return the curves of *run*, as far as they have settled from *known*."""
+    """Return the points of *run*; those that have settled come from *known*."""
     span = _span(run)
     settled_s = (datetime.now(UTC) - run.started).total_seconds() - SETTLED_S
     kept = 0 if known is None else sum(t_s < settled_s for t_s in known.t_s)
@@ -267,38 +201,26 @@ def _continued(connection: Connection, run: Run, known: document.Points | None) 
 
 def _joined(old: document.Points, kept: int, new: document.Points) -> document.Points:
     """Return the first *kept* points of *old* and then those of *new*."""
-
-    def curves(part: str) -> document.Curves | None:
-        before, after = getattr(old, part), getattr(new, part)
-        if before is None and after is None:
-            return None
-        before, after = before or _unknown(kept), after or _unknown(len(new.t_s))
-        return document.Curves(
-            mean_ms=before.mean_ms[:kept] + after.mean_ms,
-            p50_ms=before.p50_ms[:kept] + after.p50_ms,
-            p95_ms=before.p95_ms[:kept] + after.p95_ms,
-            p99_ms=before.p99_ms[:kept] + after.p99_ms,
-        )
-
-    return document.Points(
-        width_s=new.width_s,
-        t_s=old.t_s[:kept] + new.t_s,
-        users=old.users[:kept] + new.users,
-        requests_per_s=old.requests_per_s[:kept] + new.requests_per_s,
-        failures_per_s=old.failures_per_s[:kept] + new.failures_per_s,
-        covered=old.covered[:kept] + new.covered,
-        total=curves("total") or new.total,
-        app=curves("app"),
-        queue=curves("queue"),
-        outside=curves("outside"),
-        raw=curves("raw"),
-        receiving=curves("receiving"),
-    )
+    lists = ("t_s", "users", "requests_per_s", "failures_per_s", "covered")
+    joined = {name: getattr(old, name)[:kept] + getattr(new, name) for name in lists}
+    for part in PARTS:
+        curves = getattr(old, part), getattr(new, part)
+        joined[part] = _joined_curves(*curves, kept, len(new.t_s))
+    return document.Points(width_s=new.width_s, **joined)
 
 
-def _unknown(points: int) -> document.Curves:
-    nothing: list[float | None] = [None] * points
-    return document.Curves(mean_ms=nothing, p50_ms=nothing, p95_ms=nothing, p99_ms=nothing)
+def _joined_curves(
+    old: document.Curves | None, new: document.Curves | None, kept: int, points: int
+) -> document.Curves | None:
+    """Return *kept* points of *old*, then the *points* of *new*; None where there are neither."""
+    if old is None and new is None:
+        return None
+
+    def joined(name: str) -> list[float | None]:
+        before = getattr(old, name)[:kept] if old else [None] * kept
+        return [*before, *(getattr(new, name) if new else [None] * points)]
+
+    return document.Curves(**{name: joined(name) for name in CURVES})
 
 
 def _points(connection: Connection, run: Run, span: Span) -> document.Points:
@@ -310,7 +232,7 @@ def _points(connection: Connection, run: Run, span: Span) -> document.Points:
     users = dict(counted.fetchall())
     if run.ended is None:  # users are known before requests: a rate would seem to fall
         users = {time: number for time, number in users.items() if time <= max(total, default=time)}
-    times = sorted(total.keys() | users.keys())[:MOST_POINTS]
+    times = sorted(total.keys() | users.keys())[:MAX_POINTS]
     return document.Points(
         width_s=span[2],
         t_s=[_seconds(run.started, time) for time in times],
@@ -318,17 +240,12 @@ def _points(connection: Connection, run: Run, span: Span) -> document.Points:
         requests_per_s=[_short(total[t]["requests_per_s"]) if t in total else 0.0 for t in times],
         failures_per_s=[_short(total[t]["failures_per_s"]) if t in total else 0.0 for t in times],
         covered=[_share(curves["outside"].get(t), total.get(t)) for t in times],
-        total=_curves(total, times),
-        app=_curves(curves["app"], times) if curves["app"] else None,
-        queue=_curves(curves["queue"], times) if curves["queue"] else None,
-        outside=_curves(curves["outside"], times) if curves["outside"] else None,
-        raw=_curves(curves["raw"], times) if curves["raw"] else None,
-        receiving=_curves(curves["receiving"], times) if curves["receiving"] else None,
+        **{part: _curves(rows, times) for part, rows in curves.items() if rows or part == "total"},
     )
 
 
 def _curve(connection: Connection, run: Run, span: Span, part: str) -> dict[datetime, Row]:
-    """Return the database's points of one part of all requests, by their times."""
+    """Return the database's points of one part of latency, by time."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "SELECT * FROM latency(%s, %s, %s, %s, %s)"
         rows = cursor.execute(query, [run.run_id, *span, part])
@@ -337,12 +254,7 @@ def _curve(connection: Connection, run: Run, span: Span, part: str) -> dict[date
 
 def _curves(rows: Mapping[datetime, Row], times: Iterable[datetime]) -> document.Curves:
     found = [rows.get(time, {}) for time in times]
-    return document.Curves(
-        mean_ms=[_short(row.get("mean_ms")) for row in found],
-        p50_ms=[_short(row.get("p50_ms")) for row in found],
-        p95_ms=[_short(row.get("p95_ms")) for row in found],
-        p99_ms=[_short(row.get("p99_ms")) for row in found],
-    )
+    return document.Curves(**{name: [_short(row.get(name)) for row in found] for name in CURVES})
 
 
 def _share(part: Row | None, total: Row | None) -> float | None:
@@ -351,9 +263,9 @@ def _share(part: Row | None, total: Row | None) -> float | None:
     return _short(part["requests"] / total["requests"]) if part else 0.0
 
 
-def _errors(connection: Connection, run_id: datetime) -> list[document.Error]:
+def _errors(connection: Connection, run_id: datetime) -> list[document.EndpointError]:
     return [
-        document.Error(
+        document.EndpointError(
             name=row.name,
             request_type=row.request_type,
             error=row.error or "",
@@ -361,41 +273,40 @@ def _errors(connection: Connection, run_id: datetime) -> list[document.Error]:
             first_s=_seconds(run_id, row.first),
             last_s=_seconds(run_id, row.last),
         )
-        for row in queries.failures(connection, run_id, MOST_ERRORS)
+        for row in queries.failures(connection, run_id, MAX_ERRORS)
     ]
 
 
-def _task_errors(connection: Connection, run_id: datetime) -> list[document.TaskError]:
+def _task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
     found = queries.task_errors(connection, run_id)
-    most = [document.TaskError(error=row.error, count=row.count) for row in found[:MOST_ERRORS]]
-    if rest := sum(row.count for row in found[MOST_ERRORS:]):
-        most.append(document.TaskError(error="other errors", count=rest))
-    return most
+    rest = sum(row.count for row in found[MAX_ERRORS:])
+    others = [TaskError(error="other errors", count=rest)] if rest else []
+    return [*found[:MAX_ERRORS], *others]
 
 
-def _events(connection: Connection, run_id: datetime) -> list[document.Happening]:
+def _events(connection: Connection, run_id: datetime) -> list[document.Event]:
     rows = connection.execute(
         "SELECT time, coalesce(kind, ''), text FROM (SELECT * FROM events WHERE run_id = %s"
         " ORDER BY time DESC LIMIT %s) latest ORDER BY time, kind, text",
-        [run_id, MOST_EVENTS],
+        [run_id, MAX_EVENTS],
     )
     return [
-        document.Happening(t_s=_seconds(run_id, time), kind=kind, text=text)
+        document.Event(t_s=_seconds(run_id, time), kind=kind, text=text)
         for time, kind, text in rows
     ]
 
 
-def _generator(connection: Connection, run: Run) -> document.Generator | None:
+def _generator(connection: Connection, run: Run) -> document.GeneratorHealth | None:
     width = _span(run)[2]
     rows = connection.execute(
         "SELECT date_bin(make_interval(secs => %s), time, 'epoch') AS slot, max(cpu_ratio),"
         " max(loop_lag_s) * 1000, max(dispersion) FROM generator_health"
         " WHERE run_id = %s GROUP BY slot ORDER BY slot LIMIT %s",
-        [width, run.run_id, MOST_POINTS],
+        [width, run.run_id, MAX_POINTS],
     ).fetchall()
     if not rows:
         return None
-    return document.Generator(
+    return document.GeneratorHealth(
         t_s=[_seconds(run.started, time) for time, *_ in rows],
         cpu_ratio=[_short(cpu) for _, cpu, _, _ in rows],
         loop_lag_ms=[_short(lag) for _, _, lag, _ in rows],
@@ -403,15 +314,15 @@ def _generator(connection: Connection, run: Run) -> document.Generator | None:
     )
 
 
-def _server(started: datetime, capture: server_series.Capture | None) -> document.Server | None:
+def _server(started: datetime, capture: server_series.Capture | None) -> document.Services | None:
     if capture is None or not capture.series:
         return None
     points = len(next(iter(capture.series.values())))
     since_s = _seconds(started, capture.since)
-    return document.Server(
+    return document.Services(
         t_s=[since_s + number * capture.step_s for number in range(points)],
         series=[
-            document.Series(job=job, name=name, values=[_short(value) for value in values])
+            document.ServiceSeries(job=job, name=name, values=[_short(value) for value in values])
             for (job, name), values in capture.series.items()
         ],
     )

@@ -1,4 +1,4 @@
-"""Prometheus's series of a run, kept in the runs database: Prometheus itself forgets."""
+"""The services' series of a run, stored in the runs database: Prometheus deletes its own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from swarmscope.runs.server_series import Capture
 
 Connection = psycopg.Connection[Any]
 
-REMEMBERED = "15 days"  # how long Prometheus keeps samples unless told otherwise
+PROMETHEUS_RETENTION = "15 days"  # its default
 
 
 @dataclass(frozen=True)
-class Wanting:
+class UncapturedRun:
     """A run that is over and has no series stored.
 
-    *url* is the Prometheus that its options named, None where they named none; *host* the machine
-    of the process that led it.
+    *url* is the Prometheus that its options named, None where they named none; *host* is the
+    machine of the process that led it.
     """
 
     run_id: datetime
@@ -30,21 +30,21 @@ class Wanting:
     host: str | None
 
 
-def wanting(connection: Connection) -> list[Wanting]:
+def uncaptured(connection: Connection) -> list[UncapturedRun]:
     """Return the runs that are over and have no series stored, latest first."""
-    with connection.cursor(row_factory=class_row(Wanting)) as cursor:
+    with connection.cursor(row_factory=class_row(UncapturedRun)) as cursor:
         return cursor.execute(
             "SELECT r.id AS run_id, r.end_time AS ended, r.prometheus_url AS url, j.host"
             " FROM testrun r LEFT JOIN journal j ON j.id = r.journal_id"
             " WHERE r.status <> 'running' AND r.end_time IS NOT NULL"
             " AND r.end_time > now() - %s::interval"
             " AND r.id NOT IN (SELECT run_id FROM server_capture) ORDER BY r.id DESC",
-            [REMEMBERED],
+            [PROMETHEUS_RETENTION],
         ).fetchall()
 
 
 def store(connection: Connection, run_id: datetime, capture: Capture) -> bool:
-    """Store a run's series, unless it has some; tell whether it was done now."""
+    """Store a run's series unless it has some; return whether they were stored now."""
     with connection.transaction():
         done = connection.execute(
             "INSERT INTO server_capture (run_id, since, step_s) VALUES (%s, %s, %s)"

@@ -1,4 +1,4 @@
-"""One run as one document: what pages, reports and other programs read instead of the database.
+"""One run as one document: what the page, reports and other programs read instead of the database.
 
 `docs/run-document.md` describes it. Latencies are in ms, points of the time axis in seconds since
 the run's start. A figure that nobody measured is None, never zero.
@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
-VERSION = 1  # of the format: raised when a field goes or changes its meaning, not when one is added
-MOST_POINTS = 600
-MOST_ERRORS = 50
-MOST_EVENTS = 200
+from swarmscope.runs.model import Judgement, TaskError
+
+VERSION = 1  # of the format: raised when a field is removed or changes its meaning, not when added
+MAX_POINTS = 600
+MAX_ERRORS = 50
+MAX_EVENTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class RunDetails:
     """Who ran what, when, against what, with which versions; everything but figures."""
 
     id: str  # the start, ISO 8601 in UTC with microseconds
@@ -33,7 +35,7 @@ class Facts:
     username: str | None
     repository: str | None
     arguments: str | None
-    settings: dict[str, Any] | None  # what it was started with: users, spawn_rate, run_time, host …
+    settings: dict[str, Any] | None  # as started: users, spawn_rate, run_time, host …
     versions: dict[str, str]  # of swarmscope, locust, python …
     status: str  # running, finished or aborted
     exit_code: int | None
@@ -47,9 +49,9 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Completeness:
-    """Whether all of the run is there, and what is missing."""
+    """Whether all of the run was delivered, and what is missing."""
 
-    complete: bool  # over, and every journal that took part has been delivered
+    complete: bool  # over, and every journal of the run was delivered
     workers: int
     unfinished_workers: int
     lost_workers: int
@@ -60,8 +62,8 @@ class Completeness:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
-    """The run's limit on client latency and failures, and whether the totals met it.
+class ObjectiveResult:
+    """The run's limits on response time and failures, and whether the totals met them.
 
     `met` is None where that was not judged; `reason` says why.
     """
@@ -74,16 +76,8 @@ class Objective:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """A capacity run's answer: its sentence, and the figures of `client.capacity.verdict`."""
-
-    text: str
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Level:
-    """One trial of a level of a search for the capacity; latencies in ms."""
+class LevelResult:
+    """One trial of a level of a capacity search; latencies in ms."""
 
     t_s: float  # when it was decided
     users: int
@@ -100,13 +94,13 @@ class Level:
     outside_p95_ms: float | None
     broken_endpoint: str | None  # whose own limit was exceeded
     endpoint_p95_ms: float | None  # of that endpoint
-    saturated: bool  # the load generator was
-    limited: bool  # and so it says nothing of the application
+    saturated: bool  # the load generator, not the application
+    limited: bool  # by the generator, so it says nothing about the application
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trust:
-    """Whether the generator was good enough to believe the run's latencies."""
+class GeneratorTrust:
+    """Whether the generator was good enough for the run's latencies to be believed."""
 
     trusted: bool
     text: str  # one sentence for people
@@ -117,7 +111,7 @@ class Trust:
 class Latency:
     """One part of latency over a span of time, of *requests* requests.
 
-    What has no time is among them, but in no other figure; those are None where nothing has one.
+    Requests without a time count in *requests* only; the other figures are None if none has one.
     """
 
     requests: int
@@ -134,7 +128,7 @@ class Endpoint:
     """One endpoint's figures, or those of all together (name and request_type are '' then).
 
     `total` is what the client felt. Parts that no request came with are None, and so is `raw`,
-    the latency from the actual start, of a workload that is not open.
+    the latency from the actual start, of a closed workload.
     """
 
     name: str
@@ -145,10 +139,10 @@ class Endpoint:
     requests_per_s: float
     objective_met: bool | None
     total: Latency
-    app: Latency | None
-    queue: Latency | None
-    outside: Latency | None
-    raw: Latency | None
+    app: Latency | None = None
+    queue: Latency | None = None
+    outside: Latency | None = None
+    raw: Latency | None = None
     receiving: Latency | None = None
 
 
@@ -164,7 +158,7 @@ class Curves:
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """All endpoints together over time, at most `MOST_POINTS` points of `width_s` seconds each.
+    """All endpoints together over time, at most `MAX_POINTS` points of `width_s` seconds each.
 
     A point begins at its `t_s`; the first may begin a little before the run. A point in which
     nothing finished has zero rates and no latencies. `covered` is the share of the requests that
@@ -178,16 +172,16 @@ class Points:
     failures_per_s: list[float]
     covered: list[float | None]
     total: Curves
-    app: Curves | None
-    queue: Curves | None
-    outside: Curves | None
-    raw: Curves | None
+    app: Curves | None = None
+    queue: Curves | None = None
+    outside: Curves | None = None
+    raw: Curves | None = None
     receiving: Curves | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Error:
-    """What failed alike at one endpoint; `first_s` and `last_s` since the run's start."""
+class EndpointError:
+    """Failures of one endpoint with the same text; `first_s` and `last_s` since the run's start."""
 
     name: str
     request_type: str
@@ -198,16 +192,8 @@ class Error:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskError:
-    """An exception that tasks raised, and where; it is no request, and fails none."""
-
-    error: str
-    count: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Happening:
-    """Something that happened, in words; kinds are those of the table `events`, '' another's."""
+class Event:
+    """Something that happened; kinds are those of the table `events`, '' for other writers'."""
 
     t_s: float
     kind: str
@@ -215,8 +201,8 @@ class Happening:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generator:
-    """The load generator's health over time: of each point the worst worker's."""
+class GeneratorHealth:
+    """The load generator's health over time: at each point that of the worst worker."""
 
     t_s: list[float]
     cpu_ratio: list[float | None]  # 1 is a full core, all that a worker can use
@@ -225,7 +211,7 @@ class Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Series:
+class ServiceSeries:
     """One quantity of one service over time, as Prometheus saw it; of all its traffic."""
 
     job: str  # Prometheus's name of the service
@@ -234,29 +220,29 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
-    """How the services fared by their own metrics, on an axis of their own."""
+class Services:
+    """The services' own metrics, on an axis of their own."""
 
     t_s: list[float]
-    series: list[Series]
+    series: list[ServiceSeries]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
     """All that a page shows of one run.
 
-    `totals` and `endpoints` are of the part of the run that is judged: `scope` names it
+    `totals` and `endpoints` cover the span of the run that is judged: `scope` names it
     (`after_ramp_up`, `whole`; the whole run too for `ramp_up_incomplete` and `steady_too_short`),
-    `scope_text` says it in words, `since_s` and `until_s` bound it. `totals` is None before
-    anything finished, `server` and `generator` are None where nobody measured.
+    `scope_text` puts it in words, `since_s` and `until_s` bound it. `totals` is None before
+    anything finished, `server` and `generator` are None where nothing was measured.
     """
 
     version: int
-    run: Facts
+    run: RunDetails
     completeness: Completeness
-    objective: Objective
-    verdict: Verdict | None
-    trust: Trust | None
+    objective: ObjectiveResult
+    verdict: Judgement | None
+    trust: GeneratorTrust | None
     whole: bool
     since_s: float | None
     until_s: float | None
@@ -265,13 +251,13 @@ class Document:
     totals: Endpoint | None
     endpoints: list[Endpoint]
     points: Points
-    errors: list[Error]
-    events: list[Happening]
-    generator: Generator | None
-    server: Server | None
+    errors: list[EndpointError]
+    events: list[Event]
+    generator: GeneratorHealth | None
+    server: Services | None
     grafana_url: str | None
     task_errors: list[TaskError] = field(default_factory=list)
-    levels: list[Level] = field(default_factory=list)  # of a search for the capacity, in order
+    levels: list[LevelResult] = field(default_factory=list)  # of a capacity search, in order
 
 
 def encode(document: Document) -> bytes:
@@ -280,5 +266,5 @@ def encode(document: Document) -> bytes:
 
 
 def decode(content: bytes | str) -> Document:
-    """Return the document that *content*, JSON, holds; raises msgspec.DecodeError for another."""
+    """Return the document in *content*, JSON; raises msgspec.DecodeError if it holds none."""
     return msgspec.json.decode(content, type=Document)

@@ -13,7 +13,7 @@ from swarmscope.runs import queries
 from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.histogram import estimate
 from swarmscope.runs.model import Summary
-from swarmscope.runs.queries import Connection, windows_of
+from swarmscope.runs.queries import Connection
 from swarmscope.runs.selection import MORE_NAMES, Endpoint, Selection
 from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
 
@@ -87,7 +87,7 @@ def _histograms(
     found = connection.execute(
         "SELECT name, request_type, part, sum_ms, buckets, cumulative"
         " FROM merged(%s, %s, %s, NULL, %s, %s) WHERE buckets IS NOT NULL",
-        [run_id, *windows_of(rows[0]), parts, [name for name, _ in chosen]],
+        [run_id, *rows[0].windows, parts, [name for name, _ in chosen]],
     ).fetchall()
     latencies = {}
     for part in parts:
@@ -105,7 +105,7 @@ def _sum(rows: Sequence[Summary], latencies: Latencies) -> Summary:
     histogram = latencies.histogram
 
     def percentile(share: float) -> float | None:
-        """As `percentile` of ``views.sql``: the bucket of the value with rank ⌈share × n⌉."""
+        """As `percentile` of SQL: the bucket of the value with rank ⌈share × n⌉."""
         if max_ms is None:
             return None
         rank = max(ceil(share * histogram.count), 1)

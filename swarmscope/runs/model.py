@@ -1,19 +1,21 @@
-"""Rows of the runs database as readers get them: runs, summaries, failures, verdicts."""
+"""Rows that readers get from the runs database: runs, summaries, failures, judgements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-AFTER_RAMP_UP = "after_ramp_up"  # as `judged_span` of views.sql calls it; any other: the whole run
+from swarmscope.runs.selection import OPTION
+
+AFTER_RAMP_UP = "after_ramp_up"  # a scope of SQL's `judged_span`; the others are the whole run
 
 
 @dataclass(frozen=True)
 class Run:
     """A row of the view `run`: latencies in ms, None where nothing finished.
 
-    *scope_text* says of which part of the run its figures are, *objective_requests* how many
+    *scope_text* names the span of the run that its figures cover, *objective_requests* is how many
     requests it takes to judge the objective, *left_out* how many of `requests` do not count for it.
     """
 
@@ -60,10 +62,21 @@ class Run:
     after_stop: int
     left_out: int
 
+    def why_not_judged(self, requests: int, left_out: int) -> str:
+        """Return why *requests*, some of them *left_out*, do not decide the objective."""
+        if self.capacity_search:
+            return "a capacity search exceeds it on purpose; the verdict says where it held"
+        if left_out:
+            return (
+                f"{left_out:,} of {requests:,} requests do not count for it (not HTTP, or excluded"
+                f" by {OPTION}); `swarmscope check` judges the others"
+            )
+        return f"{requests:,} requests are too few, {self.objective_requests:,} are needed"
+
 
 @dataclass(frozen=True)
 class Judgement:
-    """What an event of a run says of it, a verdict or its trust: a sentence and figures."""
+    """A verdict of a capacity search, or of the generator's health: a sentence and its figures."""
 
     text: str
     details: dict[str, Any]
@@ -71,15 +84,15 @@ class Judgement:
 
 @dataclass(frozen=True)
 class TaskError:
-    """An exception that tasks raised, with the place where, and how often."""
+    """An exception that tasks raised, with its place, and how often; it is no failed request."""
 
     error: str
     count: int
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Requests of one endpoint that failed alike: the text, how many, first and last start."""
+class FailureGroup:
+    """Requests of one endpoint that failed with the same text; *first* and *last* are starts."""
 
     failures: int
     name: str
@@ -115,3 +128,14 @@ class Summary:
     scope_text: str
     objective_met: bool | None
     left_out: int = 0  # of `requests`: they do not count for the objective
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are figures of the whole run."""
+        return self.scope != AFTER_RAMP_UP
+
+    @property
+    def windows(self) -> tuple[datetime, datetime]:
+        """The whole seconds, from and until, whose windows make up these figures."""
+        second = timedelta(seconds=1)
+        return self.since.replace(microsecond=0), self.until.replace(microsecond=0) + second

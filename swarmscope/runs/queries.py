@@ -1,23 +1,23 @@
-"""What readers ask the runs database: its runs, and one run's summary."""
+"""Queries of the runs database: its runs, and one run's summary, failures and judgements."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
-from swarmscope.runs.model import Failure, Judgement, Run, Summary, TaskError
-from swarmscope.runs.selection import OPTION, Selection
+from swarmscope.runs.model import FailureGroup, Judgement, Run, Summary, TaskError
+from swarmscope.runs.selection import Selection
 
 Connection = psycopg.Connection[Any]
 
 
 class NoSuchRun(LookupError):
-    """No run answers to what was asked for; the text is the line for the user."""
+    """No run, or more than one, has the given name; the text is the line for the user."""
 
 
 def runs(connection: Connection, limit: int) -> list[Run]:
@@ -28,7 +28,7 @@ def runs(connection: Connection, limit: int) -> list[Run]:
 
 
 def runs_but(connection: Connection, limit: int, known: Mapping[datetime, Run]) -> list[Run]:
-    """Return the latest *limit* runs, latest first; those of *known* without asking for them."""
+    """Return the latest *limit* runs, latest first; those in *known* are not queried."""
     query = "SELECT id FROM testrun ORDER BY id DESC LIMIT %s"
     ids = [run_id for (run_id,) in connection.execute(query, [limit]).fetchall()]
     with connection.cursor(row_factory=class_row(Run)) as cursor:
@@ -41,7 +41,7 @@ def runs_but(connection: Connection, limit: int, known: Mapping[datetime, Run]) 
 def find(connection: Connection, wanted: str) -> Run:
     """Return the run that *wanted* names: ``latest``, ``latest~N``, an id, or an id's beginning.
 
-    Raises `NoSuchRun` when none or several answer to it.
+    Raises `NoSuchRun` when no run has that name, or several begin with it.
     """
     if match := re.fullmatch(r"latest(?:~(\d{1,9}))?", wanted):
         back = int(match[1] or 0)
@@ -51,8 +51,8 @@ def find(connection: Connection, wanted: str) -> Run:
         query = "SELECT id FROM testrun WHERE starts_with(run_text(id), %s) LIMIT 2"
         found = connection.execute(query, [wanted.replace("\0", "")]).fetchall()
     if len(found) != 1:
-        many = "several runs begin with" if found else "no run is called"
-        raise NoSuchRun(f"{many} {wanted!r}; `swarmscope runs` lists them")
+        problem = "several runs begin with" if found else "there is no run"
+        raise NoSuchRun(f"{problem} {wanted!r}; `swarmscope runs` lists them")
     return by_id(connection, found[0][0])
 
 
@@ -61,29 +61,29 @@ def by_id(connection: Connection, run_id: datetime) -> Run:
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         run = cursor.execute("SELECT * FROM run WHERE run_id = %s", [run_id]).fetchone()
     if run is None:
-        raise NoSuchRun(f"no run is called {run_id}; `swarmscope runs` lists them")
+        raise NoSuchRun(f"there is no run {run_id}; `swarmscope runs` lists them")
     return run
 
 
 def settings(connection: Connection, run_id: datetime) -> dict[str, Any] | None:
-    """Return what a run was started with, None where nobody noted it."""
+    """Return the settings a run was started with, None where they were not recorded."""
     query = "SELECT settings FROM testrun WHERE id = %s"
     row = connection.execute(query, [run_id]).fetchone()
     return row[0] if row else None
 
 
 def verdict(connection: Connection, run_id: datetime) -> Judgement | None:
-    """Return a capacity run's answer, None for a run that has none."""
+    """Return the verdict of a capacity search, None for any other run."""
     return _judgement(connection, run_id, "verdict")
 
 
 def trust(connection: Connection, run_id: datetime) -> Judgement | None:
-    """Return what was said of a run's trust, None where nobody measured."""
+    """Return whether a run's generator can be trusted, None where nothing was measured."""
     return _judgement(connection, run_id, "trust")
 
 
 def selection(connection: Connection, run_id: datetime) -> Selection:
-    """Return which requests of a run count, as Locust was told when it began."""
+    """Return which requests of a run count, by the options it was started with."""
     query = (
         "SELECT details->>'requests' FROM events WHERE run_id = %s AND kind = 'note'"
         " AND details ? 'requests' ORDER BY time LIMIT 1"
@@ -111,40 +111,23 @@ def task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
         return cursor.execute(query, [run_id]).fetchall()
 
 
-def failures(connection: Connection, run_id: datetime, most: int) -> list[Failure]:
-    """Return what failed in a run, by endpoint and text, the most frequent first; *most* rows.
+def failures(connection: Connection, run_id: datetime, most: int) -> list[FailureGroup]:
+    """Return at most *most* failures of a run, by endpoint and text, the most frequent first.
 
     Empty once raw requests are pruned.
     """
-    with connection.cursor(row_factory=class_row(Failure)) as cursor:
+    with connection.cursor(row_factory=class_row(FailureGroup)) as cursor:
         query = "SELECT * FROM failures(%s, '-infinity', 'infinity') LIMIT %s"
         return cursor.execute(query, [run_id, most]).fetchall()
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:
-    """Return all parts of all endpoints of a run: of what `judged_span` of ``views.sql`` says."""
+    """Return all parts of all endpoints of a run, over the span that SQL's `judged_span` chose."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute("SELECT * FROM summary(%s, %s)", [run_id, whole]).fetchall()
 
 
-def windows_of(row: Summary) -> tuple[datetime, datetime]:
-    """Return from when until when the windows are, whole seconds, that a summary is made of."""
-    return row.since.replace(microsecond=0), row.until.replace(microsecond=0) + timedelta(seconds=1)
-
-
-def why_not_judged(run: Run, requests: int, left_out: int) -> str:
-    """Return why the objective of a run was not judged by *requests*, some of them left out."""
-    if run.capacity_search:
-        return "a search for the capacity exceeds it on purpose; the verdict says where it held"
-    if left_out:
-        return (
-            f"{left_out:,} of {requests:,} requests do not count for it (not HTTP, or as {OPTION}"
-            " says); `swarmscope check` judges the others"
-        )
-    return f"{requests:,} requests are too few, {run.objective_requests:,} are needed"
-
-
 def finished(connection: Connection, run_id: datetime) -> int:
-    """Return how many requests of a run finished, whether their raw rows are still there or not."""
+    """Return how many requests of a run finished, including those whose raw rows were pruned."""
     query = "SELECT coalesce(sum(requests), 0) FROM summary(%s, true, '{total}', '{\"\"}')"
     return int(connection.execute(query, [run_id]).fetchall()[0][0])

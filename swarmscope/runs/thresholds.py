@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swarmscope.redaction import stored_name
-from swarmscope.runs import model, sample_size
+from swarmscope.runs import sample_size
 from swarmscope.runs.model import Run, Summary
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
@@ -146,7 +146,7 @@ def _judge(
 ) -> Outcome:
     if threshold.metric == "capacity-users":
         return judge_capacity(threshold, capacity, "no capacity was found")
-    is_whole = summaries[0].scope != model.AFTER_RAMP_UP if summaries else whole
+    is_whole = summaries[0].is_whole if summaries else whole
     scope = WHOLE_RUN if is_whole else AFTER_RAMP_UP
     metric = METRICS[threshold.metric]
     totals = [row for row in summaries if row.part == "total" and _is(row, threshold.endpoint)]

@@ -67,7 +67,7 @@ class Capturing:
         away: dict[str, Exception] = {}
         where = psycopg.connect(self._database, autocommit=True, **self._parameters)
         with where as connection:
-            located = ((run, self._locate(run)) for run in captures.wanting(connection))
+            located = ((run, self._locate(run)) for run in captures.uncaptured(connection))
             asked = ((run, url) for run, url in located if url)
             for run, url in islice(asked, MOST_AT_ONCE):
                 if url in away:
@@ -81,7 +81,7 @@ class Capturing:
                     captures.store(connection, run.run_id, capture)
         return list(away.values())
 
-    def _locate(self, run: captures.Wanting) -> str | None:
+    def _locate(self, run: captures.UncapturedRun) -> str | None:
         """Return which Prometheus to ask about *run*; None where this process knows none.
 
         User info is not stored with a run: it is that of our own address, where both are the same.

@@ -35,7 +35,7 @@ from swarmscope.journal.segments import (
 )
 from swarmscope.redaction import scrub_text
 from swarmscope.runs.histogram import Window
-from swarmscope.runs.schema.compaction import compact
+from swarmscope.runs.schema.maintenance import compact
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.apply import apply, bury, moment
 from swarmscope.shipper.batch import MOST_ENDPOINTS, UNREADABLE, Batch, Course, decode

@@ -165,7 +165,7 @@ def test_a_run_says_itself_what_counts(mixed):
             connection.execute("DELETE FROM events WHERE run_id = %s", [START])
 
 
-def test_endpoints_without_a_name_of_their_own_are_not_guessed_at(connection, empty_database):
+def test_endpoints_without_a_name_of_their_own_are_not_guessed_at(connection, runs_database):
     """Beside HTTP they are taken for it; beside other figures nobody can tell."""
     more = [Sample(12 + i / 10, 20, *MORE_NAMES) for i in range(50)]
     fast = [Sample(11 + i / 10, 20) for i in range(200)]
@@ -173,12 +173,12 @@ def test_endpoints_without_a_name_of_their_own_are_not_guessed_at(connection, em
     store_run(connection, fast + more + KPIS, START + timedelta(hours=1), ramp_s=10.5)
     connection.commit()
 
-    assert check(empty_database, "latest~1", "--p95", "25").exit_code == 0
-    done = check(empty_database, "--p95", "25")
+    assert check(runs_database, "latest~1", "--p95", "25").exit_code == 0
+    done = check(runs_database, "--p95", "25")
     assert (done.exit_code, "too many names" in done.stdout) == (4, True)
 
 
-def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
+def test_a_run_that_is_not_complete_is_waited_for(connection, runs_database):
     """Not judged while a worker's journal is missing; judged when it comes in time."""
     store_run(connection, [Sample(i / 10, 20) for i in range(100)])
     connection.execute(
@@ -187,15 +187,15 @@ def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
         [START],
     )
     connection.execute("UPDATE run_worker SET stopped = NULL, outcome = NULL, dropped = 7")
-    early = check(empty_database, "--p95", "25")
+    early = check(runs_database, "--p95", "25")
 
     def deliver() -> None:
-        with psycopg.connect(empty_database, autocommit=True) as shipper:
+        with psycopg.connect(runs_database, autocommit=True) as shipper:
             shipper.execute("UPDATE run_worker SET stopped = now(), outcome = 'stopped'")
 
     shipping = threading.Timer(0.7, deliver)
     shipping.start()
-    late = check(empty_database, "--p95", "25", "--wait", "20")
+    late = check(runs_database, "--p95", "25", "--wait", "20")
     shipping.join()
 
     assert early.exit_code == 4
@@ -205,16 +205,16 @@ def test_a_run_that_is_not_complete_is_waited_for(connection, empty_database):
     assert "Note: 7 samples were dropped.\nNote: Do not believe it.\n" in late.stdout
 
 
-def test_a_run_that_is_on_is_not_judged(connection, empty_database):
+def test_a_run_that_is_on_is_not_judged(connection, runs_database):
     """Nor is an empty one."""
     store_run(connection, [Sample(i / 10, 20) for i in range(60)], lasted_s=None)
-    running = check(empty_database, "--p95", "25")
+    running = check(runs_database, "--p95", "25")
     connection.execute(
         "INSERT INTO testrun (id, testplan, num_clients, env, status, end_time)"
         " VALUES (%s, 'empty', 1, '', 'finished', now())",
         [START + timedelta(days=1)],
     )
-    empty = check(empty_database, "--p95", "25")
+    empty = check(runs_database, "--p95", "25")
 
     assert (running.exit_code, "the run is not over" in running.stdout) == (4, True)
     assert (empty.exit_code, "there are no requests" in empty.stdout) == (4, True)

@@ -255,13 +255,13 @@ def test_a_gate_passes_only_what_is_known(found, clears):
     assert found.clears(0.1) is clears
 
 
-def test_a_wide_interval_passes_no_gate(connection, empty_database):
+def test_a_wide_interval_passes_no_gate(connection, runs_database):
     """Two short runs of few requests: status 4, and in what interval the change lies."""
     random = Random(7)
     for hour in range(2):
         samples = [Sample(n / 6, random.lognormvariate(3, 0.8)) for n in range(12 * 6)]
         store_run(connection, samples, START + timedelta(hours=hour), lasted_s=12)
-    done = compare(empty_database, "same", "again", "--max-regression", "10%", columns=200)
+    done = compare(runs_database, "same", "again", "--max-regression", "10%", columns=200)
 
     assert done.exit_code == 4, done.stdout
     assert "Whether the p95 of all requests became worse by more than 10 % cannot" in done.stdout
@@ -269,11 +269,11 @@ def test_a_wide_interval_passes_no_gate(connection, empty_database):
     assert max(bounds) < 100 * max(s.ms for s in samples) / min(s.ms for s in samples)
 
 
-def test_runs_judged_by_unlike_parts_pass_no_gate(connection, empty_database):
+def test_runs_judged_by_unlike_parts_pass_no_gate(connection, runs_database):
     """One has a steady part, the other was stopped at its ramp-up's end: 4, and a warning."""
     for hour, ramp_s in enumerate((5.0, 38.0)):
         store_run(connection, requests(hour), START + timedelta(hours=hour), ramp_s)
-    done = compare(empty_database, "same", "again", "--max-regression", "90%", columns=200)
+    done = compare(runs_database, "same", "again", "--max-regression", "90%", columns=200)
 
     assert done.exit_code == 4
     assert "Warning: A is judged by another part than B: After ramp-up; Whole run:" in done.stdout

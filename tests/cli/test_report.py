@@ -120,7 +120,7 @@ def test_a_run_that_is_none_leaves_no_file(database, tmp_path):
     done = report("2020", "-o", "old.html", "--database", database, cwd=tmp_path)
 
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-    assert "no run is called '2020'" in done.stderr
+    assert "there is no run '2020'" in done.stderr
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("old.html", "old")]
 
 

@@ -18,7 +18,7 @@ from support.rich_run import store_levels
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, captures, document, queries, server_series
-from swarmscope.runs.document import MOST_POINTS, Latency
+from swarmscope.runs.document import MAX_POINTS, Latency
 from swarmscope.runs.model import Summary
 from swarmscope.runs.server_series import Capture
 from swarmscope.stack.postgres import Cluster
@@ -186,7 +186,7 @@ def test_points_are_bounded(connection, seconds):
     """A run of any length has 600 points at most, of windows as the database makes them."""
     width = assembly.width_s(seconds)
 
-    assert seconds / width <= MOST_POINTS - assembly.SPARE_POINTS
+    assert seconds / width <= MAX_POINTS - assembly.SPARE_POINTS
     assert connection.execute("SELECT slot_s(%s)", [width]).fetchone() == (width,)
 
 
@@ -234,11 +234,11 @@ def test_runs_that_want_their_series(connection, run):
     over = store_run(connection, samples(1), start=now - timedelta(hours=1), lasted_s=1)
     still_on = store_run(connection, samples(1), start=now - timedelta(minutes=1), lasted_s=None)
 
-    wanting = captures.wanting(connection)
-    assert (over, over + timedelta(seconds=1)) in [(w.run_id, w.ended) for w in wanting]
-    assert {run, still_on}.isdisjoint(w.run_id for w in wanting)
+    waiting = captures.uncaptured(connection)
+    assert (over, over + timedelta(seconds=1)) in [(w.run_id, w.ended) for w in waiting]
+    assert {run, still_on}.isdisjoint(w.run_id for w in waiting)
     captures.store(connection, over, Capture(over, 2.0, {}))
-    assert over not in [w.run_id for w in captures.wanting(connection)]
+    assert over not in [w.run_id for w in captures.uncaptured(connection)]
     assert assembly.assemble(connection, over).server is None
 
 

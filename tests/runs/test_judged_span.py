@@ -35,13 +35,13 @@ def test_many_requests_have_their_thousands_apart(connection):
 
 @pytest.mark.parametrize("steady_s", [0, 0.5, 3])
 def test_a_run_that_is_stopped_after_ramp_up_is_judged_as_a_whole(
-    connection, empty_database, steady_s
+    connection, runs_database, steady_s
 ):
     """`show`, `runs`, `check`, the document and the dashboards' functions, with the reason."""
     lasted_s = RAMP_S + steady_s
     run = store_run(connection, ramp_up() + steady(steady_s), ramp_s=RAMP_S, lasted_s=lasted_s)
     everything = 2000 + 40 * steady_s
-    where = ("--database", empty_database)
+    where = ("--database", runs_database)
 
     shown = swarmscope("show", *where, columns=120).stdout
     listed = json.loads(swarmscope("runs", "--json", *where).stdout)
@@ -77,12 +77,12 @@ def test_enough_is_ten_seconds_and_as_many_requests_as_a_p95_needs(
     assert (asked.scope, asked.scope_text) == ("whole", "Whole run")
 
 
-def test_a_run_that_ramps_up_begins_at_its_start(connection, empty_database):
+def test_a_run_that_ramps_up_begins_at_its_start(connection, runs_database):
     """Its first window begins before it; nobody is told of a time before the start."""
     run = store_run(connection, ramp_up()[: 17 * 40], lasted_s=None)
 
     made = assembly.assemble(connection, run)
-    shown = swarmscope("show", "--database", empty_database).stdout
+    shown = swarmscope("show", "--database", runs_database).stdout
 
     assert (made.since_s, made.scope) == (0.0, "ramp_up_incomplete")
     assert shown.endswith("Whole run: ramp-up was not complete (0:00 to 0:18).\n")

@@ -18,8 +18,8 @@ from support.stored_runs import START, Sample, store_run
 from swarmscope.cli import tables
 from swarmscope.cli.tables import summary_table
 from swarmscope.runs import assembly, queries
-from swarmscope.runs.histogram import RELATIVE_ERROR
-from swarmscope.runs.schema.compaction import compact
+from swarmscope.runs.histogram import RELATIVE_ERROR, bucket
+from swarmscope.runs.schema.maintenance import compact
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, Threshold, judge
 
 ROUNDING = 1e-9
@@ -289,7 +289,8 @@ def test_late_batches_correct_every_figure(connection):
     connection.execute("SELECT refresh_summary(%s)", [run])
     connection.execute(
         "INSERT INTO histogram_closed SELECT run_id, time, sum_ms * 3, 300, count, count,"
-        " resolution, name, request_type, part, ARRAY[bucket_of(300)], counts FROM histogram"
+        " resolution, name, request_type, part, ARRAY[%s::smallint], counts FROM histogram",
+        [bucket(300)],
     )
     connection.execute("SELECT close_run(%s, now())", [run])
 

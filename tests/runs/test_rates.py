@@ -13,7 +13,6 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, queries
 from swarmscope.runs.compare.comparison import compare
-from swarmscope.runs.model import AFTER_RAMP_UP
 
 Connection = psycopg.Connection[Any]
 
@@ -39,7 +38,7 @@ def everywhere(connection: Connection, database: str, run: Any, whole: bool) -> 
     (row,) = [
         s for s in queries.summary(connection, run, whole) if (s.name, s.part) == ("", "total")
     ]
-    since = row.since if row.scope == AFTER_RAMP_UP else START - timedelta(seconds=2)
+    since = START - timedelta(seconds=2) if row.is_whole else row.since
     span = [run, since, START + timedelta(hours=1)]
 
     def of(query: str) -> float:
@@ -67,14 +66,12 @@ def everywhere(connection: Connection, database: str, run: Any, whole: bool) -> 
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("seconds", [5.02, 10.01, 30.0, 61.7])
 @pytest.mark.parametrize("began_s", [0.0, 0.3, 0.75])
-def test_a_constant_rate_is_the_same_everywhere(
-    connection, empty_database, seconds, whole, began_s
-):
+def test_a_constant_rate_is_the_same_everywhere(connection, runs_database, seconds, whole, began_s):
     """The first and the last second count by how much of them the run lasted."""
     start = START + timedelta(seconds=began_s)
     run = store_run(connection, constant(seconds), start, RAMP_S, seconds)
 
-    found = everywhere(connection, empty_database, run, whole)
+    found = everywhere(connection, runs_database, run, whole)
 
     assert found == dict.fromkeys(found, pytest.approx(PER_S, abs=0.5))
     assert len({round(rate, 6) for rate in found.values()}) == 1

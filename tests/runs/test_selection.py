@@ -58,7 +58,7 @@ def test_what_is_left_out_is_said_by_type():
 @pytest.mark.parametrize("named", [HTTP | OWN, OWN, {*HTTP, MORE_NAMES}, {*OWN, MORE_NAMES}])
 @pytest.mark.parametrize("text", ["", "*", "GET", "GET /tests*", "/tests/[id], KPI", "te_t", "%"])
 def test_the_database_leaves_out_the_same(connection, named, text):
-    """`left_out` of views.sql and `counted` are one definition, spaces and wildcards included."""
+    """`left_out` of SQL and `counted` are one definition, spaces and wildcards included."""
     run = store_run(connection, [Sample(5 + i, 20, *one) for i, one in enumerate(sorted(named))])
     select(connection, run, text)
 
@@ -76,11 +76,11 @@ def slow_figures_beside_fast_requests(connection) -> datetime:
     )
 
 
-def test_no_reader_judges_a_run_by_what_does_not_count(connection, empty_database):
+def test_no_reader_judges_a_run_by_what_does_not_count(connection, runs_database):
     """`check` passes; page, `show` and lists say why they do not judge, and call nothing missed."""
     run = slow_figures_beside_fast_requests(connection)
     connection.commit()
-    where = ("--database", empty_database)
+    where = ("--database", runs_database)
 
     assert swarmscope("check", *where).exit_code == 0
     shown = " ".join(swarmscope("show", *where, columns=200).stdout.split())

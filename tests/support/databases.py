@@ -33,9 +33,20 @@ def _template(admin: psycopg.Connection, cluster: Cluster) -> str:
 @contextlib.contextmanager
 def fresh_runs_database(cluster: Cluster) -> Iterator[str]:
     """Create a migrated database; yields its superuser's connection string."""
+    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
+        template = _template(admin, cluster)
+    with fresh_database(cluster, template) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def fresh_database(cluster: Cluster, template: str = "template1") -> Iterator[str]:
+    """Create a database, a copy of *template*; yields its superuser's connection string."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_template(admin, cluster)}")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield superuser_dsn(cluster, name)
-    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:  # anew: tests restart
+    with psycopg.connect(
+        superuser_dsn(cluster), autocommit=True
+    ) as admin:  # again: tests restart it
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -20,8 +20,8 @@ import psycopg
 
 from swarmscope.runs.compare import intervals
 from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample
-from swarmscope.runs.model import AFTER_RAMP_UP, Run, Summary
-from swarmscope.runs.queries import summary, windows_of
+from swarmscope.runs.model import Run, Summary
+from swarmscope.runs.queries import summary
 from swarmscope.runs.sample_size import requests_for_quantile
 
 Connection = psycopg.Connection[Any]
@@ -124,7 +124,7 @@ class Figures:
     @property
     def is_whole(self) -> bool:
         """Whether they are of the whole run."""
-        return any(s.scope != AFTER_RAMP_UP for s in self.summaries.values())
+        return any(s.is_whole for s in self.summaries.values())
 
 
 def compare(connection: Connection, a: Run, b: Run, whole: bool = False) -> Comparison:
@@ -156,7 +156,7 @@ def _samples(connection: Connection, run_id: datetime, of: Summary) -> dict[Key,
     length = intervals.batch_length(number)
     if length is None:
         return {}
-    whole = {key: h for _, key, h in _merged(connection, run_id, *windows_of(of), None)}
+    whole = {key: h for _, key, h in _merged(connection, run_id, *of.windows, None)}
     batches: dict[Key, list[list[Histogram]]]
     batches = {key: [[] for _ in range(number // length)] for key in whole}
     end = first + timedelta(seconds=number // length * length * width_s)

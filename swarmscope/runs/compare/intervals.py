@@ -27,7 +27,7 @@ LARGEST_LOGARITHM = 700.0
 
 @dataclass(frozen=True)
 class Histogram:
-    """Requests by bucket, as `merged` of ``views.sql`` has them: *cumulative* up to each bucket.
+    """Requests by bucket, as `merged` of SQL has them: *cumulative* up to each bucket.
 
     *untimed* requests, and some of the failures, are in no bucket: they have no latency.
     """

@@ -1,4 +1,8 @@
-"""Forgetting raw requests after a while; histograms, runs and events stay for ever."""
+"""Upkeep of the runs database: deleting old raw requests, joining the histograms of workers.
+
+Histograms, runs and events are kept for ever. Every figure is a sum over the rows of a window, so
+it is the same before, during and after they are joined.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,9 @@ from swarmscope.runs.schema import persist, timescale
 
 Connection = psycopg.Connection[Any]
 
-AT_START_S = 5.0  # what a start may spend on pruning
-STEP = timedelta(minutes=1)  # one transaction's share, so that none grows with the run
+AT_START_S = 5.0  # a start spends at most this long on pruning
+PRUNE_STEP = timedelta(minutes=1)  # per transaction, so that none grows with the run
+COMPACT_STEP = timedelta(minutes=2)  # of a run, per transaction
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -25,7 +30,7 @@ def age(text: str) -> timedelta:
     """Return the span of ``30d``, ``12h``, ``90m`` or ``2w``; anything else raises ValueError."""
     match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
     if not match:
-        raise ValueError(f"{text!r} is no age; write 30d, 12h, 90m or 2w")
+        raise ValueError(f"{text!r} is not an age; write 30d, 12h, 90m or 2w")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
@@ -44,15 +49,15 @@ def prunable(connection: Connection, before: datetime) -> int:
     return int(row[0])
 
 
-def prune(connection: Connection, older_than: timedelta, most_seconds: float = math.inf) -> int:
+def prune(connection: Connection, older_than: timedelta, max_seconds: float = math.inf) -> int:
     """Delete raw requests that started longer ago than *older_than*; return how many.
 
-    *connection* is in autocommit mode: each step is a transaction, and an interrupted prune has
-    done a part of its work. So has one that ends after *most_seconds*, to hold no start up; the
-    next goes on. With TimescaleDB whole days go by dropping their chunks. Raises `DeadlockDetected`
-    when one of the steps ended in a deadlock again and again.
+    *connection* is in autocommit mode and each step is a transaction, so an interrupted prune keeps
+    what it did. It stops after *max_seconds*, so as not to delay a start; the next call continues.
+    With TimescaleDB whole days go by dropping their chunks. Raises `DeadlockDetected` when a step
+    deadlocked too many times.
     """
-    end = time.monotonic() + most_seconds
+    end = time.monotonic() + max_seconds
     before = datetime.now(UTC) - older_than
     deleted = 0
     for step in _steps(connection, before):
@@ -67,12 +72,12 @@ def prune(connection: Connection, older_than: timedelta, most_seconds: float = m
 
 
 def _steps(connection: Connection, before: datetime) -> Iterator[Callable[[], int]]:
-    """Yield what is to be done, a transaction each, which returns how many requests it deleted."""
+    """Yield the steps, one transaction each; a step returns how many requests it deleted."""
     for chunk in timescale.chunks(connection, before):
         yield partial(timescale.drop_chunk, connection, chunk)
     start = datetime.min.replace(tzinfo=UTC)
     while oldest := _oldest(connection, start, before):
-        start = min(oldest + STEP, before)
+        start = min(oldest + PRUNE_STEP, before)
         yield partial(_delete, connection, oldest, start)
 
 
@@ -87,3 +92,33 @@ def _oldest(connection: Connection, start: datetime, before: datetime) -> dateti
         "SELECT min(time) FROM request WHERE time >= %s AND time < %s", [start, before]
     ).fetchone()
     return row[0] if row else None
+
+
+def compact(connection: Connection, run_id: datetime | str) -> int:
+    """Join the rows of each 10 s and 60 s window of a run; return how many rows that made.
+
+    Does nothing while more may arrive: the run is running, or a worker has not delivered its end.
+    *connection* is in autocommit mode; every two minutes of the run are a transaction, so this may
+    be interrupted, repeated, and done by several processes at once.
+    """
+    joined = 0
+    for since in compactable(connection, run_id):
+        row = connection.execute(
+            "SELECT compact(%s, %s, %s)", [run_id, since, since + COMPACT_STEP]
+        )
+        joined += row.fetchall()[0][0]
+    return joined
+
+
+def compactable(connection: Connection, run_id: datetime | str) -> list[datetime]:
+    """Return where the spans with windows begin, of a run that has ended and was delivered."""
+    found = connection.execute(
+        "SELECT DISTINCT date_bin(%s, h.time, 'epoch') AS span"
+        " FROM histogram_closed h JOIN testrun t ON t.id = h.run_id"
+        " WHERE h.run_id = %s AND resolution = 60 AND part = 'total' AND name = ''"
+        " AND status <> 'running' AND NOT EXISTS"
+        "    (SELECT 1 FROM run_worker w WHERE w.run_id = t.id AND outcome IS NULL)"
+        " ORDER BY span",
+        [COMPACT_STEP, run_id],
+    ).fetchall()
+    return [since for (since,) in found]

@@ -189,7 +189,7 @@ def test_a_run_that_is_not_there(seen, run):
 
     assert answer.status_code == 404
     if "/" not in requests.utils.unquote(run):
-        assert answer.json()["message"].startswith("no run is called")
+        assert answer.json()["message"].startswith("there is no run")
 
 
 def test_the_ui_links_to_the_page(seen):

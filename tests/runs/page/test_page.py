@@ -24,7 +24,7 @@ from support.stored_runs import START
 from swarmscope.formatting import count, digits, percent
 from swarmscope.runs import assembly, page, queries
 from swarmscope.runs.compare import comparison
-from swarmscope.runs.document import Document, Series
+from swarmscope.runs.document import Document, ServiceSeries
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
@@ -463,7 +463,7 @@ def test_an_idle_service_is_not_measured(browser, frozen, tmp_path):
     """Another service's zeros are not drawn: they would read as one that is not saturated."""
     points = [0.0] * len(frozen.document.server.t_s)
     names = ("requests_per_s", "in_flight_requests", "worker_cpu_max_ratio")
-    idle = [Series(job="idle", name=name, values=points) for name in names]
+    idle = [ServiceSeries(job="idle", name=name, values=points) for name in names]
     server = replace(frozen.document.server, series=idle)
 
     _, chart, _ = _told(browser, tmp_path, replace(frozen.document, server=server))

@@ -13,7 +13,7 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import queries
 from swarmscope.runs.model import Summary
-from swarmscope.runs.schema.compaction import compact, spans
+from swarmscope.runs.schema.maintenance import compact, compactable
 
 Connection = psycopg.Connection[Any]
 
@@ -79,13 +79,13 @@ def test_a_run_of_which_more_may_come_is_left_alone(connection):
     assert compact(connection, run) > 0
 
 
-def test_several_at_once_lose_and_double_nothing(connection, empty_database):
+def test_several_at_once_lose_and_double_nothing(connection, runs_database):
     """Four compactions of one run at the same time leave every request counted once."""
     run = store_run(connection, _samples(300), lasted_s=300)
     before = queries.summary(connection, run)
 
     def work() -> None:
-        with psycopg.connect(empty_database, autocommit=True) as mine:
+        with psycopg.connect(runs_database, autocommit=True) as mine:
             compact(mine, run)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -103,6 +103,6 @@ def test_only_windows_that_exist_are_walked(connection):
     off_s = -50 * 365 * 86_400.0
     run = store_run(connection, [Sample(off_s, 5, worker="w0"), *_samples(250)])
 
-    assert len(spans(connection, run)) == 3  # one of 1976, minutes 0 and 1, 2 and 3
+    assert len(compactable(connection, run)) == 3  # one of 1976, minutes 0 and 1, 2 and 3
     assert compact(connection, run) > 0
     assert connection.execute(MANY_ROWS).fetchone() == (0,)

@@ -31,7 +31,7 @@ def test_ages_are_written_short(text, span):
 @pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5d", "30 days", "9999999d", "1y"])
 def test_anything_else_is_no_age(text):
     """What could be misread is refused before anything is deleted."""
-    with pytest.raises(ValueError, match="is no age"):
+    with pytest.raises(ValueError, match="is not an age"):
         age(text)
 
 
@@ -85,5 +85,5 @@ def test_a_start_is_not_held_up(connection):
     long_ago = datetime.now(UTC) - 40 * DAY
     store_run(connection, [Sample(60 * i, 1) for i in range(10)], start=long_ago)
 
-    assert prune(connection, 30 * DAY, most_seconds=0) == 0
-    assert prune(connection, 30 * DAY, most_seconds=60) == 10
+    assert prune(connection, 30 * DAY, max_seconds=0) == 0
+    assert prune(connection, 30 * DAY, max_seconds=60) == 10

@@ -178,9 +178,9 @@ def test_views_of_an_older_release_are_replaced(connection):
     assert connection.execute("SELECT * FROM mine").fetchone() == (1,)
 
 
-def test_a_start_waits_for_no_reader(connection, empty_database):
+def test_a_start_waits_for_no_reader(connection, runs_database):
     """A long query of a dashboard holds no start up, as long as the views have not changed."""
-    with psycopg.connect(empty_database) as reader:
+    with psycopg.connect(runs_database) as reader:
         reader.execute("SELECT * FROM run")  # its transaction stays open and holds the view
         connection.execute("SET lock_timeout = '2s'")
 
