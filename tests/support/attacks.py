@@ -12,6 +12,7 @@ from swarmscope.runs.schema.roles import OWNER, READER
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
+PASSWORDS = {OWNER: "owner:'\\ pässword", READER: 'reader"% pässword'}
 DENIED = psycopg.errors.InsufficientPrivilege
 MISSING = psycopg.errors.FeatureNotSupported  # what this server or its edition does not have
 NOT_TO_BE_HAD = (psycopg.errors.UndefinedFile, psycopg.errors.DuplicateObject)  # or had already

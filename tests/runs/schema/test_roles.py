@@ -1,4 +1,4 @@
-"""Owner and reader are attacked with any SQL at all: by who holds `pgpass`, or views Grafana."""
+"""The roles of a server of our own: what the reader may do, and what each start takes back."""
 
 from __future__ import annotations
 
@@ -10,35 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 from support import attacks
-from support.stored_runs import Sample, store_run
+from support.attacks import PASSWORDS
 
 from swarmscope.runs.schema import roles
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.runs.schema.roles import OWNER, READER, connect_as_owner, prepare
 
 Connection = psycopg.Connection[Any]
-
-PASSWORDS = {OWNER: "owner:'\\ pässword", READER: 'reader"% pässword'}
-
-
-@pytest.fixture(scope="module")
-def prepared(cluster) -> Iterator[tuple[str, str]]:
-    """A prepared and migrated server with a stored run; yields (superuser's DSN, database)."""
-    where = (
-        f"host=127.0.0.1 port={cluster.port} user=postgres dbname=postgres"
-        f" passfile={cluster.passfile}"
-    )
-    database = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(where, autocommit=True) as admin:
-        admin.execute("CREATE DATABASE somebody_elses")
-        prepare(admin, PASSWORDS, database)
-        with connect_as_owner(admin, PASSWORDS[OWNER], database) as owner:
-            migrate(owner)
-            store_run(owner, [Sample(1, 5), Sample(2, 50)])
-            owner.execute("CREATE SEQUENCE counter")
-        yield where, database
-        admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
-        admin.execute("DROP DATABASE somebody_elses WITH (FORCE)")
 
 
 def _as_reader(where: str, database: str, password: str = PASSWORDS[READER]) -> Connection:
@@ -188,24 +166,6 @@ def test_everybody_else_is_locked_out(prepared):
             admin.execute("DROP ROLE stranger")
 
 
-@pytest.fixture(scope="module")
-def owner(prepared) -> Iterator[Connection]:
-    """The owner's connection, with a function for event triggers."""
-    where, database = prepared
-    with (
-        psycopg.connect(where, autocommit=True) as admin,
-        connect_as_owner(admin, PASSWORDS[OWNER], database) as owner,
-    ):
-        owner.execute(attacks.TRIGGER)
-        yield owner
-
-
-@pytest.mark.parametrize("attack", attacks.BY_OWNER)
-def test_an_attack_of_the_owner_is_refused(owner, attack):
-    """No file, program, other role, other database, server setting or extension is within reach."""
-    assert attacks.refused(owner, attack)
-
-
 def test_the_owner_owns_the_tables(owner):
     """All of them, and not the database."""
     tables = owner.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname='public'")
@@ -216,103 +176,6 @@ def test_the_owner_owns_the_tables(owner):
 
     assert tables.fetchall() == [(OWNER,)]
     assert database.fetchall() == [(True,)]
-
-
-def test_the_owner_may_call_what_everybody_may_and_nothing_more(prepared):
-    """Of all built-in routines: what a stranger may call in a database that nobody changed."""
-    where, database = prepared
-    callable_by = (
-        "SELECT p.oid::regprocedure::text FROM pg_proc p"
-        " WHERE pronamespace = 'pg_catalog'::regnamespace"
-        " AND has_function_privilege(%s, p.oid, 'EXECUTE')"
-    )
-    with psycopg.connect(where, autocommit=True) as admin:
-        admin.execute("CREATE ROLE stranger")
-        admin.execute("CREATE DATABASE untouched TEMPLATE template0")
-        with (
-            psycopg.connect(where, dbname="untouched") as untouched,
-            psycopg.connect(where, dbname=database) as inside,
-        ):
-            by_stranger = set(untouched.execute(callable_by, ["stranger"]).fetchall())
-            by_owner = set(inside.execute(callable_by, [OWNER]).fetchall())
-            by_reader = set(inside.execute(callable_by, [READER]).fetchall())
-        admin.execute("DROP DATABASE untouched")
-        admin.execute("DROP ROLE stranger")
-
-    assert by_owner == by_stranger
-    assert by_reader < by_stranger
-
-
-# What `prepare` did before it asked what PUBLIC had: in a database that is the owner's.
-EARLIER = f"""
-    DO $$
-    DECLARE
-        routine regprocedure;
-    BEGIN
-        EXECUTE format('ALTER DATABASE %I OWNER TO {OWNER}', current_database());
-        FOR routine IN
-            SELECT oid FROM pg_proc WHERE prokind IN ('f', 'p') AND (
-                pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^(lo_.*|loread|lowrite)$'
-                OR proname IN ('reserved', 'open_to_all'))
-        LOOP
-            EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', routine);
-            EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO {OWNER}', routine);
-        END LOOP;
-    END
-    $$;
-"""
-# Two routines of an extension, one of which it keeps for superusers, as dblink and others do.
-EXTENSION = """
-    CREATE EXTENSION vector;
-    CREATE FUNCTION reserved() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1';
-    CREATE FUNCTION open_to_all() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1';
-    REVOKE ALL ON FUNCTION reserved() FROM PUBLIC;
-    ALTER EXTENSION vector ADD FUNCTION reserved();
-    ALTER EXTENSION vector ADD FUNCTION open_to_all();
-"""
-
-
-def _may_call(inside: Connection, role: str) -> dict[str, bool]:
-    routines = ("lo_import(text)", "lo_export(oid, text)", "lo_put(oid, bigint, bytea)")
-    routines += ("public.reserved()", "public.open_to_all()")
-    query = "SELECT has_function_privilege(%s, %s, 'EXECUTE')"
-    return {name: inside.execute(query, [role, name]).fetchall()[0][0] for name in routines}
-
-
-@pytest.fixture
-def earlier(prepared) -> Iterator[tuple[Connection, str]]:
-    """A superuser's connection beside a database that an earlier version prepared; and its name."""
-    where, _ = prepared
-    database = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(where, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {database}")
-        with psycopg.connect(where, dbname=database, autocommit=True) as inside:
-            inside.execute(EXTENSION)
-            inside.execute(EARLIER)
-        yield admin, database
-        admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
-
-
-def test_grants_of_an_earlier_version_are_revoked(prepared, earlier):
-    """The next start takes back what PUBLIC never had, and takes nothing else."""
-    admin, database = earlier
-    with psycopg.connect(prepared[0], dbname=database, autocommit=True) as inside:
-        assert all(_may_call(inside, OWNER).values())
-
-        prepare(admin, PASSWORDS, database)
-
-        assert _may_call(inside, OWNER) == {
-            "lo_import(text)": False,
-            "lo_export(oid, text)": False,
-            "lo_put(oid, bigint, bytea)": True,
-            "public.reserved()": False,
-            "public.open_to_all()": True,
-        }
-        assert not any(_may_call(inside, READER).values())
-        acls = inside.execute("SELECT oid, proacl FROM pg_proc WHERE proacl IS NOT NULL").fetchall()
-        prepare(admin, PASSWORDS, database)
-        again = inside.execute("SELECT oid, proacl FROM pg_proc WHERE proacl IS NOT NULL")
-        assert again.fetchall() == acls
 
 
 @pytest.mark.parametrize("role", [OWNER, READER])
@@ -335,42 +198,6 @@ def test_memberships_are_taken_away(prepared, role):
         )
         assert left == [(OWNER, READER)]  # ends the reader's sessions by it
         assert rights.fetchall() == [(False, False, False)]
-
-
-TRAP = f"""
-    CREATE FUNCTION trap(a name, b text) RETURNS boolean LANGUAGE plpgsql AS $$
-    BEGIN
-        IF current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' THEN
-            ALTER ROLE {OWNER} SUPERUSER;
-        END IF;
-        RETURN a::text OPERATOR(pg_catalog.~) b;
-    END $$;
-    CREATE FUNCTION trap(a text, b text) RETURNS boolean LANGUAGE sql
-        RETURN trap(a::name, b) IS NOT NULL AND a OPERATOR(pg_catalog.=) b;
-    CREATE OPERATOR public.~ (LEFTARG = name, RIGHTARG = text, FUNCTION = trap);
-    CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = trap);
-    CREATE FUNCTION public.acldefault("char", oid) RETURNS aclitem[] LANGUAGE sql
-        RETURN CASE WHEN trap('', '') THEN pg_catalog.acldefault($1, $2) END;
-"""
-
-
-def test_a_superuser_runs_nothing_that_the_owner_left(prepared, earlier):
-    """An owner of the database could have put operators of its own before PostgreSQL's."""
-    where, _ = prepared
-    admin, database = earlier
-    admin.execute(f"ALTER ROLE {OWNER} PASSWORD '{PASSWORDS[OWNER].replace(chr(39), chr(39) * 2)}'")
-    with connect_as_owner(admin, PASSWORDS[OWNER], database) as owner:
-        owner.execute(TRAP)
-        owner.execute(f"ALTER DATABASE {database} SET search_path = public, pg_catalog")
-
-    prepare(admin, PASSWORDS, database)
-    with psycopg.connect(where, dbname=database, autocommit=True) as inside:
-        prepare(inside, PASSWORDS, database)
-        settings = inside.execute("SHOW search_path").fetchall()
-
-    superusers = admin.execute("SELECT rolname FROM pg_roles WHERE rolsuper").fetchall()
-    assert superusers == [("postgres",)]
-    assert settings == [("pg_catalog, pg_temp",)]
 
 
 def test_passwords_never_travel_in_clear(prepared):

@@ -1,59 +1,23 @@
-"""What the database's functions say of a run, against the very requests that made it."""
+"""A run's summary, against the very requests that made it."""
 
 from __future__ import annotations
 
 import io
-import math
-import random
 import re
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from rich.console import Console
+from support.exact_figures import close, exact, random_samples, second
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.cli import tables
 from swarmscope.cli.tables import summary_table
 from swarmscope.runs import assembly, queries
-from swarmscope.runs.histogram import RELATIVE_ERROR, bucket
+from swarmscope.runs.histogram import bucket
 from swarmscope.runs.schema.maintenance import compact
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, Threshold, judge
-
-ROUNDING = 1e-9
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def exact(quantile: float, values: Iterable[float]) -> float:
-    """Return the value of rank ceil(quantile × n), which percentile_disc returns too."""
-    ordered = sorted(values)
-    return ordered[max(math.ceil(quantile * len(ordered)), 1) - 1]
-
-
-def close(value: float) -> object:
-    return pytest.approx(value, rel=RELATIVE_ERROR + ROUNDING)
-
-
-def random_samples(seed: int, seconds: float, number: int, workers: int = 3) -> list[Sample]:
-    source = random.Random(seed)
-    return [
-        Sample(
-            at_s=source.uniform(0, seconds),
-            ms=source.lognormvariate(3, 1.5),
-            name=source.choice(["/tests", "/health"]),
-            method=source.choice(["GET", "POST"]),
-            failed=source.random() < 0.1,
-            worker=f"worker-{source.randrange(workers)}",
-            parts={"queue": source.expovariate(1), "app": 5.0} if source.random() < 0.5 else {},
-        )
-        for _ in range(number)
-    ]
-
-
-def second(sample: Sample) -> datetime:
-    return (START + timedelta(seconds=sample.at_s)).replace(microsecond=0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -156,133 +120,6 @@ def test_a_ramp_that_never_completed_leaves_the_whole_run(connection):
     assert [replace(row, **asked) for row in rows] == queries.summary(connection, run, whole=True)
 
 
-def test_tiles_cover_any_span_exactly_once(connection):
-    """For random spans: whole seconds inside, none twice, none missing, few coarse windows."""
-    source = random.Random(5)
-    for _ in range(300):
-        since = EPOCH + timedelta(seconds=source.uniform(0, 400))
-        until = since + timedelta(seconds=source.choice([0, 0.4, 5, 70, 500]) * source.random())
-        tiles = connection.execute("SELECT * FROM tiles(%s, %s)", [since, until]).fetchall()
-        covered = []
-        for resolution, starts, ends in tiles:
-            first, last = ((edge - EPOCH).total_seconds() for edge in (starts, ends))
-            if last > first:
-                assert first % resolution == last % resolution == 0
-                covered += range(int(first), int(last))
-
-        begin, end = ((edge - EPOCH).total_seconds() for edge in (since, until))
-        assert sorted(covered) == list(range(math.ceil(begin), math.floor(end)))
-
-
-WIDTHS = [  # asked for, given, made from windows of: seconds each
-    (0.05, 1, 1),
-    (1, 1, 1),
-    (1.99, 2, 1),
-    (2, 10, 10),
-    (7.2, 10, 10),
-    (15, 20, 10),
-    (20, 60, 60),
-    (90, 120, 60),
-    (3600, 3600, 60),
-]
-
-
-def test_points_over_time_are_those_of_their_slot(connection):
-    """At each width asked for, a point has the requests that finished within its slot."""
-    samples = random_samples(13, seconds=300, number=2_000)
-    run = store_run(connection, samples, lasted_s=300)
-    for asked_s, slot_s, resolution_s in WIDTHS:
-        found = connection.execute("SELECT slot_s(%s), resolution_for(%s)", [asked_s, asked_s])
-        assert found.fetchone() == (slot_s, resolution_s)
-        slots: dict[datetime, list[Sample]] = {}
-        for s in samples:
-            at = second(s).timestamp()
-            slots.setdefault(datetime.fromtimestamp(at - at % slot_s, UTC), []).append(s)
-
-        points = connection.execute(
-            "SELECT time, requests, failures, mean_ms, p50_ms, p95_ms, max_ms, requests_per_s"
-            " FROM latency(%s, %s, %s, %s) WHERE requests > 0",
-            [run, START - timedelta(minutes=1), START + timedelta(hours=1), asked_s],
-        ).fetchall()
-
-        assert [point[0] for point in points] == sorted(slots)
-        for at, *point in points:
-            assert_point(point, slots[at], at, at + timedelta(seconds=slot_s))
-
-
-def assert_point(point: list[float], inside: list[Sample], begins: datetime, ends: datetime):
-    requests, failures, mean, p50, p95, longest, rate = point
-    values = [s.ms for s in inside]
-    seconds = min(ends, START + timedelta(seconds=300)) - max(begins, START)
-    assert (requests, failures) == (len(inside), sum(s.failed for s in inside))
-    assert (mean, longest) == (pytest.approx(sum(values) / len(values)), max(values))
-    assert (p50, p95) == (close(exact(0.5, values)), close(exact(0.95, values)))
-    assert rate == pytest.approx(len(inside) / max(1, seconds.total_seconds()))
-
-
-def test_a_stall_is_seen(connection):
-    """Seconds in which nothing finished are points with no requests and no latencies."""
-    run = store_run(connection, [Sample(1, 5), Sample(1.2, 7), Sample(10, 9_000)], lasted_s=12)
-
-    points = connection.execute(
-        "SELECT requests, requests_per_s, p95_ms FROM latency(%s, %s, %s, 1)",
-        [run, START, START + timedelta(hours=1)],
-    ).fetchall()
-
-    nothing = (0, 0, None)
-    busy = [(requests, rate) for requests, rate, _ in points]
-    assert busy == [(0, 0), (2, 2)] + [(0, 0)] * 8 + [(1, 1)] + [(0, 0)] * 2
-    assert points[0] == points[2] == nothing
-
-
-def test_endpoints_can_be_chosen(connection):
-    """All together by default, those that are named, or each with None."""
-    samples = [Sample(1, 10, "/a"), Sample(1, 20, "/b"), Sample(1, 30, "/b", "POST")]
-    run = store_run(connection, samples)
-
-    def endpoints(names: object) -> list[tuple[str, str, int]]:
-        return connection.execute(
-            "SELECT name, request_type, sum(requests)::int"
-            " FROM latency(%s, %s, %s, 60, names => %s) GROUP BY 1, 2 ORDER BY 1, 2",
-            [run, START, START + timedelta(seconds=60), names],
-        ).fetchall()
-
-    assert endpoints([""]) == [("", "", 3)]
-    assert endpoints(["/b"]) == [("/b", "GET", 1), ("/b", "POST", 1)]
-    assert endpoints(None) == [("", "", 3), ("/a", "GET", 1), ("/b", "GET", 1), ("/b", "POST", 1)]
-
-
-def test_parts_are_means_and_say_how_many_requests_have_them(connection):
-    """Means of the parts add up, over the requests that came with them."""
-    parts = {"queue": 10.0, "app": 20.0, "outside": 5.0}
-    run = store_run(connection, [Sample(1, 35, parts=parts), Sample(1.1, 99)])
-
-    rows = connection.execute(
-        "SELECT queue_ms, app_ms, outside_ms, covered FROM latency_parts(%s, %s, %s, 1)",
-        [run, START, START + timedelta(seconds=60)],
-    ).fetchall()
-
-    assert rows == [(10, 20, 5, 0.5)]
-
-
-def test_users_over_time(connection):
-    """The most users of each point."""
-    run = store_run(connection, [Sample(1, 5)])
-    for at, users in [(0, 1), (2, 5), (4, 9), (6, 3)]:
-        connection.execute(
-            "INSERT INTO user_count VALUES ('classic.py', %s, %s, %s)",
-            [users, START + timedelta(seconds=at), run],
-        )
-
-    rows = connection.execute(
-        "SELECT time, users FROM users_over_time(%s, %s, %s, 4)",
-        [run, START, START + timedelta(seconds=60)],
-    ).fetchall()
-
-    begin = START.replace(microsecond=0)
-    assert rows == [(begin, 5), (begin + timedelta(seconds=4), 9)]
-
-
 def test_late_batches_correct_every_figure(connection):
     """A worker that delivers after the end is in the summary, and in locust-plugins' columns."""
     run = store_run(connection, [Sample(i, 100) for i in range(10)], lasted_s=10)
@@ -335,28 +172,6 @@ def test_a_run_is_complete_when_every_worker_has_delivered(connection):
     assert (found.complete, found.unfinished_workers, found.lost_workers) == (False, 1, 1)
 
 
-def test_the_objective_is_judged_by_the_settings(connection):
-    """p95 and share of failures, both within their limits."""
-    samples = [Sample(i / 10, 400) for i in range(99)] + [Sample(9.9, 400, failed=True)]
-    store_run(connection, samples)
-    assert queries.find(connection, "latest").objective_met
-
-    connection.execute("UPDATE setting SET value = 380 WHERE name = 'objective_ms'")
-    assert queries.find(connection, "latest").objective_met is False
-
-    connection.execute("UPDATE setting SET value = 450 WHERE name = 'objective_ms'")
-    connection.execute("UPDATE setting SET value = 0.005 WHERE name = 'objective_fail_ratio'")
-    assert queries.find(connection, "latest").objective_met is False
-
-
-def test_the_objective_is_the_designs(connection):
-    """p95 within 450 ms, at most one request in a hundred failed."""
-    names = ["objective_quantile", "objective_ms", "objective_fail_ratio"]
-    values = connection.execute("SELECT setting_of(n) FROM unnest(%s::text[]) n", [names])
-
-    assert values.fetchall() == [(0.95,), (450,), (0.01,)]
-
-
 def test_a_run_without_requests_is_listed(connection):
     """A run of which nothing has arrived yet has no figures, and is no error."""
     connection.execute(
@@ -370,58 +185,6 @@ def test_a_run_without_requests_is_listed(connection):
     connection.execute("SELECT close_run(%s, now(), 'aborted')", [START])
     row = connection.execute("SELECT requests, status FROM testrun").fetchone()
     assert row == (None, "aborted")
-
-
-def test_a_run_is_judged_by_its_own_objective(connection):
-    """What its options said goes before the settings, for the list, endpoints and documents."""
-    run = store_run(connection, [Sample(i / 10, 400) for i in range(200)])
-    connection.execute(
-        "UPDATE testrun SET objective_quantile = 0.95, objective_ms = 100, objective_fail_ratio = 0"
-    )
-
-    found = queries.find(connection, "latest")
-    made = assembly.assemble(connection, run)
-
-    assert (found.objective_met, found.objective_ms) == (False, 100)
-    assert (made.objective.limit_ms, made.objective.met) == (100, False)
-    span = [run, START, START + timedelta(seconds=60)]
-    endpoints = connection.execute("SELECT objective FROM endpoints(%s, %s, %s)", span)
-    assert endpoints.fetchall() == [("missed",), ("missed",)]
-    assert connection.execute("SELECT objective FROM run_list()").fetchall() == [("missed",)]
-
-
-@pytest.mark.parametrize(
-    ("requests", "failed", "met"),
-    [(2, 0, None), (99, 0, None), (100, 0, True), (2, 1, False), (100, 2, False)],
-)
-def test_too_few_requests_leave_the_objective_open(connection, requests, failed, met):
-    """Of less than a hundred one failure would be more than 1 %; more than that is certain."""
-    samples = [Sample(i / 10, 20, failed=i < failed) for i in range(requests)]
-    run = store_run(connection, samples)
-
-    made = assembly.assemble(connection, run)
-
-    assert queries.find(connection, "latest").objective_met is made.objective.met is met
-    assert made.objective.reason == (
-        f"{requests} requests are too few, 100 are needed" if met is None else ""
-    )
-    (listed,) = connection.execute("SELECT objective FROM run_list()").fetchone()
-    assert listed == {None: "not judged", True: "holds", False: "missed"}[met]
-
-
-def test_a_search_for_the_capacity_is_not_held_to_the_objective_as_a_whole(connection):
-    """It goes beyond it on purpose: its verdict says where the objective held."""
-    run = store_run(connection, [Sample(i / 10, 20) for i in range(200)])
-    connection.execute("UPDATE testrun SET capacity_search = true")
-
-    made = assembly.assemble(connection, run)
-
-    assert (made.objective.met, made.totals.objective_met) == (None, None)
-    assert "the verdict says where it held" in made.objective.reason
-    found = queries.find(connection, "latest")
-    assert "not judged (p95 within 450 ms" in tables.facts_table(found).columns[1]._cells[-1].plain
-    query = "SELECT objective FROM endpoints(%s, %s, now())"
-    assert set(connection.execute(query, [run, START]).fetchall()) == {("not judged",)}
 
 
 def test_what_has_no_time_counts_and_has_no_latency(connection):
