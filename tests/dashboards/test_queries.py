@@ -1,44 +1,35 @@
-"""Every query of every dashboard, asked of a real swarm's data: directly, and by a real Grafana."""
+"""Every query of every dashboard, asked directly of a real swarm's data."""
 
 import math
 import re
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
 import requests
-from support.browser import CHROMIUM, chromium_page
-from support.grafana import HOME, running_grafana
-from support.swarm import Database, Stack, running_stack, runs_database
-from support.waiting import free_port, poll_until
 
 from benchmarks._dashboard_queries import (
     DASHBOARDS,
     PROMETHEUS_STEP_S,
     View,
-    interpolated,
-    load,
-    panels,
     promql,
     queries,
     sql,
 )
 
-USERS = 8
-BROWSER_PATIENCE_MS = 60_000  # Grafana's first page is megabytes of scripts
 QUERIES = [query for path in DASHBOARDS for query in queries(path)]
+
+
 SQL = [query for query in QUERIES if query.datasource == "timescale"]
+
+
 PROMQL = [query for query in QUERIES if query.datasource == "prometheus"]
+
+
 NOTHING = "nothing in the time shown"  # what a heatmap without a request says
-EVERYTHING = ".*"  # what the option All stands for
-CHOSEN = {  # variables that are no run
-    "job": "api",
-    "instance": EVERYTHING,
-    "route": EVERYTHING,
-    "endpoint": "All endpoints",
-}
+
+
 HOSTILE = (
     "'; DROP TABLE testrun; --",
     "\\'; SELECT pg_sleep(60); --",
@@ -46,74 +37,6 @@ HOSTILE = (
     "2026-13-99T99:99:99Z",
     "",
 )
-
-
-class Recorded:
-    """A finished swarm, and the view that its link opens."""
-
-    def __init__(
-        self, stack: Stack, database: Database, log: str, reader: psycopg.Connection
-    ) -> None:
-        self.stack = stack
-        self.log = log  # what Locust's master said
-        self.database = database
-        self.reader = reader  # as Grafana connects
-        self.run, since, until = reader.execute(
-            "SELECT run, since, until FROM run_choice JOIN LATERAL run_range(run) ON true"
-            " WHERE run <> 'latest'"
-        ).fetchone()
-        self.view = View(int(since) / 1000, int(until) / 1000, self.variables(self.run), 1)
-
-    @staticmethod
-    def variables(run: str, **others: str) -> dict[str, str]:
-        """Return what a viewer has chosen: a value for each variable of any dashboard."""
-        return {"run": run, "baseline": run, **CHOSEN, **others}
-
-    def ask(self, query, view) -> tuple[list[str], list[tuple]]:
-        """Return the columns and rows that Grafana's role gets."""
-        cursor = self.reader.execute(sql(query.text, view))
-        return [column.name for column in cursor.description], cursor.fetchall()
-
-
-@pytest.fixture(scope="module")
-def recorded(cluster, tmp_path_factory):
-    """Let a small swarm run until each end has told all that dashboards ask for."""
-    directory = tmp_path_factory.mktemp("swarm")
-    scenario = Path(__file__).parent / "_scenario.py"
-    nobody = {"orders": free_port()}  # a target that is down: an alert that fires
-    with (
-        runs_database(cluster) as database,
-        running_stack(directory, database.owner, scenario, more_targets=nobody) as stack,
-    ):
-        stack.start(USERS, USERS)
-        poll_until(lambda: _everything_happened(stack), "a request of each kind", 60)
-        poll_until(lambda: _health_was_reported(stack), "the generator's health", 60)
-        poll_until(lambda: stack.query('ALERTS{alertstate="firing"}'), "an alert", 60)
-        stack.stop()
-        poll_until(stack.conserved, "all samples to be everywhere", 60)
-        poll_until(stack.all_delivered, "the run to be complete", 60)
-        with psycopg.connect(database.owner) as connection:
-            connection.execute(  # nothing else would write such rows for this swarm
-                "INSERT INTO events (time, run_id, kind, text)"
-                " SELECT end_time, id, 'samples_dropped', '3 samples dropped' FROM testrun"
-                " UNION ALL SELECT end_time, id, 'verdict', 'It can handle 8 users.' FROM testrun"
-            )
-        log = (directory / "locust.log").read_text()
-        with psycopg.connect(database.reader, autocommit=True) as reader:
-            yield Recorded(stack, database, log, reader)
-
-
-def _everything_happened(stack):
-    rows = {(row["method"], row["name"]): row for row in stack.requests()["stats"]}
-    kinds = [("GET", "/tests"), ("POST", "/tests"), ("GET", "/missing")]
-    recording = stack.query('job:flask_http_request_duration_seconds:p95_rate10s{job="api"} > 0')
-    return recording and all(rows.get(kind, {}).get("num_requests", 0) > 20 for kind in kinds)
-
-
-def _health_was_reported(stack):
-    names = ("locust_worker_cpu_ratio", "locust_event_loop_lag_seconds", "locust_run_info")
-    arrivals = "locust_arrival_dispersion_ratio"
-    return all(stack.query(name) for name in (*names, arrivals))
 
 
 @pytest.mark.parametrize("query", SQL, ids=str)
@@ -255,7 +178,7 @@ def test_a_runs_label_says_what_it_was(recorded):
     label, run = rows[1]
     assert run == recorded.run
     start = run[:19].replace("T", " ")
-    assert label == f"_scenario.py · {USERS} users · {start} UTC"
+    assert label == f"_scenario.py · {recorded.users} users · {start} UTC"
 
 
 def _variables(*names):
@@ -410,7 +333,7 @@ def test_a_run_is_listed_with_its_figures(recorded):
     columns, rows = recorded.ask(query, recorded.view)
 
     (row,) = [dict(zip(columns, row, strict=True)) for row in rows]
-    assert (row["run"], row["plan"], row["users"]) == (recorded.run, "_scenario.py", USERS)
+    assert (row["run"], row["plan"], row["users"]) == (recorded.run, "_scenario.py", recorded.users)
     assert row["state"] == "finished"
     assert row["verdict"] == "It can handle 8 users."
     assert (int(row["since"]), int(row["until"])) == recorded.view.milliseconds()
@@ -422,8 +345,11 @@ def test_users_of_workers_add_up(recorded):
     (total,) = recorded.stack.query("max_over_time(sum(locust_worker_users)[10m:2s])")
     shares = recorded.stack.query("max_over_time(locust_worker_users[10m])")
 
-    assert float(total["value"][1]) == USERS
-    assert [float(share["value"][1]) for share in shares] == [USERS / 2, USERS / 2]
+    assert float(total["value"][1]) == recorded.users
+    assert [float(share["value"][1]) for share in shares] == [
+        recorded.users / 2,
+        recorded.users / 2,
+    ]
 
 
 def test_the_link_to_a_run_spans_it(recorded):
@@ -432,145 +358,3 @@ def test_the_link_to_a_run_spans_it(recorded):
 
     assert datetime.fromtimestamp(recorded.view.start, UTC) < started
     assert datetime.fromtimestamp(recorded.view.end, UTC) > ended
-
-
-@pytest.fixture(scope="module")
-def grafana(recorded, tmp_path_factory):
-    """Run a real Grafana on the data of the recorded swarm."""
-    if HOME is None:
-        pytest.skip("GRAFANA_HOME is not set: no Grafana")
-    directory = tmp_path_factory.mktemp("grafana")
-    with running_grafana(directory, recorded.stack.prometheus, recorded.database) as grafana:
-        yield grafana
-
-
-@pytest.mark.grafana
-def test_grafana_reaches_both_ends(grafana):
-    """Both data sources are healthy, and are those that the dashboards ask."""
-    found = {source["uid"]: source for source in grafana.get("/api/datasources", admin=True)}
-
-    assert set(found) == {"prometheus", "timescale"}
-    for uid in found:
-        health = grafana.get(f"/api/datasources/uid/{uid}/health", admin=True)
-        assert health["status"] == "OK", health
-
-
-@pytest.mark.grafana
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_grafana_shows_the_file_to_anybody(grafana, path):
-    """A viewer without an account gets the provisioned dashboard, and may not change it."""
-    found = grafana.get(f"/api/dashboards/uid/{path.stem}")
-
-    assert found["meta"]["provisioned"]
-    assert not found["meta"]["canSave"]
-    titles = [panel["title"] for panel in found["dashboard"]["panels"]]
-    assert titles == [panel["title"] for panel in load(path)["panels"]]
-
-
-def _expression(query, view):
-    asks = promql if query.place.startswith("variable") else interpolated
-    return asks(query.text, view)
-
-
-@pytest.mark.grafana
-@pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_grafana_answers_each_query(grafana, recorded, query):
-    """Each query returns rows through Grafana's own interface, macros and all."""
-    asked = {
-        "refId": "A",
-        "datasource": {"uid": query.datasource},
-        "format": "table",
-        "rawSql": interpolated(query.text, recorded.view),
-        "expr": _expression(query, recorded.view),
-        "range": True,
-        "intervalMs": recorded.view.interval_s * 1000,
-        "maxDataPoints": 1000,
-        **{key: query.target[key] for key in ("format", "instant", "range") if key in query.target},
-    }
-
-    result = grafana.query([asked], *recorded.view.milliseconds())["A"]
-
-    assert result["status"] == 200, result
-    rows = [frame["data"]["values"] for frame in result["frames"]]
-    assert any(values and values[0] for values in rows), query.text
-
-
-@pytest.fixture(scope="module")
-def browser_page(grafana):
-    """Open one page for all dashboards: Grafana's own scripts are loaded once."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is missing")
-    with chromium_page(height=3000) as page:
-        page.set_default_timeout(BROWSER_PATIENCE_MS)
-        yield page
-
-
-def _open(page, grafana, recorded, path):
-    """Open a dashboard on the recorded run, and wait until all of its panels are there."""
-    start, end = recorded.view.milliseconds()
-    variables = recorded.view.variables.items()
-    chosen = {f"var-{name}": value for name, value in variables if value != EVERYTHING}
-    asked = urlencode({**chosen, "from": start, "to": end, "refresh": ""})
-    page.goto(f"{grafana.url}/d/{path.stem}?{asked}", wait_until="commit")
-    for panel in panels(load(path)):
-        page.get_by_role("heading", name=panel["title"], exact=True).wait_for()
-    page.wait_for_load_state("networkidle")
-
-
-@pytest.mark.grafana
-@pytest.mark.browser
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_the_browser_draws_every_panel(browser_page, grafana, recorded, path):
-    """In Chromium each panel is drawn; none reports an error or lacks its data.
-
-    Every other dashboard is one click away, on the same run and time.
-    """
-    _open(browser_page, grafana, recorded, path)
-
-    assert browser_page.get_by_test_id("data-testid Panel status error").count() == 0
-    for panel in panels(load(path)):
-        drawn = browser_page.get_by_test_id(f"data-testid Panel header {panel['title']}")
-        drawn.wait_for()
-        empty = panel["fieldConfig"]["defaults"]["noValue"]
-        assert drawn.get_by_text(empty, exact=True).count() == 0, panel["title"]
-    for other in set(DASHBOARDS) - {path}:
-        button = browser_page.get_by_role("link", name=load(other)["title"], exact=True)
-        asked = dict(parse_qsl(urlsplit(button.get_attribute("href")).query))
-        assert asked["var-run"] == recorded.run
-        assert _as_milliseconds(asked["from"], asked["to"]) == recorded.view.milliseconds()
-
-
-def _as_milliseconds(*moments):
-    return tuple(round(datetime.fromisoformat(at).timestamp() * 1000) for at in moments)
-
-
-@pytest.mark.grafana
-@pytest.mark.browser
-def test_a_start_in_the_list_opens_its_run(browser_page, grafana, recorded):
-    """In the list of runs each start leads to its swarm, with the time range that spans it."""
-    (path,) = [path for path in DASHBOARDS if path.stem == "runs"]
-    _open(browser_page, grafana, recorded, path)
-
-    link = browser_page.locator(f"a[href*='/d/swarm?var-run={recorded.run}&']")
-
-    opened = [dict(parse_qsl(urlsplit(a.get_attribute("href")).query)) for a in link.all()]
-    start, end = recorded.view.milliseconds()
-    spans = {"var-run": recorded.run, "from": str(start), "to": str(end)}
-    assert opened == [spans] * 2  # the row's, and "Go to this run"
-
-
-@pytest.mark.grafana
-@pytest.mark.browser
-def test_an_endpoint_in_the_table_is_chosen_by_its_name(browser_page, grafana, recorded):
-    """A click on an endpoint shows its requests only, of the same run and time."""
-    (path,) = [path for path in DASHBOARDS if path.stem == "requests"]
-    _open(browser_page, grafana, recorded, path)
-
-    browser_page.get_by_role("link", name="GET /missing", exact=True).click()
-    browser_page.wait_for_url("**var-endpoint=GET*")
-    browser_page.wait_for_load_state("networkidle")
-
-    asked = dict(parse_qsl(urlsplit(browser_page.url).query))
-    assert (asked["var-run"], asked["var-endpoint"]) == (recorded.run, "GET /missing")
-    assert _as_milliseconds(asked["from"], asked["to"]) == recorded.view.milliseconds()
-    assert browser_page.get_by_test_id("data-testid Panel status error").count() == 0

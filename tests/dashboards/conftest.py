@@ -1,0 +1,86 @@
+"""A swarm that every dashboard can be asked about."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.swarm import Database, Stack, running_stack, runs_database
+from support.waiting import free_port, poll_until
+
+from benchmarks._dashboard_queries import (
+    View,
+    sql,
+)
+
+
+class Recorded:
+    """A finished swarm, and the view that its link opens."""
+
+    users = 8
+    everything = ".*"  # what the option All of a variable stands for
+
+    def __init__(
+        self, stack: Stack, database: Database, log: str, reader: psycopg.Connection
+    ) -> None:
+        self.stack = stack
+        self.log = log  # what Locust's master said
+        self.database = database
+        self.reader = reader  # as Grafana connects
+        self.run, since, until = reader.execute(
+            "SELECT run, since, until FROM run_choice JOIN LATERAL run_range(run) ON true"
+            " WHERE run <> 'latest'"
+        ).fetchone()
+        self.view = View(int(since) / 1000, int(until) / 1000, self.variables(self.run), 1)
+
+    @staticmethod
+    def variables(run: str, **others: str) -> dict[str, str]:
+        """Return what a viewer has chosen: a value for each variable of any dashboard."""
+        chosen = {"job": "api", "instance": Recorded.everything, "route": Recorded.everything}
+        chosen["endpoint"] = "All endpoints"
+        return {"run": run, "baseline": run, **chosen, **others}
+
+    def ask(self, query, view) -> tuple[list[str], list[tuple]]:
+        """Return the columns and rows that Grafana's role gets."""
+        cursor = self.reader.execute(sql(query.text, view))
+        return [column.name for column in cursor.description], cursor.fetchall()
+
+
+@pytest.fixture(scope="module")
+def recorded(cluster, tmp_path_factory):
+    """Let a small swarm run until each end has told all that dashboards ask for."""
+    directory = tmp_path_factory.mktemp("swarm")
+    scenario = Path(__file__).parent / "_scenario.py"
+    nobody = {"orders": free_port()}  # a target that is down: an alert that fires
+    with (
+        runs_database(cluster) as database,
+        running_stack(directory, database.owner, scenario, more_targets=nobody) as stack,
+    ):
+        stack.start(Recorded.users, Recorded.users)
+        poll_until(lambda: _everything_happened(stack), "a request of each kind", 60)
+        poll_until(lambda: _health_was_reported(stack), "the generator's health", 60)
+        poll_until(lambda: stack.query('ALERTS{alertstate="firing"}'), "an alert", 60)
+        stack.stop()
+        poll_until(stack.conserved, "all samples to be everywhere", 60)
+        poll_until(stack.all_delivered, "the run to be complete", 60)
+        with psycopg.connect(database.owner) as connection:
+            connection.execute(  # nothing else would write such rows for this swarm
+                "INSERT INTO events (time, run_id, kind, text)"
+                " SELECT end_time, id, 'samples_dropped', '3 samples dropped' FROM testrun"
+                " UNION ALL SELECT end_time, id, 'verdict', 'It can handle 8 users.' FROM testrun"
+            )
+        log = (directory / "locust.log").read_text()
+        with psycopg.connect(database.reader, autocommit=True) as reader:
+            yield Recorded(stack, database, log, reader)
+
+
+def _everything_happened(stack):
+    rows = {(row["method"], row["name"]): row for row in stack.requests()["stats"]}
+    kinds = [("GET", "/tests"), ("POST", "/tests"), ("GET", "/missing")]
+    recording = stack.query('job:flask_http_request_duration_seconds:p95_rate10s{job="api"} > 0')
+    return recording and all(rows.get(kind, {}).get("num_requests", 0) > 20 for kind in kinds)
+
+
+def _health_was_reported(stack):
+    names = ("locust_worker_cpu_ratio", "locust_event_loop_lag_seconds", "locust_run_info")
+    arrivals = "locust_arrival_dispersion_ratio"
+    return all(stack.query(name) for name in (*names, arrivals))
