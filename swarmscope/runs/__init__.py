@@ -1,1 +1,1 @@
-"""The runs database: schema, histogram, queries."""
+"""The runs database, and what is known from it: figures, documents, comparisons, the run page."""

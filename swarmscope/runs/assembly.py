@@ -81,12 +81,11 @@ def _assemble(
     rows = queries.summary(connection, run_id, whole)
     endpoints = [_endpoint(list(group)) for _, group in groupby(rows, _endpoint_of)]
     totals = next((e for e in endpoints if (e.name, e.request_type) == ("", "")), None)
-    left_out = next((r.left_out for r in rows if _endpoint_of(r) == ("", "")), 0)
     return Document(
         version=document.VERSION,
         run=msgspec.convert({**vars(run), **row}, document.RunDetails),
         completeness=msgspec.convert(run, document.Completeness, from_attributes=True),
-        objective=_objective(run, totals, left_out),
+        objective=_objective(run, totals, rows),
         verdict=queries.verdict(connection, run_id),
         trust=trust(connection, run_id),
         whole=whole if not rows else rows[0].is_whole,
@@ -121,8 +120,9 @@ def _row(connection: Connection, run_id: datetime) -> Row:
 
 
 def _objective(
-    run: Run, totals: document.Endpoint | None, left_out: int
+    run: Run, totals: document.Endpoint | None, rows: Sequence[Summary]
 ) -> document.ObjectiveResult:
+    left_out = next((row.left_out for row in rows if _endpoint_of(row) == ("", "")), 0)
     met = totals.objective_met if totals else None
     return document.ObjectiveResult(
         quantile=run.objective_quantile,

@@ -1,4 +1,4 @@
-"""A run's summary as checks see it: all requests together are those that count."""
+"""A run's summary for checks: its totals are of the requests that count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from math import ceil
 
 from swarmscope.runs import queries
@@ -19,10 +20,10 @@ from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
 
 
 @dataclass(frozen=True)
-class Counted:
-    """The rows of a summary, those of all endpoints together made of what counts.
+class JudgedSummary:
+    """The rows of a summary; those of all endpoints together are of the requests that count.
 
-    They are missing where nothing counts; `problem` then says why, `left_out` what does not count.
+    Those are missing where nothing counts; `problem` then says why. `left_out` is what does not.
     """
 
     rows: list[Summary]
@@ -30,36 +31,40 @@ class Counted:
     problem: str = ""
 
     def explain(self, outcome: Outcome) -> Outcome:
-        """Return *outcome* with the problem as its reason, if it is about all requests."""
+        """Return *outcome*, with the problem as its reason if it is about all requests."""
         if not self.problem or outcome.threshold.endpoint or outcome.verdict != NOT_JUDGED:
             return outcome
         return replace(outcome, reason=self.problem)
 
 
-def summary(connection: Connection, run_id: datetime, whole: bool, selection: Selection) -> Counted:
-    """Return a run's summary, with all together as *selection* counts it."""
+def summary(
+    connection: Connection, run_id: datetime, whole: bool, selection: Selection
+) -> JudgedSummary:
+    """Return a run's summary, whose totals are of the requests that *selection* counts."""
     rows = queries.summary(connection, run_id, whole)
     requests = {_endpoint(row): row.requests for row in rows if row.part == "total"}
     requests.pop(("", ""), None)
     chosen = selection.counted(requests)
     others = requests.keys() - chosen
     if not others:
-        return Counted(rows)
+        return JudgedSummary(rows)
     left: Counter[str] = Counter()
     for endpoint in others:
         left[endpoint[1]] += requests[endpoint]
     single = [row for row in rows if row.name or row.request_type]
     if MORE_NAMES in requests:
-        return Counted(single, problem="the run has too many names to tell which requests count")
+        return JudgedSummary(
+            single, problem="the run has too many names to know which requests count"
+        )
     if not chosen:
-        return Counted(single, problem=f"no request counts: none matches {selection.text!r}")
+        return JudgedSummary(single, problem=f"no request counts: none matches {selection.text!r}")
     together = _together(connection, run_id, single, chosen)
-    return Counted([*together, *single], selection.left_out(left))
+    return JudgedSummary([*together, *single], selection.left_out(left))
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """The latencies of some requests: of those that have a usable time."""
+    """The latencies of those requests that have a usable time."""
 
     histogram: Histogram
     sum_ms: float
@@ -82,7 +87,7 @@ def _together(
 def _histograms(
     connection: Connection, run_id: datetime, rows: Sequence[Summary], chosen: set[Endpoint]
 ) -> dict[str, Latencies]:
-    """Return the latencies of *chosen* endpoints added up, by part, of the time *rows* are of."""
+    """Return the latencies of *chosen* endpoints added up, by part, over the span of *rows*."""
     parts = list(dict.fromkeys(row.part for row in rows))
     found = connection.execute(
         "SELECT name, request_type, part, sum_ms, buckets, cumulative"
@@ -102,15 +107,8 @@ def _sum(rows: Sequence[Summary], latencies: Latencies) -> Summary:
     requests = sum(row.requests for row in rows)
     failures = sum(row.failures for row in rows)
     max_ms = max((row.max_ms for row in rows if row.max_ms is not None), default=None)
-    histogram = latencies.histogram
-
-    def percentile(share: float) -> float | None:
-        """As `percentile` of SQL: the bucket of the value with rank ⌈share × n⌉."""
-        if max_ms is None:
-            return None
-        rank = max(ceil(share * histogram.count), 1)
-        return min(estimate(histogram.buckets[bisect_left(histogram.cumulative, rank)]), max_ms)
-
+    count = latencies.histogram.count
+    percentile = partial(_percentile, latencies.histogram, max_ms)
     return replace(
         rows[0],
         name="",
@@ -119,7 +117,7 @@ def _sum(rows: Sequence[Summary], latencies: Latencies) -> Summary:
         failures=failures,
         fail_ratio=failures / requests,
         requests_per_s=sum(row.requests_per_s for row in rows),
-        mean_ms=latencies.sum_ms / histogram.count if histogram.count else None,
+        mean_ms=latencies.sum_ms / count if count else None,
         p50_ms=percentile(0.5),
         p90_ms=percentile(0.9),
         p95_ms=percentile(0.95),
@@ -128,3 +126,11 @@ def _sum(rows: Sequence[Summary], latencies: Latencies) -> Summary:
         objective_met=None,
         left_out=0,
     )
+
+
+def _percentile(histogram: Histogram, max_ms: float | None, share: float) -> float | None:
+    """As `percentile` in SQL: the bucket of the value with rank ⌈share × n⌉; None without one."""
+    if max_ms is None:
+        return None
+    rank = max(ceil(share * histogram.count), 1)
+    return min(estimate(histogram.buckets[bisect_left(histogram.cumulative, rank)]), max_ms)

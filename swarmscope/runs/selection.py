@@ -1,7 +1,7 @@
-"""Which requests count: those that a capacity and checks are judged by, chosen by type or name.
+"""Which requests count for checks and capacity searches, chosen by type or name.
 
-Scenarios report figures of their own as requests: transactions, times from end to end, times to the
-first token. They are recorded and shown like all others, but they decide nothing about HTTP.
+Scenarios report figures of their own as requests: transactions, end-to-end times, times to the
+first token. They are recorded and shown like all others, but nothing about HTTP depends on them.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ HTTP_METHODS = frozenset(  # RFC 9110, 9.3, and RFC 5789
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 )
 OPTION = "--slo-requests"
-MORE_NAMES = ("(more names)", "")  # the endpoints beyond the most that have figures of their own
-MAX_NAMED = 5  # types, in a sentence
+MORE_NAMES = ("(more names)", "")  # the endpoints beyond those that have their own figures
+MAX_NAMED = 5  # types that a sentence lists
 
 Endpoint = tuple[str, str]  # name and request type
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The requests that one of `patterns` matches; without patterns, those of HTTP.
+    """The requests that match one of `patterns`; without patterns, the HTTP requests.
 
     A pattern is a request type (``GET``), a name (``/tests``), or both (``GET /tests``); ``*``
-    stands for any text. Without patterns all count where none is of HTTP.
+    matches any text. Without patterns all count if none is HTTP.
     """
 
     patterns: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Selection:
-        """Read patterns with commas between them; an empty text has none.
+        """Parse patterns separated by commas; an empty text has none.
 
-        Names in them are matched as they are stored: without secrets.
+        Names are matched as they are stored: without secrets.
         """
         return cls(tuple(stored_name(piece.strip()) for piece in text.split(",") if piece.strip()))
 
     @property
     def text(self) -> str:
-        """What `parse` reads."""
+        """The patterns as `parse` reads them."""
         return ", ".join(self.patterns)
 
     @cached_property
@@ -52,7 +52,7 @@ class Selection:
         return re.compile("|".join(pieces), re.DOTALL)
 
     def matches(self, name: str, request_type: str) -> bool:
-        """Return whether a request is one of those; without patterns, whether it is of HTTP."""
+        """Return whether a request matches; without patterns, whether it is HTTP."""
         if not self.patterns:
             return request_type.upper() in HTTP_METHODS
         texts = (request_type, name, f"{request_type} {name}")
@@ -67,7 +67,7 @@ class Selection:
         return matched or (set() if self.patterns else found)
 
     def left_out(self, requests: Mapping[str, int]) -> str:
-        """Return the sentence about *requests* (number by type) that do not count; '' for none."""
+        """Return a sentence about *requests* (number by type) that do not count; '' for none."""
         if not requests:
             return ""
         most = sorted(requests.items(), key=lambda item: -item[1])

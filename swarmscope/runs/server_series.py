@@ -1,6 +1,6 @@
-"""What Prometheus knows of the services during a run: a bounded set of series.
+"""The services' metrics during a run, from Prometheus: a bounded set of series.
 
-Everything is read within seconds or not at all: who asks has a swarm, or a person, waiting.
+Everything is read within seconds or not at all: a swarm, or a person, is waiting.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import msgspec
 
 from swarmscope.formatting import first_line
 
-MOST_POINTS = 600
-MOST_JOBS = 8
-TIMEOUT_S = 2.0  # of one question
-PATIENCE_S = 6.0  # of all
-LARGEST_ANSWER_BYTES = 32 << 20
-SHORTEST_STEP_S = 2  # the scrape interval of prometheus.yml
-SHORTEST_WINDOW_S = 10  # five scrapes, as in rules.yml
+MAX_POINTS = 600
+MAX_JOBS = 8
+TIMEOUT_S = 2.0  # of one query
+PATIENCE_S = 6.0  # of all queries
+MAX_ANSWER_BYTES = 32 << 20
+MIN_STEP_S = 2  # the scrape interval of prometheus.yml
+MIN_WINDOW_S = 10  # five scrapes, as in rules.yml
 
 _DURATION = "sum by (job, le) (rate(flask_http_request_duration_seconds_bucket[{window}s]))"
 _CPU = "rate(gunicorn_worker_cpu_seconds_total[{window}s])"
-RATES = {  # of the window that ends at the moment asked for
+RATES = {  # of the window that ends at the queried moment
     "requests_per_s": "sum by (job) (rate(flask_http_request_duration_seconds_count[{window}s]))",
     "p50_ms": f"1000 * histogram_quantile(0.50, {_DURATION})",
     "p95_ms": f"1000 * histogram_quantile(0.95, {_DURATION})",
@@ -48,12 +48,12 @@ NAMES = (*RATES, *GAUGES)
 
 
 class Unavailable(Exception):
-    """Prometheus did not answer as it should; the text is one line without a password."""
+    """Prometheus did not answer as expected; the text is one line without a password."""
 
 
 @dataclass(frozen=True)
 class Capture:
-    """Series on one axis: element *i* is of `since` + *i* × `step_s`, None where it is unknown."""
+    """Series on one axis: element *i* is at `since` + *i* × `step_s`, None where unknown."""
 
     since: datetime
     step_s: float
@@ -74,7 +74,7 @@ class _Answer(msgspec.Struct):
 
 
 def without_user_info(url: str | None) -> str | None:
-    """Return scheme, host and path of *url*, which may be stored and shown; None if not HTTP."""
+    """Return *url* without user info and query, fit to be stored and shown; None if not HTTP."""
     try:
         parts = _checked(url or "")
     except Unavailable:
@@ -83,7 +83,7 @@ def without_user_info(url: str | None) -> str | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether *url* means another Prometheus on each machine."""
+    """Return whether *url* names this machine, so that elsewhere it is another Prometheus."""
     try:
         name = _checked(url).hostname or ""
     except Unavailable:
@@ -97,21 +97,21 @@ def is_loopback(url: str) -> bool:
 def read(url: str, since: datetime, until: datetime) -> Capture:
     """Return the services' series of [since, until] from the Prometheus at *url*.
 
-    At most `MOST_POINTS` points and `MOST_JOBS` services. Raises `Unavailable`.
+    At most `MAX_POINTS` points and `MAX_JOBS` services. Raises `Unavailable`.
     """
-    span_s = max((until - since).total_seconds(), SHORTEST_STEP_S)
-    step_s = max(SHORTEST_STEP_S, ceil(span_s / (MOST_POINTS - 1)))
+    span_s = max((until - since).total_seconds(), MIN_STEP_S)
+    step_s = max(MIN_STEP_S, ceil(span_s / (MAX_POINTS - 1)))
     axis = _Axis(since.timestamp(), step_s, int(span_s // step_s) + 1)
     asker = _Asker(url, time.monotonic() + PATIENCE_S)
     found: dict[tuple[str, str], list[float | None]] = {}
     for name, expression in RATES.items():
-        window_s = max(SHORTEST_WINDOW_S, step_s)
+        window_s = max(MIN_WINDOW_S, step_s)
         query = expression.format(window=window_s)
         found |= _by_job(name, asker.ask(query, axis, shift_s=window_s / 2), axis)
     for name, expression in GAUGES.items():
         query = expression.format(step=step_s)
         found |= _by_job(name, asker.ask(query, axis, shift_s=0), axis)
-    jobs = sorted({job for job, _ in found})[:MOST_JOBS]
+    jobs = sorted({job for job, _ in found})[:MAX_JOBS]
     kept = {key: values for key, values in sorted(found.items()) if key[0] in jobs}
     return Capture(since, float(step_s), kept)
 
@@ -131,7 +131,7 @@ class _Asker:
     def ask(self, query: str, axis: _Axis, shift_s: float) -> list[_Line]:
         """Return the lines of *query*, each value moved back by *shift_s*.
 
-        A rate tells of the middle of its window. What is not over yet is not asked for.
+        A rate describes the middle of its window. The future is not queried.
         """
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
@@ -157,7 +157,7 @@ def _post(url: str, path: str, form: Mapping[str, object], timeout_s: float) -> 
         request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as answer:
-            content = answer.read(LARGEST_ANSWER_BYTES)
+            content = answer.read(MAX_ANSWER_BYTES)
         return msgspec.json.decode(content, type=_Answer).data.result
     except (OSError, HTTPException, msgspec.DecodeError) as error:
         raise Unavailable(f"Prometheus at {place} does not answer: {first_line(error)}") from error
@@ -170,7 +170,7 @@ def _checked(url: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable:
-        raise Unavailable("Prometheus's address has to be an http:// or https:// URL")
+        raise Unavailable("the address of Prometheus must be an http:// or https:// URL")
     return parts
 
 
@@ -190,5 +190,5 @@ def _on_axis(line: _Line, axis: _Axis) -> list[float | None]:
 
 
 def settled(until: datetime) -> datetime:
-    """Return when Prometheus knows all of a run that ended at *until*: a window's half later."""
-    return until.astimezone(UTC) + timedelta(seconds=SHORTEST_WINDOW_S / 2 + SHORTEST_STEP_S)
+    """Return when Prometheus has all of a run that ended at *until*: half a window later."""
+    return until.astimezone(UTC) + timedelta(seconds=MIN_WINDOW_S / 2 + MIN_STEP_S)

@@ -11,7 +11,7 @@ from support.answering import answering, lines
 from support.waiting import free_port
 
 from swarmscope.runs import assembly, server_series
-from swarmscope.runs.server_series import MOST_JOBS, MOST_POINTS, NAMES, Unavailable
+from swarmscope.runs.server_series import MAX_JOBS, MAX_POINTS, NAMES, Unavailable
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 END = START + timedelta(seconds=60)
@@ -48,9 +48,9 @@ def test_what_is_kept_is_bounded():
     with answering(answer) as url:
         capture = server_series.read(url, START, START + timedelta(days=30))
 
-    assert len({job for job, _ in capture.series}) == MOST_JOBS
+    assert len({job for job, _ in capture.series}) == MAX_JOBS
     (points,) = {len(values) for values in capture.series.values()}
-    assert MOST_POINTS * 0.9 < points <= MOST_POINTS
+    assert MAX_POINTS * 0.9 < points <= MAX_POINTS
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"data": {"result": [1]}}', b"\xff"])

@@ -22,7 +22,7 @@ from swarmscope.cli import main
 from swarmscope.runs import assembly, document, queries, server_series
 from swarmscope.runs.document import Document
 
-SCENARIO = Path(__file__).parents[1] / "dashboards/_scenario.py"
+SCENARIO = Path(__file__).parents[2] / "dashboards/_scenario.py"
 USERS = 6
 LOGIN = """
 from flask_login import UserMixin, login_user
