@@ -1,4 +1,4 @@
-"""The command ``swarmscope``: a table of verbs, each loaded when it is called."""
+"""The command ``swarmscope``: a table of verbs, whose modules are imported when called."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ VERBS = {
     "status": "swarmscope.cli.stack",
     "down": "swarmscope.cli.stack",
     "logs": "swarmscope.cli.stack",
-    "runs": "swarmscope.cli.database",
-    "show": "swarmscope.cli.database",
+    "runs": "swarmscope.cli.runs",
+    "show": "swarmscope.cli.runs",
     "export": "swarmscope.cli.export",
     "check": "swarmscope.cli.check",
     "compare": "swarmscope.cli.compare",
@@ -31,10 +31,10 @@ VERBS = {
 
 
 class LazyGroup(click.Group):
-    """Imports a verb's module only for that verb: each end runs without the other's extra."""
+    """Imports a verb's module only for that verb, so that one extra works without the other."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a verb; what its error quotes, such as a stored text, commands no terminal."""
+        """Run a verb; escape what its error quotes, which may hold control characters."""
         try:
             return super().invoke(context)
         except click.ClickException as error:
@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
         return list(VERBS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return the command of a verb; one whose extra is missing says how to get it."""
+        """Return a verb's command; if its extra is not installed, one that says how to get it."""
         if name not in VERBS:
             return None
         try:
@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
 
 
 def _missing(verb: str, module: str, extra: str) -> click.Command:
-    """Return a command that can only say why it cannot be run."""
+    """Return a command that prints why the verb is not available."""
     text = f"{module} is missing; install it with: pip install 'swarmscope[{extra}]'"
 
     def refuse(arguments: tuple[str, ...]) -> None:
@@ -80,17 +80,24 @@ def _missing(verb: str, module: str, extra: str) -> click.Command:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(swarmscope.__version__)
 def main() -> None:
-    """See a load test from both ends, per run, on one time axis."""
+    """See a load test from both ends, per run, on one time axis.
+
+    \b
+    Examples:
+      swarmscope up --detach
+      swarmscope show latest
+      swarmscope check latest --p95 450
+    """
     if Path(".env").is_file():
         _find_home()
 
 
 def _find_home() -> None:
-    """Let every verb find the home that ``.env`` names, as `up` does."""
+    """Set SWARMSCOPE_HOME as ``.env`` says, so that every verb finds the home of `up`."""
     try:
         from swarmscope.stack.errors import StackError
         from swarmscope.stack.settings import home_directory, merged_environment
-    except ModuleNotFoundError:  # without the extra there is no `up` whose home it could be
+    except ModuleNotFoundError:  # without the extra there is no `up`
         return
     directory = Path.cwd()
     try:

@@ -16,7 +16,13 @@ from rich.console import Console
 
 from swarmscope import atomic_files
 from swarmscope.cli import tables
-from swarmscope.cli.database import database_option, json_option
+from swarmscope.cli._shared import (
+    database_option,
+    json_option,
+    run_argument,
+    wait_option,
+    whole_option,
+)
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.formatting import errors_in_tasks, first_line
@@ -69,8 +75,8 @@ def _parsed(context: click.Context, parameter: click.Parameter, texts: tuple[str
 def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for each metric, in their order."""
     for name, metric in reversed(thresholds.METRICS.items()):
-        words = f"{metric.label}: {'least' if metric.at_least else 'most'} that it may be."
         unit = metric.unit.upper() or "NUMBER"
+        words = f"Fail if {metric.label} {'is below' if metric.at_least else 'exceeds'} {unit}."
         option = click.option(
             f"--{name}", multiple=True, metavar=unit, callback=_parsed, help=words
         )
@@ -79,26 +85,20 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("run", default="latest")
+@run_argument
 @_threshold_options
-@click.option("--whole", is_flag=True, help="Judge the whole run, its ramp included.")
+@whole_option
 @click.option(
     "--requests",
     metavar="PATTERNS",
-    help="Requests that count, by type or name; default: as Locust's --slo-requests said.",
+    help="Requests that count, by type or name  [default: as --slo-requests said in Locust]",
 )
-@click.option(
-    "--wait",
-    default=0.0,
-    metavar="SECONDS",
-    type=click.FloatRange(0),
-    help="Wait so long for the run to be complete.",
-)
+@wait_option
 @click.option(
     "--junit",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the outcomes as JUnit's XML.",
+    help="Write the outcomes as JUnit XML.",
 )
 @json_option
 @database_option
@@ -106,24 +106,31 @@ def check(
     run: str,
     whole: bool,
     requests: str | None,
-    wait: float,
+    patience_s: float,
     junit: Path | None,
     as_json: bool,
     database: str | None,
     **given: list[Threshold],
 ) -> None:
-    """Hold a run to thresholds: RUN is latest, latest~1, an id, or an id's beginning.
+    """Check a run against thresholds.
 
-    Each threshold may come several times, and as "GET /tests=300" for one endpoint. Without any,
-    the run's own objective holds (--slo-p95 and --slo-fail-ratio of its Locust). Exit status: 3
-    when one is not held, 4 when one could not be judged, 2 when there is no such run. Where
-    GITHUB_STEP_SUMMARY names a file, the table is added to it.
+    RUN is latest (the default), latest~1, an id, or the beginning of an id. A threshold may be
+    repeated, and "METHOD NAME=LIMIT" sets one for a single endpoint. Without any, the run is
+    checked against its own objective, as --slo-p95 and --slo-fail-ratio set it in Locust.
+
+    Exit status: 0 if every threshold is met, 3 if one is not, 4 if one cannot be judged, 2 if
+    there is no such run. If GITHUB_STEP_SUMMARY names a file, the table is appended to it.
+
+    \b
+    Examples:
+      swarmscope check latest --p95 450 --fail-ratio 1%
+      swarmscope check --p95 "GET /tests=300" --server-p95 200
     """
     wanted = [threshold for group in given.values() for threshold in group]
     try:
         if junit:
             atomic_files.check(junit)
-        answer = _judged(database, run, Asked(wanted, whole, requests), wait)
+        answer = _judged(database, run, Asked(wanted, whole, requests), patience_s)
         outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
     except atomic_files.Unwritable as error:
         raise click.ClickException(str(error)) from error

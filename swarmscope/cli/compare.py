@@ -14,8 +14,15 @@ from rich.text import Text
 
 from swarmscope import atomic_files
 from swarmscope.cli import shortlist
+from swarmscope.cli._shared import (
+    all_option,
+    database_option,
+    json_option,
+    output_option,
+    print_json,
+    whole_option,
+)
 from swarmscope.cli.check import CannotTell, incomplete, reading_or_telling
-from swarmscope.cli.database import database_option, json_option, print_json
 from swarmscope.cli.tables import bare_table, harmless
 from swarmscope.formatting import digits, percent, printable
 from swarmscope.runs import assembly, page, queries
@@ -42,21 +49,15 @@ def _most(context: click.Context, parameter: click.Parameter, text: str | None) 
 @click.command()
 @click.argument("a")
 @click.argument("b", default="latest")
-@click.option("--whole", is_flag=True, help="Compare the whole runs, their ramps included.")
+@whole_option
 @click.option(
     "--max-regression",
     metavar="PERCENT",
     callback=_most,
-    help="Exit with status 3 if anything regressed by more, 4 if that cannot be told of the p95.",
+    help="Fail if anything regressed by more than PERCENT, beyond noise.",
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a page with both runs, one file, on the time since each one's start.",
-)
-@click.option("--all", "every", is_flag=True, help="Show all endpoints, however many.")
+@output_option("Write a page with both runs to FILE, as HTML.")
+@all_option
 @json_option
 @database_option
 def compare(
@@ -69,11 +70,19 @@ def compare(
     as_json: bool,
     database: str | None,
 ) -> None:
-    """Say what changed from run A to run B: latest, latest~1, an id, or an id's beginning.
+    """Compare two runs, telling changes from noise.
 
-    Each change has an interval; all of them hold together with 95 % confidence, for what varies
-    within a run. Exit status: 3 for a regression, 4 when nobody can tell, 2 when
-    there is no such run.
+    A and B are each latest (B's default), latest~1, an id, or the beginning of an id. Every change
+    from A to B has an interval; all intervals hold together with 95 % confidence, for what varies
+    within a run.
+
+    Exit status: 0, or with --max-regression 3 if anything regressed by more, 4 if that cannot be
+    decided for the p95 of all requests; 4 if a run is incomplete, 2 if there is no such run.
+
+    \b
+    Examples:
+      swarmscope compare latest~1
+      swarmscope compare latest~1 latest --max-regression 10% -o changes.html
     """
     try:
         answer = _compared(database, (a, b), whole, max_regression, output)

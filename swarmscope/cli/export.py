@@ -1,8 +1,8 @@
 """The verb ``export``: a run's raw requests as CSV, however many there are.
 
-A text that a spreadsheet would take for a formula begins with an apostrophe, as OWASP advises
-(https://owasp.org/www-community/attacks/CSV_Injection), and so does one that looks like such a text
-already: whoever takes one apostrophe off gets what was stored. Control characters are spelt out.
+A text that a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises
+(https://owasp.org/www-community/attacks/CSV_Injection), and so does a text that already looks like
+that: removing one apostrophe restores what was stored. Control characters are escaped.
 """
 
 from __future__ import annotations
@@ -12,30 +12,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
-import psycopg
 
 from swarmscope import atomic_files
-from swarmscope.cli.database import database_option, reading
+from swarmscope.cli._shared import (
+    Connection,
+    database_option,
+    one_line_errors,
+    output_option,
+    reading,
+    run_argument,
+)
 from swarmscope.formatting import without_controls
 from swarmscope.runs import queries
 from swarmscope.runs.model import Run
 
-Connection = psycopg.Connection[Any]
-
-SLICE = timedelta(minutes=1)  # what is sorted at once
-MARGIN = timedelta(hours=1)  # a clock may have been off, and what came late was due before
+SLICE = timedelta(minutes=1)  # sorted at once
+MARGIN = timedelta(hours=1)  # clocks may have been off, and a late request was due earlier
 
 
 def _text(column: str) -> str:
-    """Return the expression for a text of others, which is never a formula."""
+    """Return the expression for a text of foreign origin, which must not be a formula."""
     formula = r"^''*[-=+@\t\r\n＝＋－＠]"
     return f"CASE WHEN {column} ~ '{formula}' THEN '''' || {column} ELSE {column} END"
 
 
-# Names have their units; `time` is the request's start, of an open workload when it was due.
+# Names carry units; `time` is the request's start, in an open workload when it was due.
 COLUMNS = {
     "time": "run_text(time)",
     "name": _text("name"),
@@ -63,43 +67,43 @@ _QUERY = (
 
 
 @click.command()
-@click.argument("run", default="latest")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
-    default="-",
-    metavar="FILE",
-    help="Where to; standard output unless given. A file is there when all of it is.",
-)
+@run_argument
+@output_option("Write to FILE, atomically  [default: standard output]")
 @database_option
-def export(run: str, output: Path, database: str | None) -> None:
-    """Write a run's raw requests as CSV, in the order of their starts.
+@one_line_errors()
+def export(run: str, output: Path | None, database: str | None) -> None:
+    """Export a run's raw requests as CSV.
 
-    RUN is latest, latest~1, an id, or an id's beginning. Raw requests are kept for 30 days unless
-    the database's setting says otherwise; what is no longer there is said at the end. A text that
-    would be a formula to a spreadsheet (= + - @ or a tab first) gets an apostrophe before it, and
-    control characters are spelt out (ESC as \\x1b).
+    RUN is latest (the default), latest~1, an id, or the beginning of an id. Rows are ordered by
+    start. Raw requests are kept for 30 days by default; the last line says if some are gone.
+
+    A text that a spreadsheet would take for a formula (it begins with = + - @ or a tab) gets an
+    apostrophe in front, and control characters are escaped (ESC as \\x1b).
+
+    \b
+    Examples:
+      swarmscope export -o requests.csv
+      swarmscope export latest~1 | head
     """
-    try:
-        if str(output) != "-":
-            atomic_files.check(output)
-        with reading(database) as connection:
-            found = queries.find(connection, run)
-            with _opened(output) as file:
-                count = write_requests(connection, found, file)
-            expected = queries.finished(connection, found.run_id)
-    except atomic_files.Unwritable as error:
-        raise click.ClickException(str(error)) from error
-    missing = f" of {expected:,}: the others were pruned or did not fit" if count < expected else ""
-    click.echo(f"{count:,} requests{missing}.", err=True)
+    path = None if output == Path("-") else output
+    if path:
+        atomic_files.check(path)
+    with reading(database) as connection:
+        found = queries.find(connection, run)
+        with _opened(path) as file:
+            number = write_requests(connection, found, file)
+        expected = queries.finished(connection, found.run_id)
+    missing = (
+        f" of {expected:,}; the rest was pruned or could not be stored" if number < expected else ""
+    )
+    click.echo(f"{number:,} requests{missing}.", err=True)
 
 
 def write_requests(connection: Connection, run: Run, file: IO[bytes]) -> int:
-    """Write all raw requests of *run* to *file*; return how many.
+    """Write all raw requests of *run* to *file*; return how many there were.
 
-    Memory is bounded here by a row and in the database by a minute's requests. Time in which no
-    request started is skipped: a clock that was wrong may have put years between two of them.
+    Memory is bounded by a row here and by a minute's requests in the database. Times without a
+    request are skipped: a wrong clock may have put years between two requests.
     """
     since, end = _extent(connection, run)
     count, header = 0, True
@@ -139,16 +143,16 @@ def _next_start(connection: Connection, run: Run, since: datetime, end: datetime
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open *path* such that a file is there only when all of it is; ``-`` is standard output."""
-    if str(path) != "-":
+def _opened(path: Path | None) -> Iterator[IO[bytes]]:
+    """Open *path*, which appears only when it is complete; None is standard output."""
+    if path:
         with atomic_files.written(path) as file:
             yield file
         return
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
-    except BrokenPipeError:  # click ends quietly when its reader has had enough
+    except BrokenPipeError:  # click exits quietly when the reader has closed the pipe
         raise
     except OSError as error:
         raise atomic_files.Unwritable(

@@ -1,15 +1,13 @@
-"""The verb ``ship``: delivers what Locust's shippers have left behind."""
+"""The verb ``ship``: delivers the samples that Locust left on disk."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
-import psycopg
 
 from swarmscope import home
-from swarmscope.formatting import first_line
-from swarmscope.runs.schema import migrations
+from swarmscope.cli._shared import database_option, one_line_errors
 from swarmscope.shipper.process import Shipper
 
 
@@ -17,27 +15,24 @@ from swarmscope.shipper.process import Shipper
 @click.argument(
     "directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-@click.option(
-    "--database",
-    metavar="URL",
-    help="Connection string; else what PG* says, else the database of `swarmscope up`.",
-)
+@database_option
+@one_line_errors()
 def ship(directory: Path | None, database: str | None) -> None:
-    """Deliver the samples that wait in DIRECTORY to the runs database.
+    """Deliver samples left on disk to the runs database.
 
-    DIRECTORY is $SWARMSCOPE_HOME/journals unless given. A shipper that works there at the same
-    time does no harm.
+    DIRECTORY holds them; by default it is $SWARMSCOPE_HOME/journals. It is safe to run while
+    another shipper works there.
+
+    \b
+    Examples:
+      swarmscope ship
+      swarmscope ship --database postgresql://swarmscope@db.example/swarmscope
     """
     directory = directory or home.find() / home.JOURNALS
     if not directory.is_dir():
         raise click.ClickException(f"there is no directory {directory}")
-    try:
-        shipper = Shipper(directory, home.locate_database(database))
-        while shipper.round():
-            click.echo(f"{shipper.delivered:,} samples delivered …", err=True)
-    except (home.Unreachable, migrations.NewerSchema) as error:
-        raise click.ClickException(str(error)) from error
-    except psycopg.Error as error:
-        raise click.ClickException(first_line(error)) from error
-    left = "; Locust still writes some" if shipper.any_alive() else ""
+    shipper = Shipper(directory, home.locate_database(database))
+    while shipper.round():
+        click.echo(f"{shipper.delivered:,} samples delivered …", err=True)
+    left = "; Locust is still writing" if shipper.any_alive() else ""
     click.echo(f"{shipper.delivered:,} samples delivered from {directory}{left}.")

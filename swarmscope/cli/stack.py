@@ -1,4 +1,4 @@
-"""The verbs `up`, `status`, `logs` and `down`."""
+"""The verbs ``up``, ``status``, ``logs`` and ``down``."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ from swarmscope.stack.settings import (
 from swarmscope.stack.status import describe, table
 from swarmscope.stack.up_record import read_record
 
-PRIVATE_FILES = 0o077  # the mask of whatever writes into the home
+PRIVATE_FILES = 0o077  # umask of everything that writes into the home
+CRASHED = "The stack had crashed; cleaned up what it left behind."
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn what one line can explain into that line and exit status 1."""
+    """Turn what a user can fix into one line and exit status 1."""
     try:
         yield
     except (StackError, Unwritable) as error:
@@ -59,21 +60,34 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 @click.command()
-@click.option("--detach", is_flag=True, help="Return when everything answers; `down` stops it.")
+@click.option("--detach", is_flag=True, help="Return once every service is ready.")
 @click.option(
     "--only",
     multiple=True,
     type=click.Choice(SERVICES),
-    help="Start this alone, or several of these; a database elsewhere is named by PGHOST.",
+    help="Start only this service; repeatable. PGHOST names a database elsewhere.",
 )
-@click.option("--master-host", metavar="HOST", help="Where the workers' master is.")
+@click.option("--master-host", metavar="HOST", help="Host of the workers' master.")
 @click.option(
-    "--master-port", type=click.IntRange(1, LARGEST_PORT), help="Its port for workers, mostly 5557."
+    "--master-port",
+    metavar="PORT",
+    type=click.IntRange(1, LARGEST_PORT),
+    help="The master's port for workers  [default: 5557]",
 )
 def up(
     detach: bool, only: tuple[str, ...], master_host: str | None, master_port: int | None
 ) -> None:
-    """Start the API, PostgreSQL, Prometheus, Locust and Grafana, or some of them."""
+    """Start the stack, or some of its services.
+
+    That is the API, PostgreSQL, Prometheus, Locust and Grafana. Ctrl-C stops it; with --detach,
+    `swarmscope down` does.
+
+    \b
+    Examples:
+      swarmscope up
+      swarmscope up --detach --only postgres --only prometheus
+      swarmscope up --only locust-worker --master-host load-1.example
+    """
     from swarmscope.stack.up import run
 
     chosen = only or SERVICES
@@ -93,7 +107,12 @@ def up(
 
 @click.command()
 def down() -> None:
-    """Stop what `up` started; data stays."""
+    """Stop the stack; its data stays.
+
+    \b
+    Examples:
+      swarmscope down
+    """
     from swarmscope.stack.lifecycle import stop
     from swarmscope.stack.up import say_what_is_left
 
@@ -106,14 +125,20 @@ def down() -> None:
             return
         with home.locked(), Progress(console) as progress:
             ran = stop(home, progress.set)
-        console.print("swarmscope is down." if ran else "It had crashed; its remains are gone.")
+        console.print("swarmscope is down." if ran else CRASHED)
         say_what_is_left(home, console)
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show what runs, and where."""
+    """Show which services are running, and where.
+
+    \b
+    Examples:
+      swarmscope status
+      swarmscope status --json
+    """
     with explained():
         found = describe(_home())
         if as_json:
@@ -124,9 +149,24 @@ def status(as_json: bool) -> None:
 
 @click.command()
 @click.argument("service", required=False)
-@click.option("-n", "--lines", default=50, show_default=True, help="How many of the last lines.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option(
+    "-n",
+    "--lines",
+    default=50,
+    show_default=True,
+    metavar="NUMBER",
+    help="Print the last NUMBER lines.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines.")
 def logs(service: str | None, lines: int, follow: bool) -> None:
-    """Show what services wrote: SERVICE, or all of them."""
+    """Print the logs of the stack's services.
+
+    SERVICE is the one to print; all of them by default.
+
+    \b
+    Examples:
+      swarmscope logs
+      swarmscope logs locust -f
+    """
     with explained():
         print_logs(_home(), service, lines, follow)

@@ -1,4 +1,4 @@
-"""Waiting for a run to be complete, for so long and no longer; the wait says what it is for."""
+"""Waiting for a run to be complete, within a time limit; progress lines say for what."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from swarmscope.formatting import WAITING
 from swarmscope.runs.model import Run
 
 POLL_S = 0.5
-TELLING_S = 5.0
+PROGRESS_S = 5.0
 
 
 class Patience:
-    """How much longer to wait."""
+    """A time limit for waiting."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self._told = time.monotonic()
+        self._printed = time.monotonic()
 
     @property
     def is_over(self) -> bool:
@@ -28,19 +28,19 @@ class Patience:
         return time.monotonic() >= self._deadline
 
     def wait(self, reason: str) -> None:
-        """Wait a moment; every few seconds say for what."""
-        if time.monotonic() >= self._told + TELLING_S:
-            self._told = time.monotonic()
-            left = max(self._deadline - self._told, 0.0)
-            click.echo(f"{WAITING}{reason}; {left:.0f} s at most", err=True)
+        """Wait a moment; every few seconds print for what."""
+        if time.monotonic() >= self._printed + PROGRESS_S:
+            self._printed = time.monotonic()
+            left = max(self._deadline - self._printed, 0.0)
+            click.echo(f"{WAITING}{reason}, at most {left:.0f} s more", err=True)
         time.sleep(POLL_S)
 
 
 def to_come(connection: psycopg.Connection[Any], run: Run) -> str:
-    """Return in words what of *run* may still be delivered; '' when nothing is.
+    """Return in words what of *run* may still be delivered; '' for nothing.
 
-    Of a worker that was killed nothing more comes once its journal has been read to the end, though
-    the run will never be complete.
+    A killed worker delivers nothing more once its journal has been read to the end, although the
+    run will never be complete.
     """
     if run.complete:
         return ""

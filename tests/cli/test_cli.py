@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
+import pytest
+from support.command import swarmscope
 from support.native import SWARMSCOPE
 from support.processes import clean_environment
 
-from swarmscope.cli import VERBS
+from swarmscope.cli import VERBS, main
 
 WITHOUT = "import sys; sys.modules[{!r}] = None; from swarmscope.cli import main; main({!r})"
 
@@ -20,13 +24,38 @@ def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
 
-def test_help_lists_every_verb() -> None:
-    """In the order of the table, each with one line."""
-    done = run_without("nothing", "--help")
+def help_of(*verb: str) -> str:
+    """Return what ``swarmscope VERB --help`` prints at 80 columns."""
+    done = swarmscope(*verb, "--help")
+    assert done.exit_code == 0
+    return done.stdout
 
-    listed = [line.split() for line in done.stdout.split("Commands:\n")[1].splitlines()]
-    assert [words[0] for words in listed] == list(VERBS)
-    assert all(len(words) > 1 for words in listed)
+
+def test_help_lists_every_verb() -> None:
+    """In the order of the table, each with a whole sentence in one line."""
+    listed = [line.split(maxsplit=1) for line in help_of().split("Commands:\n")[1].splitlines()]
+
+    assert [verb for verb, _ in listed] == list(VERBS)
+    for verb, summary in listed:
+        assert summary.endswith("."), verb
+        assert not summary.endswith("..."), verb
+        assert len(summary) < 60, verb
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_every_example_is_understood(verb: str | None) -> None:
+    """Help has examples of the verb, and click takes their options, arguments and values."""
+    text = help_of(*([verb] if verb else []))
+    section = text.partition("  Examples:\n")[2].partition("\n\n")[0]
+    examples = [shlex.split(line.partition(" | ")[0]) for line in section.splitlines()]
+
+    assert examples
+    for program, name, *arguments in examples:
+        assert program == "swarmscope"
+        assert verb in (None, name)
+        command = main.get_command(click.Context(main), name)
+        assert command
+        command.make_context(name, arguments)
 
 
 def test_a_missing_extra_is_one_line() -> None:

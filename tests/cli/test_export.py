@@ -119,7 +119,7 @@ def test_a_file_is_whole_or_not_there(database, tmp_path):
         )
     done = export(database, "-o", str(file))
     assert len(list(csv.reader(file.open(newline="")))) == 300
-    assert done.stderr == "299 requests of 601: the others were pruned or did not fit.\n"
+    assert done.stderr == "299 requests of 601; the rest was pruned or could not be stored.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run.csv"]
 
 

@@ -53,7 +53,7 @@ def test_a_wait_says_what_it_is_for(killed):
     """Every few seconds a line, and how much longer at most."""
     judged = swarmscope("check", "--p95", "25", "--wait", "6", "--database", killed)
     assert judged.exit_code == 4
-    assert "Waiting for the samples of 1 of 2 workers; " in judged.stderr
+    assert "Waiting for the samples of 1 of 2 workers, at most " in judged.stderr
 
 
 def test_what_is_still_to_come(killed):

@@ -1,10 +1,11 @@
-"""The command `swarmscope`, in this process."""
+"""The command `swarmscope`, run in this process."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 
@@ -21,3 +22,18 @@ def swarmscope(
     environment |= {"COLUMNS": str(columns)}
     with contextlib.chdir(cwd or "/"):
         return CliRunner().invoke(main, arguments, env=unset | environment)
+
+
+def answer(*arguments: str, **settings: Any) -> str:
+    """Return what a command printed that succeeded."""
+    done = swarmscope(*arguments, **settings)
+    assert (done.exit_code, done.stderr) == (0, "")
+    return done.stdout
+
+
+def complaint(*arguments: str, **settings: Any) -> str:
+    """Return the one line that a command failed with."""
+    done = swarmscope(*arguments, **settings)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    return done.stderr

@@ -14,6 +14,7 @@ import psycopg
 
 from swarmscope.runs import histogram
 
+HOSTILE = "\x1b[31m/red\x1b[0m\r\n[bold]:bomb: \u202etxt.\x07" + "x" * 60
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 

@@ -1,0 +1,116 @@
+"""The verbs ``runs`` and ``show``: the list of runs, and one of them in full."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from swarmscope.cli import shortlist, tables
+from swarmscope.cli._shared import (
+    Connection,
+    all_option,
+    database_option,
+    json_option,
+    print_json,
+    reading,
+    run_argument,
+    whole_option,
+)
+from swarmscope.home import locate_prometheus
+from swarmscope.runs import assembly, queries
+from swarmscope.runs.model import Run, Summary
+
+
+@click.command()
+@click.option(
+    "-n",
+    "--limit",
+    default=20,
+    show_default=True,
+    metavar="NUMBER",
+    type=click.IntRange(1),
+    help="List at most NUMBER runs.",
+)
+@json_option
+@database_option
+def runs(limit: int, as_json: bool, database: str | None) -> None:
+    """List runs, latest first.
+
+    Latencies and rates are those after ramp-up; of the whole run where too little followed it.
+
+    \b
+    Examples:
+      swarmscope runs
+      swarmscope runs -n 100 --json
+    """
+    with reading(database) as connection:
+        found = queries.runs(connection, limit)
+    if as_json:
+        print_json(found)
+    elif found:
+        console = Console(highlight=False)
+        console.print(tables.runs_table(found, console.width))
+    else:
+        click.echo("No runs yet: start a swarm in the Locust UI.")
+
+
+@click.command()
+@run_argument
+@whole_option
+@all_option
+@json_option
+@database_option
+def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None) -> None:
+    """Print a run's figures.
+
+    RUN is latest (the default), latest~1, an id, or the beginning of an id. Figures are those after
+    ramp-up; of the whole run where too little followed it.
+
+    --json prints the run's document: all digits, curves, errors and events (docs/run-document.md).
+
+    \b
+    Examples:
+      swarmscope show
+      swarmscope show latest~1 --whole
+      swarmscope show 2026-03-01T12 --json
+    """
+    with reading(database) as connection:
+        found = queries.find(connection, run)
+        if as_json:
+            services = assembly.ask_prometheus(locate_prometheus())
+            print_json(assembly.assemble(connection, found.run_id, whole, services))
+        else:
+            _print(connection, found, queries.summary(connection, found.run_id, whole), every)
+
+
+def _print(connection: Connection, run: Run, summary: list[Summary], every: bool) -> None:
+    console = Console(highlight=False)
+    console.print(_facts(connection, run), "")
+    _print_summary(console, summary, every)
+    if levels := assembly.levels(connection, run.run_id):
+        console.print("", tables.levels_table(levels, console.width))
+    if failures := queries.failures(connection, run.run_id, tables.MOST_FAILURES + 1):
+        console.print("", tables.failures_table(failures))
+    console.print("", tables.span(summary, run), sep="\n")
+
+
+def _facts(connection: Connection, run: Run) -> Table:
+    verdict = queries.verdict(connection, run.run_id)
+    trust = assembly.trust(connection, run.run_id)
+    return tables.facts_table(
+        run,
+        verdict.text if verdict else None,
+        queries.task_errors(connection, run.run_id),
+        queries.settings(connection, run.run_id),
+        trust.text if trust and not trust.trusted else None,
+    )
+
+
+def _print_summary(console: Console, summary: list[Summary], every: bool) -> None:
+    endpoints = {shortlist.endpoint(row) for row in summary}
+    shown = endpoints if every else shortlist.chosen(summary)
+    rows = [row for row in summary if shortlist.endpoint(row) in shown]
+    console.print(tables.summary_table(rows, console.width))
+    if missing := shortlist.left_out(len(endpoints & shown) - 1, len(endpoints) - 1):
+        console.print("", missing, sep="\n")

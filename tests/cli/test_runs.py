@@ -1,0 +1,189 @@
+"""`runs` and `show` as people type them, against a real database."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from support.command import answer, complaint
+from support.rich_run import store_levels
+from support.stored_runs import HOSTILE, START, Sample, store_run
+
+from swarmscope.runs import queries
+
+
+def test_runs_are_listed_latest_first(two_runs, runs_database):
+    """A row a run: its id, plan, users, rate, p95, failures and state."""
+    lines = answer("runs", "--database", runs_database, columns=140).splitlines()
+
+    assert lines[0].split() == [
+        "run", "plan", "users", "time", "requests", "req/s", "p95", "ms", "failed", "state",
+    ]  # fmt: skip
+    assert lines[1].startswith("2026-03-01T13:00:00.250000Z")
+    (early,) = (line for line in lines if line.startswith("2026-03-01T12:00:00.250000Z"))
+    assert early.split()[1:] == [
+        "classic.py", "10", "0:50", "402", "9.99", "23.9", "0.00%", "finished",
+    ]  # fmt: skip
+    assert lines[1].split()[-2:] == ["finished,", "incomplete"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("arguments", [("runs",), ("show",), ("show", "latest~1")])
+def test_tables_fit_and_do_no_harm(two_runs, runs_database, columns, arguments):
+    """Whatever names hold, no line is wider than the terminal and no control character gets out."""
+    text = answer(*arguments, "--database", runs_database, columns=columns, FORCE_COLOR="1")
+
+    plain = text
+    for style in ("\x1b[1m", "\x1b[2m", "\x1b[0m"):  # bold, dim, back: ours
+        plain = plain.replace(style, "")
+    assert all(c == "\n" or c.isprintable() for c in plain)
+    assert max(map(len, plain.splitlines())) <= columns
+    if arguments != ("show", "latest~1"):
+        assert r"\x1b[31m/" in plain
+
+
+def test_show_prints_a_run(two_runs, runs_database):
+    """Facts first, then each endpoint with its parts, and what the figures are of."""
+    text = answer("show", "latest~1", "--database", runs_database, columns=120)
+    facts, table, note = text.split("\n\n")
+
+    known = dict(line.split(maxsplit=1) for line in facts.splitlines() if " " in line.strip())
+    assert known["users"].strip() == "10 of 10 asked for"
+    assert (known["lasted"].strip(), known["objective"].strip()) == (
+        "0:50",
+        "met (p95 within 450 ms, at most 1% failed)",
+    )
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[0][2:] == [
+        "requests", "failed", "req/s", "mean", "p50", "p90", "p95", "p99", "max",
+    ]  # fmt: skip
+    assert rows[1][2:6] == ["402", "0.00%", "9.99", "22.0"]
+    assert [row[0] for row in rows[2:5]] == ["queue", "app", "outside"]
+    assert rows[3] == ["app", "402", "20.0", "19.6", "19.6", "19.6", "19.6", "20.0"]
+    assert note == "After ramp-up (0:10 to 0:50).\n"
+
+
+def test_show_has_the_levels_of_a_search(two_runs, runs_database, connection):
+    """A table of their own, when there are any."""
+    store_levels(connection, START)
+    text = answer("show", "latest~1", "--database", runs_database, columns=120)
+    table = text.split("\n\n")[2].splitlines()
+
+    assert table[0].split()[:4] == ["users", "measured", "requests", "p50"]
+    assert table[1].split() == [
+        "10", "8", "s", "80", "20.0", "10.0", "0.00%", "31.0", "21.0", "9.50", "held",
+    ]  # fmt: skip
+    assert "broke, POST /orders/" in " ".join(table[2:])
+
+
+def test_show_says_when_the_generator_is_not_to_be_trusted(two_runs, runs_database, connection):
+    """As the page and `check` do; of one that kept up, nothing."""
+    note = "INSERT INTO events (time, run_id, kind, text, details) VALUES (%s, %s, 'trust', %s, %s)"
+    later = START + timedelta(hours=1)
+    connection.execute(note, [START, START, "Do not trust it.", '{"saturated": true}'])
+    connection.execute(note, [later, later, "It kept up.", '{"saturated": false}'])
+    connection.commit()
+
+    early, late = (answer("show", n, "--database", runs_database) for n in ("latest~1", "latest"))
+    assert "Do not trust it." in early
+    assert "It kept up." not in late
+
+
+def test_show_says_what_failed(connection, runs_database):
+    """How often, where and why: the most frequent ten kinds, a text no longer than a paragraph."""
+    many = [Sample(i / 10, 20, f"/{i % 12:x}", failed=i % 12 != 0) for i in range(239)]
+    store_run(connection, many)
+    connection.execute(
+        "UPDATE request SET exception = %s WHERE name = '/1'", ["\x1b[2J" + "x" * 1000]
+    )
+    text = answer("show", "--database", runs_database, columns=300)
+    table = text.split("\n\n")[2].splitlines()
+
+    assert table[0].split() == ["failures", "endpoint", "error"]
+    assert [line.split()[:3] for line in table[1:3]] == [
+        ["20", "GET", "/1"],
+        ["20", "GET", "/2"],
+    ]
+    assert r"\x1b[2Jxxx" in table[1]
+    assert table[2].rstrip().endswith("it failed")
+    assert len(table) == 12
+    assert " ".join(table[11].split()) == "… more: show --json, or the run's page"
+
+
+def test_show_says_what_is_missing(two_runs, runs_database):
+    """An incomplete run, dropped samples and a missed objective are said in so many words."""
+    text = answer("show", "latest", "--database", runs_database, columns=200)
+
+    assert "finished, incomplete" in text
+    assert "1, 1 not delivered yet" in text
+    assert "7 samples dropped" in text
+    assert "missed" in text
+    assert text.endswith("Whole run: ramp-up was not complete (0:00 to 0:30).\n")
+
+
+def test_json_has_every_digit(two_runs, runs_database, connection):
+    """`runs --json` is a list, `show --json` a run's document; times are UTC."""
+    listed = json.loads(answer("runs", "--json", "--database", runs_database, TZ="Asia/Tokyo"))
+    shown = json.loads(answer("show", "latest~1", "--json", "--database", runs_database))
+
+    assert [run["run"] for run in listed] == [
+        "2026-03-01T13:00:00.250000Z",
+        "2026-03-01T12:00:00.250000Z",
+    ]
+    assert listed[0]["testplan"] == HOSTILE
+    assert (listed[0]["complete"], listed[1]["complete"]) == (False, True)
+    assert shown["run"]["ended"] == "2026-03-01T12:00:50.250000Z"
+    expected = {row.part: row.p95_ms for row in queries.summary(connection, START) if not row.name}
+    assert {part: shown["totals"][part]["p95_ms"] for part in expected} == expected
+    assert len(answer("runs", "-n", "1", "--json", "--database", runs_database)) < 2_000
+
+
+def test_whole_includes_the_ramp(two_runs, runs_database):
+    """With --whole the requests of the ramp count too."""
+    shown = json.loads(answer("show", "latest~1", "--whole", "--json", "--database", runs_database))
+
+    assert shown["whole"] is True
+    assert shown["totals"]["requests"] == shown["totals"]["app"]["requests"] == 500
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("latest", 13),
+        ("latest~0", 13),
+        ("latest~1", 12),
+        ("2026-03-01T12:00:00.250000Z", 12),
+        ("2026-03-01T13", 13),
+    ],
+)
+def test_runs_are_found_by_many_names(two_runs, connection, wanted, found):
+    """Counted back from the latest, by id, or by what an id begins with."""
+    assert queries.find(connection, wanted).started.hour == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ("latest~2", "there is no run 'latest~2'"),
+        ("2026-03", "several runs begin with '2026-03'"),
+        ("2025", "there is no run '2025'"),
+        ("'; DROP TABLE testrun; --", "there is no run"),
+        ("%", "there is no run '%'"),
+        ("\x1b[31m", r"there is no run '\x1b[31m'"),
+    ],
+)
+def test_a_run_that_is_not_there(two_runs, runs_database, wanted, says):
+    """One line says so and how to find one."""
+    line = complaint("show", wanted, "--database", runs_database)
+
+    assert says in line
+    assert "`swarmscope runs` lists them" in line
+    assert "\x1b" not in line
+
+
+def test_no_runs_yet(connection, runs_database):
+    """An empty database is no error."""
+    assert answer("runs", "--database", runs_database).startswith("No runs yet")
+    assert json.loads(answer("runs", "--json", "--database", runs_database)) == []
+    assert "there is no run 'latest'" in complaint("show", "--database", runs_database)
