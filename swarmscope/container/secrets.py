@@ -1,14 +1,14 @@
-"""Passwords that nobody has to choose: generated at first start, one directory per consumer.
+"""Generates the passwords at the first start, so that nobody has to choose any.
 
 Compose runs ``python -m swarmscope.container.secrets DIRECTORY`` first, as a one-shot service. Each
-directory under *DIRECTORY* is a volume of its own there, and a service mounts only the ones it
-needs: mounts isolate, not modes. So a file that a foreign image reads under a user of its own is
-0444, and only the pgpass files, which libpq ignores when others may read them, are 0400.
-Where a directory is no volume, as on the machine that makes them for Kubernetes, it is 0700.
+directory under *DIRECTORY* is a separate volume there, and a service mounts only the ones it needs:
+mounts isolate, not modes. A file that another image reads as a different user is therefore 0444;
+only pgpass files, which libpq ignores if others may read them, are 0400. A directory that is not a
+volume, as on the machine that generates secrets for Kubernetes, is 0700.
 
-What exists is never written again: the superuser's password and Grafana's secret key live on in
-the data that they protect. Everything else may be deleted and comes back anew at the next start,
-because ``swarmscope migrate`` sets the roles' passwords each time.
+An existing file is never overwritten: the superuser's password and Grafana's secret key are stored
+in the data that they protect. Any other may be deleted and is regenerated at the next start, since
+``swarmscope migrate`` sets the roles' passwords each time.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def password() -> str:
 
 
 def write_once(path: Path, mode: int, text: Callable[[], str]) -> bool:
-    """Write *text()* to *path* with *mode* unless it exists; tell whether it was written.
+    """Write *text()* to *path* with *mode* unless it exists; return whether it was written.
 
-    A start that is interrupted leaves no half a secret: the file appears whole or not at all.
+    The file appears in full or not at all: an interrupted start leaves no half of a secret.
     """
     if path.exists():
         return False
@@ -48,7 +48,7 @@ def write_once(path: Path, mode: int, text: Callable[[], str]) -> bool:
 
 
 def generate(directory: Path) -> list[Path]:
-    """Write what is absent under *directory*; return the paths written.
+    """Write what is missing under *directory*; return the paths written.
 
     Shapes: ``database/superuser_password``, ``grafana/admin_password``, ``grafana/secret_key`` and
     ``grafana/reader_password`` hold the bare secret, ``app/pgpass`` one line in libpq's form.
@@ -71,14 +71,14 @@ def generate(directory: Path) -> list[Path]:
 
 
 def _close(directory: Path) -> None:
-    """Make *directory* one that only its owner enters, unless it is a volume, for other users."""
+    """Make *directory* accessible to its owner only, unless it is a volume, which others read."""
     directory.mkdir(mode=PRIVATE, exist_ok=True)
     if not directory.is_mount():
         directory.chmod(PRIVATE)
 
 
 def main(directory: str) -> None:
-    """Generate under *directory* and say which files are new; never what is in them."""
+    """Generate under *directory* and print which files are new, never their content."""
     for path in generate(Path(directory)):
         sys.stdout.write(f"generated {path}\n")
 

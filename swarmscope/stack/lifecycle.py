@@ -22,7 +22,7 @@ from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.ports import check_ports
 from swarmscope.stack.postgres import Cluster
-from swarmscope.stack.probes import passes
+from swarmscope.stack.probes import is_ready
 from swarmscope.stack.runs_database import prepare
 from swarmscope.stack.services import DATABASE_READY, NEEDED_FILES, Service
 from swarmscope.stack.settings import LISTENERS, LOOPBACK, Settings, is_loopback
@@ -206,7 +206,7 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
         for name in pids:
             pids[name] = _living_pid(states[name], pids[name], logs[name])
         for service in waiting:
-            if pids.get(service.name) and passes(service.check, pids[service.name]):
+            if pids.get(service.name) and is_ready(service.check, pids[service.name]):
                 if service.name == "postgres":
                     prepare(plan.cluster, home)
                     ready.add(DATABASE_READY)

@@ -1,42 +1,28 @@
-"""How the launcher asks a service whether it does its work.
-
-A check is a line that fits into a record: ``http:PORT/PATH`` is answered with a status below 400,
-``postgres:PORT`` accepts sessions, ``connected:PORT`` holds a connection to that port, as a worker
-does to its master.
-"""
+"""Checks whether a service that the launcher started is ready (see `swarmscope.readiness`)."""
 
 from __future__ import annotations
 
-import http.client
 import subprocess
 
 import psutil
 
+from swarmscope.readiness import answers, parse
 from swarmscope.stack.postgres import binary
 
 TIMEOUT_S = 1.0
 
 
-def passes(check: str, pid: int) -> bool:
-    """Tell whether the service with this process id passes its *check* now."""
-    kind, _, target = check.partition(":")
-    port, _, path = target.partition("/")
-    if kind == "http":
-        return _answers_http(int(port), f"/{path}")
+def is_ready(check: str, pid: int) -> bool:
+    """Return whether the service with this process id passes its *check* now."""
+    kind, port, path = parse(check)
+    if kind == "connected":
+        return _is_connected(pid, port)
     if kind == "postgres":
-        return _accepts_sessions(int(port))
-    return _is_connected(pid, int(port))
-
-
-def _answers_http(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+        return _accepts_sessions(port)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status < 400
-    except (OSError, http.client.HTTPException):
+        return answers(port, path, TIMEOUT_S)
+    except OSError:
         return False
-    finally:
-        connection.close()
 
 
 def _accepts_sessions(port: int) -> bool:

@@ -36,7 +36,7 @@ NEEDED_FILES = {  # service: what it reads in the checkout
 class Service:
     """A program under supervision.
 
-    *check* is what it passes when it is ready (see `probes`), *after* what
+    *check* says when it is ready (see `swarmscope.readiness`), *after* what
     must be ready first; *secrets* reach it by its environment and show in no list of processes.
     """
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 from rich.text import Text
 
 from swarmscope.stack.layout import Home
-from swarmscope.stack.probes import passes
+from swarmscope.stack.probes import is_ready
 from swarmscope.stack.progress import STYLES
 from swarmscope.stack.supervision import ServiceState, Supervisor
 from swarmscope.stack.up_record import Record, read_record
@@ -63,7 +63,7 @@ def _describe_service(name: str, record: Record, state: ServiceState | None) -> 
 
 def _state(check: str, state: ServiceState) -> str:
     if state.state in ("RUNNING", "STARTING"):
-        return "running" if passes(check, state.pid) else "starting"
+        return "running" if is_ready(check, state.pid) else "starting"
     return STATES.get(state.state, state.state.lower())
 
 

@@ -1,4 +1,4 @@
-"""What tells Compose whether one of our own containers does its work."""
+"""Compose asks a container by this whether it is ready."""
 
 import http.server
 import socket
@@ -29,7 +29,7 @@ def port():
         server.shutdown()
 
 
-def test_a_server_that_answers_200_is_healthy(port):
+def test_a_server_that_is_ready_is_healthy(port):
     assert main(f"http:{port}/health") == 0
 
 

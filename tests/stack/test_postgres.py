@@ -18,7 +18,7 @@ from support.waiting import free_port, poll_until
 
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.postgres import SUPERUSER, Cluster, binary
-from swarmscope.stack.probes import passes
+from swarmscope.stack.probes import is_ready
 
 
 def served(cluster: Cluster) -> AbstractContextManager[subprocess.Popen[bytes]]:
@@ -32,7 +32,7 @@ def serving(cluster: Cluster, command: list[str]) -> Iterator[subprocess.Popen[b
     with (cluster.directory / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        poll_until(lambda: passes(f"postgres:{cluster.port}", server.pid), "PostgreSQL to answer")
+        poll_until(lambda: is_ready(f"postgres:{cluster.port}", server.pid), "PostgreSQL to answer")
         yield server
     finally:
         server.send_signal(signal.SIGINT)
