@@ -1,7 +1,16 @@
-"""The service's end: what a Flask app and its gunicorn import.
+"""Measures a Flask app: what an app imports from swarmscope.
 
-``instrument`` is loaded on first use, because gunicorn's arbiter imports this package for
-`swarmscope.server.gunicorn` and should not load Flask before its workers do.
+    from flask import Flask
+    from swarmscope.server import instrument
+
+    app = Flask(__name__)
+    instrument(app)
+
+`swarmscope.server.gunicorn` is for gunicorn's conf file. The names in ``__all__`` of these two
+modules are public; everything below them is private and may change.
+
+The names are loaded on first use: gunicorn's arbiter imports this package and should not load Flask
+before its workers do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What gunicorn's arbiter knows of its workers, as metrics."""
+"""Metrics of gunicorn's workers, as its arbiter sees them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ UNACKED = struct.Struct("=8x4x4x4x4xI")  # eight bytes, four integers, and the o
 
 
 @dataclass
-class Slots:
-    """Which worker holds which slot, and what the workers before it used up."""
+class WorkerSlots:
+    """The slot of each worker, with the restarts and CPU time of its earlier workers."""
 
     started: int = 0
     most_wanted: int = 0
@@ -33,7 +33,7 @@ class Slots:
     def take(self, server: Any, worker: Any) -> int:
         """Give *worker* the smallest slot that no live worker holds; count restarts.
 
-        A restart is a worker beyond the most that were wanted at once.
+        A worker is a restart once as many have started as were ever wanted at once.
         """
         held = {other.slot for other in server.WORKERS.values()}
         slot = next(number for number in range(len(held) + 1) if number not in held)
@@ -44,7 +44,7 @@ class Slots:
         return slot
 
     def free(self, slot: int) -> None:
-        """Keep the CPU time of the worker that just ended, by what ended children used in all."""
+        """Add the CPU time of the worker that just ended: the growth of all ended children's."""
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         total = usage.ru_utime + usage.ru_stime
         self.finished_cpu_s[slot] += total - self._children_cpu_s
@@ -52,47 +52,47 @@ class Slots:
 
 
 class ArbiterCollector(Collector):
-    """The ``gunicorn_*`` metrics of one arbiter, read when they are asked for."""
+    """The ``gunicorn_*`` metrics of one arbiter, read at each scrape."""
 
-    def __init__(self, server: Any, slots: Slots) -> None:
+    def __init__(self, server: Any, slots: WorkerSlots) -> None:
         self._server = server
         self._slots = slots
         self._reported_cpu_s: dict[int, float] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; those that only Linux can tell are left out elsewhere."""
+        """Yield the metrics; other systems than Linux lack CPU, memory and backlog."""
         workers = list(self._server.WORKERS.values())
-        yield GaugeMetricFamily("gunicorn_workers", "Live workers", len(workers))
+        yield GaugeMetricFamily("gunicorn_workers", "Number of live workers", len(workers))
         yield self._restarts()
         if PROC.exists():
             yield self._cpu(workers)
             yield self._memory(workers)
         backlogs = [backlog(listener.sock) for listener in self._server.LISTENERS]
         if known := [waiting for waiting in backlogs if waiting is not None]:
-            text = "Connections that the kernel has accepted and no worker has taken (TCP)"
+            text = "TCP connections accepted by the kernel and not yet taken by a worker"
             yield GaugeMetricFamily("gunicorn_backlog_connections", text, sum(known))
 
     def _restarts(self) -> Metric:
-        text = "Workers started beyond the most that were wanted at once"
+        text = "Workers started in place of ones that ended"
         family = CounterMetricFamily("gunicorn_worker_restarts", text, labels=["slot"])
         for slot, restarts in sorted(self._slots.restarts.items()):
             family.add_metric([str(slot)], restarts)
         return family
 
     def _cpu(self, workers: list[Any]) -> Metric:
-        text = "CPU time, user and system, of a slot's worker and of those before it"
+        text = "User and system CPU time used by a slot's current and earlier workers"
         family = CounterMetricFamily("gunicorn_worker_cpu_seconds", text, labels=["slot"])
         used, reported = self._slots.finished_cpu_s.copy(), self._reported_cpu_s
         for worker in workers:
             used[worker.slot] += cpu_seconds(worker.pid)
         for slot in sorted(used.keys() | reported.keys()):
-            # a worker may be gone from the list and not yet in the sums
+            # a worker may have left the list and not be in the sums yet
             reported[slot] = max(used[slot], reported.get(slot, 0.0))
             family.add_metric([str(slot)], reported[slot])
         return family
 
     def _memory(self, workers: list[Any]) -> Metric:
-        text = "Resident memory of a slot's worker"
+        text = "Resident memory of a slot's current worker"
         family = GaugeMetricFamily("gunicorn_worker_resident_memory_bytes", text, labels=["slot"])
         for worker in workers:
             family.add_metric([str(worker.slot)], resident_bytes(worker.pid))
@@ -100,7 +100,7 @@ class ArbiterCollector(Collector):
 
 
 def backlog(listener: socket.socket | None) -> int | None:
-    """Return how many connections *listener* has that nobody accepted, None if that is untold.
+    """Return how many connections *listener* has that no worker accepted, None if unknown.
 
     Linux keeps it in ``tcpi_unacked`` of a listening socket (include/uapi/linux/tcp.h).
     """
@@ -108,7 +108,7 @@ def backlog(listener: socket.socket | None) -> int | None:
         return None
     try:
         info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNACKED.size)
-    except OSError:  # no TCP
+    except OSError:  # not a TCP socket
         return None
     return int(UNACKED.unpack(info)[0])
 

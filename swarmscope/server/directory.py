@@ -1,7 +1,7 @@
-"""The directory of a gunicorn's metrics files: made at its start, gone with its end.
+"""The directory of gunicorn's metrics files: made at its start, removed at its end.
 
-It is held by ``flock`` for as long as the arbiter or one of its workers lives, so that the next
-start can tell a directory in use from one that a killed arbiter left behind.
+It is locked by ``flock`` for as long as the arbiter or one of its workers lives, so that the next
+start can distinguish a directory in use from one that a killed arbiter left behind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 PREFIX = "swarmscope-"
 SHARED_MEMORY = Path("/dev/shm")
 GRACE_S = 10.0  # a directory this young may not be locked yet
-PERSISTENT_GAUGES = ("gauge_mostrecent",)  # a fact that was set, not a process's state
+PERSISTENT_GAUGES = ("gauge_mostrecent",)  # a value that was set, not a process's state
 
 
 def make_directory(base: Path, uid: int, gid: int) -> Path:
@@ -39,13 +39,13 @@ def _remove(directory: Path, owner: int) -> None:
 
 
 def default_base() -> Path:
-    """Return where temporary files live, in memory where the system has a place for that."""
+    """Return the place for temporary files, in memory if the system has one there."""
     usable = os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
     return SHARED_MEMORY if usable else Path(tempfile.gettempdir())
 
 
 def sweep(base: Path) -> None:
-    """Remove the directories under *base* whose arbiter and workers are all gone."""
+    """Remove the directories under *base* whose arbiter and workers have all ended."""
     for directory in base.glob(PREFIX + "*"):
         try:
             young = time.time() - directory.stat().st_mtime < GRACE_S
@@ -53,11 +53,11 @@ def sweep(base: Path) -> None:
                 shutil.rmtree(directory, ignore_errors=True)
                 os.close(held)
         except OSError:
-            continue  # another's, just removed by another, or no directory at all
+            continue  # another user's, removed just now, or not a directory
 
 
 def _lock(directory: Path) -> int | None:
-    """Return a descriptor that holds *directory*, None where another process does."""
+    """Return a descriptor that locks *directory*, None if another process does."""
     held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +68,7 @@ def _lock(directory: Path) -> int | None:
 
 
 def take_child_slot(directory: Path) -> str:
-    """Return a slot for a process that a worker has forked; it is free again when that ends."""
+    """Return a slot for a process that a worker forked; its end frees the slot."""
     for number in itertools.count():
         held = os.open(directory / f"child{number}.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
@@ -81,7 +81,7 @@ def take_child_slot(directory: Path) -> str:
 
 
 def forget_worker(directory: Path, slot: str) -> None:
-    """Remove the gauges of a worker that is gone; its counters stay for its successor."""
+    """Remove the gauges of a worker that ended; its counters stay for its successor."""
     for path in directory.glob(f"gauge_*_{slot}.db"):
         if not path.name.startswith(PERSISTENT_GAUGES):
             path.unlink(missing_ok=True)

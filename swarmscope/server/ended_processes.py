@@ -1,8 +1,8 @@
-"""The metrics of programs that workers start anew (``subprocess``, ``multiprocessing``'s spawn).
+"""Metrics of programs that workers started and that have ended.
 
-Those make metrics the way prometheus_client does, in files named after their pids. Once such a
-program has ended its figures are added to those of all others before it, under one slot, so that
-files do not pile up and counters never go backwards.
+A program started by ``subprocess`` or ``multiprocessing``'s spawn writes metrics as
+prometheus_client does, to files named after its pid. Once it has ended, its values are added to
+those of all earlier ones, under one slot: files do not accumulate and counters never decrease.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from swarmscope.server.directory import PERSISTENT_GAUGES, forget_worker
 from swarmscope.server.slot_reader import ValueFile
 from swarmscope.server.slots import SlotFile
 
-GONE = "gone"  # the slot of all programs that have ended
+GONE = "gone"  # the slot of all ended programs
 
 
-def fold(directory: Path, slots: Collection[int]) -> None:
-    """Add up what ended programs have left in *directory*; *slots* are those of workers."""
+def merge_ended(directory: Path, slots: Collection[int]) -> None:
+    """Merge the files that ended programs left in *directory*; *slots* are the workers'."""
     with os.scandir(directory) as entries:
         names = [entry.name for entry in entries if entry.name.endswith(".db")]
     for name in names:
@@ -33,9 +33,9 @@ def _add(path: Path) -> None:
     """Add the values in *path* to those of the slot `GONE`, and remove it."""
     try:
         file = ValueFile(path, str)
-    except FileNotFoundError:  # a gauge of what is no more
+    except FileNotFoundError:  # a gauge, just removed
         return
-    except ValueError:  # it ended before it had written anything
+    except ValueError:  # it ended before writing anything
         path.unlink(missing_ok=True)
         return
     values, times = file.values(), file.times()
@@ -55,6 +55,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it runs as somebody else
+    except PermissionError:  # it runs as another user
         return True
     return True

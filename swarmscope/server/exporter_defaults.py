@@ -1,4 +1,4 @@
-"""The exporter's own default metrics beside ours: both have the same names, and one is enough."""
+"""Keeps prometheus-flask-exporter's default metrics from counting a request a second time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from prometheus_flask_exporter import PrometheusMetrics
 
 from swarmscope.server.metrics import FAMILIES
 
-EXTENSION = "swarmscope"  # among `Flask.extensions`: the app is measured
-ENDPOINT = "prometheus_metrics"  # what the exporter calls its view
+EXTENSION = "swarmscope"  # key in `Flask.extensions` of an instrumented app
+ENDPOINT = "prometheus_metrics"  # the exporter's name for its view
 
 logger = logging.getLogger(__name__)
 
 
 def is_measured(app: Flask) -> bool:
-    """Return whether *app* is instrumented, whatever has been wrapped around it since."""
+    """Return whether *app* is instrumented, even if something was wrapped around it since."""
     return EXTENSION in app.extensions
 
 
-def take_over(app: Flask) -> None:
-    """Take the place of an exporter that measures *app* already: its hooks and its endpoint."""
+def replace_exporter(app: Flask) -> None:
+    """Remove the hooks and the endpoint of an exporter that already measures *app*."""
     found = False
     for hooks in (app.after_request_funcs, app.teardown_request_funcs):
         ours = [hook for hook in hooks.get(None, ()) if not _counts_as_we_do(hook)]
@@ -31,11 +31,11 @@ def take_over(app: Flask) -> None:
         hooks[None] = ours
     if found:
         app.view_functions.pop(ENDPOINT, None)
-        _say(app)
+        _warn(app)
 
 
-def stay_alone() -> None:
-    """Let an exporter that is made for an app of ours later on leave the default metrics to us."""
+def silence_later_exporters() -> None:
+    """Make exporters that are created later leave an instrumented app's default metrics alone."""
     stock = PrometheusMetrics.init_app
     if hasattr(stock, "__wrapped__"):
         return
@@ -47,7 +47,7 @@ def stay_alone() -> None:
             return
         if exporter.path and ENDPOINT not in app.view_functions:
             exporter.register_endpoint(exporter.path, app)
-        _say(app)
+        _warn(app)
 
     PrometheusMetrics.init_app = init_app
 
@@ -57,9 +57,9 @@ def _counts_as_we_do(hook: Any) -> bool:
     return any(getattr(cell.cell_contents, "_name", None) in FAMILIES for cell in cells)
 
 
-def _say(app: Flask) -> None:
+def _warn(app: Flask) -> None:
     logger.warning(
-        "PrometheusMetrics and instrument() both measure %s: its default metrics are instrument()'s"
-        " alone, so that no request counts twice",
+        "PrometheusMetrics and instrument() both measure %s: only instrument() provides the default"
+        " metrics, so that no request is counted twice",
         app.name,
     )

@@ -1,8 +1,8 @@
-"""All workers' metrics as one text in Prometheus's format, read from the slots' files.
+"""Renders all workers' metrics as text in Prometheus's format, read from the slots' files.
 
-The figures are those of prometheus_client's ``MultiProcessCollector``. What that parses and sorts
-anew for every scrape is done here once for each series, so that a scrape costs little more than
-adding up; and a file that is removed meanwhile is simply not there any more.
+The values are those of prometheus_client's ``MultiProcessCollector``, which parses and sorts all
+series at every scrape. Here each series is parsed once, so that a scrape costs little more than the
+additions, and a file that is removed during a scrape is skipped.
 
 Source of the format: Prometheus documentation, "Exposition formats", text format 0.0.4.
 """
@@ -25,8 +25,8 @@ Key = tuple[str, str]  # a file's key, and the slot where that is a label
 Merge = Callable[[list[ValueFile]], dict[Key, float]]
 
 
-class Entry(NamedTuple):
-    """What a key says; *labels* are text without a bucket's edge."""
+class ParsedKey(NamedTuple):
+    """A file's key taken apart; *labels* are text without a bucket's edge."""
 
     family: str
     name: str
@@ -35,8 +35,8 @@ class Entry(NamedTuple):
     help: str
 
 
-class Series:
-    """The lines of one set of labels: how each begins, and the value it ends with."""
+class LabelSet:
+    """The lines of one set of labels: the beginning of each, and the key of its value."""
 
     def __init__(self) -> None:
         self.buckets: list[tuple[float, str, Key]] = []
@@ -50,20 +50,20 @@ class Layout:
     def __init__(self, kind: str, keys: Iterable[Key]) -> None:
         self.keys = frozenset(keys)
         type_ = kind.partition("_")[0]
-        families: dict[str, dict[str, Series]] = {}
+        families: dict[str, dict[str, LabelSet]] = {}
         self._headers: dict[str, str] = {}
         for key in sorted(self.keys):
             entry = parse(key)
             if entry.family not in families:
                 families[entry.family] = {}
                 self._headers[entry.family] = _header(entry, type_)
-            _add(families[entry.family].setdefault(entry.labels, Series()), entry, key)
+            _add(families[entry.family].setdefault(entry.labels, LabelSet()), entry, key)
         self._families = {name: list(series.values()) for name, series in families.items()}
         for series in (one for several in self._families.values() for one in several):
             series.buckets.sort()
 
     def lines(self, values: dict[Key, float]) -> Iterable[str]:
-        """Yield the text with *values*; a histogram's buckets are added up on the way."""
+        """Yield the text with *values*; a histogram's buckets are accumulated."""
         for family, several in self._families.items():
             yield self._headers[family]
             for series in several:
@@ -96,15 +96,15 @@ class Exposition:
         return "".join(line + "\n" for line in lines).encode()
 
 
-def parse(key: Key) -> Entry:
-    """Take a key apart; a slot stands in the label ``pid``, as prometheus_client has it."""
+def parse(key: Key) -> ParsedKey:
+    """Take a key apart; a slot becomes the label ``pid``, as in prometheus_client."""
     text, slot = key
     family, name, labels, help_text = json.loads(text)
     if slot:
         labels["pid"] = slot
     edge = float(labels.pop("le")) if name == f"{family}_bucket" and "le" in labels else None
     pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in sorted(labels.items()))
-    return Entry(family, name, pairs, edge, help_text)
+    return ParsedKey(family, name, pairs, edge, help_text)
 
 
 def added(files: list[ValueFile]) -> dict[Key, float]:
@@ -141,7 +141,7 @@ def chosen(choose: Callable[[float, float], float]) -> Merge:
 
 
 def latest(files: list[ValueFile]) -> dict[Key, float]:
-    """Return the values that were set last, none that never was."""
+    """Return the values that were set last; one that was never set is left out."""
     merged: dict[Key, tuple[float, float]] = {}
     for file in files:
         values = file.values()
@@ -154,7 +154,7 @@ def latest(files: list[ValueFile]) -> dict[Key, float]:
 MERGE = {"all": each, "min": chosen(min), "max": chosen(max), "mostrecent": latest}
 
 
-def _add(series: Series, entry: Entry, key: Key) -> None:
+def _add(series: LabelSet, entry: ParsedKey, key: Key) -> None:
     if entry.edge is None:
         series.plain.append((_start(entry.name, entry.labels), key))
         return
@@ -168,7 +168,7 @@ def _start(name: str, labels: str) -> str:
     return f"{name}{{{labels}}} " if labels else f"{name} "
 
 
-def _header(entry: Entry, type_: str) -> str:
+def _header(entry: ParsedKey, type_: str) -> str:
     name = entry.family + "_total" * (type_ == "counter")
     text = entry.help.replace("\\", r"\\").replace("\n", r"\n")
     return f"# HELP {name} {text}\n# TYPE {name} {type_}"

@@ -1,12 +1,13 @@
-"""gunicorn hooks: metrics of all workers on a port of their own, in files that do not pile up.
+"""gunicorn hooks: the arbiter serves the metrics of all workers on a separate port.
 
-In a conf file::
+In gunicorn's conf file::
 
     from swarmscope.server.gunicorn import *
 
-    serve_metrics(port=9102, host="127.0.0.1")  # or without this line: these are the defaults
+    serve_metrics(port=9102, host="127.0.0.1")  # optional: these are the defaults
 
-A conf file's own hooks run after ours of the same name, wherever it has them.
+Hooks that the conf file defines itself, above or below the import, run after those of the same name
+from here.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from swarmscope.server.arbiter import ArbiterCollector, Slots
+from swarmscope.server.arbiter import ArbiterCollector, WorkerSlots
 from swarmscope.server.directory import default_base, forget_worker, make_directory, take_child_slot
-from swarmscope.server.ended_processes import fold
+from swarmscope.server.ended_processes import merge_ended
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
 from swarmscope.server.hooks import Hook, chain, chain_in_arbiters, defined_in
-from swarmscope.server.metrics_server import MetricsPort
-from swarmscope.server.single_process_metrics import tell_of_unseen
+from swarmscope.server.metrics_server import MetricsServer
+from swarmscope.server.single_process_metrics import warn_about_unserved
 from swarmscope.server.slots import FILES, use_slots
 
-__all__ = [  # `import *` asks in this order
+__all__ = [  # `import *` loads them in this order
     "_hooks_above",  # noqa: F822  # see __getattr__
     "child_exit",
     "nworkers_changed",
@@ -48,7 +49,7 @@ RETRY_S = 1.0
 HOOKS = (
     "child_exit", "nworkers_changed", "on_reload", "post_fork", "pre_fork", "when_ready",
 )  # fmt: skip
-ARBITER = "arbiter"  # holds what an app that is loaded before the workers sets
+ARBITER = "arbiter"  # for values that a preloaded app sets
 
 
 @dataclass
@@ -58,17 +59,17 @@ class _State:
     host: str = "127.0.0.1"
     number: int | None = 9102
     directory: Path = Path()
-    slots: Slots = field(default_factory=Slots)
-    port: MetricsPort | None = None
+    slots: WorkerSlots = field(default_factory=WorkerSlots)
+    server: MetricsServer | None = None
     ready: bool = False
-    above: dict[str, Hook] = field(default_factory=dict)  # the conf file's, before our import
+    above: dict[str, Hook] = field(default_factory=dict)  # the conf file's, above the import
 
 
 _state = _State()
 
 
 def __getattr__(name: str) -> None:
-    """Note the hooks that a conf file has, before ``import *`` replaces them by ours."""
+    """Note the hooks that a conf file defines before ``import *`` replaces them."""
     if name != "_hooks_above":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     _state.above = defined_in(sys._getframe(1).f_globals, _ours())
@@ -79,14 +80,19 @@ def _ours() -> dict[str, Hook]:
 
 
 def serve_metrics(port: int | None = 9102, host: str = "127.0.0.1") -> None:
-    """Set where the arbiter serves ``/metrics``; port 0 is any, which the log names, None none."""
+    """Set where the arbiter serves ``/metrics`` of all workers.
+
+    With port 0 the system chooses one, which gunicorn's log shows; with None they are not served::
+
+        serve_metrics(port=9200, host="0.0.0.0")
+    """
     _state.host, _state.number = host, port
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    """Prepare for metrics at the first call, which is before gunicorn loads the app.
+    """Set metrics up at the first call, which is before gunicorn loads the app.
 
-    Raises RuntimeError, which ends gunicorn with one line, when there is no place for them.
+    Raises RuntimeError, which ends gunicorn with one line, if no directory can be made for them.
     """
     if FILES.shared:
         return
@@ -95,18 +101,18 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
         _state.directory = make_directory(base, server.cfg.uid, server.cfg.gid)
     except OSError as error:
         raise RuntimeError(
-            f"the metrics' directory cannot be made in {base} ({error.strerror});"
-            f" {DIRECTORY_VARIABLE} names another place"
+            f"cannot make the metrics directory in {base} ({error.strerror});"
+            f" set {DIRECTORY_VARIABLE} to another place"
         ) from error
     os.environ[DIRECTORY_VARIABLE] = str(_state.directory)
     use_slots()
-    tell_of_unseen(_state.directory)
+    warn_about_unserved(_state.directory)
     FILES.attach(_state.directory, ARBITER)
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _after_fork_in_child() -> None:
-    """Leave the parent's files to it; a child of a worker gets files of its own."""
+    """Stop writing to the parent's files; a child of a worker gets its own."""
     directory, slot = FILES.directory, FILES.slot
     FILES.detach()
     if directory is not None and slot != ARBITER:  # else `post_fork` gives it a slot
@@ -118,10 +124,10 @@ def _after_fork_in_child() -> None:
 def when_ready(server: Any) -> None:
     """Serve the metrics of all workers from the arbiter.
 
-    Raises RuntimeError, which ends gunicorn with one line, when the port cannot be had. An arbiter
+    Raises RuntimeError, which ends gunicorn with one line, if the port is not available. An arbiter
     that replaces another (SIGUSR2) waits for it instead.
     """
-    if _state.ready:  # the conf file's own hook calls this one
+    if _state.ready:  # a conf file's hook that calls this one
         return
     _state.ready = True
     try:
@@ -129,8 +135,9 @@ def when_ready(server: Any) -> None:
     except OSError as error:
         if not server.master_pid:
             raise RuntimeError(
-                f"the metrics cannot be served on {_state.host}:{_state.number}"
-                f" ({error.strerror}); serve_metrics(port=…) in gunicorn's conf file moves them"
+                f"cannot serve the metrics on {_state.host}:{_state.number}"
+                f" ({error.strerror}); choose another port in gunicorn's conf file:"
+                " serve_metrics(port=…)"
             ) from error
         threading.Thread(target=_listen_later, args=(server,), daemon=True).start()
 
@@ -143,30 +150,30 @@ def _listen(server: Any) -> None:
     registry.register(ArbiterCollector(server, _state.slots))
 
     def render() -> bytes:
-        fold(_state.directory, _state.slots.restarts.keys())
+        merge_ended(_state.directory, _state.slots.restarts.keys())
         return exposition.render() + generate_latest(registry)
 
-    _state.port = MetricsPort(_state.host, _state.number, render, CONTENT_TYPE)
-    host, port = _state.port.address
+    _state.server = MetricsServer(_state.host, _state.number, render, CONTENT_TYPE)
+    host, port = _state.server.address
     where = f"[{host}]" if ":" in host else host
     server.log.info("Metrics at: http://%s:%s/metrics", where, port)
 
 
 def _listen_later(server: Any) -> None:
-    while _state.port is None:
+    while _state.server is None:
         time.sleep(RETRY_S)
         with contextlib.suppress(OSError):  # still taken
             _listen(server)
 
 
 def on_reload(server: Any) -> None:
-    """Move the metrics if the conf file now says so; they stay where a new port cannot be had."""
-    old = _state.port
+    """Serve the metrics at the conf file's new address; keep the old one if that fails."""
+    old = _state.server
     if old is not None and old.asked_for == (_state.host, _state.number):
         return
     if old is not None:
         old.close()
-        _state.port = None
+        _state.server = None
     try:
         _listen(server)
     except OSError as error:
@@ -174,28 +181,28 @@ def on_reload(server: Any) -> None:
         if old is not None:
             _state.host, _state.number = old.address
             _listen(server)
-        stay = "there" if old else "unserved"
-        server.log.error("The metrics stay %s: %s: %s", stay, wanted, error.strerror)
+        now = f"still at {old.address[0]}:{old.address[1]}" if old else "not served"
+        server.log.error("Metrics are %s: cannot listen on %s: %s", now, wanted, error.strerror)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker that is about to start a slot, cleared of what its last holder left."""
+    """Give the worker that is about to start a slot, without the gauges of its last holder."""
     if not hasattr(worker, "slot"):
         forget_worker(_state.directory, str(_state.slots.take(server, worker)))
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Let the new worker write to the files of its slot."""
+    """Make the new worker write to the files of its slot."""
     if FILES.slot != str(worker.slot):
         FILES.attach(_state.directory, str(worker.slot))
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Forget what only a live worker can say."""
+    """Keep the ended worker's counters and CPU time, remove its gauges."""
     _state.slots.free(worker.slot)
     forget_worker(_state.directory, str(worker.slot))
-    if _state.port is None:  # else a scrape does it, in a thread of its own
-        fold(_state.directory, _state.slots.restarts.keys())
+    if _state.server is None:  # else a scrape does it
+        merge_ended(_state.directory, _state.slots.restarts.keys())
 
 
 chain_in_arbiters(lambda cfg: chain(cfg, _ours(), _state.above))

@@ -1,4 +1,4 @@
-"""The headers in which a client says when it sent a request and to which trace it belongs."""
+"""Request headers: when the client sent the request, and its trace."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def seconds_since(request_start: str | None, now: float) -> float | None:
     """Return how long before *now* (Unix seconds) the client sent the request, in seconds.
 
     *request_start* is an ``X-Request-Start`` header: ``t=`` may stand before a Unix time in
-    seconds, milliseconds or microseconds. None for one that is missing, malformed, in the future,
-    or older than a minute.
+    seconds, milliseconds or microseconds. None if it is missing, malformed, in the
+    future or older than a minute.
     """
     if request_start is None or "_" in request_start:  # float() would take 1_000
         return None

@@ -1,7 +1,7 @@
-"""A conf file's own hooks beside ours: gunicorn calls one function of each name.
+"""Runs a conf file's own hooks after ours: gunicorn calls one function of each name.
 
-A hook below our import takes its name from ours, our import takes it from one above. Both are to
-run: ours first, since theirs may count on metrics.
+A hook below the import replaces ours, and the import replaces one above. Both run, ours first,
+since theirs may use metrics.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def defined_in(namespace: Mapping[str, Any], ours: Mapping[str, Hook]) -> dict[s
 
 
 def chain(cfg: Any, ours: Mapping[str, Hook], above: Mapping[str, Hook]) -> None:
-    """Let gunicorn's *cfg* call each of our hooks, then the conf file's own of the same name.
+    """Make gunicorn's *cfg* call each of our hooks, then the conf file's own of the same name.
 
-    That is the one that *cfg* has in place of ours, else the one from *above* our import.
+    That is the one that *cfg* has in place of ours, else the one from *above* the import.
     """
     for name, hook in ours.items():
         current = getattr(cfg, name)
@@ -45,12 +45,12 @@ def _both(ours: Hook, theirs: Hook) -> Hook:
 
 
 def chain_in_arbiters(chain_in: Callable[[Any], None]) -> None:
-    """Let gunicorn's arbiter *chain_in* its configuration, at its start and at every reload.
+    """Make gunicorn's arbiter call *chain_in* with its configuration at its start and at reloads.
 
-    No hook comes early enough: the first of all may be the one that has been replaced.
+    No hook runs early enough: the first of all may be the one that was replaced.
     """
     module = sys.modules.get("gunicorn.arbiter")
-    if module is None:  # no gunicorn reads this as its conf file
+    if module is None:  # not imported by gunicorn
         return
     stock = module.Arbiter.setup
 

@@ -1,4 +1,4 @@
-"""The trace id in log records."""
+"""Adds the trace id to log records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swarmscope.server.headers import trace_id
 
 
 def add_trace_ids() -> None:
-    """Give every log record a ``trace_id``: that of the request at hand, "" outside of one."""
+    """Give every log record a ``trace_id``: the current request's, "" outside of one."""
     factory = logging.getLogRecordFactory()
     if getattr(factory, "adds_trace_ids", False):
         return
@@ -25,16 +25,16 @@ def add_trace_ids() -> None:
 
     with_trace_id.adds_trace_ids = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(with_trace_id)
-    _let_apps_give_their_own()
+    _allow_own_trace_ids()
 
 
-def _let_apps_give_their_own() -> None:
-    """Let ``extra={"trace_id": …}`` replace ours: a logger raises KeyError for what is set."""
+def _allow_own_trace_ids() -> None:
+    """Allow ``extra={"trace_id": …}``: a logger raises KeyError for an attribute that is set."""
     make_record: Callable[..., logging.LogRecord] = logging.Logger.makeRecord
     place = [*inspect.signature(make_record).parameters].index("extra")
 
-    def with_their_own(*args: Any, **named: Any) -> logging.LogRecord:
-        extra = args[place] if len(args) > place else None  # so `Logger._log` hands it on
+    def make_record_with_own(*args: Any, **named: Any) -> logging.LogRecord:
+        extra = args[place] if len(args) > place else None  # as `Logger._log` passes it
         if not extra or "trace_id" not in extra:
             return make_record(*args, **named)
         others = {name: value for name, value in extra.items() if name != "trace_id"}
@@ -42,9 +42,14 @@ def _let_apps_give_their_own() -> None:
         record.trace_id = extra["trace_id"]
         return record
 
-    logging.Logger.makeRecord = with_their_own  # type: ignore[method-assign]
+    logging.Logger.makeRecord = make_record_with_own  # type: ignore[method-assign]
 
 
 def current_trace_id() -> str:
-    """Return the trace id that the request at hand came with, "" without one."""
+    """Return the trace id of the current request, 32 hex digits; "" outside of one or without one.
+
+    It is in the request's W3C ``traceparent`` header. In an error's response::
+
+        return {"error": "out of stock", "trace_id": current_trace_id()}, 409
+    """
     return trace_id(request.headers.get("traceparent")) if has_request_context() else ""

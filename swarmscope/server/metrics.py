@@ -1,4 +1,4 @@
-"""The default metrics of an app under the exporter's names, cheap to observe."""
+"""The default metrics of an app, under the exporter's names and cheap to observe."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ BUCKETS = _ladder()
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Which metrics are on."""
+class Switches:
+    """Which metrics exist."""
 
     requests: bool = True
     queue_time: bool = True
@@ -50,20 +50,20 @@ class Parts:
 
 
 class Observers(dict[Labels, Observe]):
-    """What observes a value for given labels, made by *make* when they come for the first time."""
+    """Observing functions by labels, created by *make* when labels first occur."""
 
     def __init__(self, make: Callable[[Labels], Observe]) -> None:
         super().__init__()
         self._make = make
 
     def __missing__(self, labels: Labels) -> Observe:
-        """Make the observer of *labels* and keep it."""
+        """Create the observer of *labels* and keep it."""
         observe = self[labels] = self._make(labels)
         return observe
 
 
 class Metrics:
-    """The default metrics in one registry; a part that is off does not exist."""
+    """The default metrics in one registry; those that are switched off are None."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Metrics:
         buckets: Sequence[float],
         group: str,
         extra: Mapping[str, str],
-        parts: Parts,
+        switches: Switches,
     ) -> None:
-        """Make the metrics, with *group* and the names of *extra* as labels."""
-        self.labels, self.buckets, self.parts = (group, *extra), tuple(buckets), parts
+        """Create the metrics, with *group* and the names of *extra* as labels."""
+        self.labels, self.buckets, self.switches = (group, *extra), tuple(buckets), switches
         self.default_labels = tuple(extra.values())
-        requests, queue_time, in_flight = parts.requests, parts.queue_time, parts.in_flight
+        requests, queue_time, in_flight = switches.requests, switches.queue_time, switches.in_flight
         labels = ("method", "status", *extra)
         self.duration = _duration(registry, buckets, group, extra) if requests else None
         self.total = Counter(TOTAL, TOTAL_TEXT, labels, registry=registry) if requests else None
@@ -86,15 +86,15 @@ class Metrics:
         self.body = _body(registry, buckets, group) if requests else None
         self.queue = _queue(registry, buckets, group) if queue_time else None
         self.in_flight = _in_flight(registry) if in_flight else None
-        self.observe_app = Observers(self._app_observer) if parts.requests else None
-        self.only_count = Observers(self._counter) if parts.requests else None
-        self.observe_body = Observers(self._body_observer) if parts.requests else None
-        self.observe_queue = Observers(self._queue_observer) if parts.queue_time else None
-        FILES.follow(self)
+        self.observe_service = Observers(self._service_observer) if switches.requests else None
+        self.only_count = Observers(self._counter) if switches.requests else None
+        self.observe_body = Observers(self._body_observer) if switches.requests else None
+        self.observe_queue = Observers(self._queue_observer) if switches.queue_time else None
+        FILES.add_keeper(self)
 
     def forget_cells(self) -> None:
-        """Make every observer anew: its values have moved."""
-        every = (self.observe_app, self.only_count, self.observe_body, self.observe_queue)
+        """Drop all observers: their values have moved."""
+        every = (self.observe_service, self.only_count, self.observe_body, self.observe_queue)
         for observers in every:
             if observers is not None:
                 observers.clear()
@@ -105,27 +105,27 @@ class Metrics:
             method, _, _, *others = labels
             self.exceptions.labels(method, "500", *others).inc()
 
-    def _app_observer(self, labels: Labels) -> Observe:
-        """Return what counts requests by duration."""
+    def _service_observer(self, labels: Labels) -> Observe:
+        """Return a function that counts a request and observes its service time."""
         assert self.duration is not None
         assert self.total is not None
         method, _, *others = labels
         return observer(self.duration.labels(*labels), self.total.labels(method, *others))
 
     def _counter(self, labels: Labels) -> Observe:
-        """Return what counts requests whose duration says nothing."""
+        """Return a function that counts a request without its service time."""
         assert self.total is not None
         method, _, *others = labels
         count = self.total.labels(method, *others).inc
         return lambda _: count()
 
     def _body_observer(self, labels: Labels) -> Observe:
-        """Return what observes how long streamed answers of a group took."""
+        """Return a function that observes how long a streamed body took."""
         assert self.body is not None
         return observer(self.body.labels(*labels))
 
     def _queue_observer(self, labels: Labels) -> Observe:
-        """Return what observes the time that requests of a group have waited."""
+        """Return a function that observes how long a request was queued."""
         assert self.queue is not None
         return observer(self.queue.labels(*labels))
 
@@ -145,7 +145,7 @@ def _duration(
 def _body(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> Histogram:
     return Histogram(
         BODY,
-        "From a streamed response's headers to the end of its body, in seconds",
+        "Seconds from a streamed response's headers to the end of its body",
         (group,),
         buckets=buckets,
         registry=registry,
@@ -155,7 +155,7 @@ def _body(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> 
 def _queue(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> Histogram:
     return Histogram(
         QUEUE,
-        "From the client's sending a request to the start of its handling, in seconds",
+        "Seconds from the client's sending of a request to the start of its handler",
         (group,),
         buckets=buckets,
         registry=registry,
@@ -165,7 +165,7 @@ def _queue(registry: CollectorRegistry, buckets: Sequence[float], group: str) ->
 def _in_flight(registry: CollectorRegistry) -> Gauge:
     return Gauge(
         IN_FLIGHT,
-        "Requests that the app is working on, or streaming the answer to",
+        "Requests that the app is handling, or streaming the response to",
         multiprocess_mode="livesum",
         registry=registry,
     )

@@ -1,7 +1,7 @@
 """A small HTTP server for ``/metrics`` that a forking process can run in a thread.
 
-It holds a lock whenever it does anything but wait, and forks wait for that lock: a child never
-inherits a half-done state. Connections are few, have a deadline, and never block one another.
+It holds a lock except while it waits, and forks wait for that lock, so that a child never inherits
+an inconsistent state. Connections are few, have a deadline, and never block each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Connection:
-    """A client: what it has sent so far, what it has yet to be sent."""
+    """A client's connection: what it sent so far, and what is still to be sent to it."""
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
@@ -31,17 +31,17 @@ class Connection:
         self.deadline = time.monotonic() + DEADLINE_S
 
     def complete(self) -> bool:
-        """Tell whether the whole head of a request is there, or more than one may be long."""
+        """Return whether all of a request's head has arrived, or more than is allowed."""
         return b"\r\n\r\n" in self.received or len(self.received) > REQUEST_BYTES
 
 
-class MetricsPort:
-    """Serves what *render* returns under ``/metrics`` and nothing else, until the process ends."""
+class MetricsServer:
+    """Serves what *render* returns, under ``/metrics`` only, until the process ends."""
 
     def __init__(
         self, host: str, port: int, render: Callable[[], bytes], content_type: str
     ) -> None:
-        """Listen on *host* and *port* (0: any); raises OSError where that cannot be had."""
+        """Listen on *host* and *port* (0: any); raises OSError if that fails."""
         self.asked_for = (host, port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
@@ -59,7 +59,7 @@ class MetricsPort:
             after_in_parent=self._after_fork,
             after_in_child=self._after_fork_in_child,
         )
-        threading.Thread(target=self._run, name="metrics-port", daemon=True).start()
+        threading.Thread(target=self._run, name="metrics-server", daemon=True).start()
 
     def close(self) -> None:
         """Stop serving and free the port."""
@@ -74,7 +74,7 @@ class MetricsPort:
         self._connections.clear()
 
     def _before_fork(self) -> None:
-        self._turn.acquire()  # first in the queue, however busy scrapers keep the thread
+        self._turn.acquire()  # the next turn, however busy scrapers keep the thread
         self._busy.acquire()
 
     def _after_fork(self) -> None:
@@ -82,7 +82,7 @@ class MetricsPort:
         self._turn.release()
 
     def _after_fork_in_child(self) -> None:
-        self._closed = True  # a thread is not copied, but where gevent has patched it a greenlet is
+        self._closed = True  # a fork copies no thread, but gevent's greenlet in its place
         self._close_sockets()
         self._after_fork()
 
@@ -98,7 +98,7 @@ class MetricsPort:
                 self._busy.release()
 
     def _serve(self, ready: list[object]) -> None:
-        self._body = None  # whoever has asked by now gets the same answer
+        self._body = None  # all who have asked by now get the same response
         for connection in [self._connections[s] for s in ready if s in self._connections]:
             try:
                 self._advance(connection)
@@ -115,7 +115,7 @@ class MetricsPort:
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:  # gone again before it was taken
+        except OSError:  # closed before it was accepted
             return
         client.setblocking(False)
         if len(self._connections) == CONNECTIONS:
@@ -149,13 +149,13 @@ class MetricsPort:
             return _response("400 Bad Request", b"")
         method, target, _ = words
         if target.partition("?")[0] != "/metrics":
-            return _response("404 Not Found", b"only /metrics is here\n")
+            return _response("404 Not Found", b"only /metrics is served here\n")
         if method not in ("GET", "HEAD"):
             return _response("405 Method Not Allowed", b"", allow="GET, HEAD")
         try:
             body = self._body = self._body or self._render()
-        except Exception:  # whatever it is, the next scrape is served
-            log.exception("the metrics could not be read")
+        except Exception:  # the next scrape is served all the same
+            log.exception("cannot read the metrics")
             return _response("500 Internal Server Error", b"")
         return _response("200 OK", body, self._content_type, head_only=method == "HEAD")
 

@@ -1,4 +1,4 @@
-"""The wrapper around a WSGI application that observes every request on its way through."""
+"""The WSGI middleware that times and counts every request of an app."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from werkzeug.wsgi import ClosingIterator
 from swarmscope.server.headers import seconds_since
 from swarmscope.server.outcome import (
     SERVER_ERROR,
-    Raised,
+    RaisedException,
     asks_for_websocket,
     became_websocket,
     raised,
@@ -29,26 +29,26 @@ METHODS = frozenset(  # RFC 9110, RFC 5789; a client may send any word
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 )
 OTHER_METHOD = "OTHER"
-UNMATCHED = "unmatched"  # no rule is called that: a rule starts with a slash
-UNTRACKED, EXCLUDED = "prom_do_not_track", "prom_exclude_all"  # the exporter's decorators' marks
+UNMATCHED = "unmatched"  # cannot be a rule, which starts with a slash
+UNTRACKED, EXCLUDED = "prom_do_not_track", "prom_exclude_all"  # set by the exporter's decorators
 LABELS_KEY = "swarmscope.labels"
 RAISED_KEY = "swarmscope.raised"
-SWITCHED = "101"  # Switching Protocols: what the client of a websocket was answered
+SWITCHED = "101"  # Switching Protocols: the status that the client of a websocket got
 
 
-class Exchange:
-    """One request and its answer."""
+class RequestTimer:
+    """Times one request, from its arrival to its response."""
 
     __slots__ = (
         "_app",
-        "_headers_leave",
         "_server_timing",
+        "_start_response",
         "_started",
-        "app_s",
         "environ",
         "group",
         "queue_s",
         "request",
+        "service_s",
         "status",
         "streamed",
     )
@@ -62,56 +62,56 @@ class Exchange:
     ) -> None:
         self._app = app
         self.environ = environ
-        self._headers_leave = start_response
+        self._start_response = start_response
         self._server_timing = server_timing
         self.request: Any = None
         self.status = ""
         self.streamed = True
-        self.group: str | None = None  # by which it was counted
+        self.group: str | None = None  # under which it was counted
         sent = environ.get("HTTP_X_REQUEST_START")
         self.queue_s = None if sent is None else seconds_since(sent, time())
         self._started = perf_counter()
 
-    def answer(
+    def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        """Start the response: the app's part of its latency ends here."""
-        self.app_s = app_s = perf_counter() - self._started
+        """Start the response, which ends the service time."""
+        self.service_s = service_s = perf_counter() - self._started
         self.status = status[:3]
-        self.request = self.environ.get("werkzeug.request")  # taken out once the app returns
+        self.request = self.environ.get("werkzeug.request")  # removed once the app returns
         if getattr(self.request, "url_rule", None) is None:
-            self._look_elsewhere()
+            self._use_request_of_app()
         for name, _ in headers:
             if name == "Content-Length":
                 self.streamed = False
                 break
         if self._server_timing:
             if self.queue_s is None:
-                timing = "app;dur=%.3f" % (app_s * 1e3)
+                timing = "app;dur=%.3f" % (service_s * 1e3)
             else:  # one %, in half an f-string's time
-                timing = "queue;dur=%.3f, app;dur=%.3f" % (self.queue_s * 1e3, app_s * 1e3)  # noqa: UP031
+                timing = "queue;dur=%.3f, app;dur=%.3f" % (self.queue_s * 1e3, service_s * 1e3)  # noqa: UP031
             headers.append(("Server-Timing", timing))
-        return self._headers_leave(status, headers, exc_info)
+        return self._start_response(status, headers, exc_info)
 
-    def _look_elsewhere(self) -> None:
-        """Go by the app's own environment: a middleware may have given it a copy."""
+    def _use_request_of_app(self) -> None:
+        """Use the app's own environment: a middleware may have passed it a copy."""
         if has_request_context() and current_app == self._app:
             self.request = request._get_current_object()  # type: ignore[attr-defined]
             self.environ = self.request.environ
 
     def body_s(self) -> float:
-        """Return the seconds since the headers left."""
-        return perf_counter() - self._started - self.app_s
+        """Return the seconds since the response was started."""
+        return perf_counter() - self._started - self.service_s
 
     def end(self, status: str) -> None:
-        """Take it that the client got *status*, not from the app."""
+        """Set the *status* that the client got from the server instead of the app."""
         if not self.status:
-            self.app_s = perf_counter() - self._started
+            self.service_s = perf_counter() - self._started
         self.status = status
 
 
-class Ending:
-    """Calls *ended* once: when it is called itself, iterated over, or dropped."""
+class EndCallback:
+    """Calls *ended* once: when this is called, iterated over or deleted."""
 
     def __init__(self, ended: Callable[[], None]) -> None:
         self._ended: Callable[[], None] | None = ended
@@ -123,30 +123,30 @@ class Ending:
             ended()
 
     def __iter__(self) -> Iterator[bytes]:
-        """End, and yield nothing: this stands behind the last chunk of a body."""
+        """Call *ended* and yield nothing: this follows the last chunk of a body."""
         self()
         return iter(())
 
     __del__ = __call__
 
 
-class Stream:
-    """A body that is read after the app has returned; *ended* is called however that ends.
+class StreamedBody:
+    """A body that is read after the app has returned; *ended* is called at its end.
 
-    Not all servers close a body, as WSGI has them do: one that was read to its end has ended too,
-    and so has one that nobody holds any more.
+    Not all servers close a body, although WSGI requires it: one that was read to its end or that
+    nothing refers to any more has ended, too.
     """
 
     def __init__(self, body: Iterable[bytes], ended: Callable[[], None]) -> None:
-        self._body, self.end = body, Ending(ended)
+        self._body, self.end = body, EndCallback(ended)
         self._close: Callable[[], None] | None = getattr(body, "close", None)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Return the body's own iterator and the end behind it: no Python runs per chunk."""
+        """Return the body's own iterator followed by the callback: no Python runs per chunk."""
         return chain(self._body, self.end)
 
     def close(self) -> None:
-        """Close the body; raises what its own `close` does."""
+        """Close the body; raises what its `close` raises."""
         try:
             if self._close:
                 self._close()
@@ -154,8 +154,8 @@ class Stream:
             self.end()
 
 
-class Meter:
-    """A WSGI application that passes requests on to *app* and observes them."""
+class Middleware:
+    """Passes requests on to *app* and observes them."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class Meter:
         self._wsgi_app = app.wsgi_app
         self._excluded_paths = exporter.excluded_paths or ()
         self._metrics, self._default_labels = metrics, metrics.default_labels
-        self._observe_app, self._observe_queue = metrics.observe_app, metrics.observe_queue
+        self._observe_service, self._observe_queue = metrics.observe_service, metrics.observe_queue
         self._observe_body = metrics.observe_body
         self._unmeasured = unmeasured
         self._group = group
@@ -179,51 +179,51 @@ class Meter:
         self._add_in_flight = None if in_flight is None else in_flight._value.inc
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass a request on; count it when its answer stands."""
+        """Pass a request on; count it once its response has started."""
         if environ.get("PATH_INFO") in self._unmeasured:
             return self._wsgi_app(environ, start_response)
-        exchange = Exchange(self._app, environ, start_response, self._server_timing)
+        timer = RequestTimer(self._app, environ, start_response, self._server_timing)
         if "HTTP_UPGRADE" in environ and asks_for_websocket(environ):
-            return self._pass_on_websocket(exchange)
+            return self._pass_on_websocket(timer)
         add_in_flight = self._add_in_flight
         if add_in_flight is not None:
             add_in_flight(1)
         try:
-            body = self._wsgi_app(environ, exchange.answer)
+            body = self._wsgi_app(environ, timer.start_response)
         except BaseException:
             if add_in_flight is not None:
                 add_in_flight(-1)
-            exchange.end(SERVER_ERROR)
-            self._observe_failure(exchange)
+            timer.end(SERVER_ERROR)
+            self._observe_failure(timer)
             raise
-        if not exchange.status:  # a middleware calls the app only when its body is read
-            return Stream(body, lambda: self._observe_late(exchange))
-        self._observe(exchange, self._observe_app)
-        if exchange.streamed or not _is_whole(body):
-            return _followed(body, environ, lambda: self._end_stream(exchange))
+        if not timer.status:  # a middleware that calls the app when its body is read
+            return StreamedBody(body, lambda: self._observe_late(timer))
+        self._observe(timer, self._observe_service)
+        if timer.streamed or not _is_complete(body):
+            return _with_end_callback(body, environ, lambda: self._end_stream(timer))
         if add_in_flight is not None:
             add_in_flight(-1)
         return body
 
-    def _end_stream(self, exchange: Exchange) -> None:
-        """Note that the body of a response that counts already has ended."""
+    def _end_stream(self, timer: RequestTimer) -> None:
+        """Note the end of the body of a response that has been counted."""
         if self._add_in_flight is not None:
             self._add_in_flight(-1)
-        if exchange.streamed and exchange.group is not None and self._observe_body is not None:
-            self._observe_body[(exchange.group,)](exchange.body_s())
+        if timer.streamed and timer.group is not None and self._observe_body is not None:
+            self._observe_body[(timer.group,)](timer.body_s())
 
     def note_exception(
         self, sender: Flask, exception: BaseException | None = None, **_: object
     ) -> None:
-        """Note what the app, or a framework in it, says was raised."""
+        """Note an exception that the app, or a framework in it, signals."""
         flask_request = request._get_current_object()  # type: ignore[attr-defined]
         flask_request.environ[RAISED_KEY] = raised(flask_request, exception)
 
-    def _observe(self, exchange: Exchange, observe_app: Observers | None) -> None:
-        """Count an exchange: one look-up, then additions in place."""
-        environ, flask_request, queue_s = exchange.environ, exchange.request, exchange.queue_s
+    def _observe(self, timer: RequestTimer, observe_service: Observers | None) -> None:
+        """Count a request: one lookup, then additions in place."""
+        environ, flask_request, queue_s = timer.environ, timer.request, timer.queue_s
         group = UNMATCHED
-        if flask_request is not None:  # else a middleware between us and the app has answered
+        if flask_request is not None:  # else a middleware between this one and the app responded
             marks = flask_request.__dict__
             if UNTRACKED in marks or EXCLUDED in marks:
                 return
@@ -235,72 +235,72 @@ class Meter:
         method = environ["REQUEST_METHOD"]
         if method not in METHODS:
             method = OTHER_METHOD
-        labels: tuple[str, ...] = (method, group, exchange.status)
+        labels: tuple[str, ...] = (method, group, timer.status)
         if self._default_labels:
             labels += environ.get(LABELS_KEY, self._default_labels)
-        exchange.group = group
-        if observe_app is not None:
-            observe_app[labels](exchange.app_s)
+        timer.group = group
+        if observe_service is not None:
+            observe_service[labels](timer.service_s)
         if queue_s is not None and self._observe_queue is not None:
             self._observe_queue[(group,)](queue_s)
-        if RAISED_KEY in environ and environ[RAISED_KEY].failed(exchange.status):
+        if RAISED_KEY in environ and environ[RAISED_KEY].failed(timer.status):
             self._metrics.count_exception(labels)
 
-    def _observe_late(self, exchange: Exchange) -> None:
-        """Count an exchange whose answer began after the app had returned, or never did."""
+    def _observe_late(self, timer: RequestTimer) -> None:
+        """Count a request whose response started after the app had returned, or never."""
         if self._add_in_flight is not None:
             self._add_in_flight(-1)
-        if exchange.status:
-            self._observe(exchange, self._observe_app)
+        if timer.status:
+            self._observe(timer, self._observe_service)
         else:
-            exchange.end(SERVER_ERROR)
-            self._observe_failure(exchange)
+            timer.end(SERVER_ERROR)
+            self._observe_failure(timer)
 
-    def _observe_failure(self, exchange: Exchange) -> None:
-        self._find_request(exchange)
-        exchange.environ[RAISED_KEY] = Raised(exchange.request)
-        self._observe(exchange, self._observe_app)
+    def _observe_failure(self, timer: RequestTimer) -> None:
+        self._find_request(timer)
+        timer.environ[RAISED_KEY] = RaisedException(timer.request)
+        self._observe(timer, self._observe_service)
 
-    def _pass_on_websocket(self, exchange: Exchange) -> Iterable[bytes]:
-        """Pass on a request for a websocket, which is never in flight: it may stay for hours."""
+    def _pass_on_websocket(self, timer: RequestTimer) -> Iterable[bytes]:
+        """Pass on a request for a websocket, never counted as in flight: it may last for hours."""
         try:
-            body = self._wsgi_app(exchange.environ, exchange.answer)
+            body = self._wsgi_app(timer.environ, timer.start_response)
         except BaseException as error:
-            self._observe_websocket(exchange, error)
+            self._observe_websocket(timer, error)
             raise
-        if isinstance(body, list | tuple):  # as it is: a server may know its own by identity
-            self._observe_websocket(exchange, None)
+        if isinstance(body, list | tuple):  # unwrapped: a server may recognise its own by identity
+            self._observe_websocket(timer, None)
             return body
-        return Stream(body, lambda: self._observe_websocket(exchange, None))
+        return StreamedBody(body, lambda: self._observe_websocket(timer, None))
 
-    def _observe_websocket(self, exchange: Exchange, error: BaseException | None) -> None:
-        """Count a websocket that has ended as 101 and without a duration; one refused, as ever.
+    def _observe_websocket(self, timer: RequestTimer, error: BaseException | None) -> None:
+        """Count an ended websocket as 101, without a duration; a refused one as any request.
 
-        Nobody can say whether one that failed had been open before: it has no duration either.
+        One that failed has no duration, either: it may have been open before.
         """
-        self._find_request(exchange)
-        environ, status, only_count = exchange.environ, exchange.status, self._metrics.only_count
+        self._find_request(timer)
+        environ, status, only_count = timer.environ, timer.status, self._metrics.only_count
         if RAISED_KEY in environ and environ[RAISED_KEY].failed(status or SERVER_ERROR):
-            exchange.end(SERVER_ERROR)
-            self._observe(exchange, only_count)
-        elif became_websocket(exchange.request, status, error):
-            exchange.end(SWITCHED)
-            self._observe(exchange, only_count)
+            timer.end(SERVER_ERROR)
+            self._observe(timer, only_count)
+        elif became_websocket(timer.request, status, error):
+            timer.end(SWITCHED)
+            self._observe(timer, only_count)
         elif status and error is None:
-            self._observe(exchange, self._observe_app)
+            self._observe(timer, self._observe_service)
         else:
-            exchange.end(SERVER_ERROR)
-            environ[RAISED_KEY] = Raised(exchange.request)
-            self._observe(exchange, only_count)
+            timer.end(SERVER_ERROR)
+            environ[RAISED_KEY] = RaisedException(timer.request)
+            self._observe(timer, only_count)
 
-    def _find_request(self, exchange: Exchange) -> None:
-        """Give a failed exchange its request back: the app lets go of its own."""
-        if exchange.request is None:
-            noted = exchange.environ.get(RAISED_KEY)
-            exchange.request = noted.request if noted else self._matched(exchange.environ)
+    def _find_request(self, timer: RequestTimer) -> None:
+        """Restore the request of a failed timer: the app has dropped its own."""
+        if timer.request is None:
+            noted = timer.environ.get(RAISED_KEY)
+            timer.request = noted.request if noted else self._match(timer.environ)
 
-    def _matched(self, environ: WSGIEnvironment) -> Request:
-        """Return the request anew."""
+    def _match(self, environ: WSGIEnvironment) -> Request:
+        """Return the request, created and matched again."""
         context = self._app.request_context(environ)
         context.match_request()
         return context.request
@@ -309,11 +309,11 @@ class Meter:
         return any(pattern.match(path) for pattern in self._excluded_paths)
 
 
-def _is_whole(body: Any) -> bool:
-    """Tell whether all of *body* is there already: a response of known length may yet be streamed.
+def _is_complete(body: Any) -> bool:
+    """Return whether *body* is complete: a response of known length may still be streamed.
 
-    werkzeug closes a response along with its body, which is the only way from here to there. The
-    response of an HTTPException has another one in it.
+    werkzeug closes a response along with its body: that callback is the only way to the response.
+    The response of an HTTPException contains another one.
     """
     try:
         while type(body) is ClosingIterator:
@@ -324,15 +324,15 @@ def _is_whole(body: Any) -> bool:
     return isinstance(body, list | tuple)
 
 
-def _followed(
+def _with_end_callback(
     body: Iterable[bytes], environ: WSGIEnvironment, ended: Callable[[], None]
 ) -> Iterable[bytes]:
-    """Return *body*, or what stands for it, such that *ended* is called when it is closed."""
-    stream, file_wrapper = Stream(body, ended), environ.get("wsgi.file_wrapper")
+    """Return *body* or a wrapper of it, so that *ended* is called when it is closed."""
+    stream, file_wrapper = StreamedBody(body, ended), environ.get("wsgi.file_wrapper")
     if not isinstance(file_wrapper, type) or not isinstance(body, file_wrapper):
         return stream
     try:
         body.close = stream.close  # type: ignore[attr-defined]
-    except AttributeError:  # a type of C (bjoern, mod_wsgi): what the server does then is unseen
+    except AttributeError:  # a C type (bjoern, mod_wsgi): cannot observe what the server does then
         stream.end()
-    return body  # as it is, so that the server can hand it to the kernel
+    return body  # unwrapped, so that the server can hand it to the kernel

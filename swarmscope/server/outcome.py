@@ -1,4 +1,4 @@
-"""What became of a request that has no plain answer: it raised, or it was a websocket."""
+"""The outcome of a request without a plain response: it raised, or became a websocket."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SERVER_ERROR = "500"
 _LEAVES_DISPATCH = getattr(Flask.wsgi_app, "__code__", None)
 
 
-class Raised(NamedTuple):
-    """What a request raised, and the request, which the app lets go of when it fails."""
+class RaisedException(NamedTuple):
+    """An exception and its request, which the app drops when it fails."""
 
     request: Any
     exception: BaseException | None = None
-    unhandled: bool = True  # no handler of the app's made an answer of it
+    unhandled: bool = True  # no handler of the app turned it into a response
 
     def failed(self, status: str) -> bool:
-        """Return whether the request ended in an exception, *status* being its answer's.
+        """Return whether the request ended in an exception, given its response's *status*.
 
-        Flask signals what no handler caught. Flask-RESTful and RESTX signal whatever they answer,
-        HTTP exceptions and those with handlers included: there the answer decides.
+        Flask signals what no handler caught. Flask-RESTful and RESTX signal every exception, also
+        HTTP exceptions and handled ones: there the response decides.
         """
         if self.unhandled:
             return True
@@ -34,25 +34,25 @@ class Raised(NamedTuple):
         return status >= SERVER_ERROR and not meant
 
 
-def raised(request: Any, exception: BaseException | None) -> Raised:
-    """Return what Flask's signal ``got_request_exception`` says of *request*.
+def raised(request: Any, exception: BaseException | None) -> RaisedException:
+    """Return the exception of *request* that the signal ``got_request_exception`` reports.
 
-    What leaves the app's dispatching was caught by `Flask.wsgi_app`, where its traceback begins.
+    The traceback of an unhandled one begins in `Flask.wsgi_app`, which caught it.
     """
     traceback = exception.__traceback__ if exception else None
     caught_in = traceback.tb_frame.f_code if traceback else None
-    return Raised(request, exception, caught_in in (None, _LEAVES_DISPATCH))
+    return RaisedException(request, exception, caught_in in (None, _LEAVES_DISPATCH))
 
 
 def asks_for_websocket(environ: WSGIEnvironment) -> bool:
-    """Return whether the client asks to speak websocket from now on (RFC 6455, section 4.1)."""
+    """Return whether the client asks for a websocket (RFC 6455, section 4.1)."""
     return bool(environ.get("HTTP_UPGRADE", "").lower() == "websocket")
 
 
 def became_websocket(request: Any, status: str, error: BaseException | None) -> bool:
     """Return whether a request for a websocket got one, now that it has ended.
 
-    The app takes the connection over and answers nothing: to end, it raises StopIteration
+    The app takes the connection over and sends no response: to end, it raises StopIteration
     (gunicorn) or ConnectionError (werkzeug), or returns an empty body (gevent). Flask-Sock returns
     a response under werkzeug's server: its rule is then one for websockets.
     """

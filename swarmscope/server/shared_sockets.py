@@ -1,6 +1,6 @@
-"""Whether other processes take requests from the same socket: a scrape then sees one of several.
+"""Detects processes that accept requests from the same socket: a scrape sees one of several.
 
-Source: proc(5). Without ``/proc`` nobody can tell, and nothing is said.
+Source: proc(5). Without ``/proc`` none is found.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ UNIX_LISTENS = 0x10000  # __SO_ACCEPTCON
 _claims: list[socket.socket] = []  # held for as long as this process lives
 
 
-def others_serve() -> bool:
-    """Return whether a process beside this one listens where this one does.
+def is_shared() -> bool:
+    """Return whether an unrelated process listens on a socket of this one, or its address.
 
-    Its ancestors may hold its sockets only to hand them on, its descendants because they inherit
-    them: neither counts.
+    Ancestors may hold its sockets only to pass them on, and descendants inherit them: neither
+    counts.
     """
     try:
         sockets = _shared_with(_sockets_of("self"))
-        return bool(sockets) and any(_sockets_of(pid) & sockets for pid in _strangers())
+        return bool(sockets) and any(_sockets_of(pid) & sockets for pid in _unrelated_processes())
     except OSError:  # not Linux, or not all of /proc
         return False
 
 
-def is_first() -> bool:
-    """Return whether none of the processes that listen where this one does has asked this."""
+def claim_warning() -> bool:
+    """Return whether this is the first of the processes that share a socket to call this."""
     name = min(_shared_with(_sockets_of("self")), default="")
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        claim.bind(f"\0swarmscope-{name}")  # Linux frees such a name with its process
+        claim.bind(f"\0swarmscope-{name}")  # Linux frees such a name when its process ends
     except OSError:
         claim.close()
         return False
@@ -44,7 +44,7 @@ def is_first() -> bool:
 
 
 def _shared_with(mine: set[str]) -> set[str]:
-    """Return the inodes of listening sockets that are *mine* or have the address of one."""
+    """Return the inodes of listening sockets that are *mine* or share an address with one."""
     addresses = dict(_listening())
     own = {addresses[inode] for inode in mine & addresses.keys()}
     return {inode for inode, address in addresses.items() if address in own}
@@ -67,7 +67,7 @@ def _rows(table: str) -> list[list[str]]:
 
 
 def _sockets_of(pid: str) -> set[str]:
-    """Return the inodes of a process's sockets; none of one that is gone or another user's."""
+    """Return the inodes of a process's sockets; none if it has ended or is another user's."""
     try:
         descriptors = os.listdir(PROC / pid / "fd")
     except (FileNotFoundError, PermissionError, ProcessLookupError):
@@ -79,21 +79,21 @@ def _sockets_of(pid: str) -> set[str]:
 def _link(path: Path) -> str:
     try:
         return os.readlink(path)
-    except OSError:  # closed meanwhile, as the one that listed them
+    except OSError:  # closed meanwhile
         return ""
 
 
-def _strangers() -> Iterator[str]:
+def _unrelated_processes() -> Iterator[str]:
     """Yield the pids of processes that neither descend from this one nor it from them."""
     parents = {path.name: _parent(path) for path in PROC.iterdir() if path.name.isdecimal()}
     me = str(os.getpid())
-    ancestors = set(_line(me, parents))
+    ancestors = set(_lineage(me, parents))
     for pid in parents:
-        if pid not in ancestors and me not in _line(pid, parents):
+        if pid not in ancestors and me not in _lineage(pid, parents):
             yield pid
 
 
-def _line(pid: str, parents: dict[str, str]) -> Iterator[str]:
+def _lineage(pid: str, parents: dict[str, str]) -> Iterator[str]:
     """Yield *pid*, its parent, and so on."""
     while pid in parents:
         yield pid

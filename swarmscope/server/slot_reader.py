@@ -1,8 +1,8 @@
-"""Reading the slots' files of metric values while workers write to them.
+"""Reads the slots' files of metric values while workers write to them.
 
-Their layout is that of `prometheus_client.mmap_dict`: how many bytes are used (a 4-byte integer,
-padded to 8), then entries, each a 4-byte length, a JSON key padded to 8, a value and the time it
-was set at, both doubles. Entries are only ever appended.
+Their layout is that of `prometheus_client.mmap_dict`: the number of bytes used (a 4-byte integer,
+padded to 8), then entries, each a 4-byte length, a JSON key padded to 8, a value and the time when
+it was set, both doubles. Entries are only ever appended.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ValueFile:
     def __init__(self, path: Path, one_text: Callable[[str], str]) -> None:
         """Map *path*; raises FileNotFoundError, or ValueError for a file that is still empty.
 
-        *one_text* returns the same key for all that mean the same.
+        *one_text* returns one key for all with the same meaning.
         """
         self._one_text = one_text
         self.kind, _, self.slot = path.stem.rpartition("_")
@@ -51,7 +51,7 @@ class ValueFile:
         return [self._cells[cell + 1] for cell in self._cell_of]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def _map(self) -> None:
@@ -73,7 +73,7 @@ class ValueFile:
 
 
 class ValueFiles:
-    """The files of a directory, each mapped once for as long as it is there."""
+    """The files of a directory, each mapped once for as long as it exists."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -81,7 +81,7 @@ class ValueFiles:
         self._texts: dict[str, str] = {}
 
     def by_kind(self) -> dict[str, list[ValueFile]]:
-        """Return the files that are there now, grouped by kind, in the order of their names."""
+        """Return the files that exist now, grouped by kind, in the order of their names."""
         with os.scandir(self._directory) as entries:
             there = {entry.name: entry.inode() for entry in entries if entry.name.endswith(".db")}
         for name, file in list(self._mapped.items()):
@@ -97,11 +97,11 @@ class ValueFiles:
     def _open(self, name: str) -> ValueFile | None:
         try:
             self._mapped[name] = ValueFile(self._directory / name, self._one_text)
-        except (FileNotFoundError, ValueError):  # just removed, or being made
+        except (FileNotFoundError, ValueError):  # just removed, or being created
             return None
         return self._mapped[name]
 
     def _one_text(self, key: str) -> str:
-        """Return the first key that differs in its help alone, which a reload may have changed."""
+        """Return the first key that differs only in the help text, which a reload may change."""
         *means, _ = json.loads(key)
         return self._texts.setdefault(json.dumps(means), key)

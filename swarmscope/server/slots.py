@@ -1,12 +1,12 @@
-"""Metric values in memory-mapped files that belong to worker slots, added to in place.
+"""Metric values in memory-mapped files, one set of files per worker slot, updated in place.
 
-prometheus_client names a process's files after its pid, so every restarted worker leaves new files
-behind. Here a file belongs to a *slot*, the place that a worker takes and its successor takes over:
-there are as many files as slots, and a successor goes on counting where its predecessor stopped.
+prometheus_client names a process's files after its pid, so that every restarted worker leaves files
+behind. Here a file belongs to a *slot*, which a worker's successor takes over: there are as many
+files as slots, and a successor continues the counts of its predecessor.
 
-The files are those of prometheus_client (`prometheus_client.mmap_dict`), whose values are doubles
-at addresses that eight divides. They are added to through a ``memoryview`` of doubles, which costs
-a fraction of packing them anew and loses nothing when the process is killed.
+The format is prometheus_client's (`prometheus_client.mmap_dict`): values are doubles at multiples
+of eight bytes. They are updated through a ``memoryview`` of doubles, at a fraction of the cost of
+packing them, and nothing is lost when the process is killed.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ if TYPE_CHECKING:
 
 
 class SlotFile:
-    """One file of values, by kind of metric, of one slot."""
+    """The file of one kind of metric and one slot."""
 
     def __init__(self, path: Path) -> None:
         self._entries = MmapedDict(str(path))
         self._view = memoryview(self._entries._m).cast("d")
 
     def cell(self, key: str) -> tuple[Cells, int]:
-        """Return where *key*'s value stands, made as 0 where there is none; its time follows it."""
+        """Return the cell of *key*'s value, 0 if new; the next cell holds its time."""
         mapped_before = self._entries._m
         self._entries.read_value(key)
-        if self._entries._m is not mapped_before:  # it grew; older views map the same file
+        if self._entries._m is not mapped_before:  # it grew; older views still map the same file
             self._view = memoryview(self._entries._m).cast("d")
         return self._view, self._entries._positions[key] // BYTES_PER_CELL
 
 
-class Follower(Protocol):
-    """Keeps cells for itself, which are others after a move."""
+class CellKeeper(Protocol):
+    """Keeps cells that a move replaces by others."""
 
     def forget_cells(self) -> None:
-        """Let go of all cells."""
+        """Drop all cells."""
 
 
 class SlotFiles:
-    """The files that this process writes to: none until it is given a slot."""
+    """The files that this process writes to: none until it has a slot."""
 
     def __init__(self) -> None:
         self.directory: Path | None = None
         self.slot = ""
         self._files: dict[str, SlotFile] = {}
         self._values: WeakSet[SlotValue] = WeakSet()
-        self._followers: WeakSet[Follower] = WeakSet()
+        self._keepers: WeakSet[CellKeeper] = WeakSet()
         self._lock = threading.Lock()
 
     @property
@@ -69,20 +69,20 @@ class SlotFiles:
         return self.directory is not None
 
     def attach(self, directory: Path, slot: str) -> None:
-        """Write to the files of *slot* in *directory* from now on, with all values that exist."""
+        """Write to the files of *slot* in *directory* from now on, existing values included."""
         self._move(directory, slot)
 
     def detach(self) -> None:
-        """Keep values in this process's own memory from now on, unseen by others."""
+        """Keep values in this process's own memory from now on."""
         self._lock = threading.Lock()  # a fork may have copied it locked
         self._move(None, "")
 
-    def follow(self, follower: Follower) -> None:
-        """Tell *follower* of every move, for as long as it lives."""
-        self._followers.add(follower)
+    def add_keeper(self, keeper: CellKeeper) -> None:
+        """Call ``keeper.forget_cells()`` at every move, for as long as *keeper* lives."""
+        self._keepers.add(keeper)
 
     def add(self, value: SlotValue) -> None:
-        """Give a new value its place."""
+        """Give a new value its cell."""
         with self._lock:
             self._values.add(value)
             value.bind(*self._cell(value))
@@ -93,8 +93,8 @@ class SlotFiles:
             self._files = {}
             for value in self._values:
                 value.bind(*self._cell(value))
-        for follower in self._followers:
-            follower.forget_cells()
+        for keeper in self._keepers:
+            keeper.forget_cells()
 
     def _cell(self, value: SlotValue) -> tuple[Cells, int]:
         if self.directory is None:
@@ -109,10 +109,10 @@ FILES = SlotFiles()
 
 
 class SlotValue:
-    """A double in the slot's file: what prometheus_client calls a value class.
+    """A double in the slot's file: a value class of prometheus_client.
 
     ``inc`` needs no lock under the GIL: between reading and writing the cell the interpreter runs
-    no other thread (it switches at calls and at backward jumps only).
+    no other thread (it switches only at calls and backward jumps).
     """
 
     __slots__ = ("__weakref__", "cells", "index", "key", "kind")
@@ -134,7 +134,7 @@ class SlotValue:
         FILES.add(self)
 
     def bind(self, cells: Cells, index: int) -> None:
-        """Stand at *index* of *cells*, the time of setting one further."""
+        """Use cell *index* of *cells*, and the next one for the time when the value was set."""
         self.cells, self.index = cells, index
 
     def inc(self, amount: float) -> None:
@@ -151,17 +151,17 @@ class SlotValue:
         return float(self.cells[self.index])
 
     def set_exemplar(self, _: object) -> None:
-        """Ignore it: there are no exemplars across processes."""
+        """Ignore it: exemplars do not work across processes."""
 
     def get_exemplar(self) -> None:
-        """Return none: there are no exemplars across processes."""
+        """Return None: exemplars do not work across processes."""
 
 
 def observer(histogram: Histogram, counter: Counter | None = None) -> Callable[[float], None]:
-    """Return what observes a value in *histogram*, and counts it in *counter*, at the least cost.
+    """Return a cheap function that observes a value in *histogram* and counts it in *counter*.
 
-    Both are children (with labels). It holds for as long as the files stay the same
-    (`SlotFiles.follow`).
+    Both are children (with labels). It is valid until the files change
+    (`SlotFiles.add_keeper`).
     """
     last = histogram._buckets[-1]
     if not isinstance(last, SlotValue) or not FILES.shared:
@@ -198,5 +198,5 @@ def _plain_observer(histogram: Histogram, counter: Counter | None) -> Callable[[
 
 
 def use_slots() -> None:
-    """Make every metric that is constructed from now on keep its values in slots."""
+    """Make every metric that is created from now on keep its values in slots."""
     prometheus_values.ValueClass = SlotValue

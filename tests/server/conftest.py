@@ -1,4 +1,4 @@
-"""A real gunicorn with swarmscope's hooks, and its metrics."""
+"""An app, and a real gunicorn with swarmscope's hooks and its metrics."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from prometheus_client import CollectorRegistry, values
 from support.gunicorn import ANY_PORT, PROGRAMS, ROOT, Gunicorn, running_gunicorn
 from support.scraping import Samples, scrape
 from support.waiting import poll_until
+
+from swarmscope.server.slots import FILES, use_slots
 
 CONF = """
 from swarmscope.server.gunicorn import *
@@ -64,6 +68,28 @@ class Service:
         """Return the pids of the arbiter's children."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return {int(pid) for pid in children.split()}
+
+
+@pytest.fixture(name="directory")
+def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory to which this process writes as slot 0, for one test."""
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    use_slots()
+    FILES.attach(tmp_path, "0")
+    yield tmp_path
+    FILES.detach()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A registry without metrics."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def app() -> Flask:
+    """An app that is not instrumented yet."""
+    return Flask("service")
 
 
 Serve = Callable[..., contextlib.AbstractContextManager[Service]]

@@ -158,7 +158,7 @@ def test_a_taken_port_stops_the_start(serve, tmp_path):
 
         assert gunicorn.process.wait(20) == 1
         log = gunicorn.log.read_text()
-        assert f"Error: the metrics cannot be served on 127.0.0.1:{port} (Address" in log
+        assert f"Error: cannot serve the metrics on 127.0.0.1:{port} (Address" in log
         assert "serve_metrics(port=…)" in log
         assert "Traceback" not in log
         assert list(base.iterdir()) == []
@@ -177,7 +177,7 @@ def test_no_place_for_the_files_stops_the_start(tmp_path):
 
     assert gunicorn.process.wait(20) == 1
     log = gunicorn.log.read_text()
-    assert f"Error: the metrics' directory cannot be made in {base} (Not a directory)" in log
+    assert f"Error: cannot make the metrics directory in {base} (Not a directory)" in log
     assert "Traceback" not in log
 
 
@@ -203,7 +203,7 @@ def test_a_reload_moves_the_port(serve):
             text = service.conf.read_text().replace(str(port), str(taken.getsockname()[1]))
             service.conf.write_text(text)
             os.kill(service.pid, signal.SIGHUP)
-            poll_until(lambda: "The metrics stay" in service.log(), "the taken port to be met")
+            poll_until(lambda: "Metrics are still at" in service.log(), "the taken port to be met")
 
         assert scrape(url).total("flask_http_request_total") == 1
 
@@ -279,6 +279,6 @@ def test_gunicorn_without_the_hooks_is_warned(tmp_path):
         log=tmp_path / "log", environment={"PYTHONPATH": "tests"},
     )  # fmt: skip
     try:
-        poll_until(lambda: "answers for one worker only" in gunicorn.log.read_text(), "a warning")
+        poll_until(lambda: "metrics of one worker only" in gunicorn.log.read_text(), "a warning")
     finally:
         gunicorn.stop()

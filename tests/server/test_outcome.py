@@ -1,32 +1,20 @@
-"""What is counted of requests that end in other ways than with a plain answer."""
+"""Requests that end without a plain response: exceptions, websockets, streams."""
 
 from __future__ import annotations
 
 import gc
 
 import pytest
-from flask import Flask, Response, abort, got_request_exception, send_file
-from support.scraping import parse
+from flask import Response, abort, got_request_exception, send_file
+from support.instrumented import EXCEPTIONS, IN_FLIGHT, TOTAL, samples
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import create_environ
 
 from swarmscope.server import instrument
 
 DURATION = "flask_http_request_duration_seconds_count"
-TOTAL = "flask_http_request_total"
 QUEUE = "flask_http_request_queue_seconds_count"
-EXCEPTIONS = "flask_http_request_exceptions_total"
-IN_FLIGHT = "flask_http_requests_in_flight"
 UPGRADE = {"Upgrade": "WebSocket", "Connection": "keep-alive, Upgrade"}
-
-
-@pytest.fixture(name="app")
-def _app():
-    return Flask("service")
-
-
-def samples(app):
-    return parse(app.test_client().get("/metrics").text)
 
 
 class Api:
