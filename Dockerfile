@@ -1,4 +1,4 @@
-# One image for the API, Locust's master and its workers; what runs in it is the command's matter.
+# One image for the API, Locust's master and its workers; the command decides what runs in it.
 
 FROM python:3.13-slim AS dependencies
 ARG PIP_INDEX_URL
@@ -13,8 +13,8 @@ COPY swarmscope /build/swarmscope
 RUN /opt/swarmscope/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /build
 
 FROM python:3.13-slim
-# A fixed uid: what one start writes on a volume the next one reads. Empty volumes inherit the owner
-# of the directory that they are mounted on, so no service needs root to prepare them.
+# A fixed uid, so that each start can read what earlier ones wrote on a volume. Empty volumes inherit
+# the owner of the directory where they are mounted, so that no service needs root to prepare them.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent swarmscope \
     && install -d -o swarmscope -g swarmscope \
         /secrets/app /secrets/database /secrets/grafana \

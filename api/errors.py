@@ -10,19 +10,19 @@ from api.storage import Unavailable
 
 
 class Error(msgspec.Struct):
-    """What went wrong."""
+    """The body of an error response."""
 
     error: str
     message: str
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of *app* as JSON, those that werkzeug raises too."""
-    app.register_error_handler(HTTPException, answer)
-    app.register_error_handler(Unavailable, answer_without_database)
+    """Respond to every error of *app* with JSON, also to those that werkzeug raises."""
+    app.register_error_handler(HTTPException, respond)
+    app.register_error_handler(Unavailable, respond_without_database)
 
 
-def answer(error: HTTPException) -> Response:
+def respond(error: HTTPException) -> Response:
     """Return *error* with its own status and headers (``Allow``, ``Retry-After``), as JSON."""
     response = Response(status=error.code)
     for name, text in error.get_headers():
@@ -34,6 +34,6 @@ def answer(error: HTTPException) -> Response:
     return response
 
 
-def answer_without_database(error: Unavailable) -> Response:
+def respond_without_database(error: Unavailable) -> Response:
     """Return 503: the client may try again."""
-    return answer(ServiceUnavailable(str(error)))
+    return respond(ServiceUnavailable(str(error)))

@@ -1,4 +1,4 @@
-"""gunicorn's settings for the API; started in the checkout's root, which is on the import path."""
+"""gunicorn's settings for the API, which is started in the root of the checkout."""
 
 import atexit
 import gc
@@ -16,18 +16,18 @@ except ValueError as error:
 
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
-backlog = 4096  # the kernel cuts it to net.core.somaxconn
+backlog = 4096  # limited by the kernel's net.core.somaxconn
 workers = settings.workers
 worker_class = settings.worker_class
-threads = settings.threads if worker_class == "gthread" else 1  # more make gunicorn ignore "sync"
+threads = settings.threads if worker_class == "gthread" else 1  # with more, gunicorn ignores "sync"
 worker_connections = 20_000
-keepalive = 75  # s; longer than a user waits between requests, or each of them reconnects
-timeout = 30  # s without a sign of life from a worker
-graceful_timeout = 5  # s; idle connections use it up, and after 10 Docker and supervisor kill
+keepalive = 75  # s; longer than a user's wait time, or each request would reconnect
+timeout = 30  # s without a heartbeat of a worker
+graceful_timeout = 5  # s; idle connections take all of it, and Docker and supervisord kill after 10
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a slow disk looks like a hang
 control_socket_disable = True  # its path would be shared by all of a user's gunicorns
 
-# A connection is a file, and each user of a swarm keeps one open: the limit is often 1,024.
+# Each user keeps a connection open, which is a file; the limit is often 1,024.
 FILES = 65_536
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 if 0 <= soft < FILES:
@@ -37,13 +37,13 @@ serve_metrics(settings.metrics_port, settings.host)  # noqa: F405
 
 
 def post_worker_init(worker: object) -> None:
-    """Look for garbage rarely, and never in what every request uses.
+    """Collect garbage rarely, and never in what every request uses.
 
-    Each open connection is many objects: Python's collector, which looks after each 700 new ones,
-    stopped a worker with 5,000 of them for half a second now and then.
+    Each open connection is many objects: Python's collector, which runs after every 700 new ones,
+    sometimes stopped a worker with 5,000 connections for half a second.
     """
     gc.freeze()
-    atexit.register(gc.unfreeze)  # or what is frozen ends after the modules that it needs
+    atexit.register(gc.unfreeze)  # or frozen objects outlive modules that they need
     gc.set_threshold(50_000, *gc.get_threshold()[1:])
 
 
@@ -51,9 +51,9 @@ if worker_class == "gevent":
     import gevent
 
     def post_request(worker: object, req: object, environ: object, resp: object) -> None:
-        """Let other connections have their turn.
+        """Yield to other connections.
 
-        A client that sends its next request at once would be served again and again: with 500
-        such clients of one worker p50 was 0.7 ms and p99 1.9 s, and with this 0.31 and 0.35 s.
+        A client that sends its next request at once would be served again and again: with 500 such
+        clients of one worker, p50 was 0.7 ms and p99 1.9 s; with this, 0.31 and 0.35 s.
         """
         gevent.sleep(0)

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it serve? Both are outside the metrics."""
+"""Liveness and readiness; neither is measured."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ bp = Blueprint("health", __name__, url_prefix="/health")
 
 @bp.get("")
 def alive() -> dict[str, str]:
-    """Answer while the process can answer anything at all."""
+    """Return 200 if the process can respond at all."""
     return {"status": "alive"}
 
 
 @bp.get("/ready")
 def ready() -> dict[str, str]:
-    """Answer 200 when the database does too, else 503."""
+    """Return 200 if the database answers, else 503."""
     cast(Storage, current_app.extensions["storage"]).check()
     return {"status": "ready"}

@@ -1,4 +1,4 @@
-"""The API's description, OpenAPI 3.1, at ``/openapi.json``; schemas come from the code itself."""
+"""The API's OpenAPI 3.1 description at ``/openapi.json``, with schemas from the code."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def _errors(**reasons: str) -> dict[str, Any]:
 
 
 def _number_parameter(
-    name: str, description: str, default: int, least: int, most: int
+    name: str, description: str, default: int, minimum: int, maximum: int
 ) -> dict[str, Any]:
-    schema = {"type": "integer", "default": default, "minimum": least, "maximum": most}
+    schema = {"type": "integer", "default": default, "minimum": minimum, "maximum": maximum}
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-_AWAY = "the database is away"
+_UNREACHABLE = "the database is unreachable"
 _LIST = {
     "operationId": "listTests",
     "summary": "List testing types in the order in which they were added",
     "parameters": [
-        _number_parameter("limit", "How many at most", DEFAULT_LIMIT, 1, MAX_LIMIT),
-        _number_parameter("after", "Go on from here; take it from Link", 0, 0, MAX_AFTER),
+        _number_parameter("limit", "Maximum number of testing types", DEFAULT_LIMIT, 1, MAX_LIMIT),
+        _number_parameter("after", "Start after this one; see the header Link", 0, 0, MAX_AFTER),
     ],
     "responses": {
         "200": _json(
@@ -58,7 +58,7 @@ _LIST = {
             {"type": "array", "items": _reference(TestingType), "maxItems": MAX_LIMIT},
             headers={
                 "X-Total-Count": {
-                    "description": "How many there are on all pages",
+                    "description": "Number of testing types on all pages",
                     "required": True,
                     "schema": {"type": "integer", "minimum": 1},
                 },
@@ -68,12 +68,12 @@ _LIST = {
                 },
             },
         ),
-        **_errors(_422="limit or after is not a number in its range", _503=_AWAY),
+        **_errors(_422="limit or after is not a number in its range", _503=_UNREACHABLE),
     },
 }
 _ADD = {
     "operationId": "addTest",
-    "summary": "Add a testing type at the end, or replace the description of the one so named",
+    "summary": "Add a testing type at the end, or replace the description of the one with its name",
     "requestBody": {
         "required": True,
         "content": {
@@ -84,13 +84,13 @@ _ADD = {
         },
     },
     "responses": {
-        "204": {"description": "It is stored"},
+        "204": {"description": "Stored"},
         **_errors(
             _400="the body cannot be read, or is not JSON in UTF-8",
             _413="the body is over 16 KiB",
             _415="the body is not application/json",
             _422="the JSON is not a testing type",
-            _503=_AWAY,
+            _503=_UNREACHABLE,
         ),
     },
 }
@@ -102,7 +102,7 @@ def _status(word: str) -> dict[str, Any]:
         "properties": {"status": {"const": word}},
         "required": ["status"],
     }
-    return _json("It is", schema)
+    return _json("Yes", schema)
 
 
 def _document() -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _document() -> dict[str, Any]:
                 "get": {
                     "operationId": "ready",
                     "summary": "Can it serve?",
-                    "responses": {"200": _status("ready"), **_errors(_503=_AWAY)},
+                    "responses": {"200": _status("ready"), **_errors(_503=_UNREACHABLE)},
                 }
             },
         },

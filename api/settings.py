@@ -1,4 +1,4 @@
-"""The API's settings, one ``API_*`` variable each; a bad one stops the start."""
+"""The API's settings, one ``API_*`` variable each; a bad one prevents the start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def available_cpus() -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be changed; ``.env.example`` says what each is for."""
+    """The settings; ``.env.example`` describes them."""
 
     database_url: str
     host: str = "127.0.0.1"
@@ -34,7 +34,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings; one that is unset or empty has its default.
+        """Read the settings; an unset or empty variable means the default.
 
         Raises ValueError with one line that names the variable.
         """
@@ -43,11 +43,11 @@ class Settings:
         return cls(
             database_url=_checked_database_url(database_url),
             host=given.get("API_HOST", cls.host),
-            port=_number(given, "API_PORT", cls.port, most=65535),
-            metrics_port=_number(given, "API_METRICS_PORT", cls.metrics_port, most=65535),
-            workers=_number(given, "API_WORKERS", available_cpus(), most=1000),
+            port=_number(given, "API_PORT", cls.port, largest=65535),
+            metrics_port=_number(given, "API_METRICS_PORT", cls.metrics_port, largest=65535),
+            workers=_number(given, "API_WORKERS", available_cpus(), largest=1000),
             worker_class=_worker_class(given.get("API_WORKER_CLASS", cls.worker_class)),
-            threads=_number(given, "API_THREADS", cls.threads, most=1000),
+            threads=_number(given, "API_THREADS", cls.threads, largest=1000),
         )
 
 
@@ -57,7 +57,7 @@ def _default_database_url(given: Mapping[str, str]) -> str:
 
 
 def _checked_database_url(url: str) -> str:
-    """Return *url*; its password must not get into a message, so none repeats it."""
+    """Return *url*; no message contains it, as it may have a password."""
     scheme, _, rest = url.partition(":")
     if scheme not in DATABASE_SCHEMES or not rest.startswith("//"):
         raise ValueError("API_DATABASE_URL must start with postgresql:// or sqlite:///")
@@ -93,8 +93,8 @@ def _worker_class(name: str) -> str:
     return name
 
 
-def _number(given: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _number(given: Mapping[str, str], name: str, default: int, largest: int) -> int:
     text = given.get(name, str(default))
-    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= most:
-        raise ValueError(f"{name} must be a whole number from 1 to {most}: {text!r}")
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= largest:
+        raise ValueError(f"{name} must be a whole number from 1 to {largest}: {text!r}")
     return int(text)

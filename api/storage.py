@@ -1,7 +1,7 @@
-"""Where the testing types are kept: SQLite in WAL mode, or PostgreSQL.
+"""Stores the testing types in SQLite (WAL mode) or PostgreSQL.
 
-SQLAlchemy pools the connections and knows the dialects. What each request runs goes as text to
-the pooled driver's cursor: through SQLAlchemy's own execution it took 2.5 times as long.
+SQLAlchemy pools the connections and handles the dialects. The statements of a request are passed as
+text to the driver's cursor: SQLAlchemy's own execution took 2.5 times as long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST = {"name": "unit testing", "description": "testing individual units of sou
 BUSY_TIMEOUT_SECONDS = 5
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
-POOL_SIZE = 5  # a worker; PostgreSQL's own default is 100 for all
+POOL_SIZE = 5  # per worker; PostgreSQL's default is 100 in all
 ADVISORY_LOCK = 0x7465737473  # "tests"
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ tests = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("description", sa.Text, nullable=False),
 )
-# The outer join gives the total even with an empty page, in one query.
+# The outer join returns the total even with an empty page, in one query.
 PAGE = sa.text(
     "SELECT total, id, name, description FROM (SELECT count(*) AS total FROM tests) AS counted "
     "LEFT JOIN (SELECT * FROM tests WHERE id > :after ORDER BY id LIMIT :limit) AS page ON true "
@@ -46,12 +46,12 @@ REPLACE = sa.text("UPDATE tests SET description = :description WHERE name = :nam
 
 
 class Unavailable(Exception):
-    """The database is away, or too busy."""
+    """The database is unreachable or too busy."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some testing types as (name, description), how many there are, and where to go on."""
+    """A page of (name, description), the total, and the id after which the next page starts."""
 
     rows: list[tuple[str, str]]
     total: int
@@ -71,14 +71,14 @@ class Storage:
         self._replace = str(REPLACE.compile(dialect=engine.dialect))
         driver = engine.dialect.dbapi
         assert driver
-        self._away = (driver.OperationalError, driver.InterfaceError)
+        self._unreachable = (driver.OperationalError, driver.InterfaceError)
         level = "READ COMMITTED" if self._in_postgres else "SERIALIZABLE"
         self._transactions = engine.execution_options(isolation_level=level)
         self._prepared = False
-        self._seen_away = False
+        self._logged = False
 
     def prepare(self) -> None:
-        """Create the table with its first row, once, whoever else is doing so too."""
+        """Create the table with its first row, once, even if other processes do so, too."""
         if self._prepared:
             return
         with self._file_lock(), self._alone() as connection:
@@ -108,42 +108,42 @@ class Storage:
             connection.execute(upsert, row)
 
     def check(self) -> None:
-        """Do what every request needs of the database."""
+        """Run the query of a request; raises Unavailable."""
         self.page(limit=1, after=0)
 
     def _run(self, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Return the rows of *statement*, which may be run twice without harm.
+        """Return the rows of *statement*, which can safely be run twice.
 
-        After a restart of the database the pooled connections are dead: the second try is on a
+        After a restart of the database the pooled connections are dead: the second attempt uses a
         new one.
         """
         self.prepare()
         try:
             try:
                 rows = _fetch(self._engine.raw_connection(), statement, parameters)
-            except self._away:
+            except self._unreachable:
                 self._engine.dispose()
                 rows = _fetch(self._engine.raw_connection(), statement, parameters)
-        except (*self._away, sa.exc.TimeoutError) as error:
+        except (*self._unreachable, sa.exc.TimeoutError) as error:
             raise self._unavailable(error) from error
-        if self._seen_away:
-            self._seen_away = False
+        if self._logged:
+            self._logged = False
             log.warning("the database is back")
         return rows
 
     def _unavailable(self, error: BaseException) -> Unavailable:
-        """Return what to raise; the log says so once, not for each request of a swarm."""
-        if not self._seen_away:
-            self._seen_away = True
-            log.error("the database is away: %s", error)
-        return Unavailable("the database is away; try again")
+        """Return the exception to raise; log it once, not for each request of a load test."""
+        if not self._logged:
+            self._logged = True
+            log.error("the database is unreachable: %s", error)
+        return Unavailable("the database is unreachable; try again")
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[sa.Connection]:
-        """Give a transaction that no other one of this kind overlaps, in any process.
+        """Begin a transaction that overlaps no other of this kind, in any process.
 
-        SQLite has one writer anyway. Ids are then in the order of commits, so nothing appears
-        before what was already seen.
+        SQLite has one writer anyway. Ids are then in the order of commits, so that no row appears
+        before one that was already read.
         """
         try:
             with self._transactions.begin() as connection:
@@ -155,7 +155,7 @@ class Storage:
 
     @contextlib.contextmanager
     def _file_lock(self) -> Iterator[None]:
-        """Hold SQLite's directory: nothing waits for another process switching WAL mode on."""
+        """Lock SQLite's directory while one process switches WAL mode on."""
         if self._in_postgres:
             yield
             return
@@ -164,7 +164,7 @@ class Storage:
             fcntl.flock(directory, fcntl.LOCK_EX)
             yield
         finally:
-            fcntl.flock(directory, fcntl.LOCK_UN)  # gevent puts off closing, and the lock with it
+            fcntl.flock(directory, fcntl.LOCK_UN)  # gevent delays closing, and so the unlocking
             os.close(directory)
 
     def _insert(self) -> postgresql.Insert | sqlite.Insert:
@@ -174,7 +174,7 @@ class Storage:
 def _fetch(
     connection: sa.PoolProxiedConnection, statement: str, parameters: dict[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """Run *statement* and give the connection back to its pool, or away if anything went wrong."""
+    """Run *statement* and return the connection to its pool, or discard it after an error."""
     try:
         cursor = connection.cursor()
         cursor.execute(statement, parameters)
@@ -206,4 +206,4 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 def _use_wal(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # safe in WAL mode, without a sync a commit
+    connection.execute("PRAGMA synchronous = NORMAL")  # safe in WAL mode, without a sync per commit

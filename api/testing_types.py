@@ -15,7 +15,7 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_AFTER = 2**63 - 1
 BODY_LIMIT_BYTES = 16 * 1024
-# Written with \u escapes, in 12 bytes a character at worst, the longest still fit the body limit.
+# With \u escapes, at most 12 bytes per character, the longest still fit into the body limit.
 MAX_NAME_CHARACTERS = 100
 MAX_DESCRIPTION_CHARACTERS = 1000
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL cannot store it
@@ -43,8 +43,8 @@ def index() -> Response:
     """Return a page of testing types, with a link to the next one."""
     limit, after = DEFAULT_LIMIT, 0
     if request.query_string:
-        limit = _number("limit", limit, least=1, most=MAX_LIMIT)
-        after = _number("after", after, least=0, most=MAX_AFTER)
+        limit = _number("limit", limit, smallest=1, largest=MAX_LIMIT)
+        after = _number("after", after, smallest=0, largest=MAX_AFTER)
     page = _storage().page(limit, after)
     body = _encode([TestingType(name, description) for name, description in page.rows])
     response = Response(body + b"\n", mimetype="application/json")  # for terminals
@@ -57,7 +57,7 @@ def index() -> Response:
 
 @bp.post("/tests")
 def add() -> tuple[str, int]:
-    """Add a testing type, or replace the description of the one that has its name."""
+    """Add a testing type, or replace the description of the one with its name."""
     if request.mimetype != "application/json":
         abort(415, "the body must be JSON, and the header Content-Type: application/json")
     given = _decoded(_body())
@@ -66,13 +66,13 @@ def add() -> tuple[str, int]:
 
 
 def _body() -> bytes:
-    """Return the request's body; what the server cannot read is the client's fault."""
+    """Return the request's body; respond with 4xx if it cannot be read."""
     try:
         body = request.get_data(cache=False)
     except HTTPException:
         raise
-    except Exception as error:  # the server's own, and of no common kind: gunicorn's are no OSError
-        abort(400, f"the body cannot be read: {error}")
+    except Exception as error:  # the server's own, without a common base: gunicorn's are no OSError
+        abort(400, f"cannot read the body: {error}")
     if len(body) > BODY_LIMIT_BYTES:
         abort(413, f"the body is over {BODY_LIMIT_BYTES} bytes")
     if request.content_length not in (None, len(body)):
@@ -89,14 +89,14 @@ def _decoded(body: bytes) -> TestingType:
         abort(400, f"the body is not JSON in UTF-8: {error}")
 
 
-def _number(name: str, default: int, least: int, most: int) -> int:
-    """Return the whole number that the query has for *name*; answer 422 to anything else."""
+def _number(name: str, default: int, smallest: int, largest: int) -> int:
+    """Return the query's whole number *name*; respond with 422 to anything else."""
     texts = request.args.getlist(name)
     if not texts:
         return default
     text = texts[0]
-    if len(texts) > 1 or not NUMBER.fullmatch(text) or not least <= int(text) <= most:
-        abort(422, f"{name} must be one whole number from {least} to {most}")
+    if len(texts) > 1 or not NUMBER.fullmatch(text) or not smallest <= int(text) <= largest:
+        abort(422, f"{name} must be one whole number from {smallest} to {largest}")
     return int(text)
 
 

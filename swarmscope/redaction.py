@@ -1,9 +1,9 @@
-"""Keeps secrets out of what is stored and shown: in names, arguments, URLs and messages.
+"""Removes secrets from names, arguments, URLs and messages before they are stored or shown.
 
-There is one redaction. A request's name is redacted to the same text wherever it is stored, shown,
-exported as a label, or asked for (`stored_name`). What is redacted stays as it is when it comes by
-again. A message loses the query strings of its URLs; a name keeps them, but for the values of
-secret parameters: by default Locust names a request after its path and query.
+A request's name is redacted to the same text wherever it is stored, shown, exported as a label or
+queried (`stored_name`), and redacting it again changes nothing. A message loses the query strings
+of its URLs; a name keeps them except for the values of secret parameters, as Locust by default
+names a request after its path and query.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = "***"
-SHORTEST_TELLING = 4  # characters: a shorter secret is hidden where it stands alone
-LEAST_OPAQUE = 16  # characters of what is a credential by its looks, not a word
-REMEMBERED_TEXTS = 1_000
-REMEMBERED_NAMES = 10_000
-LONGEST_NAME = 255  # characters; an index of PostgreSQL holds no more than 2,704 bytes
+MIN_SECRET = 4  # characters: a shorter secret is hidden only as a whole argument
+MIN_OPAQUE = 16  # characters of a text that looks like a credential and not like a word
+CACHED_TEXTS = 1_000
+CACHED_NAMES = 10_000
+MAX_NAME = 255  # characters; an index of PostgreSQL holds no more than 2,704 bytes
 
 _SECRET = (
     r"(?<!by)(?<!com)pass(?!ed|es|ing|eng|age|ive|ion)(?:word|wd|phrase|code)?|pwd|secret|token"
@@ -29,7 +29,7 @@ _SECRET = (
     r"|(?:api|app|access|private|secret|signing|master|subscription|functions|encryption)[-_.]?key"
 )
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
-# A failure's text is the target's to choose: none may take time in the square of its length.
+# The target chooses a failure's text: no pattern may take quadratic time.
 _SECRET_PAIR = re.compile(
     rf"""(?ix)
     (?P<name>
@@ -48,7 +48,7 @@ _SECRET_OPTION = re.compile(rf"{_SECRET}|(?:^|[-_])(?:pw|pat|pin|key)$", re.IGNO
 _SECRET_PARAMETER = re.compile(
     rf"{_SECRET}|^(?:sig|code|key|pw|pat|pin|otp|totp|ticket|sid|hmac|assertion)$", re.IGNORECASE
 )
-_NEGATIVE = re.compile(r"-\d")  # a value: no option begins so
+_NEGATIVE = re.compile(r"-\d")  # a value: no option begins like this
 _OPTION = re.compile(
     r"""(?<![\w-])(--?[A-Za-z][\w.-]*+)(\s++)(?!-[A-Za-z-])("[^"]*+"|'[^']*+'|[^\s"',;)}\]]+)"""
 )
@@ -62,7 +62,7 @@ _URL_USER_INFO = re.compile(
 )
 _PARAMETER = re.compile(r"[?&;#]([^=&;?#\s/'\"<>]{1,200})=")
 _PARAMETER_END = re.compile(r"[&#\s'\"<>]|$")
-_TOKENS = re.compile(  # what their beginnings give away
+_TOKENS = re.compile(  # recognised by their prefixes
     r"""(?x) (?<!\w) (?:
         sk-[\w-]{8,} | [sr]k_(?:live|test)_\w{8,} | gh[pousr]_\w{16,} | github_pat_\w{16,}
         | glpat-[\w-]{16,} | xox[a-z]-[\w-]{8,} | (?:AKIA|ASIA)[0-9A-Z]{12,} | AIza[\w-]{20,}
@@ -74,7 +74,7 @@ _WORD = re.compile(r"[^\s/?&;#='\"<>]+")
 
 
 def scrub_url(url: str) -> str:
-    """Return *url* without user info, query string and fragment; what is no URL loses its query."""
+    """Return *url* without user info, query string and fragment; other texts without a query."""
     try:
         parts = urlsplit(url)
     except ValueError:  # an unbalanced bracket of an IPv6 address
@@ -83,31 +83,31 @@ def scrub_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
 
 
-@lru_cache(REMEMBERED_TEXTS)
+@lru_cache(CACHED_TEXTS)
 def scrub_text(text: str) -> str:
     """Return *text* with its URLs scrubbed and the values of what looks like a secret hidden."""
     return _scrub(_URL.sub(lambda found: scrub_url(found[0]), text), "?&")
 
 
-@lru_cache(REMEMBERED_NAMES)
+@lru_cache(CACHED_NAMES)
 def scrub_name(name: str) -> str:
     """Return a request's *name* without user info and without the values of secrets.
 
-    Its words stay: ``auth: login`` and ``auth: logout`` are two endpoints.
+    Its words are kept: ``auth: login`` and ``auth: logout`` are two endpoints.
     """
     return _scrub(name, "?&;#", is_name=True)
 
 
 def stored_name(name: str) -> str:
-    """Return *name* as it is stored and shown: without secrets, and of `LONGEST_NAME` at most.
+    """Return *name* as it is stored and shown: without secrets, of at most `MAX_NAME` characters.
 
-    Different names stay different, but for those that differ in nothing but secrets.
+    Different names stay different, except those that differ only in secrets.
     """
     name = scrub_name(name)
-    if len(name) <= LONGEST_NAME:
+    if len(name) <= MAX_NAME:
         return name
     digest = sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
-    return f"{name[: LONGEST_NAME - 10]}…{digest}"
+    return f"{name[: MAX_NAME - 10]}…{digest}"
 
 
 def _scrub(text: str, leads: str, is_name: bool = False) -> str:
@@ -144,7 +144,7 @@ def _hide_parameters(text: str, leads: str = ";") -> str:
 
 
 def _scrub_encoded(word: str) -> str:
-    """Return *word*, or nothing of it if what it encodes has a secret: a URL in a URL."""
+    """Return *word*, hidden if what it encodes contains a secret, such as a URL in a URL."""
     if "%" not in word:
         return word
     decoded = unquote_plus(word)
@@ -174,17 +174,17 @@ def _hide_bearer(found: re.Match[str], is_name: bool) -> str:
 
 
 def _is_opaque(value: str) -> bool:
-    """Tell whether *value* looks like a credential, as no word of a name does."""
-    return len(value) >= LEAST_OPAQUE and any(map(str.isdigit, value))
+    """Return whether *value* looks like a credential, unlike a word of a name."""
+    return len(value) >= MIN_OPAQUE and any(map(str.isdigit, value))
 
 
-@lru_cache(REMEMBERED_TEXTS)
+@lru_cache(CACHED_TEXTS)
 def scrub_json(text: str) -> str:
     """Return JSON *text* with its strings scrubbed and the values of secret keys hidden."""
     try:
         return json.dumps(_scrub_value(json.loads(text)), ensure_ascii=False, allow_nan=False)
-    except (ValueError, RecursionError):  # or nested so deeply that nobody could read it
-        return '{"error": "this is no JSON"}'
+    except (ValueError, RecursionError):  # or nested too deeply
+        return '{"error": "not JSON"}'
 
 
 def _scrub_value(value: Any) -> Any:
@@ -198,27 +198,27 @@ def _scrub_value(value: Any) -> Any:
 
 
 def _scrub_member(key: str, value: Any) -> Any:
-    says_something = value is not None and not isinstance(value, bool)
-    return HIDDEN if says_something and _SECRET_NAME.search(key) else _scrub_value(value)
+    may_be_secret = value is not None and not isinstance(value, bool)
+    return HIDDEN if may_be_secret and _SECRET_NAME.search(key) else _scrub_value(value)
 
 
 def names_secret(option: str) -> bool:
-    """Tell whether an option of this name, or under this key, holds a secret."""
+    """Return whether an option or key of this name holds a secret."""
     return bool(_SECRET_OPTION.search(option))
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
-    """Return *text* without *secrets*, the known ones, wherever they stand."""
+    """Return *text* without the known *secrets*."""
     for secret in secrets:
-        text = text.replace(secret, HIDDEN) if len(secret) >= SHORTEST_TELLING else text
+        text = text.replace(secret, HIDDEN) if len(secret) >= MIN_SECRET else text
     return text
 
 
 def scrub_arguments(arguments: Sequence[str], secrets: Iterable[str] = ()) -> str:
     """Return a command line's *arguments* as one string without secrets.
 
-    Hidden are the values of options named like secrets, user info and query strings of URLs, and
-    each of *secrets* wherever it stands.
+    Hides the values of options that are named like secrets, user info and query strings of URLs,
+    and each of *secrets*.
     """
     secrets = frozenset(secrets) - {""}
     shown = []

@@ -21,7 +21,7 @@ from swarmscope.stack.layout import Home
 from swarmscope.stack.logs import print_logs
 from swarmscope.stack.progress import Progress
 from swarmscope.stack.settings import (
-    LARGEST_PORT,
+    MAX_PORT,
     SERVICES,
     home_directory,
     merged_environment,
@@ -71,7 +71,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 @click.option(
     "--master-port",
     metavar="PORT",
-    type=click.IntRange(1, LARGEST_PORT),
+    type=click.IntRange(1, MAX_PORT),
     help="The master's port for workers  [default: 5557]",
 )
 def up(
@@ -114,7 +114,7 @@ def down() -> None:
       swarmscope down
     """
     from swarmscope.stack.lifecycle import stop
-    from swarmscope.stack.up import say_what_is_left
+    from swarmscope.stack.up import report_undelivered
 
     os.umask(PRIVATE_FILES)
     with explained():
@@ -126,7 +126,7 @@ def down() -> None:
         with home.locked(), Progress(console) as progress:
             ran = stop(home, progress.set)
         console.print("swarmscope is down." if ran else CRASHED)
-        say_what_is_left(home, console)
+        report_undelivered(home, console)
 
 
 @click.command()

@@ -1,1 +1,1 @@
-"""The native launcher: every part of the stack as a supervised process on this machine."""
+"""The native launcher: runs every service of the stack as a supervised process on this machine."""

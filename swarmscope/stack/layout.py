@@ -1,4 +1,4 @@
-"""Where things are in the native home, and how it is made; docs/architecture.md has the map."""
+"""The layout of the native stack's home, and its creation; docs/architecture.md has a map."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ from swarmscope.stack.postgres import write_private
 
 DATABASE = "swarmscope"
 DIRECTORIES = ("api", "grafana", JOURNALS, "logs", "postgres", "prometheus/targets", "secrets")
-CLUSTER = ("postgres", "data")  # PostgreSQL sees to its modes
-OTHERS = 0o077  # the permissions of everybody but the owner
-OURS = {JOURNALS, "lock", "pgpass", "postgres", "secrets", "up.json"}  # what tells a home
-LEAST_FREE_BYTES = 100 << 20  # an empty cluster takes 40 MB, its log of writes soon as much
+CLUSTER = ("postgres", "data")  # PostgreSQL sets its own modes
+OTHERS = 0o077  # the permissions of all but the owner
+MARKERS = {
+    JOURNALS,
+    "lock",
+    "pgpass",
+    "postgres",
+    "secrets",
+    "up.json",
+}  # names by which a home is recognised
+MIN_FREE_BYTES = 100 << 20  # an empty cluster takes 40 MB, its write-ahead log soon as much
 
 
 @dataclass(frozen=True)
 class Home:
-    """The directory in which everything that `up` makes lives."""
+    """The directory that holds everything that `up` creates."""
 
     path: Path
 
@@ -36,15 +43,15 @@ class Home:
 
     @property
     def pgpass(self) -> Path:
-        """The libpq password file of the role that owns the runs database."""
+        """The libpq password file of the runs database's owner."""
         return self.path / "pgpass"
 
     def log(self, service: str) -> Path:
-        """Return the file that *service* writes to."""
+        """Return the log file of *service*."""
         return self.path / "logs" / f"{service}.log"
 
     def make(self) -> None:
-        """Make the directories, for nobody else to enter; raises `StackError` where that fails."""
+        """Create the directories, closed to other users; raises `StackError` if that fails."""
         try:
             self.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
             self._close()
@@ -52,43 +59,43 @@ class Home:
                 (self.path / name).mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         except OSError as error:
             raise StackError(
-                f"{error.filename}: {error.strerror}; SWARMSCOPE_HOME names another place"
+                f"{error.filename}: {error.strerror}; set SWARMSCOPE_HOME to another place"
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
-            raise StackError(f"{self.path} is not writable; SWARMSCOPE_HOME names another place")
+            raise StackError(f"{self.path} is not writable; set SWARMSCOPE_HOME to another place")
 
     def _close(self) -> None:
-        """Shut others out of a home that an earlier version, or the user, had left open to them."""
+        """Close a home that an earlier version or the user left open to other users."""
         status = self.path.stat()
         if status.st_uid != os.geteuid():
             raise StackError(
                 f"{self.path} belongs to another user, who could read all passwords;"
-                " SWARMSCOPE_HOME names another place"
+                " set SWARMSCOPE_HOME to another place"
             )
         if not status.st_mode & OTHERS:
             return
         names = {path.name for path in self.path.iterdir()}
-        if names and not names & OURS:
+        if names and not names & MARKERS:
             raise StackError(
-                f"{self.path} holds other files, and nobody else could enter it any more;"
-                " SWARMSCOPE_HOME names a directory for swarmscope alone"
+                f"{self.path} holds other files, and would be closed to other users;"
+                " set SWARMSCOPE_HOME to a directory for swarmscope alone"
             )
         self.path.chmod(PRIVATE)
         for path in self.path.rglob("*"):
             if not path.is_symlink() and path.relative_to(self.path).parts[:2] != CLUSTER:
                 path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS)
-        (self.path / "lock").unlink(missing_ok=True)  # a stranger may have opened it, and hold it
+        (self.path / "lock").unlink(missing_ok=True)  # another user may have opened and locked it
 
     def check_space(self) -> None:
-        """Raise `StackError` where a start would soon fill the disk."""
-        if (free := shutil.disk_usage(self.path).free) < LEAST_FREE_BYTES:
+        """Raise `StackError` if a start would soon fill the disk."""
+        if (free := shutil.disk_usage(self.path).free) < MIN_FREE_BYTES:
             raise StackError(
-                f"{self.path}: {free >> 20} MB are free, {LEAST_FREE_BYTES >> 20} MB are needed;"
-                " SWARMSCOPE_HOME names another place"
+                f"{self.path}: {free >> 20} MB free, but {MIN_FREE_BYTES >> 20} MB are needed;"
+                " set SWARMSCOPE_HOME to another place"
             )
 
     def secret_path(self, name: str) -> Path:
-        """Return the file of a generated password; the first call makes it up and keeps it."""
+        """Return the file of a password, which the first call generates."""
         path = self.path / "secrets" / name
         write_once(path, READABLE_BY_OWNER, password)
         return path
@@ -98,25 +105,25 @@ class Home:
         return self.secret_path(name).read_text()
 
     def write_pgpass(self, port: int, hosts: Iterable[str] = ("127.0.0.1",)) -> None:
-        """Write the password file and the URL of the runs database, which has no password in it.
+        """Write the password file and the URL of the runs database, which contains no password.
 
-        The file is good for *hosts*: ``*`` makes it one that can be taken to other machines.
+        The password file is valid for *hosts*: with ``*`` it can be copied to other machines.
         """
         rest = f"{port}:*:{OWNER}:{self.secret('owner_password')}\n"
         write_private(self.pgpass, "".join(f"{host}:{rest}" for host in hosts))
         write_private(self.path / DATABASE_URL, self.database_url(port) + "\n")
 
     def database_url(self, port: int) -> str:
-        """Return a URL that libpq accepts; the password comes from the file that it names."""
+        """Return a URL that libpq accepts; it names the password file."""
         return (
             f"postgresql://{OWNER}@127.0.0.1:{port}/{DATABASE}?passfile={quote(str(self.pgpass))}"
         )
 
     @contextmanager
     def locked(self, wait: bool = False) -> Iterator[None]:
-        """Keep every other `up` and `down` of this home out; the lock dies with the process.
+        """Lock this home against any other `up` and `down`, until this process ends at the latest.
 
-        Raises `StackError` when another has it, unless told to *wait*.
+        Raises `StackError` if another process holds the lock, unless *wait* is set.
         """
         with (self.path / "lock").open("a+") as lock:
             try:

@@ -1,4 +1,4 @@
-"""Starts the stack in the order of its dependencies, and stops it in the reverse."""
+"""Starts the stack in the order of its dependencies and stops it in reverse."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.probes import is_ready
 from swarmscope.stack.runs_database import prepare
 from swarmscope.stack.services import DATABASE_READY, NEEDED_FILES, Service
-from swarmscope.stack.settings import LISTENERS, LOOPBACK, Settings, is_loopback
+from swarmscope.stack.settings import LISTENERS, LOOPBACK, StackSettings, is_loopback
 from swarmscope.stack.supervision import (
     ServiceState,
     Supervisor,
@@ -35,9 +35,9 @@ from swarmscope.stack.supervision import (
     write_configuration,
 )
 from swarmscope.stack.tools import GET_GRAFANA, GET_PROMETHEUS, find_grafana, find_prometheus
-from swarmscope.stack.up_record import Record, read_record, remove_record, write_record
+from swarmscope.stack.up_record import UpRecord, read_record, remove_record, write_record
 
-START_S = 90.0  # a first start of Grafana on a slow machine takes half of that
+START_S = 90.0  # Grafana's first start on a slow machine takes half of it
 STOP_MARGIN_S = 30.0
 POLL_S = 0.05
 LOG_LINES = 15
@@ -48,39 +48,38 @@ Show = Callable[[str, str, str], None]  # service, state, detail
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to run: services in the order of their priority, and why others are absent."""
+    """The services to run, in the order of their priority, and why others are absent."""
 
     cluster: Cluster
     services: Sequence[Service]
     absent: dict[str, str]
 
 
-def running(home: Home) -> Record | None:
+def running(home: Home) -> UpRecord | None:
     """Return the record of the stack that runs from *home*, or None."""
     record = read_record(home)
     return record if record and record.is_alive() else None
 
 
-def _inherited(settings: Settings, home: Home) -> dict[str, str]:
-    """Return what all services inherit; ``PG*`` only where the runs database is elsewhere."""
+def _inherited(settings: StackSettings, home: Home) -> dict[str, str]:
+    """Return what all services inherit; ``PG*`` only if the runs database is on another machine."""
     general = {k: v for k, v in settings.environment.items() if not k.startswith("PG")}
     far = {} if "postgres" in settings.only else remote.libpq(settings.environment, home)
     return general | far
 
 
 def check_checkout(directory: Path, only: Set[str]) -> None:
-    """Raise `StackError` unless *directory* has what the services that are to run read."""
+    """Raise `StackError` unless *directory* has the files that the chosen services read."""
     for service, names in NEEDED_FILES.items():
         for path in (directory / name for name in names if service in only):
             if not path.exists():
                 raise StackError(f"{path} is missing: run this in a checkout of swarmscope")
 
 
-def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]:
-    """Start everything and return supervisord when all of it answers.
+def start(settings: StackSettings, home: Home, show: Show) -> subprocess.Popen[bytes]:
+    """Start everything and return supervisord's process once all services are ready.
 
-    The caller holds the lock. Whatever goes wrong, by `StackError` or an interrupt, nothing is left
-    running.
+    The caller holds the lock. If the start fails or is interrupted, nothing is left running.
     """
     clean_up(home)
     plan = make_plan(settings, home, show)
@@ -99,15 +98,15 @@ def start(settings: Settings, home: Home, show: Show) -> subprocess.Popen[bytes]
         try:
             stop(home, show)
         finally:
-            end_marked(mark, None, patience_s=0)  # it may have come before the record
+            end_marked(mark, None, patience_s=0)  # the interrupt may have come before the record
         raise
     return process
 
 
-def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
-    """Check all that can be checked, find the programs, make the files; start nothing.
+def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
+    """Check the settings, find the programs and write the files; start nothing.
 
-    Workers of a master on another machine are planned once that answers.
+    Waits for the workers' master if that is on another machine.
     """
     only = settings.only
     home.check_space()
@@ -117,7 +116,7 @@ def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
     listening = only if dashboards else only - {"grafana"}
     check_ports(settings.ports, (name for name, who in LISTENERS.items() if who in listening))
     if "locust-worker" in only and "locust" not in only:
-        remote.await_master(settings, show)
+        remote.wait_for_master(settings, show)
     cluster = _cluster(home, settings.ports["POSTGRES_PORT"], settings.postgres_bind_host)
     absent = _prepare_database(cluster, settings, home, show)
     found = [stack.postgres(cluster, home)] if "postgres" in only else []
@@ -135,17 +134,17 @@ def make_plan(settings: Settings, home: Home, show: Show) -> Plan:
 
 
 def _prepare_database(
-    cluster: Cluster, settings: Settings, home: Home, show: Show
+    cluster: Cluster, settings: StackSettings, home: Home, show: Show
 ) -> dict[str, str]:
-    """Make the files of the runs database, or look for that of another machine.
+    """Create the runs database's files, or connect to the one on another machine.
 
-    Returns {"database": why there is none}, which keeps nothing from running.
+    Returns {"database": why it is missing}, which does not keep the rest from running.
     """
     if "postgres" not in settings.only:
         needed = settings.only & {"grafana", "locust", "locust-worker"}
         trouble = remote.database_trouble(settings.environment, home) if needed else None
         return {"database": trouble} if trouble else {}
-    show("postgres", "waiting", "" if cluster.data.exists() else "making its files")
+    show("postgres", "waiting", "" if cluster.data.exists() else "creating its files")
     cluster.initialise()
     cluster.forget_dead_server()
     hosts = [LOOPBACK]
@@ -160,8 +159,8 @@ def _cluster(home: Home, port: int = 0, host: str = LOOPBACK) -> Cluster:
     return Cluster(home / "postgres", port, host)
 
 
-def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: Settings) -> Record:
-    return Record(
+def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: StackSettings) -> UpRecord:
+    return UpRecord(
         mark=mark,
         pid=pid,
         socket=str(socket),
@@ -170,7 +169,7 @@ def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: Settings) -
         urls={service.name: service.url for service in plan.services},
         checks={service.name: service.check for service in plan.services},
         absent=plan.absent,
-        exposed=remote.exposures(settings),
+        exposed=remote.exposure_warnings(settings),
         target=scrub_url(stack.target(settings)) if "locust" in settings.only else None,
     )
 
@@ -188,11 +187,13 @@ def _await_supervisor(process: subprocess.Popen[bytes], socket: Path, home: Home
 
 
 def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> None:
-    """Start each service as soon as what it needs is ready; return when all are."""
+    """Start each service as soon as its dependencies are ready; return when all are."""
     pids: dict[str, int] = {}
     logs = {service.name: _log(home, service.name) for service in plan.services}
     names = {service.name for service in plan.services}
-    ready: set[str] = set() if "postgres" in names else {DATABASE_READY}  # elsewhere, or nowhere
+    ready: set[str] = (
+        set() if "postgres" in names else {DATABASE_READY}
+    )  # on another machine, or missing
     deadline = time.monotonic() + START_S
     for name, reason in plan.absent.items():
         show(name, "absent", reason)
@@ -218,25 +219,25 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
 
 
 def _living_pid(state: ServiceState, known: int, log: _Log) -> int:
-    """Return the service's process id; a service that has died once does not get up by retrying."""
+    """Return the service's process id; raises `StackError` if it has died once."""
     died = state.state in ("BACKOFF", "EXITED", "FATAL") or (known and state.pid != known)
     if died:
-        raise StackError(_with_log(f"{state.name} died at its start", log))
+        raise StackError(_with_log(f"{state.name} died at the start", log))
     return state.pid
 
 
 def _give_up(service: Service, log: _Log) -> None:
-    raise StackError(_with_log(f"{service.name} did not answer within {START_S:.0f} s", log))
+    raise StackError(_with_log(f"{service.name} was not ready within {START_S:.0f} s", log))
 
 
 class _Log(NamedTuple):
-    """A log, and its length before this start: what stands there is of earlier ones."""
+    """A log file, and its length before this start."""
 
     path: Path
     begin: int = 0
 
     def lines(self) -> list[str]:
-        """Return what this start has written."""
+        """Return the lines that this start has written."""
         if not self.path.exists():
             return []
         content = self.path.read_bytes()
@@ -255,9 +256,9 @@ def _with_log(line: str, log: _Log) -> str:
 
 
 def stop(home: Home, show: Show) -> bool:
-    """Stop everything in order, then whatever is left; tell whether anything ran.
+    """Stop all services in order, then kill what is left; return whether anything ran.
 
-    The caller holds the lock. An interrupt in the middle ends everything at once.
+    The caller holds the lock. An interrupt meanwhile kills everything at once.
     """
     record = read_record(home)
     if record is None:
@@ -274,14 +275,14 @@ def stop(home: Home, show: Show) -> bool:
     return ran
 
 
-def _shut_down(record: Record, show: Show) -> None:
-    """Ask supervisord for the end and wait for it; it answers no more questions meanwhile."""
+def _shut_down(record: UpRecord, show: Show) -> None:
+    """Shut supervisord down and wait for its end; it answers no requests meanwhile."""
     supervisor = Supervisor(Path(record.socket))
     pids: dict[str, int] = {}
     try:
         pids = {name: state.pid for name, state in supervisor.states().items() if state.pid}
         supervisor.shut_down()
-    except OSError:  # the socket is gone
+    except OSError:  # no socket any more
         psutil.Process(record.pid).terminate()
     deadline = time.monotonic() + record.stop_s
     while record.is_alive() and time.monotonic() < deadline:
@@ -291,7 +292,7 @@ def _shut_down(record: Record, show: Show) -> None:
 
 
 def clean_up(home: Home) -> int:
-    """End what a crash left behind and forget its start; return how many processes there were."""
+    """End the processes that a crash left, and remove its record; return how many there were."""
     record = read_record(home)
     if record is None:
         return 0

@@ -1,4 +1,4 @@
-"""Shows what services wrote, like ``tail``, with the service's name before each line."""
+"""Prints the services' logs like ``tail``, with the service's name before each line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ POLL_S = 0.2
 
 
 def print_logs(home: Home, service: str | None, lines: int, follow: bool) -> None:
-    """Print the last *lines* of one service's log, or of each; with *follow* never return."""
+    """Print the last *lines* of one service's log, or of all; with *follow*, continue for ever."""
     logs = sorted((home / "logs").glob("*.log"))
     names = [log.stem for log in logs]
     if service is not None and service not in names:
-        known = f"there are: {', '.join(names)}" if names else "none has run yet"
+        known = f"available: {', '.join(names)}" if names else "no service has run yet"
         raise StackError(f"no log of {service}; {known}")
     chosen = [log for log in logs if service in (None, log.stem)]
     positions = {log: _print_tail(log, lines, service is None) for log in chosen}

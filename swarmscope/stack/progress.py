@@ -1,4 +1,4 @@
-"""What a person sees while the stack starts and stops."""
+"""Shows progress while the stack starts and stops."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STYLES = {
     "ready": "green",
     "running": "green",
     "waiting": "dim",
-    "looking": "yellow",
+    "retrying": "yellow",
     "failed": "red",
     "absent": "yellow",
 }
 
 
 class Progress:
-    """A table that moves on a terminal; elsewhere a line for each service that gets ready."""
+    """A live table on a terminal; otherwise a line for each service that becomes ready."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -36,7 +36,7 @@ class Progress:
         return time.monotonic() - self._began
 
     def set(self, name: str, state: str, detail: str = "") -> None:
-        """Say that *name* is in *state* now."""
+        """Show that *name* is in *state* now."""
         if state == "ready":
             detail = f"{self.seconds:.1f} s"
         before, self._rows[name] = self._rows.get(name), (state, detail)
@@ -44,8 +44,8 @@ class Progress:
             return
         if state == "ready":
             self._console.print(f"{name} is ready ({detail})", soft_wrap=True)
-        if state == "looking":
-            self._console.print(f"{name} waits: {detail}", soft_wrap=True)
+        if state == "retrying":
+            self._console.print(f"{name} is waiting: {detail}", soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))

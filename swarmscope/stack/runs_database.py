@@ -1,4 +1,4 @@
-"""Makes the runs database of the native stack ready for its users: the swarm and the dashboards."""
+"""Prepares the native stack's runs database for Locust and the dashboards."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CONNECT_TIMEOUT_S = 10
 
 
 def prepare(cluster: Cluster, home: Home) -> None:
-    """Bring roles, database and schema to what this version needs; forget what is too old.
+    """Bring roles, database and schema to this version's; delete requests that are too old.
 
-    Harmless when repeated. Raises `StackError` where the server refuses, or is newer than we are.
+    Can be repeated. Raises `StackError` if the server refuses, or if the schema is newer.
     """
     passwords = {
         roles.OWNER: home.secret("owner_password"),
@@ -31,7 +31,7 @@ def prepare(cluster: Cluster, home: Home) -> None:
     except migrations.NewerSchema as error:
         raise StackError(str(error)) from error
     except psycopg.Error as error:
-        raise StackError(f"the runs database cannot be made ready: {first_line(error)}") from error
+        raise StackError(f"cannot prepare the runs database: {first_line(error)}") from error
 
 
 def _superuser(cluster: Cluster) -> psycopg.Connection[tuple[object, ...]]:

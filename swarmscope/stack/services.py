@@ -1,4 +1,4 @@
-"""The services of the native stack: what each runs, needs, and answers when it is ready."""
+"""The services of the native stack: each one's command, dependencies and readiness check."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.remote import libpq
-from swarmscope.stack.settings import Settings
+from swarmscope.stack.settings import StackSettings
 from swarmscope.stack.tools import Grafana
 
-LOCUST_STOP_S = 30.0  # for its users to finish what they do; then journals go to the database
-DATABASE_READY = "database"  # what services wait for that need the schema, not only a server
+LOCUST_STOP_S = 30.0  # for users to finish their tasks; then journals are delivered
+DATABASE_READY = "database"  # a dependency: the schema exists, not only the server
 DASHBOARD = "/d/swarm"
-NEEDED_FILES = {  # service: what it reads in the checkout
+NEEDED_FILES = {  # service: files of the checkout that it reads
     "api": ("api/gunicorn.conf.py",),
     "grafana": ("grafana/grafana.env", "grafana/provisioning"),
     "locust": ("locustfiles",),
@@ -36,8 +36,8 @@ NEEDED_FILES = {  # service: what it reads in the checkout
 class Service:
     """A program under supervision.
 
-    *check* says when it is ready (see `swarmscope.readiness`), *after* what
-    must be ready first; *secrets* reach it by its environment and show in no list of processes.
+    *check* says when it is ready (see `swarmscope.readiness`), *after* names the services that must
+    be ready first; *secrets* are passed in its environment, and not on its command line.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Service:
 
     @property
     def kind(self) -> str:
-        """The name without a number: what people choose by."""
+        """The name without a number, as in ``--only``."""
         return self.name.rstrip("-0123456789")
 
 
 def postgres(cluster: Cluster, home: Home) -> Service:
-    """Return the runs database. SIGINT is its fast shutdown: it waits for no client."""
+    """Return the runs database. SIGINT is its fast shutdown, which does not wait for clients."""
     return Service(
         name="postgres",
         command=tuple(cluster.command()),
@@ -68,8 +68,8 @@ def postgres(cluster: Cluster, home: Home) -> Service:
     )
 
 
-def api(settings: Settings) -> Service:
-    """Return the service under test; its database is its own, never the runs database."""
+def api(settings: StackSettings) -> Service:
+    """Return the sample API, the service under test; it has a separate database."""
     port = settings.ports["API_PORT"]
     return Service(
         name="api",
@@ -83,8 +83,8 @@ def api(settings: Settings) -> Service:
     )
 
 
-def prometheus(program: Path, settings: Settings, home: Home) -> Service:
-    """Return Prometheus on a copy of its configuration, beside which its targets are written."""
+def prometheus(program: Path, settings: StackSettings, home: Home) -> Service:
+    """Return Prometheus, with a copy of its configuration and a file of targets beside it."""
     directory = home / "prometheus"
     for name in ("prometheus.yml", "rules.yml"):
         shutil.copyfile(settings.checkout / "prometheus" / name, directory / name)
@@ -112,11 +112,11 @@ def _target(port: int, job: str) -> dict[str, object]:
     return {"targets": [f"127.0.0.1:{port}"], "labels": {"job": job}}
 
 
-def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
-    """Return Grafana, provisioned from the checkout, viewable by everybody on this machine."""
+def grafana(program: Grafana, settings: StackSettings, home: Home) -> Service:
+    """Return Grafana, provisioned from the checkout, and open to all users of this machine."""
     data = home / "grafana"
     (home / GRAFANA_URL).write_text(settings.url("GRAFANA_PORT", DASHBOARD) + "\n")
-    (data / "grafana.ini").touch()  # else it would read what its installation was given
+    (data / "grafana.ini").touch()  # else it would read its installation's
     (data / "plugins").mkdir(exist_ok=True)
     arguments = ("--homepath", str(program.home), "--config", str(data / "grafana.ini"))
     return Service(
@@ -129,16 +129,16 @@ def grafana(program: Grafana, settings: Settings, home: Home) -> Service:
     )
 
 
-def _reader_password(settings: Settings, home: Home) -> dict[str, str]:
-    """Return Grafana's password of the runs database, unless all services inherit it."""
+def _reader_password(settings: StackSettings, home: Home) -> dict[str, str]:
+    """Return Grafana's password for the runs database, unless all services inherit it."""
     if "postgres" in settings.only:
         return {"GF_READER_PASSWORD": home.secret("reader_password")}
     if not settings.environment.get("GF_READER_PASSWORD"):
-        raise StackError("GF_READER_PASSWORD, the reader's at another machine, is not set")
+        raise StackError("GF_READER_PASSWORD, the password of the reader there, is not set")
     return {}
 
 
-def _grafana_environment(settings: Settings, home: Home) -> dict[str, str]:
+def _grafana_environment(settings: StackSettings, home: Home) -> dict[str, str]:
     common = dotenv_values(settings.checkout / "grafana/grafana.env", interpolate=False)
     files = {
         f"GF_SECURITY_{name.upper()}": f"$__file{{{home.secret_path(name)}}}"
@@ -160,8 +160,8 @@ def _grafana_environment(settings: Settings, home: Home) -> dict[str, str]:
     }
 
 
-def _database_address(settings: Settings, home: Home) -> dict[str, str]:
-    """Return where Grafana finds the runs database; it knows no defaults of libpq's."""
+def _database_address(settings: StackSettings, home: Home) -> dict[str, str]:
+    """Return Grafana's address of the runs database; it does not know libpq's defaults."""
     known = {
         "PGDATABASE": DATABASE,
         "PGHOST": "127.0.0.1",
@@ -173,10 +173,10 @@ def _database_address(settings: Settings, home: Home) -> dict[str, str]:
     return {name: elsewhere.get(name, value) for name, value in known.items()}
 
 
-def locust_master(settings: Settings, home: Home, has_grafana: bool = False) -> Service:
-    """Return Locust's master, which serves the UI; its links lead to Grafana where there is one.
+def locust_master(settings: StackSettings, home: Home, has_grafana: bool = False) -> Service:
+    """Return Locust's master, which serves the UI and links to Grafana if that is running.
 
-    With the class picker a load shape in the directory drives no swarm that did not choose it.
+    Without the class picker, a load shape in the directory would drive every swarm.
     """
     master, web = settings.ports["LOCUST_MASTER_BIND_PORT"], settings.ports["LOCUST_WEB_PORT"]
     links = settings.environment.get("LOCUST_GRAFANA_URL")
@@ -203,13 +203,13 @@ def locust_master(settings: Settings, home: Home, has_grafana: bool = False) -> 
     )
 
 
-def target(settings: Settings) -> str:
-    """Return the address of what the swarm drives: the API, unless another is named."""
+def target(settings: StackSettings) -> str:
+    """Return the address under test: the API's, unless LOCUST_HOST names another."""
     return settings.environment.get("LOCUST_HOST") or settings.url("API_PORT")
 
 
-def locust_workers(settings: Settings, home: Home) -> list[Service]:
-    """Return Locust's workers, numbered from 1; they wait for their master by themselves."""
+def locust_workers(settings: StackSettings, home: Home) -> list[Service]:
+    """Return Locust's workers, numbered from 1; each waits for its master."""
     port = str(settings.master_port)
     arguments = ("--worker", "--master-host", settings.master_host, "--master-port", port)
     return [
@@ -225,13 +225,13 @@ def locust_workers(settings: Settings, home: Home) -> list[Service]:
     ]
 
 
-def _locust(settings: Settings) -> tuple[str, ...]:
+def _locust(settings: StackSettings) -> tuple[str, ...]:
     scenarios = settings.environment.get("LOCUST_LOCUSTFILE") or "locustfiles"
     return (*_python("locust"), "-f", scenarios, "--timescale")
 
 
-def _runs_database(settings: Settings, home: Home) -> dict[str, str]:
-    """Return where samples go; a database of another machine is in what all services inherit."""
+def _runs_database(settings: StackSettings, home: Home) -> dict[str, str]:
+    """Return the variables of the runs database, which services inherit if it is elsewhere."""
     if "postgres" not in settings.only:
         return {} if libpq(settings.environment, home) else {"LOCUST_KEEP_JOURNALS": "true"}
     return {
@@ -244,5 +244,5 @@ def _runs_database(settings: Settings, home: Home) -> dict[str, str]:
 
 
 def _python(program: str) -> tuple[str, ...]:
-    """Return the command of a Python *program* in this environment, whatever PATH says."""
+    """Return the command of a Python *program* in this environment, regardless of PATH."""
     return (sys.executable, "-m", program)

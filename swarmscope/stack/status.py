@@ -1,4 +1,4 @@
-"""What runs, as a table for people and one object for programs."""
+"""The state of the stack, as a table and as one JSON object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swarmscope.stack.layout import Home
 from swarmscope.stack.probes import is_ready
 from swarmscope.stack.progress import STYLES
 from swarmscope.stack.supervision import ServiceState, Supervisor
-from swarmscope.stack.up_record import Record, read_record
+from swarmscope.stack.up_record import UpRecord, read_record
 
 
 class ServiceStatus(TypedDict):
@@ -35,13 +35,13 @@ STATES = {"BACKOFF": "restarting", "EXITED": "restarting", "FATAL": "failed"}
 
 
 def describe(home: Home) -> Status:
-    """Ask supervisord, and each service that it says is running."""
+    """Return the state of the stack, from supervisord and the services' own checks."""
     record = read_record(home)
     if record is None:
         return {"state": "down", "services": [], "database": None}
     try:
         states = Supervisor(Path(record.socket)).states() if record.is_alive() else {}
-    except OSError:  # it is just starting or stopping
+    except OSError:  # starting or stopping just now
         states = {}
     services = [_describe_service(name, record, states.get(name)) for name in record.urls]
     services += [
@@ -51,7 +51,7 @@ def describe(home: Home) -> Status:
     return {"state": state, "services": services, "database": record.database}
 
 
-def _describe_service(name: str, record: Record, state: ServiceState | None) -> ServiceStatus:
+def _describe_service(name: str, record: UpRecord, state: ServiceState | None) -> ServiceStatus:
     pid = state.pid if state else 0
     return {
         "name": name,
@@ -68,7 +68,7 @@ def _state(check: str, state: ServiceState) -> str:
 
 
 def table(status: Status) -> Text:
-    """Return *status* for a terminal, one service a line; a long address is never cut."""
+    """Return *status* for a terminal, one service per line; long addresses are not cut."""
     if status["state"] == "down":
         return Text("swarmscope is down; `swarmscope up` starts it.")
     lines = [Text(f"{'service':<18}{'state':<12}{'pid':<9}where", "bold")]
@@ -82,5 +82,5 @@ def table(status: Status) -> Text:
             )
         )
     if status["state"] == "crashed":
-        lines.append(Text("The supervisor died; `swarmscope down` or `up` cleans up.", "red"))
+        lines.append(Text("The stack has crashed; `swarmscope down` or `up` cleans up.", "red"))
     return Text("\n").join(lines)

@@ -1,9 +1,9 @@
-"""supervisord: its configuration, its life, and what it says about the services.
+"""Configures, starts and queries supervisord, and ends what it left behind.
 
-It is started in a session of its own, so that Ctrl-C reaches `up` alone and services are stopped in
-order. Every process that descends from it carries `MARK` in its environment, with a value of this
-one start. So what a crash left behind is found by that mark: a process id may have become somebody
-else's, a start time moves with the clock, and a name proves nothing.
+It is started in a separate session, so that Ctrl-C reaches only `up` and services are stopped in
+order. All its descendants have `MARK` in their environment, with a value unique to this start. What
+a crash left is found by that mark: a process id may have been reused, a start time moves with the
+clock, and a name proves nothing.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
+from swarmscope.stack.postgres import write_private
 from swarmscope.stack.services import Service
 
 MARK = "SWARMSCOPE_STARTED_BY"
 SOCKET_PATH_LIMIT = (
-    90  # of 104 bytes on macOS, 108 on Linux: supervisord appends its pid for a moment
+    90  # of 104 bytes on macOS, 108 on Linux: supervisord appends its pid temporarily
 )
 LOG_BYTES = "10MB"
 RETRIES = 20
@@ -39,7 +40,7 @@ POLL_S = 0.05
 
 
 def socket_path(home: Home, mark: str) -> Path:
-    """Return where supervisord listens: in the home, or, where that path is too long, in /tmp."""
+    """Return supervisord's socket: in the home or, if that path is too long, in /tmp."""
     path = home / "supervisord.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
         return path
@@ -47,7 +48,7 @@ def socket_path(home: Home, mark: str) -> Path:
 
 
 def write_configuration(home: Home, socket: Path, services: Iterable[Service]) -> Path:
-    """Write supervisord's configuration; the last of *services* is the first to be stopped."""
+    """Write supervisord's configuration; the last of *services* is stopped first."""
     sections = {
         "supervisord": {
             "nodaemon": "true",
@@ -69,14 +70,12 @@ def write_configuration(home: Home, socket: Path, services: Iterable[Service]) -
         sections[f"program:{service.name}"] = _program(service, priority)
     text = "\n".join(f"[{name}]\n{_lines(values)}" for name, values in sections.items())
     path = home / "supervisord.conf"
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    write_private(path, text)
     return path
 
 
 def _in_configuration(path: Path, home: Home) -> str:
-    """Return *path* for supervisord: in the home's there may be what it takes for a comment."""
+    """Return *path* for supervisord, which could take a part of the home's for a comment."""
     if path.is_relative_to(home.path):
         return f"%(here)s/{path.relative_to(home.path)}"
     return str(path).replace("%", "%%")
@@ -102,16 +101,16 @@ def _program(service: Service, priority: int) -> dict[str, str]:
         "stdout_logfile_maxbytes": LOG_BYTES,
         "stdout_logfile_backups": "1",
     }
-    if service.secrets:  # generated: letters, digits, - and _ only
+    if service.secrets:  # generated: only letters, digits, - and _
         values["environment"] = ",".join(f'{name}="{v}"' for name, v in service.secrets.items())
     return values
 
 
 def _command(service: Service) -> str:
-    """Return the command line, with the environment by env(1): supervisord's own form cannot quote.
+    """Return the command line, with the environment set by env(1), as supervisord cannot quote it.
 
-    A path may hold anything. `%` would be an expansion, and ` ;` or ` #` a comment; both stand
-    inside single quotes here, which may be closed and opened again between the two characters.
+    A path may contain anything. `%` would be an expansion, and ` ;` or ` #` a comment; both are
+    inside single quotes here, which can be closed and reopened between the two characters.
     """
     assignments = [f"{name}={value}" for name, value in service.environment.items()]
     command = shlex.join(["/usr/bin/env", *assignments, *service.command])
@@ -121,7 +120,7 @@ def _command(service: Service) -> str:
 def start_supervisor(
     configuration: Path, directory: Path, environment: Mapping[str, str], mark: str
 ) -> subprocess.Popen[bytes]:
-    """Start supervisord in *directory*; what it says before its log is open goes to a file."""
+    """Start supervisord in *directory*; its output before its log is open goes to a file."""
     inherited = {k: v for k, v in environment.items() if not k.startswith("SUPERVISOR_")}
     with (configuration.parent / "logs/supervisord.out").open("wb") as output:
         return subprocess.Popen(
@@ -138,7 +137,7 @@ def start_supervisor(
 
 @dataclass(frozen=True)
 class ServiceState:
-    """What supervisord knows of a service. *pid* is 0 while it does not run."""
+    """supervisord's state of a service. *pid* is 0 while it is not running."""
 
     name: str
     state: str  # supervisord's: RUNNING, STARTING, BACKOFF, FATAL, EXITED, STOPPED, STOPPING
@@ -147,14 +146,14 @@ class ServiceState:
 
 
 class Supervisor:
-    """A running supervisord, spoken to over its socket."""
+    """A running supervisord, called over its socket."""
 
     def __init__(self, socket: Path) -> None:
         transport = SupervisorTransport(None, None, f"unix://{socket}")
         self._remote = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
     def states(self) -> dict[str, ServiceState]:
-        """Return the state of each service by name; raises OSError where none is to be had."""
+        """Return the state of each service by name; raises OSError if it does not answer."""
         try:
             rows = self._remote.supervisor.getAllProcessInfo()
         except xmlrpc.client.Fault as fault:  # it is stopping
@@ -173,27 +172,27 @@ class Supervisor:
             raise StackError(f"{service} cannot be started: {fault.faultString}") from fault
 
     def shut_down(self) -> None:
-        """Ask for the end of everything, in order; returns at once."""
+        """Request an ordered shutdown; returns at once."""
         self._remote.supervisor.shutdown()
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Return every living process that the start with this *mark* brought about."""
+    """Return all live processes of the start with this *mark*."""
     return [process for process in psutil.process_iter() if _has_mark(process, mark)]
 
 
 def _has_mark(process: psutil.Process, mark: str) -> bool:
     try:
         return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):  # gone, or somebody else's
+    except (psutil.Error, OSError):  # ended, or another user's
         return False
 
 
 def end_marked(mark: str, database: int | None, patience_s: float = PATIENCE_S) -> int:
-    """End what is left of a start: politely, then not. Return how many processes there were.
+    """End the processes that are left of a start by SIGINT, then SIGKILL; return their number.
 
-    The process *database* is the last to go, so that samples still get there. SIGINT is a quick and
-    clean end to each of ours, and the only one that PostgreSQL obeys while clients are connected.
+    The process *database* ends last, so that samples can still be stored. SIGINT ends each service
+    quickly and cleanly, and is the only signal that ends PostgreSQL while clients are connected.
     Children are left to their parents, as long as those live.
     """
     count = len(marked(mark))

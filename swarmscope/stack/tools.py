@@ -1,4 +1,4 @@
-"""Finds the two programs that no Python wheel brings: Prometheus and Grafana."""
+"""Finds the two programs without a Python wheel: Prometheus and Grafana."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from swarmscope.stack.errors import StackError
 
 DOWNLOAD_S = 120
 CONNECT_S = 5
-GRAFANA_PACKAGE = Path("/usr/share/grafana")  # where the vendor's packages put conf/ and public/
-GET_PROMETHEUS = "put prometheus on PATH (https://prometheus.io/download), then start again"
-GET_GRAFANA = "unpack it from https://grafana.com/grafana/download and set GRAFANA_HOME to that"
+GRAFANA_PACKAGE = Path("/usr/share/grafana")  # of the vendor's packages, with conf/ and public/
+GET_PROMETHEUS = "put prometheus on PATH (https://prometheus.io/download) and start again"
+GET_GRAFANA = (
+    "unpack it from https://grafana.com/grafana/download and set GRAFANA_HOME to its directory"
+)
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,7 @@ class Grafana:
 def find_prometheus(environment: Mapping[str, str], unpacked: Path) -> Path | None:
     """Return Prometheus from PATH, or from the distribution's package in *unpacked*, or None.
 
-    The package is downloaded by apt and unpacked there, which takes no root, when it is first asked
-    for.
+    At the first call the package is downloaded by apt and unpacked there, which needs no root.
     """
     on_path = shutil.which("prometheus", path=environment.get("PATH"))
     if on_path:
@@ -43,14 +44,14 @@ def find_prometheus(environment: Mapping[str, str], unpacked: Path) -> Path | No
 
 
 def _unpack_package(package: str, directory: Path) -> None:
-    """Unpack a Debian package into *directory*; leave nothing where apt, dpkg or a mirror lacks.
+    """Unpack a Debian package into *directory*; do nothing if apt, dpkg or a mirror is missing.
 
-    A slim container image has no package lists, so that apt gets lists of its own for one use.
+    A slim container image has no package lists, so they are downloaded to a temporary directory.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".new-") as name:
         scratch = Path(name)
-        scratch.chmod(0o755)  # as root, apt downloads as a user of its own
+        scratch.chmod(0o755)  # as root, apt downloads as another user
         (scratch / "lists/partial").mkdir(parents=True)
         own_lists = [f"-oDir::State::Lists={scratch / 'lists'}", f"-oDir::Cache={scratch}"]
         got = _apt(["download", package], scratch) or (
@@ -78,7 +79,7 @@ def _succeeds(command: list[str], directory: Path) -> bool:
 def find_grafana(environment: Mapping[str, str], grafana_home: Path | None) -> Grafana | None:
     """Return the Grafana of GRAFANA_HOME, else of PATH, else None.
 
-    Raises `StackError` when GRAFANA_HOME is set and holds none.
+    Raises `StackError` if GRAFANA_HOME is set and contains none.
     """
     if grafana_home:
         return _grafana_of(grafana_home)

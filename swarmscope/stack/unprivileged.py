@@ -1,13 +1,13 @@
-"""Runs a program as another user, in a directory that this user cannot enter by itself.
+"""Runs a program as another user, in a directory that this user cannot enter.
 
 Root runs it as ``python -I unprivileged.py USER DIRECTORY COMMAND...``, isolated: Python imports
 nothing from that directory. A working directory that was entered before stays open: the program
-reaches it as `WORKING_DIRECTORY`, which asks for no permission of the directories above.
+reaches it as `WORKING_DIRECTORY`, which requires no permission on the directories above.
 
-Other processes of that user, as services of the machine that run as ``nobody``, would have the same
-way in: ``/proc/PID/cwd``. The kernel keeps them out of a process that holds a capability they lack
-(``ptrace(2)``, access mode checking), so it keeps one that is no use to it. Nor does it get an
-environment in which passwords may be.
+Other processes of that user, such as services that run as ``nobody``, could enter it the same way:
+``/proc/PID/cwd``. The kernel denies that for a process with a capability that they lack
+(``ptrace(2)``, access mode checking), so the program keeps one that it does not need. It does not
+get the environment, which may contain passwords.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 WORKING_DIRECTORY = Path("/proc/self/cwd")  # Linux
-KEEP_CAPABILITIES = 8  # PR_SET_KEEPCAPS of prctl(2): those permitted outlive a change of the user
+KEEP_CAPABILITIES = 8  # PR_SET_KEEPCAPS of prctl(2): permitted ones survive a change of the user
 NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
 AMBIENT, RAISE = 47, 2  # PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE
 BIND_LOW_PORTS = 10  # CAP_NET_BIND_SERVICE, which containers have by default
@@ -29,7 +29,7 @@ PASSED_ON = {"LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SWARMSCOPE_STARTED_BY
 
 
 def main(user: str, directory: str, *command: str) -> None:
-    """Enter *directory*, become *user* for good, and run *command* in place of this process."""
+    """Enter *directory*, become *user* permanently, and replace this process by *command*."""
     account = pwd.getpwnam(user)
     libc = ctypes.CDLL(None)
     os.chdir(directory)
@@ -43,7 +43,7 @@ def main(user: str, directory: str, *command: str) -> None:
 
 
 def _keep(libc: ctypes.CDLL, capability: int) -> None:
-    """Give up all capabilities but one, which a program that is run keeps; without it, all."""
+    """Drop all capabilities but one, which an executed program keeps; without that one, all."""
     header = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0)
     for bits in (1 << capability, 0):
         # effective, permitted, inheritable; then the same of those above 31

@@ -1,4 +1,4 @@
-"""``up.json``: what runs from a home, as the last start wrote it."""
+"""``up.json``: what the last start runs from a home."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from swarmscope.stack.supervision import MARK
 
 
 @dataclass(frozen=True)
-class Record:
-    """A start: its mark, supervisord's process and socket, and what there is to tell of services.
+class UpRecord:
+    """A start: its mark, supervisord's process and socket, and its services.
 
-    Its services may take *stop_s* seconds to stop.
-    *urls*, *checks* and *absent* are by service name; *absent* says how to get what is missing,
-    *exposed* what other machines can reach. *database* is None where that is elsewhere. *target* is
-    what the swarm drives, None where no master runs here.
+    They may take *stop_s* seconds to stop. *urls*, *checks* and *absent* are by service name;
+    *absent* says how to install what is missing, *exposed* warns of what other machines can reach.
+    *database* is None if it is elsewhere, *target*, the address under test, if no master runs here.
     """
 
     mark: str
@@ -37,7 +36,7 @@ class Record:
     target: str | None = None
 
     def is_alive(self) -> bool:
-        """Tell whether the supervisord of this start lives: a pid alone may be somebody else's."""
+        """Return whether the supervisord of this start lives: the pid may have been reused."""
         try:
             process = psutil.Process(self.pid)
             return (
@@ -52,21 +51,24 @@ def _path(home: Home) -> Path:
     return home / "up.json"
 
 
-def read_record(home: Home) -> Record | None:
-    """Return the record of the last start, or None when it was stopped in order."""
+def read_record(home: Home) -> UpRecord | None:
+    """Return the record of the last start, or None if it was stopped in order."""
     try:
-        return Record(**json.loads(_path(home).read_text()))
+        return UpRecord(**json.loads(_path(home).read_text()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         raise StackError(f"{_path(home)} is damaged; delete it: {error}") from error
 
 
-def write_record(home: Home, record: Record) -> None:
-    """Write the record atomically; raises `atomic_files.Unwritable`."""
-    atomic_files.write(_path(home), json.dumps(asdict(record), indent=2) + "\n")
+def write_record(home: Home, record: UpRecord) -> None:
+    """Write the record atomically."""
+    try:
+        atomic_files.write(_path(home), json.dumps(asdict(record), indent=2) + "\n")
+    except atomic_files.Unwritable as error:
+        raise StackError(str(error)) from error
 
 
 def remove_record(home: Home) -> None:
-    """Forget the start: all that it brought about has ended."""
+    """Remove the record: all processes of the start have ended."""
     _path(home).unlink(missing_ok=True)

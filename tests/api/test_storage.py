@@ -135,14 +135,14 @@ def test_without_its_database_it_says_so(empty_database, postgres_app, caplog):
         assert answer.status_code == 503
         assert answer.json == {
             "error": "Service Unavailable",
-            "message": "the database is away; try again",
+            "message": "the database is unreachable; try again",
         }
     assert (alive.status_code, alive.json) == (200, {"status": "alive"})
     assert client.get("/health/ready").json == {"status": "ready"}
     assert len(client.get("/tests").json) == 1
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
-    assert messages[0].startswith("the database is away: ")
+    assert messages[0].startswith("the database is unreachable: ")
     assert messages[1] == "the database is back"
 
 

@@ -163,7 +163,7 @@ def test_a_second_up_says_that_it_is_up(up: Native) -> None:
     done = up.run("up")
 
     assert done.returncode == 0
-    assert done.stdout.startswith("swarmscope is up already.")
+    assert done.stdout.startswith("swarmscope is already running.")
     assert before["locust"]["url"] in done.stdout
     assert up.services() == before
 
@@ -322,7 +322,7 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     done = stack.run("up", "--detach", GRAFANA_HOME=str(grafana))
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: grafana died at its start; the end of ")
+    assert done.stderr.startswith("Error: grafana died at the start; the end of ")
     assert done.stderr.endswith("    my reason\n")
     assert "an earlier start" not in done.stderr
     port = stack.environment["GRAFANA_PORT"]
@@ -342,7 +342,7 @@ def test_an_interrupted_start_leaves_nothing(stack: Native) -> None:
     said, _ = starting.communicate(timeout=40)
     assert (starting.returncode, said.splitlines()[-1]) == (
         130,
-        "Interrupted; nothing is left running.",
+        "Interrupted; everything has been stopped.",
     )
     assert stack.leftovers() == []
     assert stack.status()["state"] == "down"

@@ -77,7 +77,7 @@ def test_data_of_another_version_are_left_alone(tmp_path: Path) -> None:
     cluster.data.mkdir(parents=True)
     (cluster.data / "PG_VERSION").write_text("16\n")
 
-    with pytest.raises(StackError, match=r"data is of PostgreSQL version 16, and this is 18: move"):
+    with pytest.raises(StackError, match=r"was created by PostgreSQL 16, and this is 18: move"):
         cluster.initialise()
     assert [path.name for path in cluster.directory.iterdir()] == ["data"]
 

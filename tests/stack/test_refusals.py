@@ -31,9 +31,9 @@ def test_taken_ports(stack: Native) -> None:
     holder = f"{psutil.Process().name()} (pid {os.getpid()})"
     assert done.returncode == 1
     assert done.stderr.removeprefix("Error: ").splitlines() == [
-        f"port {api}, wanted by the API, is taken by {holder}; move it with API_PORT=PORT",
-        f"port {postgres}, wanted by PostgreSQL, is taken by {holder};"
-        " move it with POSTGRES_PORT=PORT",
+        f"port {api}, needed by the API, is taken by {holder}; choose another with API_PORT=PORT",
+        f"port {postgres}, needed by PostgreSQL, is taken by {holder};"
+        " choose another with POSTGRES_PORT=PORT",
     ]
     assert not (stack.home / "postgres/data").exists()
 
@@ -42,7 +42,7 @@ def test_taken_ports(stack: Native) -> None:
 def test_bad_numbers(stack: Native, value: str) -> None:
     """The setting is named; nothing is made."""
     assert refusal(stack, API_PORT=value) == (
-        f"API_PORT={value}: a whole number from 1 to 65535 is expected"
+        f"API_PORT={value}: must be a whole number from 1 to 65535"
     )
     assert not stack.home.exists()
 
@@ -51,7 +51,7 @@ def test_two_services_on_one_port(stack: Native) -> None:
     """Ports that are free but the same are refused too."""
     port = stack.environment["API_PORT"]
     assert refusal(stack, GRAFANA_PORT=port) == (
-        f"GRAFANA_PORT and API_PORT are both {port}: give one another port"
+        f"GRAFANA_PORT and API_PORT are both {port}: change one of them"
     )
 
 
@@ -59,7 +59,7 @@ def test_a_home_that_cannot_be_made(stack: Native, tmp_path: Path) -> None:
     """The path and the setting are named. (A file is in the way: root may write anywhere.)"""
     (tmp_path / "file").touch()
     assert refusal(stack, SWARMSCOPE_HOME=str(tmp_path / "file/home")) == (
-        f"{tmp_path}/file/home: Not a directory; SWARMSCOPE_HOME names another place"
+        f"{tmp_path}/file/home: Not a directory; set SWARMSCOPE_HOME to another place"
     )
 
 
@@ -106,7 +106,7 @@ def test_a_data_directory_that_another_server_serves(stack: Native) -> None:
     os.chdir(data)  # a server works in its data directory
     try:
         assert refusal(stack) == (
-            f"another PostgreSQL (pid {os.getpid()}) serves {data}: stop it first"
+            f"another PostgreSQL (pid {os.getpid()}) uses {data}: stop it first"
         )
     finally:
         os.chdir(here)

@@ -19,9 +19,9 @@ from swarmscope.stack import remote
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.remote import (
-    Trouble,
+    MasterTrouble,
     database_trouble,
-    exposures,
+    exposure_warnings,
     libpq,
     master_trouble,
 )
@@ -81,14 +81,15 @@ def test_somebody_else_there() -> None:
 
     assert trouble is not None
     assert not trouble.passing
-    assert trouble.text.startswith(f"what answers at 127.0.0.1:{port} is no Locust master; its")
+    assert trouble.text.startswith(f"the server at 127.0.0.1:{port} is not a Locust master; its")
 
 
 def test_a_tunnel_that_leads_to_nobody_yet() -> None:
     """SSH takes the connection before it knows; waiting may help."""
     with listening(b"") as port:
-        assert master_trouble("127.0.0.1", port) == Trouble(
-            f"127.0.0.1:{port} hangs up, as a tunnel to no master does", passing=True
+        assert master_trouble("127.0.0.1", port) == MasterTrouble(
+            f"127.0.0.1:{port} closes the connection, as a tunnel without a master does",
+            passing=True,
         )
 
 
@@ -99,7 +100,7 @@ def test_a_wrong_port_ends_the_start(stack: Native) -> None:
         done = stack.run(*only, "--master-port", str(port))
 
     assert done.returncode == 1
-    assert f"Error: what answers at 127.0.0.1:{port} is no Locust master" in done.stderr
+    assert f"Error: the server at 127.0.0.1:{port} is not a Locust master" in done.stderr
     assert stack.leftovers() == []
 
 
@@ -134,15 +135,15 @@ def test_without_a_database_people_are_told_what_becomes_of_samples(tmp_path: Pa
     """It is no reason not to start: where they wait, and what brings them, is said."""
     home, port = Home(tmp_path), str(free_port())
     journals = tmp_path / "journals"
-    kept = f"in {journals}, and `swarmscope ship {journals} --database URL` brings them"
+    kept = f"in {journals}, and `swarmscope ship {journals} --database URL` delivers them"
 
     nowhere = database_trouble({}, home)
     away = database_trouble({"PGHOST": "127.0.0.1", "PGPORT": port}, home)
 
-    assert nowhere == f"PGHOST names none; samples stay {kept}"
+    assert nowhere == f"PGHOST is not set; samples are kept {kept}"
     assert away
     assert away.startswith(
-        f"it cannot be reached; until it can, samples stay {kept}; connection to"
+        f"it cannot be reached; until then, samples are kept {kept}; connection to"
     )
     assert away.endswith("Is the server running on that host and accepting TCP/IP connections?")
 
@@ -151,12 +152,12 @@ def test_what_is_open_is_told(tmp_path: Path) -> None:
     """Loopback needs no word; of what others reach, each part is named that really runs here."""
     opened = {"LOCUST_MASTER_BIND_HOST": "0.0.0.0", "POSTGRES_BIND_HOST": "192.0.2.1"}
 
-    assert exposures(read_settings(tmp_path, {})) == []
-    assert exposures(read_settings(tmp_path, opened, ["api"])) == []
-    master, host, postgres = exposures(read_settings(tmp_path, opened))
-    assert master.startswith("Locust's master listens at 0.0.0.0:5557, where it asks for no passw")
+    assert exposure_warnings(read_settings(tmp_path, {})) == []
+    assert exposure_warnings(read_settings(tmp_path, opened, ["api"])) == []
+    master, host, postgres = exposure_warnings(read_settings(tmp_path, opened))
+    assert master.startswith("Locust's master listens at 0.0.0.0:5557 without a password")
     assert host.startswith("LOCUST_HOST is not set")
-    assert postgres.startswith("PostgreSQL listens at 192.0.2.1:54329: swarmscope's roles may")
+    assert postgres.startswith("PostgreSQL listens at 192.0.2.1:54329: swarmscope's roles can")
 
 
 def test_where_workers_find_their_master(tmp_path: Path) -> None:
@@ -176,5 +177,5 @@ def test_where_workers_find_their_master(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["LOCUST_MASTER_BIND_HOST", "POSTGRES_BIND_HOST"])
 def test_a_name_is_no_address_to_listen_at(tmp_path: Path, name: str) -> None:
     """ZeroMQ and PostgreSQL would each make something else of it."""
-    with pytest.raises(StackError, match=f"^{name}=hub: an IPv4 address of this machine is expec"):
+    with pytest.raises(StackError, match=f"^{name}=hub: must be an IPv4 address of this mach"):
         read_settings(tmp_path, {name: "hub"})

@@ -42,7 +42,7 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
 def test_a_bad_number_of_seconds(tmp_path: Path, value: str) -> None:
     """It would become a time that supervisord cannot wait for."""
-    with pytest.raises(StackError, match=f"^LOCUST_DRAIN_TIME={value}: a number of seconds"):
+    with pytest.raises(StackError, match=f"^LOCUST_DRAIN_TIME={value}: must be a number"):
         read_settings(tmp_path, {"LOCUST_DRAIN_TIME": value})
 
 
@@ -51,7 +51,7 @@ def test_the_api_must_listen_where_the_stack_asks(tmp_path: Path) -> None:
     for host in ("", "localhost", "0.0.0.0"):
         assert read_settings(tmp_path, {"API_HOST": host}).environment.get("API_HOST", "") == host
 
-    with pytest.raises(StackError, match=r"^API_HOST=::1: the stack asks 127\.0\.0\.1"):
+    with pytest.raises(StackError, match=r"^API_HOST=::1: must be one of 127"):
         read_settings(tmp_path, {"API_HOST": "::1"})
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     """It is told by its name, not by a traceback."""
     (tmp_path / ".env").write_bytes(b"API_PORT=\xff\n")
 
-    with pytest.raises(StackError, match=r"\.env cannot be read"):
+    with pytest.raises(StackError, match=r"cannot read .*\.env"):
         read_settings(tmp_path, {})
 
 

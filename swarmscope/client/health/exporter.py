@@ -21,7 +21,7 @@ from swarmscope.client.health.trust import ALL_WORKERS, TrustKeeper
 from swarmscope.client.master import listening
 from swarmscope.client.master.messages import Count, Quantity, convert
 from swarmscope.client.master.rejections import rejected
-from swarmscope.redaction import LONGEST_NAME, stored_name
+from swarmscope.redaction import MAX_NAME, stored_name
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _bounded(entries: Iterable[StatsEntry]) -> dict[tuple[str, str], tuple[int, 
 
 def _utf8(label: object) -> str:
     """Return a label value that the exposition format can carry."""
-    return str(label)[:LONGEST_NAME].encode("utf-8", "replace").decode()
+    return str(label)[:MAX_NAME].encode("utf-8", "replace").decode()
 
 
 def serve(collector: Collector, host: str, port: int) -> WSGIServer | None:

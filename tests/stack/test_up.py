@@ -11,7 +11,7 @@ from swarmscope.stack.layout import Home
 from swarmscope.stack.lifecycle import Plan, _cluster, _record
 from swarmscope.stack.services import api, locust_master
 from swarmscope.stack.settings import read_settings
-from swarmscope.stack.up import _say_where
+from swarmscope.stack.up import _print_addresses
 
 
 def said(directory: Path, *only: str, **environment: str) -> str:
@@ -23,25 +23,25 @@ def said(directory: Path, *only: str, **environment: str) -> str:
     ]
     record = _record("mark", 1, home / "s", Plan(_cluster(home), services, {}), settings)
     console = Console(file=io.StringIO(), width=200)
-    _say_where(record, console)
+    _print_addresses(record, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 def test_the_api_is_what_the_swarm_drives(tmp_path: Path) -> None:
     """Unless another address is named."""
-    assert "API         http://127.0.0.1:5000/tests  what the swarm drives\n" in said(tmp_path)
+    assert "API         http://127.0.0.1:5000/tests  under test\n" in said(tmp_path)
 
 
 def test_another_target_is_said(tmp_path: Path) -> None:
     """The API runs, and the swarm goes elsewhere; a password stays unsaid."""
     text = said(tmp_path, LOCUST_HOST="https://me:open-sesame@shop.example")
 
-    assert "Target      https://shop.example  what the swarm drives\n" in text
+    assert "Target      https://shop.example  under test\n" in text
     assert "API         http://127.0.0.1:5000/tests  \n" in text
-    assert text.count("what the swarm drives") == 1
+    assert text.count("under test") == 1
 
 
 def test_without_a_swarm_nothing_is_driven(tmp_path: Path) -> None:
     """`up --only api` starts no swarm."""
-    assert "drives" not in said(tmp_path, "api")
+    assert "under test" not in said(tmp_path, "api")
