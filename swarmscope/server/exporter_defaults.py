@@ -26,9 +26,9 @@ def replace_exporter(app: Flask) -> None:
     """Remove the hooks and the endpoint of an exporter that already measures *app*."""
     found = False
     for hooks in (app.after_request_funcs, app.teardown_request_funcs):
-        ours = [hook for hook in hooks.get(None, ()) if not _counts_as_we_do(hook)]
-        found |= len(ours) < len(hooks.get(None, ()))
-        hooks[None] = ours
+        kept = [hook for hook in hooks.get(None, ()) if not _counts_requests(hook)]
+        found |= len(kept) < len(hooks.get(None, ()))
+        hooks[None] = kept
     if found:
         app.view_functions.pop(ENDPOINT, None)
         _warn(app)
@@ -52,7 +52,7 @@ def silence_later_exporters() -> None:
     PrometheusMetrics.init_app = init_app
 
 
-def _counts_as_we_do(hook: Any) -> bool:
+def _counts_requests(hook: Any) -> bool:
     cells = getattr(hook, "__closure__", None) or ()
     return any(getattr(cell.cell_contents, "_name", None) in FAMILIES for cell in cells)
 

@@ -16,9 +16,9 @@ _TRACEPARENT = re.compile(
 def seconds_since(request_start: str | None, now: float) -> float | None:
     """Return how long before *now* (Unix seconds) the client sent the request, in seconds.
 
-    *request_start* is an ``X-Request-Start`` header: ``t=`` may stand before a Unix time in
-    seconds, milliseconds or microseconds. None if it is missing, malformed, in the
-    future or older than a minute.
+    *request_start* is an ``X-Request-Start`` header: a Unix time in seconds, milliseconds or
+    microseconds, with or without ``t=``. None if it is missing, malformed, in the future or older
+    than a minute.
     """
     if request_start is None or "_" in request_start:  # float() would take 1_000
         return None

@@ -55,7 +55,7 @@ def test_nothing_is_published(built: list[Object]) -> None:
 def test_who_may_talk_to_whom(built: list[Object], pods: dict[str, Object]) -> None:
     """Everything is closed first; what is opened are ports that are there."""
     policies = by_kind(built, "NetworkPolicy")
-    closed = policies.pop("nobody")["spec"]
+    closed = policies.pop("deny-all")["spec"]
     allowed = {
         (peer["podSelector"]["matchLabels"][NAME], name, port["port"])
         for name, policy in policies.items()
