@@ -13,12 +13,12 @@ status: .venv/installed  ## What runs, and where
 	.venv/bin/swarmscope status
 
 test: .venv/schemas  ## Lint, import laws, types and every test that CI runs
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy && .venv/bin/pytest -n 2 --dist loadfile -m "not proof"
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy && .venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not proof"
 
 check: .venv/installed  ## Lint, import laws and types only, in seconds
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy
 
-proofs: .venv/installed  ## Slow proofs and full-length faults, before a release
+proofs: .venv/installed  ## What takes longer, before a release: full-length faults, versions, searches
 	.venv/bin/pytest -m proof
 
 lock: .venv/installed  ## Write the lock files anew from pyproject.toml

@@ -85,8 +85,8 @@ def api(project):
 
 def run_swarm(stack):
     """Start a swarm in the UI, let it send `REQUESTS` or more, and stop it."""
-    stack.start(USERS, spawn_rate=USERS)
-    poll_until(lambda: stack.sent() >= REQUESTS, f"{REQUESTS} requests", seconds=60)
+    stack.start(USERS, rate=USERS)
+    poll_until(lambda: stack.done() >= REQUESTS, f"{REQUESTS} requests", seconds=60)
     stack.stop()
 
 
@@ -168,13 +168,13 @@ def test_what_a_swarm_sends_is_what_is_counted_and_stored(project, stack):
     sent = counted(project) - before
 
     assert sent >= REQUESTS
-    poll_until(lambda: stack.sent() == sent, f"Locust's UI, which caches, to say {sent}")
+    poll_until(lambda: stack.done() == sent, f"Locust's UI, which caches, to say {sent}")
     poll_until(lambda: stack.stored() == sent, f"{sent} rows", seconds=40)
     poll_until(lambda: stack.scraped() - before == sent, f"Prometheus to have scraped {sent}")
 
 
 def test_both_workers_took_part(stack):
-    assert [worker["state"] for worker in stack.requests()["workers"]] == ["ready"] * 2
+    assert [worker["state"] for worker in stack.state()["workers"]] == ["ready"] * 2
     with psycopg.connect(stack.database) as connection:
         workers = connection.execute("SELECT count(DISTINCT worker) FROM run_worker").fetchone()
 
@@ -213,9 +213,10 @@ def test_grafana_reads_both_ends(project):
 def test_scaling_adds_workers(project, stack):
     project.compose("up", "--detach", "--no-recreate", "--scale", "locust-worker=3")
 
-    poll_until(lambda: len(stack.requests()["workers"]) == 3, "a third worker", seconds=30)
+    poll_until(lambda: len(stack.state()["workers"]) == 3, "a third worker", seconds=30)
 
 
+@pytest.mark.proof
 def test_data_and_secrets_survive_down_and_up(project, stack):
     """Also the API's own, and what Locust could not deliver before it was killed."""
     new = {"name": "container testing", "description": "what this test does"}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.swarm import Database, Stack, running_stack, runs_database
+from support.databases import Database, database_of_roles
+from support.swarm import Stack, running_stack
 from support.waiting import free_port, poll_until
 
 from benchmarks._dashboard_queries import (
@@ -52,7 +53,7 @@ def recorded(cluster, tmp_path_factory):
     scenario = Path(__file__).parent / "_scenario.py"
     nobody = {"orders": free_port()}  # a target that is down: an alert that fires
     with (
-        runs_database(cluster) as database,
+        database_of_roles(cluster) as database,
         running_stack(directory, database.owner, scenario, more_targets=nobody) as stack,
     ):
         stack.start(Recorded.users, Recorded.users)
@@ -74,7 +75,7 @@ def recorded(cluster, tmp_path_factory):
 
 
 def _everything_happened(stack):
-    rows = {(row["method"], row["name"]): row for row in stack.requests()["stats"]}
+    rows = {(row["method"], row["name"]): row for row in stack.state()["stats"]}
     kinds = [("GET", "/tests"), ("POST", "/tests"), ("GET", "/missing")]
     recording = stack.query('job:flask_http_request_duration_seconds:p95_rate10s{job="api"} > 0')
     return recording and all(rows.get(kind, {}).get("num_requests", 0) > 20 for kind in kinds)

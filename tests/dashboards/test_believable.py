@@ -4,7 +4,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.swarm import running_stack, runs_database
+from support.databases import database_of_roles
+from support.swarm import running_stack
 from support.waiting import poll_until
 from support.working import WORK_MS
 
@@ -18,12 +19,13 @@ LEAST_REQUESTS = 100  # of each endpoint
 def finished(cluster, tmp_path_factory):
     """Run a real swarm on known work; yields the stack and {(endpoint, part): percentiles}."""
     with (
-        runs_database(cluster) as database,
+        database_of_roles(cluster) as database,
         running_stack(
             tmp_path_factory.mktemp("believable"),
             database.owner,
             Path(__file__).parent / "_working.py",
             application="support.working:create_app()",
+            API_WORKERS="6",  # they sleep
         ) as stack,
     ):
         stack.start(20, 20)
@@ -38,7 +40,7 @@ def finished(cluster, tmp_path_factory):
 
 
 def _sent(stack, work_ms):
-    rows = stack.requests()["stats"]
+    rows = stack.state()["stats"]
     return next((row["num_requests"] for row in rows if row["name"] == f"/{work_ms}"), 0)
 
 

@@ -195,7 +195,7 @@ def test_curves_add_up_to_what_was_sent(recorded):
     _, rows = recorded.ask(query, wide)
 
     per_second = [row[1] for row in rows]
-    assert sum(per_second) == pytest.approx(recorded.stack.sent())
+    assert sum(per_second) == pytest.approx(recorded.stack.done())
 
 
 def _ask_prometheus(recorded, title, moment):
@@ -247,7 +247,7 @@ def test_workers_account_for_all_samples(recorded):
 
     found = [dict(zip(columns, row, strict=True)) for row in rows]
     assert len(found) == 2
-    assert sum(row["samples"] for row in found) == recorded.stack.sent()
+    assert sum(row["samples"] for row in found) == recorded.stack.done()
     assert sum(row["share"] for row in found) == pytest.approx(1)
     assert all(abs(row["clock"]) < 100 for row in found)  # one machine, one clock
     assert {row["state"] for row in found} == {"delivered"}
@@ -268,14 +268,14 @@ def test_the_drill_down_accounts_for_every_request(recorded):
     """A range wider than the run: endpoints, bands, workers and errors add up to what was sent."""
     start, end = recorded.view.start - 86_400, recorded.view.end + 86_400
     wide = View(start, end, recorded.view.variables, 60)
-    stats = {row["name"]: row for row in recorded.stack.requests()["stats"]}
+    stats = {row["name"]: row for row in recorded.stack.state()["stats"]}
 
     found = _drill_down(recorded.ask, wide)
 
     everything, *endpoints = found["Which endpoint is slow?"]
     assert everything["endpoint"] == "All endpoints"
     assert everything["requests"] == sum(row["requests"] for row in endpoints)
-    sent = recorded.stack.sent()
+    sent = recorded.stack.done()
     assert everything["requests"] == sent
     assert sum(cell["requests"] for cell in found["How were latencies spread?"]) == sent
     assert sum(row["requests"] for row in found["Do all workers see the same?"]) == sent

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 import psycopg
 import pytest
+from support.databases import database_of_roles
 from support.stored_runs import START, Sample, store_run
-from support.swarm import runs_database
 
 from swarmscope.runs.histogram import RELATIVE_ERROR
 
@@ -47,7 +47,7 @@ def stored(cluster):
     """Store one run; yields a connection, the run's id, and its samples."""
     samples = _samples()
     with (
-        runs_database(cluster) as database,
+        database_of_roles(cluster) as database,
         psycopg.connect(database.owner, autocommit=True) as connection,
     ):
         yield connection, store_run(connection, samples, lasted_s=150), samples

@@ -53,9 +53,10 @@ def restarts(service):
 @pytest.mark.parametrize(
     ("worker_class", "preload", "requests"),
     [
-        ("sync", False, 2000),
+        ("sync", False, 400),
         ("gthread", True, 400),
         ("gevent", False, 400),
+        pytest.param("sync", False, 2000, marks=pytest.mark.proof),
         pytest.param("sync", True, 2000, marks=pytest.mark.proof),
         pytest.param("gthread", False, 2000, marks=pytest.mark.proof),
         pytest.param("gevent", True, 2000, marks=pytest.mark.proof),

@@ -1,7 +1,8 @@
 """Conservation: what Locust sent, the API counted, Prometheus scraped and the database has."""
 
 import pytest
-from support.swarm import running_stack, runs_database
+from support.databases import database_of_roles
+from support.swarm import running_stack
 from support.waiting import poll_until
 
 SECONDS = 60  # to wait at most; the machine may have other things to do
@@ -11,7 +12,7 @@ SECONDS = 60  # to wait at most; the machine may have other things to do
 def stack(cluster, tmp_path_factory):
     """Run the sample API, Locust's master with two workers, and Prometheus."""
     with (
-        runs_database(cluster) as database,
+        database_of_roles(cluster) as database,
         running_stack(tmp_path_factory.mktemp("stack"), database.owner) as stack,
     ):
         yield stack
@@ -20,11 +21,11 @@ def stack(cluster, tmp_path_factory):
 def swarm(stack, users):
     """Run a swarm through the UI's interface, stopped with requests under way; return its sent."""
     before = stack.counted()
-    stack.start(users, spawn_rate=20)
-    poll_until(lambda: stack.sent() > 5 * users, "requests of each user", SECONDS)
+    stack.start(users, 20)
+    poll_until(lambda: stack.done() > 5 * users, "requests of each user", SECONDS)
     stack.stop()
-    poll_until(lambda: stack.counted() - before == stack.sent(), "sent = counted", SECONDS)
-    return stack.sent()
+    poll_until(lambda: stack.counted() - before == stack.done(), "sent = counted", SECONDS)
+    return stack.done()
 
 
 def test_sent_is_counted_is_scraped_is_stored(stack):

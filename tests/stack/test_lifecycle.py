@@ -24,6 +24,10 @@ from support.waiting import poll_until
 from swarmscope.stack.postgres import binary
 
 pytestmark = pytest.mark.stack
+PART = ("--only", "postgres", "--only", "api")
+part_or_whole = pytest.mark.parametrize(
+    "only", [pytest.param(PART, id="part"), pytest.param((), id="whole", marks=pytest.mark.proof)]
+)
 
 
 @pytest.fixture(scope="module")
@@ -227,13 +231,14 @@ def test_a_killed_master_gets_its_workers_back(up: Native) -> None:
     assert (after["state"], after["pid"] == before["locust-worker-1"]["pid"]) == ("running", False)
 
 
+@part_or_whole
 @pytest.mark.timeout(300)  # two starts and two stops
-def test_data_survives_and_ctrl_c_leaves_nothing(stack: Native) -> None:
+def test_data_survives_and_ctrl_c_leaves_nothing(stack: Native, only) -> None:
     """What is in the database and the API is there after down and up; stops leave no process.
 
     The first stop is Ctrl-C in the terminal of `up`, the second is `down` from another terminal.
     """
-    foreground = up_in_foreground(stack)
+    foreground = up_in_foreground(stack, *only)
     status = stack.status()
     api = next(s["url"] for s in status["services"] if s["name"] == "api")
     with psycopg.connect(status["database"]) as connection:
@@ -255,7 +260,7 @@ def test_data_survives_and_ctrl_c_leaves_nothing(stack: Native) -> None:
     assert stack.status() == {"state": "down", "services": [], "database": None}
     assert stack.run("down").stdout.startswith("swarmscope is not up")
 
-    foreground = up_in_foreground(stack)
+    foreground = up_in_foreground(stack, *only)
     with psycopg.connect(status["database"]) as connection:
         row = connection.execute("SELECT value FROM setting WHERE name = 'test'").fetchone()
     assert row == (42,)
@@ -268,9 +273,9 @@ def test_data_survives_and_ctrl_c_leaves_nothing(stack: Native) -> None:
     assert stack.leftovers() == []
 
 
-def up_in_foreground(stack: Native) -> subprocess.Popen[str]:
+def up_in_foreground(stack: Native, *options: str) -> subprocess.Popen[str]:
     """Start `swarmscope up` and return it when it says that it is up."""
-    process = stack.popen("up")
+    process = stack.popen("up", *options)
     assert process.stdout is not None
     said = []
     for line in process.stdout:
@@ -280,19 +285,20 @@ def up_in_foreground(stack: Native) -> subprocess.Popen[str]:
     raise AssertionError("".join(said))
 
 
+@part_or_whole
 @pytest.mark.timeout(300)  # two starts and two stops
-def test_a_crash_is_cleaned_up_after(stack: Native) -> None:
+def test_a_crash_is_cleaned_up_after(stack: Native, only) -> None:
     """A supervisor that is killed leaves orphans; the next `up` ends them and starts anew."""
-    assert stack.run("up", "--detach").returncode == 0
+    assert stack.run("up", "--detach", *only).returncode == 0
     before = stack.services()
     supervisor = int((stack.home / "supervisord.pid").read_text())
     os.kill(supervisor, signal.SIGKILL)
     assert stack.status()["state"] == "crashed"
     assert len(stack.leftovers()) > len(before)
 
-    again = stack.popen("up", "--detach")
+    again = stack.popen("up", "--detach", *only)
     poll_until(lambda: (stack.home / "lock").read_text() == str(again.pid), "the lock to be taken")
-    meanwhile = stack.run("up")
+    meanwhile = stack.run("up", *only)
 
     said, _ = again.communicate(timeout=60)
     assert again.returncode == 0, said

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from swarmscope.runs.schema import roles
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
@@ -20,22 +24,21 @@ def superuser_dsn(cluster: Cluster, name: str = "postgres") -> str:
     )
 
 
-def _template(admin: psycopg.Connection, cluster: Cluster) -> str:
+@cache
+def _template(cluster: Cluster) -> str:
     """Return the name of a migrated database, made once in each cluster: copies are cheaper."""
-    name = "migrated_template"
-    if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+    name = "migrated"
+    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
-        with psycopg.connect(superuser_dsn(cluster, name), autocommit=True) as connection:
-            migrate(connection)
+    with psycopg.connect(superuser_dsn(cluster, name), autocommit=True) as connection:
+        migrate(connection)
     return name
 
 
 @contextlib.contextmanager
 def fresh_runs_database(cluster: Cluster) -> Iterator[str]:
     """Create a migrated database; yields its superuser's connection string."""
-    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
-        template = _template(admin, cluster)
-    with fresh_database(cluster, template) as database:
+    with fresh_database(cluster, _template(cluster)) as database:
         yield database
 
 
@@ -46,7 +49,49 @@ def fresh_database(cluster: Cluster, template: str = "template1") -> Iterator[st
     with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield superuser_dsn(cluster, name)
-    with psycopg.connect(
-        superuser_dsn(cluster), autocommit=True
-    ) as admin:  # again: tests restart it
+    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:  # tests restart servers
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A runs database of one's own in a shared cluster, and how its two roles reach it."""
+
+    port: int
+    name: str
+    owner: str
+    reader: str
+    reader_password: str
+
+
+@contextlib.contextmanager
+def database_of_roles(cluster: Cluster) -> Iterator[Database]:
+    """Make a runs database, with roles and schema as the stack makes them, until the block ends."""
+    name = f"runs_{secrets.token_hex(6)}"
+    passwords = {role: secrets.token_urlsafe(24) for role in (roles.OWNER, roles.READER)}
+    where = {"host": "127.0.0.1", "port": cluster.port}
+    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
+        roles.prepare(admin, passwords, name)
+        with roles.connect_as_owner(admin, passwords[roles.OWNER], name) as owner:
+            migrate(owner)
+        as_role = {
+            role: make_conninfo(user=role, password=password, dbname=name, **where)
+            for role, password in passwords.items()
+        }
+        yield Database(
+            cluster.port, name, as_role[roles.OWNER], as_role[roles.READER], passwords[roles.READER]
+        )
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def libpq_environment(database: str) -> dict[str, str]:
+    """Return the ``PG*`` variables that stand for a connection string."""
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "dbname": "PGDATABASE",
+        "passfile": "PGPASSFILE",
+        "password": "PGPASSWORD",
+    }
+    return {names[key]: str(value) for key, value in conninfo_to_dict(database).items()}

@@ -14,9 +14,9 @@ import requests
 from dotenv import dotenv_values
 
 from benchmarks._dashboard_queries import DASHBOARDS
+from support.databases import Database
 from support.gunicorn import ROOT
 from support.processes import clean_environment, running
-from support.swarm import Database
 from support.waiting import free_port, poll_until
 
 HOME = os.environ.get("GRAFANA_HOME")

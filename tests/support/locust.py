@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import requests
 
+from support.databases import libpq_environment
+from support.locust_ui import LocustUi
 from support.processes import clean_environment
-from support.swarm import libpq_environment
 from support.waiting import free_port, poll_until, port_answers
 
 LOCUST = Path(sys.executable).parent / "locust"
-TIMEOUT_S = 30
 SCENARIO = """
 from locust import constant, task
 {imports}
@@ -48,7 +47,7 @@ def scenario(
 
 
 @dataclass
-class Locust:
+class Locust(LocustUi):
     """One Locust process and, with it, its process group."""
 
     process: subprocess.Popen[bytes]
@@ -59,30 +58,6 @@ class Locust:
     def url(self) -> str:
         """The UI's address."""
         return f"http://127.0.0.1:{self.web_port}"
-
-    def post(self, path: str, **form: object) -> dict[str, Any]:
-        """Send what the UI's buttons send."""
-        answer = requests.post(f"{self.url}{path}", data=form, timeout=TIMEOUT_S)
-        answer.raise_for_status()
-        return dict(answer.json())
-
-    def state(self) -> dict[str, Any]:
-        """Return what the UI shows."""
-        return dict(requests.get(f"{self.url}/stats/requests", timeout=TIMEOUT_S).json())
-
-    def start(self, users: int, rate: float = 100) -> None:
-        """Start a swarm from the UI and wait for its users."""
-        assert self.post("/swarm", user_count=users, spawn_rate=rate)["success"]
-        poll_until(lambda: self.state()["user_count"] == users, f"{users} users")
-
-    def stop(self) -> None:
-        """Stop the swarm from the UI."""
-        assert self.post("/stop")["success"]
-
-    def done(self) -> int:
-        """Return how many requests Locust has counted in this swarm."""
-        rows = [row for row in self.state()["stats"] if row["name"] == "Aggregated"]
-        return int(rows[0]["num_requests"]) if rows else 0
 
     def end(self, signal_number: int = signal.SIGTERM, seconds: float = 60) -> int:
         """Send a signal to this process and wait until it has ended."""

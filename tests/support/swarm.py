@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,54 +13,19 @@ from pathlib import Path
 import psycopg
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from support.databases import libpq_environment
 from support.gunicorn import ROOT, running_gunicorn
+from support.locust_ui import TIMEOUT_S, LocustUi
 from support.processes import clean_environment, running
 from support.waiting import free_port, poll_until, port_answers
-from swarmscope.runs.schema import roles
-from swarmscope.runs.schema.migrations import migrate
-from swarmscope.stack.postgres import SUPERUSER, Cluster
 
 LOCUST = Path(sys.executable).parent / "locust"
 COUNTED = "flask_http_request_duration_seconds_count"
-TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
-class Database:
-    """A runs database of one's own in a shared cluster, and how its two roles reach it."""
-
-    port: int
-    name: str
-    owner: str
-    reader: str
-    reader_password: str
-
-
-@contextlib.contextmanager
-def runs_database(cluster: Cluster) -> Iterator[Database]:
-    """Make a runs database, with roles and schema as the stack makes them, until the block ends."""
-    name = f"runs_{secrets.token_hex(6)}"
-    passwords = {role: secrets.token_urlsafe(24) for role in (roles.OWNER, roles.READER)}
-    where = {"host": "127.0.0.1", "port": cluster.port}
-    superuser = make_conninfo(user=SUPERUSER, passfile=str(cluster.passfile), **where)
-    with psycopg.connect(superuser, dbname="postgres", autocommit=True) as admin:
-        roles.prepare(admin, passwords, name)
-        with roles.connect_as_owner(admin, passwords[roles.OWNER], name) as owner:
-            migrate(owner)
-        as_role = {
-            role: make_conninfo(user=role, password=password, dbname=name, **where)
-            for role, password in passwords.items()
-        }
-        yield Database(
-            cluster.port, name, as_role[roles.OWNER], as_role[roles.READER], passwords[roles.READER]
-        )
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@dataclass(frozen=True)
-class Stack:
+class Stack(LocustUi):
     """Where the parts of a running stack are; `database` is its owner's connection string."""
 
     api: str
@@ -71,27 +35,15 @@ class Stack:
     prometheus: str
     database: str
 
-    def start(self, users: int, spawn_rate: float) -> None:
-        """Start a swarm through the UI's HTTP interface and wait until all users are there."""
-        form = {"user_count": str(users), "spawn_rate": str(spawn_rate), "host": self.api}
-        answer = requests.post(f"{self.locust}/swarm", data=form, timeout=TIMEOUT_S).json()
-        assert answer["success"], answer
-        ramp_s = users / spawn_rate
-        poll_until(lambda: self.requests()["user_count"] == users, "all users", 20 + ramp_s)
+    @property
+    def url(self) -> str:
+        """The address of Locust's UI."""
+        return self.locust
 
     def stop(self) -> None:
-        """Stop the swarm through the UI's HTTP interface and wait until it has stopped."""
-        requests.post(f"{self.locust}/stop", timeout=TIMEOUT_S).raise_for_status()
-        poll_until(lambda: self.requests()["state"] in ("stopped", "ready"), "the swarm to stop")
-
-    def requests(self) -> dict[str, object]:
-        """Return what the UI shows: `user_count`, `state`, `stats`, `workers` …"""
-        return requests.get(f"{self.locust}/stats/requests", timeout=TIMEOUT_S).json()
-
-    def sent(self) -> int:
-        """Return how many requests Locust finished in this swarm."""
-        (total,) = [row for row in self.requests()["stats"] if row["name"] == "Aggregated"]
-        return int(total["num_requests"])
+        """Stop the swarm and wait until it has stopped."""
+        super().stop()
+        poll_until(lambda: self.state()["state"] in ("stopped", "ready"), "the swarm to stop")
 
     def counted(self) -> int:
         """Return how many requests the API has counted since it started."""
@@ -123,7 +75,7 @@ class Stack:
 
     def conserved(self) -> bool:
         """Tell whether what was sent has been counted, scraped and stored; nothing is under way."""
-        counts = {self.sent(), self.counted(), self.scraped(), self.stored()}
+        counts = {self.done(), self.counted(), self.scraped(), self.stored()}
         return len(counts) == 1 and 0 not in counts
 
     def query(self, expression: str) -> list[dict[str, object]]:
@@ -193,7 +145,7 @@ def _logs_in_failures(directory: Path) -> Iterator[None]:
 def _wait_until_ready(stack: Stack, workers: int) -> None:
     port = int(stack.locust.rpartition(":")[2])
     poll_until(lambda: port_answers(port), "the Locust UI", seconds=60)
-    poll_until(lambda: len(stack.requests()["workers"]) == workers, "workers", seconds=60)
+    poll_until(lambda: len(stack.state()["workers"]) == workers, "workers", seconds=60)
     port = int(stack.prometheus.rpartition(":")[2])
     poll_until(lambda: port_answers(port), "Prometheus to listen", seconds=60)
     poll_until(lambda: stack.query('up{job="api"} == 1'), "a scrape of the API", seconds=60)
@@ -208,19 +160,6 @@ def _running_api(directory, application, metrics_port, settings):
     }
     arguments = ("--config", "api/gunicorn.conf.py", "--pythonpath", "tests", application)
     return running_gunicorn(*arguments, log=directory / "api.log", environment=environment)
-
-
-def libpq_environment(database: str) -> dict[str, str]:
-    """Return the ``PG*`` variables that stand for a connection string."""
-    names = {
-        "host": "PGHOST",
-        "port": "PGPORT",
-        "user": "PGUSER",
-        "dbname": "PGDATABASE",
-        "passfile": "PGPASSFILE",
-        "password": "PGPASSWORD",
-    }
-    return {names[key]: str(value) for key, value in conninfo_to_dict(database).items()}
 
 
 def _locust_environment(directory: Path, database: str) -> dict[str, str]:

@@ -175,10 +175,10 @@ class Other(User):
 
 
 def test_users_count_when_they_are_at_work(field: Field):
-    """An on_start of four seconds: no level is measured before it is over."""
+    """An on_start of two seconds, as long as a level: none is measured before it is over."""
     text = """
     def on_start(self):
-        gevent.sleep(4)
+        gevent.sleep(2)
 """
     found = search(field, text, "--capacity-start", 4, "--capacity-max", 4)
 
@@ -193,14 +193,14 @@ def test_the_run_time_bounds_the_search(field: Field):
     def visit(self):
         fire(self, ms=5.0 if self.environment.runner.user_count < 16 else 900.0)
 """
-    options = ("--capacity-start", 4, "-t", 30, "--check-capacity-users", 12)
+    options = ("--capacity-start", 4, "-t", 12, "--check-capacity-users", 12)
     found = search(field, text, *options, seconds=60)
 
-    assert "The search takes at most 30 s" in found.log
-    assert found.verdict["seconds"] <= 31
+    assert "The search takes at most 12 s" in found.log
+    assert found.verdict["seconds"] <= 13
     assert found.verdict["limit"] == "time"
     assert found.verdict["users"] < 16 <= (found.verdict["broken_users"] or 16)
-    assert "users: time was up after 30 s." in found.sentence
+    assert "users: time was up after 12 s." in found.sentence
     assert found.status == (0 if found.verdict["users"] >= 12 else 4)
 
 

@@ -54,6 +54,22 @@ def search(field: Field, text: str, *options: object, seconds: float = 200) -> d
     return {**details, "status": locust.process.returncode, "sentence": sentence}
 
 
+def test_a_closed_system_is_measured_below_its_capacity(tmp_path, runs_database):
+    """One worker, 20 ms: 20 users that come twice a second are 40 requests/s, in the objective."""
+    with (
+        known_service(tmp_path, work_ms=20) as service,
+        locust_field(tmp_path, service.url, runs_database) as field,
+    ):
+        bound = ("--capacity-start", 20, "--capacity-most", 20, "--check-capacity-users", 20)
+        quick = ("--capacity-settle", 1, "--capacity-window", 4)
+        found = search(field, CLOSED.format(period_s=0.5), *quick, *bound)
+
+    assert (found["users"], found["limit"]) == (20, "bound")
+    assert found["requests_per_s"] == pytest.approx(40, rel=0.1)
+    assert found["status"] == 0
+
+
+@pytest.mark.proof
 @pytest.mark.timeout(240)
 def test_a_closed_system_is_measured(tmp_path, runs_database):
     """One worker, 20 ms, users that come twice a second: 25 users and 50 requests/s, ± 10 %."""
@@ -92,6 +108,7 @@ def show(field: Field) -> dict[str, object]:
     return dict(json.loads(answer.stdout))
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(240)
 def test_a_throttled_generator_is_not_taken_for_the_service(tmp_path, runs_database):
     """A generator busy with itself: "at least", and never a capacity; a check for more fails."""

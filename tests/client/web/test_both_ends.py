@@ -14,8 +14,9 @@ import psycopg
 import pytest
 import requests
 from click.testing import CliRunner
+from support.databases import database_of_roles
 from support.locust import Locust, locust_field, scenario
-from support.swarm import Stack, running_stack, runs_database
+from support.swarm import Stack, running_stack
 from support.waiting import poll_until
 
 from swarmscope.cli import main
@@ -67,7 +68,7 @@ def seen(cluster, tmp_path_factory) -> Iterator[Seen]:
     """Let ten pages look at a swarm that was started from the UI."""
     directory = tmp_path_factory.mktemp("seen")
     with (
-        runs_database(cluster) as database,
+        database_of_roles(cluster) as database,
         running_stack(directory, database.owner, SCENARIO, workers=1, captures=True) as stack,
     ):
         stack.start(USERS, USERS)

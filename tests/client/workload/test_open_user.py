@@ -79,17 +79,17 @@ def run(tmp_path, database, settings: str, *options: object, **service: object):
 
 
 def test_latency_counts_from_when_a_request_was_due(tmp_path, runs_database):
-    """A service that freezes for 1 s in 10, few connections: only the due time shows the waiting.
+    """A service that freezes for 1 s in 5, few connections: only the due time shows the waiting.
 
     Of about 800 requests two are in the service when it freezes, twice: 0.5 %, so that p99 from
-    the actual start stays low. One in ten was due during a freeze.
+    the actual start stays low. One in five was due during a freeze.
     """
     field, log = run(
         tmp_path,
         runs_database,
-        "rate = 40; concurrency = 2",
-        *("--users", 1, "--run-time", 21),
-        **{"work_ms": 2, "workers": 2, "FREEZE_EVERY": "10", "FREEZE_FOR": "1"},
+        "rate = 80; concurrency = 2",
+        *("--users", 1, "--run-time", 11),
+        **{"work_ms": 2, "workers": 2, "FREEZE_EVERY": "5", "FREEZE_FOR": "1"},
     )
 
     percentile = "SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY {}) FROM request"
@@ -111,7 +111,7 @@ def test_arrivals_do_not_wait_for_answers(tmp_path, runs_database):
         tmp_path,
         runs_database,
         "rate = 20; arrivals = 'constant'",
-        *("--users", 1, "--run-time", 8),
+        *("--users", 1, "--run-time", 5),
         **{"work_ms": 500, "workers": 12},
     )
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from support.databases import database_of_roles
 from support.stored_runs import START, Sample, store_run
-from support.swarm import runs_database
 
 from swarmscope.runs import queries
 from swarmscope.runs.histogram import RELATIVE_ERROR
@@ -26,7 +26,7 @@ def _steady(ms, name="/tests", every_s=0.5, lasts_s=40):
 @pytest.fixture(scope="module")
 def connection(cluster):
     """Store four runs: the last is twice as fast as the first, both of the same plan."""
-    with runs_database(cluster) as database, psycopg.connect(database.owner) as connection:
+    with database_of_roles(cluster) as database, psycopg.connect(database.owner) as connection:
         before = _steady(100) + _steady(50, "/gone")
         store_run(connection, before, STARTS[0], lasted_s=40, testplan="/srv/plan.py")
         store_run(connection, _steady(30), STARTS[1], lasted_s=40, testplan="other.py")

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from support.swarm import Database, runs_database
+from support.databases import Database, database_of_roles
 
 from swarmscope.runs.schema import persist
 from swarmscope.runs.schema.maintenance import prune
@@ -31,7 +31,7 @@ UNBOUNDED = "".join(f"SET {name}_timeout = 0;" for name in TIMEOUTS)
 @pytest.fixture
 def database(cluster) -> Iterator[Database]:
     """A runs database with its two roles."""
-    with runs_database(cluster) as database:
+    with database_of_roles(cluster) as database:
         yield database
 
 

@@ -1,0 +1,46 @@
+"""Locust's UI, driven by the requests that its buttons send."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import requests
+
+from support.waiting import poll_until
+
+TIMEOUT_S = 30
+
+
+class LocustUi(ABC):
+    """Something that serves Locust's UI at an address."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The UI's address, without a slash at the end."""
+
+    def post(self, path: str, **form: object) -> dict[str, Any]:
+        """Send what the UI's buttons send."""
+        answer = requests.post(f"{self.url}{path}", data=form, timeout=TIMEOUT_S)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def state(self) -> dict[str, Any]:
+        """Return what the UI shows: `user_count`, `state`, `stats`, `workers` …"""
+        return dict(requests.get(f"{self.url}/stats/requests", timeout=TIMEOUT_S).json())
+
+    def start(self, users: int, rate: float = 100) -> None:
+        """Start a swarm, *rate* users per second, and wait for its users."""
+        assert self.post("/swarm", user_count=users, spawn_rate=rate)["success"]
+        everybody = f"{users} users"
+        poll_until(lambda: self.state()["user_count"] == users, everybody, 20 + users / rate)
+
+    def stop(self) -> None:
+        """Stop the swarm."""
+        assert self.post("/stop")["success"]
+
+    def done(self) -> int:
+        """Return how many requests Locust has counted in this swarm."""
+        rows = [row for row in self.state()["stats"] if row["name"] == "Aggregated"]
+        return int(rows[0]["num_requests"]) if rows else 0

@@ -1,0 +1,73 @@
+"""The tests of a module are found by its name; all others are listed here, with what they ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+PACKAGES = ("api", *(path.name for path in (ROOT / "swarmscope").iterdir() if path.is_dir()))
+QUESTIONS = {  # of more than one module
+    "api/add": "POST /tests",
+    "api/gunicorn": "its conf file, in real workers",
+    "api/list": "GET /tests",
+    "cli/checks_documentation": "does docs/checks.md show what the commands print?",
+    "cli/shared": "what do all verbs that read the database do alike?",
+    "client/any_scenario": "is every request of a scenario recorded, whatever it does?",
+    "client/capacity/cases": "is the answer right for scenarios as people write them?",
+    "client/capacity/proofs": "does it find what theory says?",
+    "client/capacity/runs": "does it measure real services?",
+    "client/faults": "is everything stored once, whatever fails?",
+    "client/imports": "what does a Locust process load?",
+    "client/receiving": "is the time to receive a body told apart?",
+    "client/recording/odd_samples": "are odd samples counted as Locust counts them?",
+    "client/redirects": "what is recorded of each hop of a redirect?",
+    "client/rolling": "is a journal that rolls delivered whole?",
+    "client/same_counts": "is what Locust counts what is stored, shown and judged?",
+    "client/stepping_clock": "what if the clock steps?",
+    "client/stock_defects": "which defects of the stock listener are gone?",
+    "client/strange_files": "what if the journals' directory holds other files?",
+    "runs/drill_down": "do the views agree with the requests themselves?",
+    "runs/judged_span": "is the same span judged everywhere?",
+    "runs/objective": "is the objective judged alike in SQL and in PromQL?",
+    "runs/points": "do curves agree with the requests themselves?",
+    "runs/rates": "is a rate the same wherever it is shown?",
+    "runs/schema/compaction": "does joining windows keep every figure?",
+    "runs/summary": "do percentiles agree with the requests themselves?",
+    "server/beside_others": "does an app keep its exporter, metrics and processes?",
+    "server/decomposition": "is a delay found in the part where it was made?",
+    "server/documentation": "is every metric documented?",
+    "server/exporter_examples": "do the exporter's own examples work?",
+    "server/frameworks": "do Flask-RESTful, RESTX, Sock, SocketIO and asgiref work?",
+    "server/instrument": "what does one call of instrument() do?",
+    "server/outcomes": "is the outcome of every request counted?",
+    "server/versions": "which versions of Flask and gunicorn work?",
+    "shipper/damage": "what if a journal is damaged?",
+    "stack/browser": "does a first swarm work by clicking?",
+    "stack/conservation": "sent = counted = scraped = stored?",
+    "stack/logs_and_status": "does `up` say where things are?",
+    "stack/many_machines": "do three machines work together?",
+    "stack/private": "is a stack closed to other users?",
+    "stack/refusals": "what does `up` refuse?",
+}
+
+
+def _name(test: Path) -> str:
+    path = test.relative_to(TESTS)
+    return path.with_name(path.stem.removeprefix("test_")).as_posix()
+
+
+def _tested(name: str) -> bool:
+    """Return whether a module, or the package that holds it, has that name."""
+    where = [folder / name for folder in (ROOT, ROOT / "swarmscope")]
+    packages = (path.parent for path in where if path.name == path.parent.name)
+    modules = (path.with_suffix(".py").exists() or path.is_dir() for path in where)
+    return any(modules) or any(package.is_dir() for package in packages)
+
+
+def test_a_test_is_named_after_a_module_or_is_a_listed_question():
+    """Tests of what is no Python (compose, dashboards, deploy, prometheus) are free."""
+    found = {_name(test) for test in TESTS.rglob("test_*.py")}
+    inside = {name for name in found if name.split("/")[0] in PACKAGES and "/" in name}
+
+    assert {name for name in inside if not _tested(name)} == set(QUESTIONS)
