@@ -8,7 +8,7 @@ from pathlib import Path
 
 from locust import FastHttpUser, constant_pacing, events, task  # first: it patches sockets
 
-from swarmscope.client.workload.pacing import paced
+from swarmscope.client import paced
 
 PERIOD_S = float(os.environ.get("PERIOD_S", "10"))
 

@@ -7,8 +7,7 @@ import os
 from locust import between, constant, constant_pacing  # first: it patches sockets
 
 from locustfiles.classic import Tester
-from swarmscope.client.shapes import Capacity
-from swarmscope.client.workload.pacing import paced
+from swarmscope.client import Capacity, paced
 
 __all__ = ["Capacity", "Classic", "Saturating", "Spread", "Stock"]
 

@@ -1,8 +1,7 @@
 """The classic scenario: people who list the software testing types and sometimes add one."""
 
 from locust import task  # first: it patches sockets for gevent
-from swarmscope.client import FastHttpUser
-from swarmscope.client.workload.pacing import paced
+from swarmscope.client import FastHttpUser, paced
 
 
 class Tester(FastHttpUser):

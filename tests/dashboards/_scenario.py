@@ -2,8 +2,7 @@
 
 from locust import constant, task  # first: it patches sockets for gevent
 
-from swarmscope.client import FastHttpUser
-from swarmscope.client.workload.open_user import OpenUser
+from swarmscope.client import FastHttpUser, OpenUser
 
 
 class Visitor(FastHttpUser):

@@ -32,7 +32,12 @@ Tick = tuple[int, float, list[type[User]]]
 
 
 class Capacity(Shape):
-    """Finds the most users at which the objective holds, and stops by itself."""
+    """Finds the max number of users at which the objective holds, and stops by itself.
+
+    ``locust --headless --shape Capacity --slo-p95 300`` searches once a locustfile imports it::
+
+        from swarmscope.client import Capacity
+    """
 
     seeks_capacity = True
 

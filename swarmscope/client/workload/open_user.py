@@ -1,9 +1,9 @@
-"""An open workload: requests start when the schedule says so, whether or not earlier ones finished.
+"""An open workload: requests start on schedule, whether or not earlier ones have finished.
 
-Users who wait for an answer before they ask again (a closed workload) slow down with the service,
-so a service that freezes is asked less, and most of the waiting that it caused is never measured
+Users who wait for a response before the next request (a closed workload) slow down with the
+service: one that freezes gets fewer requests, and most of the waiting it caused is never measured
 (coordinated omission). `OpenUser` keeps to its schedule: latency counts from the moment at which an
-arrival was *due*, and the time from its actual start travels beside it.
+arrival was *due*, and the delay until its actual start is reported with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ARRIVALS = ("poisson", "constant")
 
 
 class Schedule:
-    """When arrivals are due: at random (Poisson) or at equal distances, *rate* a second."""
+    """When arrivals are due: at random (Poisson) or at equal intervals, *rate* per second."""
 
     def __init__(self, arrivals: str, rate: float, now: float) -> None:
         self._random = arrivals == "poisson"
@@ -68,16 +68,27 @@ class _FromDue:
 
 
 class OpenUser(FastHttpUser):
-    """A source of `rate` arrivals a second, each of which runs one task of the class.
+    """A source of `rate` arrivals per second, each of which runs one task of the class.
 
-    N users make N × `rate` arrivals a second, so that a ramp of users ramps the rate. At most
-    `concurrency` arrivals of one user are under way; those that find no free connection wait, and
+    N users make N × `rate` arrivals per second, so a ramp of users ramps the rate. At most
+    `concurrency` arrivals of a user are in progress; those that find no free connection wait, and
     count as late, for up to `patience_s` seconds; then they are dropped and counted. Tasks are
-    plain methods that run side by side and share the user's client.
+    plain methods that run side by side and share the user's client::
+
+        from locust import task
+        from swarmscope.client import OpenUser
+
+
+        class Visitor(OpenUser):
+            rate = 2.0  # 50 users make 100 arrivals per second
+
+            @task
+            def list_tests(self):
+                self.client.get("/tests")
     """
 
     abstract = True
-    rate: ClassVar[float] = 1.0  # arrivals a second and user
+    rate: ClassVar[float] = 1.0  # arrivals per second of each user
     arrivals: ClassVar[str] = "poisson"  # or constant
     concurrency: int = 100  # connections of one user
     patience_s: ClassVar[float] = 30.0
@@ -99,7 +110,7 @@ class OpenUser(FastHttpUser):
         return max(self._schedule.due - perf_counter(), 0.0)
 
     def run(self) -> None:  # type: ignore[misc]  # Locust's own, and what must come after it
-        """Arrive until stopped; then let what is under way finish, as a stopped user does."""
+        """Arrive until stopped; then let what is in progress finish, as a stopped user does."""
         try:
             super().run()
         finally:
@@ -147,7 +158,7 @@ class OpenUser(FastHttpUser):
             random.choice(self._choices)(self)
         except (StopUser, StopTest, GreenletExit):
             raise
-        except Exception as error:  # as in Locust's own loop: told, counted, and on with the next
+        except Exception as error:  # as in Locust's own loop: logged, counted, and on to the next
             self.environment.events.user_error.fire(
                 user_instance=self, exception=error, tb=error.__traceback__
             )

@@ -1,16 +1,16 @@
 """Wait times that hold a rate without making users march in step.
 
-Locust spawns users in one batch a second, and its ``constant_pacing`` and ``constant_throughput``
+Locust spawns users in one batch per second, and its ``constant_pacing`` and ``constant_throughput``
 count from a user's creation. So the users of a batch send together, period after period, for as
-long as the swarm lasts: the service sees a crowd once a second and idles in between, and the run
+long as the swarm lasts: the service sees a crowd once per second and idles in between, and the run
 reports the latency of the crowd. A random sleep in ``on_start`` does not help, since the first wait
-makes up for it. And when the service stalls, the stock wait times then fire without any pause until
-every user has caught up with its last slot.
+makes up for it. And after a stall the stock wait times fire without a pause until every user has
+caught up with its last slot.
 
 `paced` and `throughput` give each user a random phase of its own, drawn at its first wait. Its
-slots lie exactly one period apart, so the rate holds; many users with independent phases arrive
-about like a Poisson stream (Palm-Khintchine), as people do who know nothing of each other. A slot
-that has passed while its user was busy is skipped and counted, never fired late.
+slots are exactly one period apart, so the rate holds; many users with independent phases arrive
+much like a Poisson stream (Palm-Khintchine), as unrelated people do. A slot that passes while its
+user is busy is skipped and counted, never fired late.
 """
 
 from __future__ import annotations
@@ -44,10 +44,16 @@ class Slots:
 
 
 def paced(seconds: float) -> Callable[[Any], float]:
-    """Return a wait time that lets each user begin a task every *seconds*, at a phase of its own.
+    """Return a wait time with which each user starts a task every *seconds*, at a phase of its own.
 
-    Take it in place of ``constant_pacing(seconds)``. A task that takes longer than *seconds* costs
-    its user the slots it covers. Raises ValueError for a period that is not positive.
+    Use it in place of ``constant_pacing(seconds)``. A task that takes longer than *seconds* costs
+    its user the slots it covers. Raises ValueError for a period that is not positive::
+
+        from swarmscope.client import FastHttpUser, paced
+
+
+        class Tester(FastHttpUser):
+            wait_time = paced(10)
     """
     if not seconds > 0:
         raise ValueError(f"paced() needs a positive number of seconds, got {seconds!r}")
@@ -66,10 +72,16 @@ def paced(seconds: float) -> Callable[[Any], float]:
 
 
 def throughput(per_second: float) -> Callable[[Any], float]:
-    """Return a wait time that lets each user begin *per_second* tasks a second, phases spread.
+    """Return a wait time with which each user starts *per_second* tasks per second; see `paced`.
 
-    Take it in place of ``constant_throughput(per_second)``; see `paced`. Raises ValueError for a
-    rate that is not positive.
+    Use it in place of ``constant_throughput(per_second)``. Raises ValueError for a rate that is not
+    positive::
+
+        from swarmscope.client import FastHttpUser, throughput
+
+
+        class Tester(FastHttpUser):
+            wait_time = throughput(0.1)
     """
     if not per_second > 0:
         raise ValueError(f"throughput() needs a positive rate, got {per_second!r}")

@@ -59,7 +59,19 @@ def _note_first_byte(response: Any, **_: Any) -> None:
 
 
 class FastHttpUser(locust.FastHttpUser):
-    """Locust's ``FastHttpUser``; its requests carry ``X-Request-Start`` and ``traceparent``."""
+    """Locust's ``FastHttpUser``; its requests carry ``X-Request-Start`` and ``traceparent``.
+
+    ::
+
+        from locust import task
+        from swarmscope.client import FastHttpUser
+
+
+        class Tester(FastHttpUser):
+            @task
+            def list_tests(self):
+                self.client.get("/tests")
+    """
 
     abstract = True
 
@@ -70,7 +82,19 @@ class FastHttpUser(locust.FastHttpUser):
 
 
 class HttpUser(locust.HttpUser):
-    """Locust's ``HttpUser``; its requests carry ``X-Request-Start`` and ``traceparent``."""
+    """Locust's ``HttpUser``; its requests carry ``X-Request-Start`` and ``traceparent``.
+
+    Where a scenario needs the API of `requests`::
+
+        from locust import task
+        from swarmscope.client import HttpUser
+
+
+        class Tester(HttpUser):
+            @task
+            def list_tests(self):
+                self.client.get("/tests")
+    """
 
     abstract = True
 

@@ -13,7 +13,7 @@ USERS = """
 import gevent
 from types import SimpleNamespace
 from locust import User, constant, events, tag, task
-from swarmscope.client.shapes import Capacity
+from swarmscope.client import Capacity
 
 def fire(user, kind="X", name="x", ms=5.0, **more):
     fields = {"response_length": 0, "context": {}, "response": None, "exception": None}

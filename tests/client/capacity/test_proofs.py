@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
 CLOSED = """
 from locust import task
 from swarmscope.client import FastHttpUser
-from swarmscope.client.workload.pacing import paced
-from swarmscope.client.shapes import Capacity
+from swarmscope.client import paced
+from swarmscope.client import Capacity
 
 class Visitor(FastHttpUser):
     wait_time = paced(1)
@@ -25,8 +25,8 @@ class Visitor(FastHttpUser):
 """
 OPEN = """
 from locust import task
-from swarmscope.client.workload.open_user import OpenUser
-from swarmscope.client.shapes import Capacity
+from swarmscope.client import OpenUser
+from swarmscope.client import Capacity
 
 class Source(OpenUser):
     rate = 1

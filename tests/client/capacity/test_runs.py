@@ -16,8 +16,8 @@ from support.waiting import poll_until
 CLOSED = """
 from locust import task
 from swarmscope.client import FastHttpUser
-from swarmscope.client.workload.pacing import paced
-from swarmscope.client.shapes import Capacity
+from swarmscope.client import paced
+from swarmscope.client import Capacity
 
 class Visitor(FastHttpUser):
     wait_time = paced({period_s})

@@ -6,7 +6,7 @@ import pytest
 from support.locust import Field, scenario
 from support.waiting import poll_until
 
-SHAPES = "\nfrom swarmscope.client.shapes import *\n"
+SHAPES = "\nfrom swarmscope.client import Capacity, Smoke, Soak, Spike, Steady, Steps\n"
 SHORT = ("--shape-ramp", "1", "--shape-hold", "2")
 
 
@@ -51,13 +51,22 @@ def test_a_scenarios_own_shape_drives_as_in_locust(field: Field, tmp_path):
 
 
 def test_a_scenarios_shape_made_of_ours_drives_too(field: Field, tmp_path):
-    """A subclass in a locustfile is the scenario's own, with figures of its own."""
-    text = "\nfrom swarmscope.client.shapes import Steady, stages\n\nclass Short(Steady):"
-    text += "\n    load = stages.Load(users=2, ramp_s=1, hold_s=2)\n"
+    """A subclass in a locustfile is the scenario's own, with stages of its own."""
+    text = "\nfrom swarmscope.client import Stage, Staged\n\nclass Short(Staged):"
+    text += "\n    stages = (Stage('brief', users=2, ramp_s=1, hold_s=2),)\n"
     locust = field.headless(scenario(tmp_path, more=text))
 
     assert locust.process.wait(60) == 0
+    assert told(field) == ["brief: 2 users"]
     assert field.query("SELECT peak_users, scenario FROM run") == [(2, "Visitor, Short")]
+
+
+def test_the_example_of_a_shape_of_ones_own_runs(field: Field, root):
+    """As its first lines say; its stages are events of the run."""
+    locust = field.headless(root / "examples/stages.py", "-t", 7)
+
+    assert locust.process.wait(60) == 0
+    assert told(field) == ["early: 2 users", "rush: 20 users"]
 
 
 def test_an_option_goes_before_the_scenarios_own_shape(field: Field, tmp_path):

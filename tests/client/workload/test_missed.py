@@ -11,7 +11,7 @@ from swarmscope.client.workload import missed
 SLOW_USERS = """
 from locust import task
 from swarmscope.client import FastHttpUser
-from swarmscope.client.workload.pacing import paced
+from swarmscope.client import paced
 
 class Visitor(FastHttpUser):
     wait_time = paced(0.1)

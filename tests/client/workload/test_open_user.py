@@ -17,7 +17,7 @@ from swarmscope.client.workload.open_user import OpenUser, Schedule
 
 SCENARIO = """
 from locust import task
-from swarmscope.client.workload.open_user import OpenUser
+from swarmscope.client import OpenUser
 
 class Visitor(OpenUser):
     {settings}
