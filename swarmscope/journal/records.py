@@ -1,7 +1,7 @@
-"""What a journal holds: one MessagePack array per record, its first element naming the kind.
+"""The records of a journal: MessagePack arrays whose first element names the kind.
 
-Times are Unix seconds by the master's clock unless a field says otherwise. A run is named by its id
-(`run_id`), so that every record can be understood without those before it.
+Times are Unix seconds by the master's clock unless a field says otherwise. Every record that
+belongs to a run has its id (`run_id`), so that it can be read without those before it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OBJECTIVE_QUANTILE = 0.95  # of response time, that a run's `objective_ms` limit
 
 
 class Record(msgspec.Struct, array_like=True, tag=str.lower):
-    """Base of all records; the tag is the class's name in lower case."""
+    """Base of all records; the tag is the class name in lower case."""
 
 
 class Samples(Record):
@@ -44,15 +44,15 @@ class Samples(Record):
     testplan: str
     offset_s: float  # to be added to the worker's clock
     rows: list[Sample]
-    # of an open workload: how long after they were due the requests started, one for each row;
-    # start and milliseconds of the rows then count from when they were due
+    # of an open workload: each row's start delay; its start and milliseconds then count from when
+    # it was due
     late_ms: list[float] = []
-    # when the block was written, by the worker's own clock: its requests had just finished
+    # when the block was written, by the worker's clock: its requests had just finished
     time: float | None = None
 
 
 class RunStarted(Record):
-    """A run began; written by the process that leads it."""
+    """A run started; written by the process that leads it."""
 
     run: str
     testplan: str
@@ -71,20 +71,20 @@ class RunStarted(Record):
     grafana_url: str | None = None  # its dashboard, for links to this run
     objective_ms: float | None = None  # limit of response time at `OBJECTIVE_QUANTILE`
     objective_fail_ratio: float | None = None
-    capacity_search: bool = False  # it goes beyond the objective on purpose
-    settings: str = "{}"  # JSON: what the UI's form, or the command line, set for this run
-    prometheus_url: str | None = None  # that of the services, without user info; None: not named
+    capacity_search: bool = False  # exceeds the objective on purpose
+    settings: str = "{}"  # JSON: set in the UI's form or on the command line
+    prometheus_url: str | None = None  # of the services, without user info
 
 
 class Participant(Record):
-    """A worker that takes part, named by the leader: its own journal may never arrive."""
+    """A worker of the run, named by the leader: the worker's own journal may never arrive."""
 
     run: str
     worker: str
 
 
 class UserCount(Record):
-    """Users at a moment; the targets and peaks of a run follow from them."""
+    """The number of users at a moment."""
 
     run: str
     testplan: str
@@ -94,7 +94,7 @@ class UserCount(Record):
 
 
 class GeneratorHealth(Record):
-    """How the generator fared since the last such record, the worst of all workers."""
+    """Health of the generator since the last such record: the worst of all workers."""
 
     run: str
     time: float
@@ -104,7 +104,7 @@ class GeneratorHealth(Record):
 
 
 class RampComplete(Record):
-    """All users asked for are there."""
+    """All users have been spawned."""
 
     run: str
     testplan: str
@@ -113,7 +113,7 @@ class RampComplete(Record):
 
 
 class Event(Record):
-    """Something that happened, in words; `details` is JSON."""
+    """An event of the run, described in `text`; `details` is JSON."""
 
     run: str
     kind: str
@@ -123,7 +123,7 @@ class Event(Record):
 
 
 class WorkerLost(Record):
-    """The leader hears no more of a worker; `state` says how it knows."""
+    """The leader has lost a worker; `state` is Locust's, such as ``missing``."""
 
     run: str
     worker: str
@@ -132,7 +132,7 @@ class WorkerLost(Record):
 
 
 class WorkerBack(Record):
-    """The leader hears of a lost worker again."""
+    """A lost worker is back."""
 
     run: str
     worker: str
@@ -140,7 +140,7 @@ class WorkerBack(Record):
 
 
 class RunStopped(Record):
-    """The end of a run, as its leader saw it."""
+    """A run ended; written by its leader."""
 
     run: str
     testplan: str
@@ -148,14 +148,14 @@ class RunStopped(Record):
 
 
 class RunExit(Record):
-    """The exit status of the process whose end ended the run."""
+    """The exit status of the process that led the run."""
 
     run: str
     exit_code: int
 
 
 class WorkerStarted(Record):
-    """This journal's process begins its part in a run."""
+    """This journal's process starts its part in a run."""
 
     run: str
     worker: str
@@ -163,7 +163,7 @@ class WorkerStarted(Record):
 
 
 class ClockOffset(Record):
-    """A new estimate of how far the worker's clock is behind the master's, in seconds."""
+    """A new estimate of how far (s) the worker's clock is behind the master's."""
 
     run: str
     worker: str
@@ -171,7 +171,7 @@ class ClockOffset(Record):
 
 
 class Dropped(Record):
-    """Samples that found no room."""
+    """Samples that were dropped."""
 
     run: str
     worker: str
@@ -181,7 +181,7 @@ class Dropped(Record):
 
 
 class TaskErrors(Record):
-    """Exceptions that tasks raised since the last such record: what and where, how many."""
+    """Exceptions raised in tasks since the last such record: text and count."""
 
     run: str
     worker: str
@@ -189,16 +189,16 @@ class TaskErrors(Record):
 
 
 class WorkerStopped(Record):
-    """The stop record: all that this process has to say about a run stands before it."""
+    """The stop record: the last one of this process about a run."""
 
     run: str
     worker: str
     time: float
-    samples: int | None = None  # that there were, those included that were dropped
+    samples: int | None = None  # in total, with those that were dropped
 
 
 class Resumed(Record):
-    """This journal goes on where another one of its process was removed by somebody."""
+    """This journal continues another one of its process that was removed."""
 
     run: str
     worker: str
@@ -207,11 +207,11 @@ class Resumed(Record):
 
 
 class Continued(Record):
-    """The journal goes on in its next segment."""
+    """The journal continues in its next segment."""
 
 
 class End(Record):
-    """The process closed its journal in order."""
+    """The process closed its journal."""
 
 
 AnyRecord = (
@@ -246,14 +246,14 @@ def run_id(moment: float) -> str:
 
 
 def start_of(run: str) -> float:
-    """Return the moment (Unix seconds) of a run's id; raises ValueError for what is none."""
+    """Return the moment (Unix seconds) of a run's id; raises ValueError for an invalid id."""
     return datetime.fromisoformat(run).timestamp()
 
 
 def repaired(payload: bytes) -> Record:
-    """Decode a record in which something has a wrong type, such as a name that is no string.
+    """Decode a record with values of a wrong type, such as a name that is not a string.
 
-    Raises msgspec.DecodeError for what is no record at all.
+    Raises msgspec.DecodeError if *payload* is not a record.
     """
     tag, *fields = msgspec.msgpack.decode(payload)
     if tag == "samples" and len(fields) >= 4 and isinstance(fields[3], list):
@@ -267,8 +267,8 @@ _INSTEAD = (0.0, None, "", "", None, None, 0, None, None, None, None, None)
 
 
 def _repaired_sample(row: list[Any]) -> list[Any]:
-    """Return *row* with each value that has a wrong type as its text, or as nothing."""
-    if len(row) == len(_INSTEAD) - 1:  # of a version that knew nothing of the first byte
+    """Return *row* with values of a wrong type as text, or as their default."""
+    if len(row) == len(_INSTEAD) - 1:  # written by a version without the first byte's time
         row = [*row, None]
     return [_repaired_value(*field) for field in zip(row, _SAMPLE_TYPES, _INSTEAD, strict=True)]
 

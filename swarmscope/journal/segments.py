@@ -1,17 +1,17 @@
-"""The journal: what a Locust process appends to and a shipper reads.
+"""The journal's files: a Locust process appends to them, a shipper reads them.
 
-A journal is the life of one process. It is kept in segments, files of at most about `SEGMENT_BYTES`
-named ``<journal id>.<number>.journal``, so that what is shipped can be deleted while the process
-lives on. A segment begins with `MAGIC` (its last byte is the format's version), then come frames:
+A journal belongs to one process. It is kept in segments, files of about `SEGMENT_BYTES` at most,
+named ``<journal id>.<number>.journal``, so that delivered ones can be deleted while the process is
+alive. A segment begins with `MAGIC` (its last byte is the format's version), then come frames:
 
     length  uint32, little-endian     of the payload
     crc     uint32, little-endian     CRC-32 of the payload
     payload MessagePack
 
-The first payload is the `Header`, all others are `records`, of at most `MOST_PAYLOAD_BYTES`. A
-position in a journal counts the bytes of all its segments. The writer holds each segment it writes
-with ``flock``, which tells a reader whether it still lives: without the lock, a torn last frame
-will never be completed.
+The first payload is the `Header`, all others are `records`, of at most `MAX_PAYLOAD_BYTES`. A
+position in a journal counts the bytes of all its segments. The writer locks the segment it writes
+to with ``flock``. So a reader knows whether the writer is alive: without the lock, a torn last
+frame will never be completed.
 
 A write that was cut off leaves the beginning of one frame, or zeros in its place (`is_torn`). Any
 other end of a file is damage.
@@ -41,10 +41,9 @@ SEGMENT_BYTES = 64 << 20
 READ_BYTES = 1 << 20
 RESERVE_SUFFIX = ".reserve"
 RESERVE_BYTES = 256 << 10  # some thousands of records
-MOST_PAYLOAD_BYTES = 8 << 20
-MOST_POSITION = 1 << 62  # a database's bigint holds it
-NEWBORN_SECONDS = 10.0  # between the making of a segment and its lock
-
+MAX_PAYLOAD_BYTES = 8 << 20
+MAX_POSITION = 1 << 62  # fits into a database's bigint
+MAX_UNLOCKED_S = 10.0  # between a segment's creation and its lock
 
 # how a record begins: a MessagePack array, whose first element is a short word
 _RECORD = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)[\xa3-\xaf][a-z]{3})", re.DOTALL)
@@ -55,15 +54,15 @@ class JournalError(Exception):
 
 
 class Damaged(JournalError):
-    """A segment of ours whose content has changed since it was written."""
+    """A segment whose content has changed since it was written."""
 
 
 class Tail(Enum):
-    """What may stand in a segment behind its last whole frame."""
+    """What may follow the last whole frame of a segment."""
 
-    GROWS = auto()  # its writer lives
+    GROWS = auto()  # its writer is alive
     TORN = auto()  # its writer died, perhaps while it wrote a frame
-    NONE = auto()  # its writer went on in another segment
+    NONE = auto()  # its writer continued in the next segment
 
 
 class Header(msgspec.Struct, array_like=True, frozen=True):
@@ -103,8 +102,8 @@ def segments_of(journal: str, directory: Path) -> list[Segment]:
     return [Segment(directory / name, *_parts_of(name)) for name in names]
 
 
-def irregular(directory: Path) -> list[Path]:
-    """Return what is named like a segment and is no file: to open it may take for ever."""
+def not_files(directory: Path) -> list[Path]:
+    """Return what is named like a segment but is not a file: opening it may block for ever."""
     return [directory / name for name in sorted(_names(directory, regular=False))]
 
 
@@ -131,38 +130,38 @@ def segment_path(directory: Path, journal: str, number: int) -> Path:
     return directory / f"{journal}.{number:08d}{SUFFIX}"
 
 
-def following(segment: Segment) -> Segment | None:
-    """Return the segment after *segment* that the directory holds at this moment.
+def next_segment(segment: Segment) -> Segment | None:
+    """Return the segment after *segment*; None if there is none now.
 
-    A writer opens the next segment before it releases the last one. So whoever finds no lock, and
-    only then asks for what follows, knows by None that the writer is gone.
+    A writer opens the next segment before it unlocks the last one. So for a reader that finds no
+    lock first, None then means that the writer is gone.
     """
     directory, number = segment.path.parent, segment.number + 1
     path = segment_path(directory, segment.journal, number)
     if path.is_file():
         return Segment(path, segment.journal, number)
-    later = segments_of(segment.journal, directory)  # somebody may have removed one between
+    later = segments_of(segment.journal, directory)  # one in between may have been removed
     return next((each for each in later if each.number >= number), None)
 
 
 def is_alive(segment: Segment) -> bool:
-    """Return whether a living process writes to *segment*, or to a later one of its journal."""
+    """Return whether a live process writes to *segment*, or to a later one of its journal."""
     latest: Segment | None = segment
     while latest:
-        with suppress(FileNotFoundError):  # delivered: what follows tells
+        with suppress(FileNotFoundError):  # delivered: check the next one
             if is_locked(latest.path):
                 return True
-        latest = following(latest)
+        latest = next_segment(latest)
     return False
 
 
 def frame(payload: bytes | bytearray) -> bytes:
-    """Return *payload* as it stands in a segment."""
+    """Return *payload* with length and checksum, as in a segment."""
     return FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a living process writes the segment."""
+    """Return whether a live process writes to the segment."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -171,13 +170,13 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def is_stillborn(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     """Return whether a segment without a header will never get one: its writer has ended."""
-    return not is_locked(path) and time.time() > path.stat().st_mtime + NEWBORN_SECONDS
+    return not is_locked(path) and time.time() > path.stat().st_mtime + MAX_UNLOCKED_S
 
 
 def make_directory(directory: Path) -> None:
-    """Make *directory*, and what is missing above it, for nobody else to enter."""
+    """Create *directory* and its missing parents, closed to other users."""
     if not directory.exists():
         make_directory(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -186,8 +185,7 @@ def make_directory(directory: Path) -> None:
 class Writer:
     """Appends frames to a journal of this process.
 
-    Every method may raise OSError; what was to be written is then not in the journal, and the
-    journal is as whole as before.
+    Every method may raise OSError; the journal is then unchanged.
     """
 
     def __init__(self, directory: Path, header: Header, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -224,11 +222,11 @@ class Writer:
         """Append one record."""
         self._size = _write(self._file, frame(payload), self._size)
 
-    def roll(self, farewell: bytes) -> None:
-        """Go on in a new segment once this one is long; *farewell* is the old one's last record."""
+    def roll(self, last_record: bytes) -> None:
+        """Continue in a new segment once this one is full; *last_record* completes the old one."""
         if self._size < self._segment_bytes:
             return
-        last = frame(farewell)
+        last = frame(last_record)
         before = self._file, self._base, self._size
         self._base += self._size + len(last)
         self._number += 1
@@ -246,10 +244,10 @@ class Writer:
         self._number -= 1
         if file != self._file:
             path.unlink(missing_ok=True)
-            os.close(file)  # not before: nobody may take it for the journal of a dead process
+            os.close(file)  # last: an unlocked file would be taken for that of a dead process
 
     def is_gone(self) -> bool:
-        """Return whether somebody removed the segment, or its directory: nobody would read it."""
+        """Return whether the segment, or its directory, was removed: nobody would read it."""
         path = segment_path(self._directory, self.header.journal, self._number)
         try:
             return not os.path.samestat(path.stat(), os.fstat(self._file))
@@ -257,28 +255,28 @@ class Writer:
             return True
 
     def end_in(self, reserve: Reserve, payloads: Iterable[bytes]) -> None:
-        """Make *reserve* the journal's last segment, with these records: where no room is left."""
+        """Make *reserve* the journal's last segment, with these records: for a full disk."""
         number = self._number + 1
         header = msgspec.structs.replace(self.header, segment=number, base=self.position)
         content = [MAGIC, frame(msgspec.msgpack.encode(header)), *map(frame, payloads)]
         path = segment_path(self._directory, self.header.journal, number)
-        reserve.become(path, b"".join(content))
+        reserve.use(path, b"".join(content))
 
     def bytes_on_disk(self) -> int:
-        """Return what the journal's segments occupy: what is shipped is deleted by segments."""
+        """Return the size of the journal's segments that have not been deleted."""
         paths = self._directory.glob(f"{self.header.journal}.*{SUFFIX}")
         return sum(_size_or_0(path) for path in paths)
 
     def close(self) -> None:
-        """Release the lock. What was appended stays."""
+        """Close the segment and unlock it."""
         os.close(self._file)
 
 
 class Reserve:
-    """Room on the disk that is taken when a journal begins, for its last records.
+    """Disk space reserved when a journal begins, for its last records on a full disk.
 
-    A file of zeros, which is overwritten: that takes no more room, however full the disk then is.
-    Like a segment it is locked; without a lock it may be deleted.
+    A file of zeros that is overwritten, which takes no more space. Like a segment it is locked;
+    unlocked it may be deleted.
     """
 
     def __init__(self, directory: Path, journal: str) -> None:
@@ -293,8 +291,8 @@ class Reserve:
             self.release()
             raise
 
-    def become(self, path: Path, content: bytes) -> None:
-        """Become the file *path* with *content*. Raises OSError, also where that is too long."""
+    def use(self, path: Path, content: bytes) -> None:
+        """Turn the reserve into the file *path*; raises OSError, also if *content* is too long."""
         if len(content) > RESERVE_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         os.pwrite(self._file, content, 0)
@@ -302,23 +300,23 @@ class Reserve:
         self._path.rename(path)
 
     def release(self) -> None:
-        """Give the room back, if it was not needed, and the lock."""
+        """Free the disk space, unless it was used, and the lock."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 
 def remove_reserves(directory: Path) -> None:
-    """Delete what processes left behind that were killed. Raises OSError."""
+    """Delete the reserves of dead processes; raises OSError."""
     for path in directory.glob(f"*{RESERVE_SUFFIX}"):
         with suppress(FileNotFoundError):
-            if path.is_file() and is_stillborn(path):  # to open a pipe would take for ever
+            if path.is_file() and is_abandoned(path):  # opening a pipe would block for ever
                 path.unlink()
 
 
 def _size_or_0(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:  # a shipper deletes what it has delivered
+    except FileNotFoundError:  # a shipper has delivered and deleted it
         return 0
 
 
@@ -346,7 +344,7 @@ class Frame:
 class Reader:
     """Reads a segment from a given offset.
 
-    Raises EOFError for a segment that has no header yet, JournalError for one that is none of ours.
+    Raises EOFError for a segment without a header, JournalError for one that cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -361,23 +359,23 @@ class Reader:
     def _read_header(self, path: Path) -> tuple[Header, int]:
         magic = self._file.read(len(MAGIC))
         if not MAGIC.startswith(magic):
-            raise JournalError(f"{path} is not a journal of a version that this program reads")
+            raise JournalError(f"{path} is not a journal, or one of another version")
         first = next(self.frames(len(MAGIC)), None)
         if first is None:
             self._check_tail(len(MAGIC), Tail.TORN)
-            raise EOFError(f"{path} has no header yet")
+            raise EOFError(f"{path} has no header")
         try:
             header = msgspec.msgpack.decode(first.payload, type=Header)
         except msgspec.DecodeError as error:
             raise Damaged(f"{path}: {error}") from error
-        if not 0 <= header.base <= MOST_POSITION:
-            raise Damaged(f"{path} cannot begin at {header.base}")
+        if not 0 <= header.base <= MAX_POSITION:
+            raise Damaged(f"{path} cannot begin at position {header.base}")
         return header, first.end
 
     def frames(self, offset: int) -> Iterator[Frame]:
-        """Yield the whole frames from *offset* of the segment on.
+        """Yield the whole frames from *offset* in the segment on.
 
-        What follows them may become a frame. Raises Damaged where it cannot.
+        Raises Damaged if what follows cannot become a frame.
         """
         buffer, start = b"", offset
         self._file.seek(offset)
@@ -389,10 +387,10 @@ class Reader:
                 yield Frame(payload, start + used)
             buffer, start = buffer[used:], start + used
 
-    def surviving(self, offset: int, tail: Tail) -> Iterator[Frame | Damaged]:
-        """Yield the whole frames from *offset* on, with what is damaged between them or at the end.
+    def recovered(self, offset: int, tail: Tail) -> Iterator[Frame | Damaged]:
+        """Yield the whole frames from *offset* on, and the damage between them or at the end.
 
-        After damage it goes on with the next whole record.
+        After damage it continues with the next whole record.
         """
         found: int | None = offset
         while found is not None:
@@ -408,16 +406,16 @@ class Reader:
             found = self._next_record(offset)
 
     def _check_tail(self, offset: int, tail: Tail) -> None:
-        """Raise Damaged if more than *tail* stands at *offset*, where no whole frame is."""
+        """Raise Damaged if more than *tail* follows at *offset*, after the last whole frame."""
         if tail is Tail.GROWS:
             return
         self._file.seek(offset)
-        rest = self._file.read(FRAME.size + MOST_PAYLOAD_BYTES + 1)
+        rest = self._file.read(FRAME.size + MAX_PAYLOAD_BYTES + 1)
         if rest and (tail is Tail.NONE or not is_torn(rest)):
             raise Damaged("a record is cut off, or its length is wrong")
 
     def _next_record(self, offset: int) -> int | None:
-        """Return where the first whole record after *offset* begins; None where there is none."""
+        """Return where the first whole record after *offset* begins; None if there is none."""
         self._file.seek(offset)
         found = next(records_in(self._file.read(), 1), None)
         return None if found is None else offset + found[0]
@@ -428,13 +426,13 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def size(self) -> int:
-        """Return the segment's length in bytes at this moment."""
-        return os.fstat(self._file.fileno()).st_size
+    def end(self) -> int:
+        """Return the journal's position at the end of the segment now."""
+        return self.header.base + os.fstat(self._file.fileno()).st_size
 
 
 def records_in(content: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield the whole records in *content*, wherever they stand: offset of the frame, payload."""
+    """Yield frame offset and payload of all whole records in *content*, wherever they are."""
     for found in _RECORD.finditer(content, offset + FRAME.size):
         begin = found.start() - FRAME.size
         with suppress(Damaged):
@@ -443,22 +441,22 @@ def records_in(content: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def is_torn(tail: bytes) -> bool:
-    """Return whether *tail* may be what a write left that was cut off: a part of one frame.
+    """Return whether *tail* may be a part of one frame, left by a write that was cut off.
 
-    It is none if it is longer than any frame, or holds a whole payload: then the length is wrong.
+    If it is longer than any frame, or holds a whole payload, the length is wrong.
     """
     if len(tail) < FRAME.size:
         return True
-    if len(tail) > FRAME.size + MOST_PAYLOAD_BYTES:
+    if len(tail) > FRAME.size + MAX_PAYLOAD_BYTES:
         return False
     length, crc = FRAME.unpack_from(tail)
-    if not length:  # a crash of the machine may leave zeros
+    if not length:  # a machine crash may leave zeros
         return not any(tail)
     return not _begins_with(tail[FRAME.size :], crc)
 
 
 def _begins_with(content: bytes, crc: int) -> bool:
-    """Return whether *crc* is that of the first bytes of *content*, however many."""
+    """Return whether *crc* is the checksum of any prefix of *content*."""
     running = 0
     for byte in struct.iter_unpack("c", content):
         running = zlib.crc32(byte[0], running)
@@ -468,17 +466,17 @@ def _begins_with(content: bytes, crc: int) -> bool:
 
 
 def _payload(buffer: bytes, at: int) -> bytes | None:
-    """Return the payload of the frame at *at*; None while it is not whole. Raises Damaged."""
+    """Return the payload of the frame at *at*; None while it is incomplete; raises Damaged."""
     if len(buffer) < at + FRAME.size:
         return None
     length, crc = FRAME.unpack_from(buffer, at)
     if not length:
         if crc:
             raise Damaged("a record's length is wrong")
-        return None  # zeros, whose checksum is right
+        return None  # zeros, not a frame yet
     payload = buffer[at + FRAME.size : at + FRAME.size + length]
     if len(payload) < length:
-        if length > MOST_PAYLOAD_BYTES:
+        if length > MAX_PAYLOAD_BYTES:
             raise Damaged("a record's length is wrong")
         return None
     if zlib.crc32(payload) != crc:

@@ -1,4 +1,4 @@
-"""What each record other than samples does to the runs database, in the order of the journal."""
+"""Stores every record but samples in the runs database."""
 
 from __future__ import annotations
 
@@ -12,61 +12,52 @@ import psycopg
 
 from swarmscope.journal import records
 from swarmscope.redaction import scrub_text
-from swarmscope.shipper.sanitize import plain_json
+from swarmscope.shipper.sanitize import json_without_nul
 
 Connection = psycopg.Connection[Any]
 
+_COLUMNS = {  # of `testrun`, where they are not named as in the record
+    "run": "id",
+    "profile": "profile_name",
+    "users": "num_clients",
+    "iterations_per_second": "rps",
+    "environment": "env",
+    "repository": "gitrepo",
+    "version": "changeset_guid",
+}
 
-def moment(unix_s: float) -> datetime:
-    """Return *unix_s* as PostgreSQL wants it; raises ValueError or OverflowError for no time."""
+
+def utc(unix_s: float) -> datetime:
+    """Return Unix seconds as a datetime; raises ValueError or OverflowError beyond the calendar."""
     try:
         return datetime.fromtimestamp(unix_s, UTC)
-    except OSError as error:  # of the C library; to try the record again would change nothing
-        raise ValueError(f"{unix_s} is no time") from error
+    except OSError as error:  # from the C library: an OSError would be retried for ever
+        raise ValueError(f"{unix_s} is not a time") from error
 
 
 @singledispatch
 def apply(record: Any, connection: Connection, journal: UUID) -> None:
-    """Carry out one record of *journal* within the transaction of its batch."""
-    raise TypeError(f"{type(record).__name__} is not carried out on its own")
+    """Store one record of *journal* within the transaction of its batch."""
+    raise TypeError(f"{type(record).__name__} cannot be applied")
 
 
 @apply.register
 def _(record: records.RunStarted, connection: Connection, journal: UUID) -> None:
-    if _leads(connection, record.run, journal):  # said again, by a journal that was resumed
+    if _leads(connection, record.run, journal):  # repeated by a journal that was resumed
         return
+    row = {_COLUMNS.get(name, name): getattr(record, name) for name in record.__struct_fields__}
+    row |= {
+        "status": "running",
+        "target_users": record.users,
+        "peak_users": 0,
+        "journal_id": journal,
+        "versions": json.dumps(record.versions),
+        "objective_quantile": None if record.objective_ms is None else records.OBJECTIVE_QUANTILE,
+        "settings": json_without_nul(record.settings),
+    }
+    values = ", ".join(["%s"] * len(row))
     connection.execute(
-        "INSERT INTO testrun (id, testplan, profile_name, num_clients, rps, description, env,"
-        " username, gitrepo, changeset_guid, arguments, status, target_users, peak_users, host,"
-        " scenario, journal_id, versions, grafana_url, objective_quantile, objective_ms,"
-        " objective_fail_ratio, capacity_search, settings, prometheus_url) VALUES"
-        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, 0, %s, %s, %s, %s, %s,"
-        " %s, %s, %s, %s, %s, %s)",
-        (
-            record.run,
-            record.testplan,
-            record.profile,
-            record.users,
-            record.iterations_per_second,
-            record.description,
-            record.environment,
-            record.username,
-            record.repository,
-            record.version,
-            record.arguments,
-            record.users,
-            record.host,
-            record.scenario,
-            journal,
-            json.dumps(record.versions),
-            record.grafana_url,
-            None if record.objective_ms is None else records.OBJECTIVE_QUANTILE,
-            record.objective_ms,
-            record.objective_fail_ratio,
-            record.capacity_search,
-            plain_json(record.settings),
-            record.prometheus_url,
-        ),
+        f"INSERT INTO testrun ({', '.join(row)}) VALUES ({values})", list(row.values())
     )
     text = f"{record.testplan} started by {record.username}: {record.users} users"
     _event(connection, record.run, "started", records.start_of(record.run), text)
@@ -84,7 +75,7 @@ def _(record: records.Participant, connection: Connection, journal: UUID) -> Non
 def _(record: records.UserCount, connection: Connection, journal: UUID) -> None:
     connection.execute(
         "INSERT INTO user_count (time, run_id, testplan, user_count) VALUES (%s, %s, %s, %s)",
-        (moment(record.time), record.run, record.testplan, record.users),
+        (utc(record.time), record.run, record.testplan, record.users),
     )
     _note_users(connection, record.run, record.users, record.target)
 
@@ -96,7 +87,7 @@ def _(record: records.GeneratorHealth, connection: Connection, journal: UUID) ->
         " VALUES (%s, %s, %s, %s, %s)",
         (
             record.run,
-            moment(record.time),
+            utc(record.time),
             record.cpu_ratio,
             record.loop_lag_s,
             record.dispersion,
@@ -108,16 +99,16 @@ def _(record: records.GeneratorHealth, connection: Connection, journal: UUID) ->
 def _(record: records.RampComplete, connection: Connection, journal: UUID) -> None:
     connection.execute(
         "UPDATE testrun SET ramp_complete = %s WHERE id = %s AND ramp_complete IS NULL",
-        (moment(record.time), record.run),
+        (utc(record.time), record.run),
     )
     _note_users(connection, record.run, record.users, record.users)
-    text = f"{record.testplan} rampup complete, {record.users} users spawned"
+    text = f"{record.testplan} ramp-up complete, {record.users} users spawned"
     _event(connection, record.run, "ramp_complete", record.time, text)
 
 
 @apply.register
 def _(record: records.Event, connection: Connection, journal: UUID) -> None:
-    time, details = moment(record.time), record.details
+    time, details = utc(record.time), record.details
     _insert_event(connection, record.run, record.kind, time, record.text, details)
 
 
@@ -139,7 +130,7 @@ def _(record: records.RunStopped, connection: Connection, journal: UUID) -> None
     connection.execute(
         "SELECT close_run(%(run)s, greatest(%(run)s, %(ended)s,"
         " (SELECT max(stopped) FROM run_worker WHERE run_id = %(run)s)))",
-        {"run": record.run, "ended": moment(record.time)},
+        {"run": record.run, "ended": utc(record.time)},
     )
     _event(connection, record.run, "stopped", record.time, f"{record.testplan} finished")
 
@@ -157,7 +148,7 @@ def _(record: records.WorkerStarted, connection: Connection, journal: UUID) -> N
         "INSERT INTO run_worker (run_id, worker, journal_id, started) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (run_id, worker) DO UPDATE SET journal_id = excluded.journal_id,"
         " started = coalesce(run_worker.started, excluded.started), stopped = NULL, outcome = NULL",
-        (record.run, record.worker, journal, moment(record.time)),
+        (record.run, record.worker, journal, utc(record.time)),
     )
 
 
@@ -194,14 +185,14 @@ def _(record: records.TaskErrors, connection: Connection, journal: UUID) -> None
 def _(record: records.WorkerStopped, connection: Connection, journal: UUID) -> None:
     connection.execute(
         "UPDATE run_worker SET stopped = %s, outcome = 'stopped' WHERE run_id = %s AND worker = %s",
-        (moment(record.time), record.run, record.worker),
+        (utc(record.time), record.run, record.worker),
     )
     if record.samples is not None:
         _count_missing(connection, record, record.samples)
-    connection.execute(  # users may finish their tasks after the leader has called it a day
+    connection.execute(  # users may finish their tasks after the leader has stopped the run
         "UPDATE testrun SET end_time = greatest(end_time, %s)"
         " WHERE id = %s AND status = 'finished'",
-        (moment(record.time), record.run),
+        (utc(record.time), record.run),
     )
 
 
@@ -216,18 +207,18 @@ def _(record: records.Resumed, connection: Connection, journal: UUID) -> None:
         (journal, record.journal),
     )
     if record.run:
-        text = f"the journal of {record.worker} was removed: what it held and nobody had is lost"
+        text = f"the journal of {record.worker} was removed: samples not yet delivered are lost"
         _event(connection, record.run, "samples_dropped", record.time, text)
 
 
 @apply.register(records.Continued)
 @apply.register(records.End)
 def _(record: records.Record, connection: Connection, journal: UUID) -> None:
-    pass  # they speak to the reader of the file
+    pass  # for the reader of the file
 
 
 def _count_missing(connection: Connection, record: records.WorkerStopped, samples: int) -> None:
-    """Count as dropped what a worker wrote of a run's *samples*, and nobody could read."""
+    """Count as dropped those of a worker's *samples* that never reached the database."""
     found = connection.execute(
         "UPDATE run_worker w SET dropped = %(samples)s - w.samples FROM run_worker before"
         " WHERE w.run_id = %(run)s AND w.worker = %(worker)s"
@@ -237,7 +228,7 @@ def _count_missing(connection: Connection, record: records.WorkerStopped, sample
         {"samples": samples, "run": record.run, "worker": record.worker},
     ).fetchone()
     if found:
-        text = f"{found[0]} samples of {record.worker} were lost with what held them"
+        text = f"{found[0]} samples of {record.worker} were lost with their journal"
         _event(connection, record.run, "samples_dropped", record.time, text)
 
 
@@ -248,8 +239,10 @@ def _leads(connection: Connection, run: str, journal: UUID) -> bool:
     return found.fetchone() is not None
 
 
-def bury(connection: Connection, journal: UUID, worker: str, last_seen: datetime) -> list[str]:
-    """Say of a process that died what it can say no more; return the runs that this touched.
+def apply_death(
+    connection: Connection, journal: UUID, worker: str, last_seen: datetime
+) -> list[str]:
+    """Close what the dead writer of *journal* left open; return the runs that it took part in.
 
     *last_seen* is by the clock of its machine.
     """
@@ -273,7 +266,7 @@ def bury(connection: Connection, journal: UUID, worker: str, last_seen: datetime
 
 
 def _set_outcome(connection: Connection, run: str, worker: str, outcome: str | None) -> None:
-    """Say what became of a worker whose own journal has not told yet."""
+    """Set the outcome of a worker unless its own journal has said that it stopped."""
     connection.execute(
         "UPDATE run_worker SET outcome = %s WHERE run_id = %s AND worker = %s AND stopped IS NULL",
         (outcome, run, worker),
@@ -291,7 +284,7 @@ def _note_users(connection: Connection, run: str, users: int, target: int) -> No
 
 
 def _event(connection: Connection, run: str, kind: str, unix_s: float, text: str) -> None:
-    _insert_event(connection, run, kind, moment(unix_s), text)
+    _insert_event(connection, run, kind, utc(unix_s), text)
 
 
 def _insert_event(
@@ -306,7 +299,7 @@ def _insert_event(
         "INSERT INTO events (time, text, run_id, kind, details)"
         " SELECT event.* FROM (VALUES (%s::timestamptz, %s, %s::timestamptz, %s, %s::jsonb))"
         " AS event (time, text, run_id, kind, details)"
-        " WHERE NOT EXISTS (SELECT FROM events e WHERE e.run_id = event.run_id"  # said again
+        " WHERE NOT EXISTS (SELECT FROM events e WHERE e.run_id = event.run_id"  # repeated
         " AND e.time = event.time AND e.kind = event.kind AND e.text = event.text)",
-        (time, scrub_text(text), run, kind, plain_json(details) if details else None),
+        (time, scrub_text(text), run, kind, json_without_nul(details) if details else None),
     )

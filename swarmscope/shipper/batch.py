@@ -1,4 +1,4 @@
-"""Turns records into what one transaction writes: rows, windows, and the rest in order."""
+"""Turns records into what one transaction writes: request rows, windows, and other records."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from swarmscope.runs.histogram import PARTS, Window, window_of
 from swarmscope.runs.selection import MORE_NAMES
 from swarmscope.server_timing import LONGEST_RESPONSE_MS, parts
 from swarmscope.shipper import binary_copy
+from swarmscope.shipper.binary_copy import MICROSECONDS
 from swarmscope.shipper.binary_copy import request_tail as tail_of
-from swarmscope.shipper.sanitize import storable
+from swarmscope.shipper.sanitize import sanitized
 from swarmscope.shipper.windows import Key
 
-MOST_ENDPOINTS = 1_000  # of one journal and run with histograms of their own
-MOST_REMEMBERED = 50_000
+MAX_ENDPOINTS = 1_000  # with histograms of their own, per journal and run
+MAX_CACHED_HEADS = 50_000
 CHUNK_ROWS = 1_000
-SLACK_S = 5.0  # by which clocks may differ before a start is taken for wrong
-LARGEST_OFFSET_S = 4e9  # beyond, a clock's offset is no time
+CLOCK_TOLERANCE_S = 5.0  # a start that is further off is wrong
+MAX_OFFSET_S = 4e9  # of a clock; PostgreSQL has no time beyond
 UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError)
 
 _decode = msgspec.msgpack.Decoder(AnyRecord).decode
@@ -42,7 +43,7 @@ Endpoint = tuple[str, str]  # name and method, as stored
 
 
 class Cell:
-    """The latencies of one endpoint's samples that finished in one second, in milliseconds."""
+    """Latencies (ms) of one endpoint's requests that finished in one second, by part."""
 
     __slots__ = (
         "app", "failures", "outside", "queue", "raw", "receiving", "total", "untimed",
@@ -54,82 +55,80 @@ class Cell:
         self.app: list[float] = []
         self.receiving: list[float] = []
         self.outside: list[float] = []
-        self.raw: list[float] = []  # of an open workload, from the actual start
+        self.raw: list[float] = []  # of an open workload, from the actual send
         self.failures = 0
-        self.untimed = 0  # requests whose time nobody knows
+        self.untimed = 0  # requests without a response time
 
     def windows(self) -> Iterator[tuple[str, Window]]:
-        """Yield the parts that have values, with their windows."""
+        """Yield each part that has values, with its window."""
         yield "total", window_of(self.total, self.failures, self.untimed)
         for part in PARTS[1:]:
             if values := getattr(self, part):
                 yield part, window_of(values, 0)
 
 
-class Course:
-    """What is remembered of a run from batch to batch."""
+class RunState:
+    """What is kept of a run from batch to batch."""
 
     def __init__(self, endpoints: set[Endpoint] | None = None, stopped: bool = False) -> None:
-        self.endpoints = endpoints or set()  # those that have histograms of their own
+        self.endpoints = endpoints or set()  # with histograms of their own
         self.stopped = stopped  # the worker's stop record has been read
         self.heads: dict[tuple[str, str, str | None], tuple[bytes, dict[int, Cell]]] = {}
         self.cells: dict[Endpoint, dict[int, Cell]] = {}
-        self.crowded = MORE_NAMES in self.endpoints
-        self.noted = self.crowded  # whether the run says so already
+        self.overflowed = MORE_NAMES in self.endpoints
+        self.noted = self.overflowed  # the run has an event about it
 
     def cells_of(self, endpoint: Endpoint) -> dict[int, Cell]:
-        """Return the cells of *endpoint* by second; beyond `MOST_ENDPOINTS`, those of the rest."""
+        """Return the cells of *endpoint* by second; beyond `MAX_ENDPOINTS`, the shared ones."""
         if endpoint not in self.endpoints:
-            if len(self.endpoints) - self.crowded >= MOST_ENDPOINTS:
-                self.crowded, endpoint = True, MORE_NAMES
-                self.endpoints.add(endpoint)
-            else:
-                self.endpoints.add(endpoint)
+            if len(self.endpoints) - self.overflowed >= MAX_ENDPOINTS:
+                self.overflowed, endpoint = True, MORE_NAMES
+            self.endpoints.add(endpoint)
         return self.cells.setdefault(endpoint, {})
 
 
 @dataclass
-class Tally:
-    """What a batch adds to a worker's part in a run."""
+class SampleCounts:
+    """What a batch adds to the counts of a worker in a run."""
 
     samples: int = 0
-    implausible: int = 0
-    corrected: int = 0  # starts that could not be
-    after_stop: int = 0  # requests that finished behind the stop record: in no other figure
+    clock_skewed: int = 0  # parts that do not fit into the response time
+    corrected: int = 0  # impossible starts
+    after_stop: int = 0  # samples after the stop record: in no other figure
 
 
-class Span:
+class BlockTimes:
     """When the requests of a block can have started and finished, by the worker's own clock."""
 
     def __init__(self, block: Samples) -> None:
-        self._run_start = binary_copy.run_us(block.run) / binary_copy.MICROSECONDS - block.offset_s
+        self._run_start = binary_copy.run_us(block.run) / MICROSECONDS - block.offset_s
         self._written = block.time
         self._offset_s = block.offset_s
-        self.earliest = self._run_start - SLACK_S
-        self.latest = (time.time() if block.time is None else block.time) + SLACK_S
+        self.earliest = self._run_start - CLOCK_TOLERANCE_S
+        self.latest = (time.time() if block.time is None else block.time) + CLOCK_TOLERANCE_S
 
-    def corrected(self, tally: Tally, start: float, ms: float) -> tuple[float, float]:
-        """Return the start and the end of a request that cannot have been when it says.
+    def corrected(self, counts: SampleCounts, start: float, ms: float) -> tuple[float, float]:
+        """Return start and end of a request whose *start* is impossible.
 
-        It had just finished when its block was written. One that began long before the run, and
-        says so, is left as it is.
+        It had just finished when its block was written. A request that really began long before the
+        run keeps its start.
         """
         if self._written is None:
-            tally.corrected += 1
+            counts.corrected += 1
             return self._run_start, self._run_start + ms / 1000
         end = max(self._written, self._run_start)
         found = end - ms / 1000
-        if abs(found - start) <= SLACK_S:
+        if abs(found - start) <= CLOCK_TOLERANCE_S:
             return start, start + ms / 1000
-        tally.corrected += 1
+        counts.corrected += 1
         return found, end
 
     def take_untimed(
-        self, tally: Tally, cells: dict[int, Cell], start: float, failed: bool
+        self, counts: SampleCounts, cells: dict[int, Cell], start: float, failed: bool
     ) -> float:
-        """Count a request without a usable time; return its start."""
+        """Count a request without a response time; return its start."""
         if not self.earliest <= start <= self.latest:
-            start, _ = self.corrected(tally, start, 0.0)
+            start, _ = self.corrected(counts, start, 0.0)
         end = start if self._written is None else max(self._written, start)
         cell = cells.setdefault(int(end + self._offset_s), Cell())
         cell.untimed += 1
@@ -140,14 +139,14 @@ class Span:
 class Batch:
     """Gathers the records of one journal until they are written together."""
 
-    def __init__(self, loadgen: str, pid: int, courses: dict[str, Course]) -> None:
+    def __init__(self, loadgen: str, pid: int, runs: dict[str, RunState]) -> None:
         self.size = 0  # rows for ``request``
         self.sink: Callable[[bytes], None] | None = None  # takes these rows, many at a time
-        self._requests: list[bytes] = []  # head and tail of each that the sink has not
-        self.others: list[Record] = []
-        self.tallies: dict[str, Tally] = {}
+        self.others: list[Record] = []  # all records but samples
+        self.counts: dict[str, SampleCounts] = {}
+        self._requests: list[bytes] = []  # head and tail of each row not yet in the sink
         self._process = binary_copy.text(loadgen) + binary_copy.int4(pid)
-        self._courses = courses
+        self._runs = runs
 
     def take(self, record: Record) -> None:
         """Add one record."""
@@ -159,80 +158,81 @@ class Batch:
             return
         self.others.append(record)
         if isinstance(record, WorkerStarted | WorkerStopped):
-            course = self._courses.setdefault(record.run, Course())
-            course.stopped = isinstance(record, WorkerStopped)
+            run = self._runs.setdefault(record.run, RunState())
+            run.stopped = isinstance(record, WorkerStopped)
 
     def flush(self) -> None:
-        """Hand the rows gathered so far to the sink."""
+        """Write the rows gathered so far to the sink."""
         assert self.sink
         self.sink(b"".join(self._requests))
         self._requests.clear()
 
-    def crowded(self) -> Iterator[str]:
-        """Yield, once each, the runs with more names than have histograms of their own."""
-        for run, course in self._courses.items():
-            if course.crowded and not course.noted:
-                course.noted = True
+    def overflowed(self) -> Iterator[str]:
+        """Yield, once each, the runs with more than `MAX_ENDPOINTS`."""
+        for run, state in self._runs.items():
+            if state.overflowed and not state.noted:
+                state.noted = True
                 yield run
 
     def windows(self) -> Iterator[tuple[Key, Window]]:
-        """Yield, and forget, the windows of a second that the samples fill."""
-        for run, course in self._courses.items():
-            for (name, method), cells in course.cells.items():
+        """Yield the one-second windows of the samples, and clear them."""
+        for run, state in self._runs.items():
+            for (name, method), cells in state.cells.items():
                 for second, cell in cells.items():
                     for part, window in cell.windows():
                         yield Key(run, 1, second, name, method, part), window
-                cells.clear()  # in place: the remembered heads refer to it
+                cells.clear()  # in place: `heads` refers to it
 
     def _take_samples(self, block: Samples) -> None:
-        course = self._courses.setdefault(block.run, Course())
-        tally = self.tallies.setdefault(block.run, Tally())
-        if course.stopped:
-            tally.after_stop += len(block.rows)
+        run = self._runs.setdefault(block.run, RunState())
+        counts = self.counts.setdefault(block.run, SampleCounts())
+        if run.stopped:
+            counts.after_stop += len(block.rows)
             return
-        tally.samples += len(block.rows)
-        heads, append, offset = course.heads, self._requests.append, block.offset_s
-        span = Span(block)
-        if block.late_ms:
-            self._take_open(block, course, tally, span)
-            return
-        earliest, latest = span.earliest, span.latest
-        for sample in block.rows:
+        counts.samples += len(block.rows)
+        take = self._take_open if block.late_ms else self._take_closed
+        take(block, run, counts, BlockTimes(block))
+
+    def _take_closed(
+        self, block: Samples, run: RunState, counts: SampleCounts, times: BlockTimes
+    ) -> None:
+        heads, append, offset = run.heads, self._requests.append, block.offset_s
+        earliest, latest = times.earliest, times.latest
+        for sample in block.rows:  # the shipper's hot loop
             (start, ms, name, method, url, length, greenlet, error, context, timing, trace,
              first_byte_ms) = sample  # fmt: skip
             found = heads.get((name, method, url)) if error is None and context is None else None
-            head, cells = found or self._head(block, course, sample)
+            head, cells = found or self._head(block, run, sample)
             queue = app = receiving = None
             if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (earliest <= start and end <= latest):
-                    start, end = span.corrected(tally, start, ms)
+                    start, end = times.corrected(counts, start, ms)
                 second = int(end + offset)
                 cell = cells.get(second) or cells.setdefault(second, Cell())
                 cell.total.append(ms)
                 if error is not None:
                     cell.failures += 1
                 if timing is not None or first_byte_ms is not None:
-                    queue, app, receiving = _take_parts(cell, tally, ms, first_byte_ms, timing)
+                    queue, app, receiving = _take_parts(cell, counts, ms, first_byte_ms, timing)
             else:
-                start, ms = span.take_untimed(tally, cells, start, error is not None), None
-            time_us = int((start + offset) * binary_copy.MICROSECONDS)
-            tail = tail_of(
-                time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
-            )
+                start, ms = times.take_untimed(counts, cells, start, error is not None), None
             append(head)
-            append(tail)
+            append(tail_of(int((start + offset) * MICROSECONDS), ms, error is None, greenlet,
+                           length, queue, app, receiving, trace))  # fmt: skip
 
-    def _take_open(self, block: Samples, course: Course, tally: Tally, span: Span) -> None:
-        """Take samples whose latency counts from when they were due; parts are of what followed."""
+    def _take_open(
+        self, block: Samples, run: RunState, counts: SampleCounts, times: BlockTimes
+    ) -> None:
+        """Take samples whose latency counts from when they were due; parts from the actual send."""
         for sample, late_ms in zip(block.rows, block.late_ms, strict=True):
             start, ms, _, _, _, length, greenlet, error, _, timing, trace, first_byte_ms = sample
-            head, cells = self._head(block, course, sample)
+            head, cells = self._head(block, run, sample)
             queue = app = receiving = None
             if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
                 end = start + ms / 1000
-                if not (span.earliest <= start and end <= span.latest):
-                    start, end = span.corrected(tally, start, ms)
+                if not (times.earliest <= start and end <= times.latest):
+                    start, end = times.corrected(counts, start, ms)
                 cell = cells.setdefault(int(end + block.offset_s), Cell())
                 cell.total.append(ms)
                 cell.failures += error is not None
@@ -240,21 +240,19 @@ class Batch:
                     sent_ms = ms - late_ms
                     cell.raw.append(sent_ms)
                     if timing is not None or first_byte_ms is not None:
-                        found = _take_parts(cell, tally, sent_ms, first_byte_ms, timing)
+                        found = _take_parts(cell, counts, sent_ms, first_byte_ms, timing)
                         queue, app, receiving = found
             else:
-                start, ms = span.take_untimed(tally, cells, start, error is not None), None
-            time_us = int((start + block.offset_s) * binary_copy.MICROSECONDS)
+                start, ms = times.take_untimed(counts, cells, start, error is not None), None
+            self._requests.append(binary_copy.with_lateness(head, late_ms))
+            time_us = int((start + block.offset_s) * MICROSECONDS)
             tail = tail_of(
                 time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
             )
-            self._requests.append(binary_copy.with_lateness(head, late_ms))
             self._requests.append(tail)
 
-    def _head(
-        self, block: Samples, course: Course, sample: Sample
-    ) -> tuple[bytes, dict[int, Cell]]:
-        """Return the part of the row that samples of one endpoint share, and their cells."""
+    def _head(self, block: Samples, run: RunState, sample: Sample) -> tuple[bytes, dict[int, Cell]]:
+        """Return the part of the row that requests of one endpoint share, and their cells."""
         _, _, name, method, url, _, _, error, context, *_ = sample
         endpoint = stored_name(name), stored_name(method)
         head = binary_copy.request_head(
@@ -267,41 +265,39 @@ class Batch:
             binary_copy.json(None if context is None else scrub_json(context)),
             binary_copy.NULL,  # late_ms
         )
-        found = head, course.cells_of(endpoint)
+        found = head, run.cells_of(endpoint)
         if error is None and context is None:
-            if len(course.heads) >= MOST_REMEMBERED:
-                course.heads.clear()
-            course.heads[name, method, url] = found
+            if len(run.heads) >= MAX_CACHED_HEADS:
+                run.heads.clear()
+            run.heads[name, method, url] = found
         return found
 
 
 def decode(payload: bytes) -> Record:
-    """Return the record that *payload* is, such that the database can hold it.
-
-    Raises one of `UNREADABLE` for what is no record.
-    """
+    """Decode and sanitize a record; raises one of `UNREADABLE` if *payload* is not one."""
     try:
         record: Record = _decode(payload)
     except msgspec.ValidationError:
         record = repaired(payload)
     if not isinstance(record, Samples):
-        return storable(record)
+        return sanitized(record)
     binary_copy.run_us(record.run)
-    if not isfinite(record.offset_s) or abs(record.offset_s) > LARGEST_OFFSET_S:
+    if not isfinite(record.offset_s) or abs(record.offset_s) > MAX_OFFSET_S:
         raise ValueError(f"a clock cannot be off by {record.offset_s} s")
     if record.time is not None and not isfinite(record.time):
         raise ValueError(f"a block cannot be written at {record.time}")
     if record.late_ms and len(record.late_ms) != len(record.rows):
-        raise ValueError("some samples of an open workload have no lateness")
+        raise ValueError("some samples of an open workload have no start delay")
     return record
 
 
 def _take_parts(
-    cell: Cell, tally: Tally, ms: float, first_byte_ms: float | None, timing: Any
+    cell: Cell, counts: SampleCounts, ms: float, first_byte_ms: float | None, timing: Any
 ) -> tuple[float | None, float | None, float | None]:
-    """Add the parts of a request that took *ms*; return the plausible queue, app and receiving.
+    """Add the parts of a request that took *ms*; return its queue, app and receiving (ms).
 
-    What Server-Timing tells of is over when the first byte arrives, where that is known.
+    A part is None if it does not fit: what Server-Timing reports ends before the first byte, or,
+    where that is unknown, before the response.
     """
     receiving = None
     if first_byte_ms is not None and 0 <= first_byte_ms <= ms:
@@ -310,13 +306,13 @@ def _take_parts(
         ms = first_byte_ms
     if timing is None:
         return None, None, receiving
-    return *_take_timing(cell, tally, ms, timing), receiving
+    return *_take_timing(cell, counts, ms, timing), receiving
 
 
 def _take_timing(
-    cell: Cell, tally: Tally, ms: float, timing: Any
+    cell: Cell, counts: SampleCounts, ms: float, timing: Any
 ) -> tuple[float | None, float | None]:
-    """Add the parts that Server-Timing tells of; return the plausible ones of (queue, app)."""
+    """Add the parts that Server-Timing reports; return queue and app, None if they do not fit."""
     queue, app = parts(timing)
     if app is None:
         return (queue if queue is not None and queue <= ms else None), None
@@ -327,7 +323,7 @@ def _take_timing(
             cell.queue.append(queue)
             cell.outside.append(outside)
             return queue, app
-        tally.implausible += 1
+        counts.clock_skewed += 1
     if app > ms:
         return None, None
     cell.app.append(app)

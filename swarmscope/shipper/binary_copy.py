@@ -1,8 +1,8 @@
-"""Rows in PostgreSQL's binary COPY format, packed by hand: what costs the most in shipping.
+"""Rows in PostgreSQL's binary COPY format, packed by hand: most of the cost of shipping.
 
-Format: PostgreSQL documentation, COPY, "Binary Format". A row is the number of its fields, then of
-each field its length in bytes (−1 for NULL) and its content, all big-endian. Times are microseconds
-since 2000.
+Format: PostgreSQL documentation, COPY, "Binary Format". A row is the number of its fields, then
+each field's length in bytes (−1 for NULL) and content, all big-endian. Times are microseconds since
+2000.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from struct import Struct, error, pack
 from uuid import UUID
 
 from swarmscope.runs.histogram import Window
-from swarmscope.shipper.sanitize import INT4_MAX, plain_json, plain_text
+from swarmscope.shipper.sanitize import INT4_MAX, json_without_nul, without_nul
 from swarmscope.shipper.windows import Key
 
 BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -45,15 +45,15 @@ _WINDOW_FIELDS = pack(">h", WINDOW_COLUMNS.count(",") + 1)
 
 
 def copy_into(table: str, columns: str) -> str:
-    """Return the statement after which rows of these columns are sent."""
+    """Return the statement that starts a COPY of rows with these columns."""
     return f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
 
 
 def text(value: str | None) -> bytes:
-    """Return a text field; what PostgreSQL's text cannot hold is replaced."""
+    """Return a text field; characters that PostgreSQL cannot store are replaced."""
     if value is None:
         return NULL
-    content = plain_text(value).encode("utf-8", "replace")
+    content = without_nul(value).encode("utf-8", "replace")
     return _LENGTH.pack(len(content)) + content
 
 
@@ -61,12 +61,12 @@ def json(value: str | None) -> bytes:
     """Return a jsonb field; *value* is JSON."""
     if value is None:
         return NULL
-    content = b"\x01" + plain_json(value).encode("utf-8", "replace")
+    content = b"\x01" + json_without_nul(value).encode("utf-8", "replace")
     return _LENGTH.pack(len(content)) + content
 
 
 def int4(value: int | None) -> bytes:
-    """Return an integer field; the largest for what is larger, NULL for what is negative."""
+    """Return an integer field, cut to four bytes; NULL for a negative value."""
     return NULL if value is None or value < 0 else _INT4.pack(4, min(value, INT4_MAX))
 
 
@@ -86,7 +86,7 @@ def run(run_id: str) -> bytes:
 
 
 def run_us(run_id: str) -> int:
-    """Return a run's start in microseconds since 1970; raises ValueError for what is no id."""
+    """Return a run's start in microseconds since 1970; raises ValueError for an invalid id."""
     moment = datetime.fromisoformat(run_id)
     return int(moment.timestamp()) * MICROSECONDS + moment.microsecond
 
@@ -97,12 +97,12 @@ def timestamp_us(unix_us: int) -> bytes:
 
 
 def request_head(*fields: bytes) -> bytes:
-    """Return the part of a request's row that rows of one endpoint share."""
+    """Return the first part of a request's row, which requests of one endpoint share."""
     return _REQUEST_FIELDS + b"".join(fields)
 
 
 def with_lateness(head: bytes, late_ms: float) -> bytes:
-    """Return *head*, whose last field is none so far, with the lateness of one request."""
+    """Return *head* with its last field, so far NULL, set to a request's start delay (ms)."""
     return head.removesuffix(NULL) + double(late_ms)
 
 
@@ -117,7 +117,7 @@ def request_tail(
     receiving_ms: float | None,
     trace_id: bytes | None,
 ) -> bytes:
-    """Return the rest of a request's row. *trace_id* has 16 bytes; any other is none."""
+    """Return the rest of a request's row; a *trace_id* that is not 16 bytes becomes NULL."""
     if queue_ms is not None and trace_id is not None and len(trace_id) == TRACE_BYTES:
         trace, microseconds = trace_id.hex().encode(), unix_us - EPOCH_US
         try:  # checking each value would cost more than packing them
@@ -126,7 +126,7 @@ def request_tail(
                 8, app_ms, 8, receiving_ms, 32, trace,
             )  # fmt: skip
         except error:
-            pass  # one is missing, or out of its range
+            pass  # a value is missing or out of range
     trace_id = trace_id if trace_id and len(trace_id) == TRACE_BYTES else None
     process = pack(">ihii", 2, success, 4, greenlet & INT4_MAX)
     parts = double(queue_ms) + double(app_ms) + double(receiving_ms)

@@ -1,7 +1,7 @@
 """The shipper: a process beside Locust that delivers journals to the runs database.
 
-Started by Locust (`python -m swarmscope.shipper DIR`), never by hand: people have
-`swarmscope ship`. It imports nothing of Locust. It may be killed at any instant.
+Locust starts it (`python -m swarmscope.shipper DIRECTORY`); people use `swarmscope ship`. It never
+imports Locust, and may be killed at any instant.
 """
 
 from __future__ import annotations
@@ -35,59 +35,59 @@ from swarmscope.journal.segments import (
     JournalError,
     Reader,
     Segment,
-    irregular,
+    is_abandoned,
     is_alive,
-    is_stillborn,
+    not_files,
     remove_reserves,
     segments,
 )
 from swarmscope.runs.schema import migrations, reader_sessions
-from swarmscope.shipper.capture import Capturing
+from swarmscope.shipper.capture import CaptureThread
 from swarmscope.shipper.delivery import Delivery, Overtaken
-from swarmscope.shipper.sanitize import INT4_MAX, plain_text
+from swarmscope.shipper.sanitize import INT4_MAX, without_nul
 
 logger = logging.getLogger("swarmscope.shipper")
 
 Connection = psycopg.Connection[Any]
 
 PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 1.0
-LEAST_PAUSE_SHARE = 3.0  # pauses are at least so many times as long as the round before
+MAX_PAUSE_SECONDS = 1.0
+MIN_PAUSE_RATIO = 3.0  # of a pause to the round before it
 FIRST_BACK_OFF_SECONDS = 0.2
-LONGEST_BACK_OFF_SECONDS = 5.0
-UNEXPECTED = (JournalError, ValueError, ArithmeticError, struct.error)  # of one journal
-GC_THRESHOLD = 500_000  # a batch makes many objects and no cycles: the default costs a tenth
-UNKNOWN = "unknown"  # whose header is damaged
+MAX_BACK_OFF_SECONDS = 5.0
+UNEXPECTED = (OSError, JournalError, ValueError, ArithmeticError, struct.error)  # in one journal
+GC_THRESHOLD = 500_000  # batches make many objects and no cycles: the default costs a tenth
+UNKNOWN = "unknown"  # worker and host of a journal without a readable header
 KEEP_ALIVE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "application_name": "swarmscope shipper",
-    "client_encoding": "UTF8",  # rows are packed so, whatever PGCLIENTENCODING says
+    "client_encoding": "UTF8",  # of packed rows, whatever PGCLIENTENCODING is
 }
 
 
 @dataclass
 class Shipper:
-    """Delivers the journals of a directory, again and again."""
+    """Delivers the journals of a directory, round by round."""
 
     directory: Path
-    database: str = ""  # libpq's connection string; empty: as libpq's environment says
+    database: str = ""  # libpq connection string; empty: libpq's environment
     _connection: Connection | None = None
     _migrated: bool = False
     _deliveries: dict[str, Delivery] = field(default_factory=dict)
     _unreadable: dict[str, list[Segment]] = field(default_factory=dict)
-    _complained: set[str] = field(default_factory=set)
+    _skipped: set[str] = field(default_factory=set)  # journals and files already logged
     delivered: int = 0  # samples, by this shipper
-    ended: bool = True  # whether runs may have ended that nobody has looked at yet
+    runs_ended: bool = True  # whether runs may have ended since this was last reset
     max_reading: timedelta = reader_sessions.MAX_TRANSACTION
     _readers_checked: float = -math.inf  # monotonic
 
     def round(self) -> bool:
-        """Deliver a batch of each journal; tell whether more is there already.
+        """Deliver a batch of each journal; return whether there is more already.
 
-        Raises psycopg.Error when the database cannot be reached or refuses.
+        Raises psycopg.Error when the database cannot be reached or rejects a batch.
         """
         with suppress(OSError):
             remove_reserves(self.directory)
@@ -99,16 +99,16 @@ class Shipper:
         for journal, delivery in list(self._deliveries.items()):
             try:
                 more |= delivery.ship(connection)
-                self.delivered += delivery.shipped_now
-                self.ended |= delivery.ended_now
-            except (Overtaken, FileNotFoundError):  # by another shipper: look again
+                self.delivered += delivery.delivered
+                self.runs_ended |= delivery.run_ended
+            except (Overtaken, FileNotFoundError):  # another shipper was faster: retry
                 more = True
-            except (OSError, *UNEXPECTED) as error:  # such as a directory where nothing is deleted
-                self._complain(journal, error)
+            except UNEXPECTED as error:
+                self._skip(journal, error)
             except psycopg.Error as error:
                 if connection.broken:
                     raise
-                failure = error  # of this journal: the others go on
+                failure = error  # in this journal: deliver the others
             if delivery.finished:
                 del self._deliveries[journal]
         if failure:
@@ -116,20 +116,20 @@ class Shipper:
         return more
 
     def disconnect(self) -> None:
-        """Drop the connection; the next round makes a new one."""
+        """Close the connection; the next round opens a new one."""
         if self._connection:
             self._connection.close()
             self._connection = None
 
     def is_empty(self) -> bool:
-        """Tell whether no journal is left that this program can read."""
+        """Return whether no journal is left that this program can read."""
         return not (segments(self.directory).keys() - self._unreadable.keys())
 
     def any_alive(self) -> bool:
         """Return whether a living process writes to one of the journals."""
         return any(_is_alive(files[-1]) for files in segments(self.directory).values())
 
-    def write_status(self) -> None:
+    def write_progress(self) -> None:
         """Write the progress of each journal for Locust to read."""
         shipped = {d.journal: (d.position or 0, d.caught_up) for d in self._deliveries.values()}
         try:
@@ -141,7 +141,7 @@ class Shipper:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(self.database, autocommit=True, **KEEP_ALIVE)
             self._connection.execute("SET statement_timeout = 0")
-            # what is acknowledged is deleted here, whatever the database's own setting is
+            # segments are deleted once committed, whatever the database's own setting is
             self._connection.execute("SET synchronous_commit = on")
             if not self._migrated:
                 _migrate(self._connection)
@@ -149,12 +149,12 @@ class Shipper:
         return self._connection
 
     def _bound_readers(self, connection: Connection) -> None:
-        """End old transactions of readers now and then: every batch leaves dead rows behind."""
+        """End old transactions of readers now and then: they keep dead rows from being vacuumed."""
         if time.monotonic() < self._readers_checked + reader_sessions.CHECK_EVERY_S:
             return
         if ended := reader_sessions.end_old_transactions(connection, self.max_reading):
             logger.warning(
-                "Ended %s sessions of %s: each had kept a transaction open for more than %s",
+                "Ended %s sessions of %s that had a transaction open for more than %s",
                 ended,
                 reader_sessions.READER,
                 self.max_reading,
@@ -162,9 +162,9 @@ class Shipper:
         self._readers_checked = time.monotonic()
 
     def _discover(self) -> None:
-        """Take up the journals that are new in the directory."""
-        for path in irregular(self.directory):
-            self._complain(path.name, JournalError(f"{path} is not a file"))
+        """Begin the delivery of the journals that are new in the directory."""
+        for path in not_files(self.directory):
+            self._skip(path.name, JournalError(f"{path} is not a file"))
         for journal, files in segments(self.directory).items():
             if journal in self._deliveries or self._unreadable.get(journal) == files:
                 continue
@@ -174,35 +174,35 @@ class Shipper:
             except FileNotFoundError:
                 continue
             except EOFError:
-                self._remove_stillborn(files[0])
+                self._remove_abandoned(files[0])
             except Damaged:
-                if not _is_alive(files[-1]):  # else another segment may say whose it is
+                if not _is_alive(files[-1]):  # else its next segment may have a header
                     header = Header(journal, 0, 0, UNKNOWN, UNKNOWN, 0, False)
                     self._deliveries[journal] = Delivery(self.directory, journal, header)
             except (JournalError, OSError) as error:
-                self._complain(journal, error)
+                self._skip(journal, error)
                 self._unreadable[journal] = files
 
-    def _remove_stillborn(self, segment: Segment) -> None:
-        """Remove a file whose writer ended before it wrote anything."""
+    def _remove_abandoned(self, segment: Segment) -> None:
+        """Remove a segment whose writer ended before it wrote anything."""
         path = segment.path
         try:
-            if is_stillborn(path):
+            if is_abandoned(path):
                 path.unlink(missing_ok=True)
         except FileNotFoundError:
-            pass  # somebody else did
+            pass  # another shipper removed it
         except OSError as error:
-            self._complain(segment.journal, error)
+            self._skip(segment.journal, error)
             self._unreadable[segment.journal] = [segment]
 
-    def _complain(self, journal: str, error: Exception) -> None:
-        if journal not in self._complained:
-            self._complained.add(journal)
-            logger.error("%s; it is left as it is", error)
+    def _skip(self, journal: str, error: Exception) -> None:
+        if journal not in self._skipped:
+            self._skipped.add(journal)
+            logger.error("%s; left unchanged", error)
 
 
 def _header_of(files: list[Segment]) -> Header:
-    """Return the header of the first segment that has one; the damaged ones before are told later.
+    """Return the header of the first segment that has one; the delivery reports damage before it.
 
     Raises EOFError for a journal that has just begun, JournalError for one that cannot be read.
     """
@@ -211,17 +211,19 @@ def _header_of(files: list[Segment]) -> Header:
         try:
             with Reader(segment.path) as reader:
                 if reader.header.journal != segment.journal:  # a copy would be delivered twice
-                    raise JournalError(f"{segment.path} is a part of {reader.header.journal}")
-                return _storable(reader.header)
+                    raise JournalError(
+                        f"{segment.path} is a copy of journal {reader.header.journal}"
+                    )
+                return _sanitized(reader.header)
         except (EOFError, JournalError) as error:
             damage = damage or error
     assert damage
     raise damage
 
 
-def _storable(header: Header) -> Header:
-    """Return *header* such that the database can hold whose it is."""
-    worker, host = plain_text(header.worker), plain_text(header.host)
+def _sanitized(header: Header) -> Header:
+    """Return *header* with values that the database can store."""
+    worker, host = without_nul(header.worker), without_nul(header.host)
     pid = max(-INT4_MAX, min(header.pid, INT4_MAX))
     return msgspec.structs.replace(header, worker=worker, host=host, pid=pid)
 
@@ -229,12 +231,12 @@ def _storable(header: Header) -> Header:
 def _is_alive(segment: Segment) -> bool:
     try:
         return is_alive(segment)
-    except OSError:  # somebody else's
+    except OSError:  # another user's
         return False
 
 
 def _migrate(connection: Connection) -> None:
-    """Bring the schema up to date, or be content with it when its owner is somebody else."""
+    """Bring the schema up to date; another role's schema is used if it already is."""
     try:
         migrations.migrate(connection)
     except psycopg.errors.InsufficientPrivilege:
@@ -244,86 +246,83 @@ def _migrate(connection: Connection) -> None:
 
 
 @dataclass
-class Trouble:
-    """Tells once that the database is away, and once that it is back; paces the attempts."""
+class Outage:
+    """Logs when the database fails and when it is back, once each; spaces the retries."""
 
     directory: Path
     since: float | None = None
-    said: str = ""
+    logged: str = ""  # type of the last error
     back_off: float = FIRST_BACK_OFF_SECONDS
 
-    def begin(self, error: Exception) -> float:
-        """Note a failure; return how long to wait before the next attempt."""
+    def failed(self, error: Exception) -> float:
+        """Note a failure; return how many seconds to wait before the next attempt."""
         self.since = self.since or time.monotonic()
-        if type(error).__name__ != self.said:
-            self.said = type(error).__name__
+        if type(error).__name__ != self.logged:
+            self.logged = type(error).__name__
             logger.warning(
-                "The runs database does not take samples; they wait in %s (%s)",
+                "Cannot write to the runs database; samples are queued in %s (%s)",
                 self.directory,
                 first_line(error),
             )
         pause = self.back_off
-        self.back_off = min(2 * self.back_off, LONGEST_BACK_OFF_SECONDS)
+        self.back_off = min(2 * self.back_off, MAX_BACK_OFF_SECONDS)
         return pause
 
-    def end(self) -> None:
-        """Note that the database has answered."""
+    def recovered(self) -> None:
+        """Note that the database works."""
         if self.since is not None:
             logger.info(
-                "The runs database takes samples again, after %.0f s",
+                "Writing to the runs database again after %.0f s",
                 time.monotonic() - self.since,
             )
-        self.since, self.said, self.back_off = None, "", FIRST_BACK_OFF_SECONDS
+        self.since, self.logged, self.back_off = None, "", FIRST_BACK_OFF_SECONDS
 
 
 @dataclass
 class Deadline:
-    """When to end: once no Locust process writes any more, and all is delivered or time is up."""
+    """When to end: once no Locust process writes any more and all is delivered, or time is up."""
 
     seconds: float
     at: float | None = None
     watchdog: threading.Timer | None = None
 
     def reached(self, shipper: Shipper) -> bool:
-        """Tell whether to end now."""
-        if shipper.any_alive():
-            self._lift()
-            return False
-        if shipper.is_empty():
-            self._lift()
-            return True
+        """Return whether to end now."""
+        if (alive := shipper.any_alive()) or shipper.is_empty():
+            self._clear()
+            return not alive
         if self.at is None:
             self.at = time.monotonic() + self.seconds
-            # a database that hangs would hold the process; to be killed does it no harm
+            # else a hanging database would block the process, which may be killed at any time
             self.watchdog = threading.Timer(self.seconds + 1, os._exit, [0])
             self.watchdog.daemon = True
             self.watchdog.start()
         return time.monotonic() > self.at
 
-    def _lift(self) -> None:
+    def _clear(self) -> None:
         self.at = None
         if self.watchdog:
             self.watchdog.cancel()
 
 
-def ship_until(deadline: Deadline, shipper: Shipper, capturing: Capturing) -> None:
-    """Deliver until *deadline* says that it is over. Raises NewerSchema."""
-    trouble = Trouble(shipper.directory)
-    while not deadline.reached(shipper) or capturing.busy():
+def ship_until(deadline: Deadline, shipper: Shipper, captures: CaptureThread) -> None:
+    """Deliver until *deadline* is reached; raises NewerSchema."""
+    outage = Outage(shipper.directory)
+    while not deadline.reached(shipper) or captures.is_busy():
         began = time.monotonic()
         try:
             more = shipper.round()
-            trouble.end()
-            if shipper.ended:
-                shipper.ended = False
-                capturing.look()
-            pause = max(PAUSE_SECONDS, LEAST_PAUSE_SHARE * (time.monotonic() - began))
-            pause = min(pause, LONGEST_PAUSE_SECONDS)  # a round may have hung for long
+            outage.recovered()
+            if shipper.runs_ended:
+                shipper.runs_ended = False
+                captures.request()
+            pause = max(PAUSE_SECONDS, MIN_PAUSE_RATIO * (time.monotonic() - began))
+            pause = min(pause, MAX_PAUSE_SECONDS)  # a round may have hung for long
             pause = 0.0 if more else pause
-        except psycopg.Error as failure:
+        except psycopg.Error as error:
             shipper.disconnect()
-            pause = trouble.begin(failure)
-        shipper.write_status()
+            pause = outage.failed(error)
+        shipper.write_progress()
         time.sleep(pause)
 
 
@@ -333,19 +332,19 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--drain", type=float, required=True, help="seconds after the last writer")
     parser.add_argument("--lock", type=int, required=True, help="inherited lock of the directory")
-    parser.add_argument("--database", default="", help="URL; else as libpq's environment says")
+    parser.add_argument("--database", default="", help="URL; else libpq's environment")
     arguments = parser.parse_args()
     gc.set_threshold(GC_THRESHOLD)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Locust's to handle; what it leaves is delivered
-    logging.raiseExceptions = False  # whoever reads our log may end before us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Locust handles it; then the rest is delivered
+    logging.raiseExceptions = False  # the reader of the log may end first
     logging.basicConfig(
         level=logging.INFO, format="[%(asctime)s] %(levelname)s/%(name)s: %(message)s"
     )
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
     shipper = Shipper(arguments.directory, arguments.database)
-    capturing = Capturing(arguments.database, KEEP_ALIVE, locate_prometheus())
+    captures = CaptureThread(arguments.database, KEEP_ALIVE, locate_prometheus())
     try:
-        ship_until(Deadline(arguments.drain), shipper, capturing)
+        ship_until(Deadline(arguments.drain), shipper, captures)
     except migrations.NewerSchema as error:
         logger.error("%s", error)
         sys.exit(progress.HOPELESS)

@@ -1,12 +1,13 @@
-"""Finds what the database refuses of a batch, so that it holds up nothing else.
+"""Finds what the database rejects in a batch, so that the rest can be delivered without it.
 
-Each record is tried on its own, in a transaction that is undone: what was found is left out when
-the batch is written again. All that is known to be refused is replaced beforehand (`storable`);
-this is for the rest, such as what a journal of another program's making may hold.
+Each record is tried on its own, in a transaction that is rolled back; the batch is then written
+again without what was rejected. Known problems are fixed beforehand (`sanitize`); this handles the
+rest, such as a journal that another program wrote.
 """
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from swarmscope.shipper import binary_copy
 from swarmscope.shipper.apply import apply
 from swarmscope.shipper.batch import Batch
 
+logger = logging.getLogger(__name__)
+
 Connection = psycopg.Connection[Any]
 
-REFUSALS = (  # for what a record holds: to try it again would change nothing
+DATA_ERRORS = (  # caused by what a record holds: a retry would fail the same way
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.errors.ProgramLimitExceeded,
@@ -34,30 +37,32 @@ REFUSALS = (  # for what a record holds: to try it again would change nothing
     OverflowError,
     struct.error,
 )
-MOST_TRIALS = 200  # of one block of samples: what is refused then is left out as a whole
-LONGEST_REASON = 200  # characters
+MAX_TRIALS = 200  # per block of samples; beyond, what is rejected is not divided further
+MAX_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """What is left out of a record, and what is said of it instead, if its run is one."""
+class Rejection:
+    """What is left out of a record: *samples* of a block, by their positions, or all of it.
 
-    reason: str
-    samples: frozenset[int]  # positions in the block; empty for another record
+    `notice` is stored instead; None where that is rejected, too.
+    """
+
+    samples: frozenset[int]
     notice: Record | None
 
-    def instead(self, record: Record) -> Iterator[Record]:
-        """Yield what is to be written in place of *record*."""
+    def replace(self, record: Record) -> Iterator[Record]:
+        """Yield what to store in place of *record*."""
         if isinstance(record, Samples):
             yield _without(record, self.samples)
         if self.notice:
             yield self.notice
 
 
-class Sieve:
+class Quarantine:
     """Tries the records of one journal within a transaction of *connection*.
 
-    *now* (Unix seconds) is when it is said that something was left out.
+    *now* (Unix seconds) is the time of the notices.
     """
 
     def __init__(self, connection: Connection, journal: UUID, header: Header, now: float) -> None:
@@ -67,56 +72,58 @@ class Sieve:
         self._now = now
         self._trials = 0
 
-    def refusal(self, record: Record) -> Refusal | None:
-        """Return what the database refuses of *record*, None when it takes all of it."""
+    def check(self, record: Record) -> Rejection | None:
+        """Log and return what the database rejects of *record*; None if it accepts all of it."""
         self._trials = 0
         if not isinstance(record, Samples):
-            reason = self._trial(record)
-            return self._refused(record, reason, frozenset()) if reason else None
-        refused = self._refused_samples(record, 0)
-        if not refused:
+            reason = self._try(record)
+            return self._reject(record, reason, frozenset()) if reason else None
+        rejected = self._rejected_samples(record, 0)
+        if not rejected:
             return None
-        reason = next(iter(refused.values()))
-        return self._refused(record, reason, frozenset(refused))
+        reason = next(iter(rejected.values()))
+        return self._reject(record, reason, frozenset(rejected))
 
-    def _refused_samples(self, block: Samples, first: int) -> dict[int, str]:
-        """Return why each refused sample is, by its position; *first* is that of the block's."""
+    def _rejected_samples(self, block: Samples, first: int) -> dict[int, str]:
+        """Return the reasons by the samples' positions, of which *first* is the block's first."""
         self._trials += 1
-        reason, count = self._trial(block), len(block.rows)
+        reason, count = self._try(block), len(block.rows)
         if reason is None:
             return {}
-        if count == 1 or self._trials >= MOST_TRIALS:
+        if count == 1 or self._trials >= MAX_TRIALS:
             return dict.fromkeys(range(first, first + count), reason)
         half = count // 2
-        return self._refused_samples(_part(block, 0, half), first) | self._refused_samples(
+        return self._rejected_samples(_part(block, 0, half), first) | self._rejected_samples(
             _part(block, half, count), first + half
         )
 
-    def _refused(self, record: Record, reason: str, samples: frozenset[int]) -> Refusal:
+    def _reject(self, record: Record, reason: str, samples: frozenset[int]) -> Rejection:
         run = getattr(record, "run", "")
-        worker, count = self._header.worker, len(samples)
-        because = f"the database refuses them: {reason}"
+        worker, count, kind = self._header.worker, len(samples), type(record).__name__
+        because = f"the database rejects them: {reason}"
         notice: Record = Dropped(run, worker, self._now, count, because)
         if not count:
-            text = f"a record ({type(record).__name__}) of {worker} was dropped: {reason}"
+            text = f"a record ({kind}) of {worker} was dropped: {reason}"
             notice = Event(run, "note", self._now, text)
-        return Refusal(reason, samples, None if self._trial(notice) else notice)
+        what = f"{count} samples" if count else f"a record ({kind})"
+        logger.error("Dropped %s of %s: the database rejects them: %s", what, worker, reason)
+        return Rejection(samples, None if self._try(notice) else notice)
 
-    def _trial(self, record: Record) -> str | None:
-        """Return why the database refuses *record*, None when it has taken it."""
+    def _try(self, record: Record) -> str | None:
+        """Return why the database rejects *record*; None if it accepts it."""
         try:
             with self._connection.transaction():
                 batch = Batch(self._header.host, self._header.pid, {})
                 copy_requests(self._connection, batch, lambda: batch.take(record))
                 for other in batch.others:
                     apply(other, self._connection, self._journal)
-        except REFUSALS as error:
-            return first_line(error)[:LONGEST_REASON]
+        except DATA_ERRORS as error:
+            return first_line(error)[:MAX_REASON]
         return None
 
 
 def copy_requests(connection: Connection, batch: Batch, fill: Callable[[], None]) -> None:
-    """Let *fill* put samples into *batch*, whose rows the database stores meanwhile."""
+    """Call *fill*, which adds samples to *batch*; their rows go to the database meanwhile."""
     statement = binary_copy.copy_into("request", binary_copy.REQUEST_COLUMNS)
     with connection.cursor().copy(statement) as copy:
         copy.write(binary_copy.BEGIN)

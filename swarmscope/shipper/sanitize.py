@@ -1,7 +1,4 @@
-"""What PostgreSQL cannot hold, replaced by what it can: nothing is refused for one odd value.
-
-And what nobody is to read there, whoever wrote the journal: secrets in texts.
-"""
+"""Replaces secrets, and values that PostgreSQL cannot store, in any program's journal."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import msgspec
 from swarmscope.redaction import scrub_json, scrub_name, scrub_text, scrub_url
 
 INT4_MAX = 2**31 - 1
-REDACTIONS: dict[str, Callable[[str], str]] = {  # by field; samples have theirs in `batch`
+REDACTIONS: dict[str, Callable[[str], str]] = {  # by field; `batch` redacts samples
     **dict.fromkeys(("arguments", "description", "environment", "profile"), scrub_text),
     **dict.fromkeys(("reason", "scenario", "testplan", "text", "version"), scrub_text),
     **dict.fromkeys(("host", "repository"), scrub_url),
@@ -22,39 +19,36 @@ REDACTIONS: dict[str, Callable[[str], str]] = {  # by field; samples have theirs
     "grafana_url": scrub_name,
 }
 
-_NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # an even number of backslashes escapes none
+_NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # not itself escaped
 
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 
 
-def plain_text(text: str) -> str:
-    """Return *text* without NUL, which no text of PostgreSQL holds."""
+def without_nul(text: str) -> str:
+    """Return *text* with NUL replaced: PostgreSQL's text cannot hold it."""
     return text.replace("\0", "\ufffd")
 
 
-def plain_json(text: str) -> str:
-    """Return JSON without an escaped NUL, which no jsonb holds."""
+def json_without_nul(text: str) -> str:
+    """Return JSON with escaped NULs replaced: jsonb cannot hold them."""
     return _NUL_ESCAPE.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
-def storable(record: AnyStruct) -> AnyStruct:
-    """Return *record* such that the database can hold it and everybody may read it.
-
-    Its texts are plain and without secrets, its integers no larger than four bytes can tell.
-    """
+def sanitized(record: AnyStruct) -> AnyStruct:
+    """Return *record* with texts without NUL and secrets, and integers cut to four bytes."""
     values = {name: getattr(record, name) for name in record.__struct_fields__}
     changed = {
-        name: new for name, old in values.items() if (new := _storable_value(name, old)) != old
+        name: new for name, old in values.items() if (new := _sanitized_value(name, old)) != old
     }
     return msgspec.structs.replace(record, **changed) if changed else record
 
 
-def _storable_value(name: str, value: Any) -> Any:
+def _sanitized_value(name: str, value: Any) -> Any:
     if isinstance(value, str):
         redact = REDACTIONS.get(name)
-        return plain_text(redact(value) if redact else value)
+        return without_nul(redact(value) if redact else value)
     if isinstance(value, int):
         return max(-INT4_MAX, min(value, INT4_MAX))
     if isinstance(value, dict):
-        return {plain_text(key): plain_text(text) for key, text in value.items()}
+        return {without_nul(key): without_nul(text) for key, text in value.items()}
     return value

@@ -1,7 +1,7 @@
-"""Histogram windows: latencies added up by second, endpoint and part, and by 10 s and 60 s.
+"""Histogram windows of 1, 10 and 60 s: latencies added up by endpoint and part.
 
-What a shipper has not yet closed stands in ``histogram_open``, so that a shipper that takes over
-goes on from there.
+Windows that are still open are stored in ``histogram_open``, from which a shipper that takes over
+continues.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from swarmscope.runs.histogram import RESOLUTIONS_S, Window
 
-LATENESS_S = 2  # a window stays open for so long, for samples that are reported late
+LATENESS_S = 2  # how long a window stays open after its end, for samples reported late
 
 
 class Key(NamedTuple):
-    """What a window is of: `time` is its start in whole Unix seconds."""
+    """Identifies a window; `time` is its start in whole Unix seconds."""
 
     run: str
     resolution: int
@@ -26,16 +26,13 @@ class Key(NamedTuple):
 
 
 class Windows:
-    """The windows that one journal fills."""
+    """The open windows of one journal."""
 
     def __init__(self, still_open: Iterable[tuple[Key, Window]] = ()) -> None:
         self.open: dict[Key, Window] = dict(still_open)
 
     def add(self, key: Key, window: Window) -> None:
-        """Add what one second of one endpoint and part brought, at every resolution.
-
-        *key* is of resolution 1.
-        """
+        """Add a *window* of one second at every resolution, to its endpoint and to all together."""
         for resolution in RESOLUTIONS_S:
             start = key.time - key.time % resolution
             for name, method in ((key.name, key.request_type), ("", "")):
@@ -46,7 +43,7 @@ class Windows:
                 found.add(window)
 
     def close(self, now: float) -> Iterator[tuple[Key, Window]]:
-        """Take out, and yield, the windows that ended `LATENESS_S` before *now* (Unix seconds)."""
+        """Remove and yield the windows that ended `LATENESS_S` before *now* (Unix seconds)."""
         for key in list(self.open):
             if key.time + key.resolution + LATENESS_S <= now:
                 yield key, self.open.pop(key)

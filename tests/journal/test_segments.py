@@ -49,7 +49,7 @@ def test_what_is_written_is_read(writer, tmp_path):
     assert read(path_of(tmp_path)) == [b"one", b"two" * 1_000_000]
     assert read(path_of(tmp_path), middle) == [b"two" * 1_000_000]
     with Reader(path_of(tmp_path)) as reader:
-        assert (reader.header, reader.size()) == (HEADER, writer.position)
+        assert (reader.header, reader.end()) == (HEADER, writer.position)
 
 
 def test_nobody_else_may_read_a_journal(tmp_path):

@@ -16,7 +16,7 @@ from support.waiting import free_port, poll_until
 
 from swarmscope.runs import captures, server_series
 from swarmscope.runs.server_series import Capture, Unavailable
-from swarmscope.shipper.capture import LONGEST_HOLD_S, Capturing
+from swarmscope.shipper.capture import MAX_HOLD_S, CaptureThread
 
 
 @pytest.fixture
@@ -30,16 +30,16 @@ def over(runs_database) -> datetime:
 def test_a_prometheus_that_is_away_is_complained_of_once(runs_database, over, caplog):
     """The shipper lives no longer for it, the log has one line, and nothing is stored."""
     url = f"http://someone:password@127.0.0.1:{free_port()}"
-    capturing = Capturing(runs_database, {}, url)
-    assert not capturing.busy()
+    capturing = CaptureThread(runs_database, {}, url)
+    assert not capturing.is_busy()
 
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            capturing.look()
-            poll_until(lambda: not capturing.busy(), "it to give up")
+            capturing.request()
+            poll_until(lambda: not capturing.is_busy(), "it to give up")
 
     (line,) = [r.getMessage() for r in caplog.records if r.name == "swarmscope.shipper.capture"]
-    assert "are not stored with their runs: Prometheus at 127.0.0.1" in line
+    assert "Cannot store the services' series with their runs: Prometheus at 127.0.0.1" in line
     assert "password" not in line
     with psycopg.connect(runs_database) as connection:
         assert captures.stored(connection, over) is None
@@ -56,8 +56,8 @@ def test_it_is_tried_again(runs_database, over, monkeypatch):
         return Capture(since, 2.0, {("api", "workers"): [2.0]})
 
     monkeypatch.setattr(server_series, "read", read)
-    capturing = Capturing(runs_database, {}, "http://prometheus.test")
-    capturing.look()
+    capturing = CaptureThread(runs_database, {}, "http://prometheus.test")
+    capturing.request()
 
     def stored() -> Capture | None:
         with psycopg.connect(runs_database) as connection:
@@ -68,11 +68,11 @@ def test_it_is_tried_again(runs_database, over, monkeypatch):
 
 def test_without_an_address_nothing_waits(runs_database, over, caplog):
     """Nobody is asked, and nobody lives longer for it."""
-    capturing = Capturing(runs_database, {}, None)
-    capturing.look()
+    capturing = CaptureThread(runs_database, {}, None)
+    capturing.request()
 
-    poll_until(lambda: not capturing.busy(), "the look", LONGEST_HOLD_S / 2)
-    assert "not stored" not in caplog.text
+    poll_until(lambda: not capturing.is_busy(), "the look", MAX_HOLD_S / 2)
+    assert "Cannot store" not in caplog.text
 
 
 def constant(form, headers) -> bytes:
@@ -132,9 +132,9 @@ def asked(monkeypatch) -> list[str]:
 def test_who_is_asked(runs_database, over, asked, named, host, own, expected):
     """What the run's options named comes first; a loopback address holds on its own machine."""
     lead(runs_database, over, named, socket.gethostname() if host == "here" else host)
-    capturing = Capturing(runs_database, {}, own)
-    capturing.look()
-    poll_until(lambda: not capturing.busy(), "the look")
+    capturing = CaptureThread(runs_database, {}, own)
+    capturing.request()
+    poll_until(lambda: not capturing.is_busy(), "the look")
 
     assert asked == expected
 
@@ -151,9 +151,9 @@ def test_one_that_is_away_holds_up_no_other(runs_database, asked, caplog):
         lead(runs_database, run, named, "elsewhere")
 
     with caplog.at_level(logging.WARNING):
-        capturing = Capturing(runs_database, {}, None)
-        capturing.look()
-        poll_until(lambda: not capturing.busy(), "the look")
+        capturing = CaptureThread(runs_database, {}, None)
+        capturing.request()
+        poll_until(lambda: not capturing.is_busy(), "the look")
 
     assert asked == ["http://away:9090", "http://a:9090"]
     assert caplog.text.count("it is away") == 1

@@ -66,13 +66,6 @@ def small(directory: Path, number: int = 0) -> Small:
     return Small(path, run, ends)
 
 
-@pytest.fixture
-def shipper(tmp_path, runs_database):
-    shipper = Shipper(tmp_path, runs_database)
-    yield shipper
-    shipper.disconnect()
-
-
 def changes(content: bytes, lengths: set[int], step: int) -> Iterator[tuple[int, int]]:
     """Yield positions and other values for them: flipped bits, and growths of a length."""
     for position, value in enumerate(content):
@@ -86,7 +79,7 @@ def read(path: Path) -> tuple[list[bytes], bool]:
     """Return the payloads of a dead writer's segment, and whether it is damaged."""
     try:
         with Reader(path) as reader:
-            found = list(reader.surviving(reader.header_end, Tail.TORN))
+            found = list(reader.recovered(reader.header_end, Tail.TORN))
     except segments.JournalError:
         return [], True
     payloads = [each.payload for each in found if isinstance(each, Frame)]
@@ -129,8 +122,8 @@ def test_every_torn_end_is_silent(tmp_path):
     [
         (bytes(4096), False),
         (bytes(4096) + b"x", True),
-        (bytes(segments.MOST_PAYLOAD_BYTES + 9), True),
-        (b"\xff\xff\xff\x00" + bytes(segments.MOST_PAYLOAD_BYTES), True),
+        (bytes(segments.MAX_PAYLOAD_BYTES + 9), True),
+        (b"\xff\xff\xff\x00" + bytes(segments.MAX_PAYLOAD_BYTES), True),
         (b"\x00\x00\x80\x00" + bytes(5000), False),
     ],
     ids=["zeros", "more than zeros", "too many zeros", "too long", "cut off"],

@@ -9,7 +9,7 @@ import msgspec
 
 from swarmscope.client import clock
 from swarmscope.journal.records import SAMPLES_TAG, Record
-from swarmscope.journal.text_limits import LONGEST_TEXT, MOST_SAMPLE_BYTES, bounded
+from swarmscope.journal.text_limits import MAX_SAMPLE_BYTES, MAX_TEXT, bounded
 
 MOST_RECORD_BYTES = 1 << 20  # of another record than samples; longer ones lose the ends of texts
 UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
@@ -31,7 +31,7 @@ def encoded_samples(run: str, plan: str, rows: list[Row], late_ms: list[float]) 
     except UNENCODABLE:
         rows = [tuple(map(_plain, row)) for row in rows]
         payload = _encode((*block, rows, *ends))
-    if len(payload) <= MOST_SAMPLE_BYTES * len(rows):
+    if len(payload) <= MAX_SAMPLE_BYTES * len(rows):
         return payload
     return _encode((*block, [*map(bounded, rows)], *ends))
 
@@ -49,8 +49,8 @@ def encoded(record: Record) -> bytes:
 def _shortened(record: Record) -> tuple[Any, ...]:
     """Return the fields of *record* with the beginnings of long texts; half a JSON is none."""
     values = {name: getattr(record, name) for name in record.__struct_fields__}
-    long = {name for name, value in values.items() if len(str(value)) > LONGEST_TEXT}
-    texts = {name: str(values[name])[:LONGEST_TEXT] for name in long if name != "details"}
+    long = {name for name, value in values.items() if len(str(value)) > MAX_TEXT}
+    texts = {name: str(values[name])[:MAX_TEXT] for name in long if name != "details"}
     fields = {**values, **dict.fromkeys(long), **texts}
     return type(record).__name__.lower(), *map(_plain, fields.values())
 

@@ -39,8 +39,8 @@ from swarmscope.journal.records import (
     WorkerStarted,
     WorkerStopped,
 )
-from swarmscope.journal.segments import MOST_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Reserve, Writer
-from swarmscope.journal.text_limits import LONGEST_TEXT
+from swarmscope.journal.segments import MAX_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Reserve, Writer
+from swarmscope.journal.text_limits import MAX_TEXT
 from swarmscope.redaction import hide
 from swarmscope.server_timing import LONGEST_RESPONSE_MS, usable_ms
 
@@ -287,7 +287,7 @@ class Listener:
             self._drop(len(rows), self._trouble or "the journal occupies what it may")
             return
         payload = encoded_samples(self._run, self._plan, rows, late_ms)
-        if len(payload) > MOST_PAYLOAD_BYTES:
+        if len(payload) > MAX_PAYLOAD_BYTES:
             half = len(rows) // 2
             for part in (slice(half), slice(half, None)):
                 self._append_block(rows[part], late_ms[part])
@@ -398,7 +398,7 @@ def _describe(exception: BaseException) -> str:
         text = str(exception) if isinstance(exception, CatchResponseError) else repr(exception)
     except Exception:  # whatever a user's __repr__ may raise
         text = f"<{type(exception).__qualname__} without a string form>"
-    return text[:LONGEST_TEXT]
+    return text[:MAX_TEXT]
 
 
 def _as_json(context: Any) -> str:
@@ -406,4 +406,4 @@ def _as_json(context: Any) -> str:
         text = _encode_json(context).decode()
     except UNENCODABLE:
         return '{"error": "this context cannot be written as JSON"}'
-    return text if len(text) <= LONGEST_TEXT else '{"error": "this context is too long"}'
+    return text if len(text) <= MAX_TEXT else '{"error": "this context is too long"}'

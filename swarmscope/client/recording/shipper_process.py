@@ -155,7 +155,7 @@ def _end(path: Path) -> int:
     """Return the position of a journal's end, by its last segment; 0 where none can be read."""
     try:
         with Reader(path) as reader:
-            return reader.header.base + reader.size()
+            return reader.end()
     except (EOFError, JournalError, OSError):
         return 0
 

@@ -32,8 +32,8 @@ from swarmscope.journal.records import (
     WorkerStarted,
     run_id,
 )
-from swarmscope.journal.segments import MOST_PAYLOAD_BYTES, Header, Reader, Reserve, segments
-from swarmscope.journal.text_limits import LONGEST_TEXT, LONGEST_URL, MOST_SAMPLE_BYTES
+from swarmscope.journal.segments import MAX_PAYLOAD_BYTES, Header, Reader, Reserve, segments
+from swarmscope.journal.text_limits import MAX_SAMPLE_BYTES, MAX_TEXT, MAX_URL
 from swarmscope.redaction import stored_name
 from swarmscope.shipper.process import Shipper
 
@@ -244,7 +244,7 @@ def test_long_fields_take_little_room(make, more):
         for _ in range(10):
             fire(listener, **copy.deepcopy(more))  # a response tells its parts once
         listener.flush()
-    assert listener.position - before < 30 * MOST_SAMPLE_BYTES
+    assert listener.position - before < 30 * MAX_SAMPLE_BYTES
     assert len(samples_of(listener)) == 30
 
 
@@ -281,7 +281,7 @@ def test_long_fields_are_stored_as_ever(make, runs_database):
         "SELECT name, url, queue_ms, app_ms FROM request ORDER BY name"
     ).fetchall()
     shipper.disconnect()
-    url = "http://host/" + "y" * (LONGEST_URL - 12)
+    url = "http://host/" + "y" * (MAX_URL - 12)
     assert found == [(n, url, 1.0, 2.0) for n in sorted(stored_name(name + x) for x in "ab")]
 
 
@@ -292,7 +292,7 @@ def test_a_block_is_no_longer_than_a_frame_may_be(make):
         fire(listener, exception=ValueError("x" * LONG), response_length=number)
     listener.flush()
     found = payloads(listener)
-    assert max(map(len, found)) <= MOST_PAYLOAD_BYTES
+    assert max(map(len, found)) <= MAX_PAYLOAD_BYTES
     assert [row[5] for row in samples_of(listener)] == list(range(3000))
     assert len([payload for payload in found if payload[1:].startswith(b"\xa7samples")]) > 1
 
@@ -302,7 +302,7 @@ def test_a_long_record_is_written_with_the_beginning_of_its_text(make):
     listener = make()
     listener.record(Event(RUN, "note", 1.5, "y" * 2_000_000, '"' + "z" * 2_000_000 + '"'))
     (event,) = [record for record in recorded(listener) if isinstance(record, Event)]
-    assert event == Event(RUN, "note", 1.5, "y" * LONGEST_TEXT, None)
+    assert event == Event(RUN, "note", 1.5, "y" * MAX_TEXT, None)
 
 
 def test_samples_reach_the_file_within_a_tenth_of_a_second(make):
@@ -416,10 +416,10 @@ def test_a_journal_that_is_removed_is_begun_again(make, runs_database, caplog, a
     assert workers == [(RUN, 9, 3, "stopped"), (later, 1, 0, "stopped")]
     assert shares == [("worker", 9)]
     assert events == [
-        ("samples_dropped", "3 samples of worker were lost with what held them"),
+        ("samples_dropped", "3 samples of worker were lost with their journal"),
         (
             "samples_dropped",
-            "the journal of worker was removed: what it held and nobody had is lost",
+            "the journal of worker was removed: samples not yet delivered are lost",
         ),
     ]
     assert listener.removed == 1

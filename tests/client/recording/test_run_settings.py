@@ -12,7 +12,7 @@ from support.waiting import poll_until
 
 from swarmscope.client.recording.run_settings import as_json, changes, plain
 from swarmscope.journal.records import RunStarted
-from swarmscope.shipper.sanitize import storable
+from swarmscope.shipper.sanitize import sanitized
 
 ARGUMENTS = """
 from locust import events
@@ -102,7 +102,7 @@ def test_settings_of_any_journal_lose_their_secrets():
         settings=settings,
     )
 
-    assert json.loads(storable(record).settings) == {
+    assert json.loads(sanitized(record).settings) == {
         "users": 3,
         "api_token": "***",
         "host": "http://h",

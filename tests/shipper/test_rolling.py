@@ -52,13 +52,6 @@ def test_a_journal_that_rolls_is_delivered_whole(tmp_path, runs_database, second
     assert not list(tmp_path.glob("*.journal"))
 
 
-@pytest.fixture
-def shipper(tmp_path, runs_database):
-    shipper = Shipper(tmp_path, runs_database)
-    yield shipper
-    shipper.disconnect()
-
-
 def samples(*numbers: int) -> bytes:
     """Return a block of samples."""
     rows = [rolling_writer.sample(START, number) for number in numbers]

@@ -32,13 +32,6 @@ def write(directory: Path, worker: str = "worker", pid: int = 17) -> Path:
     return segments(directory)[header.journal][0].path
 
 
-@pytest.fixture
-def shipper(tmp_path, runs_database):
-    shipper = Shipper(tmp_path, runs_database)
-    yield shipper
-    shipper.disconnect()
-
-
 def stored(shipper: Shipper) -> int:
     """Deliver what there is; return how many samples are in the database."""
     for _ in range(3):
@@ -108,7 +101,7 @@ def test_a_file_that_may_not_be_read_is_passed_over(runs_database, caplog):
             locked, _ = write(directory), write(directory)
             locked.chmod(0)
             assert stored(first) == 1
-            assert caplog.text.count(f"{locked.name}'; it is left as it is") == 1
+            assert caplog.text.count(f"{locked.name}'; left unchanged") == 1
             assert list(directory.iterdir()) == [locked]
             locked.chmod(0o600)
             assert stored(second) == 2
