@@ -25,7 +25,8 @@ from psycopg.conninfo import make_conninfo
 from benchmarks._ports import free_port
 from benchmarks._postgres import connected
 from swarmscope.journal import records
-from swarmscope.journal.segments import Header, Writer
+from swarmscope.journal.format import Header
+from swarmscope.journal.writer import Writer
 from swarmscope.runs.schema import roles
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.shipper.apply import apply

@@ -29,8 +29,9 @@ import psutil
 from benchmarks._listener_kinds import KINDS
 from benchmarks._ports import free_port
 from benchmarks._postgres import connected
+from swarmscope.journal.format import Header
 from swarmscope.journal.records import Continued, End, Samples, run_id
-from swarmscope.journal.segments import Header, Writer
+from swarmscope.journal.writer import Writer
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.shipper.process import Shipper
 from swarmscope.stack.postgres import SUPERUSER, Cluster

@@ -41,7 +41,7 @@ from swarmscope.client.shapes import shape
 from swarmscope.client.web import both_ends, guard
 from swarmscope.client.workload import missed, notes
 from swarmscope.home import names_database
-from swarmscope.journal.segments import Header
+from swarmscope.journal.format import Header
 from swarmscope.runs.thresholds import CANNOT_TELL
 
 logger = logging.getLogger(__name__)

@@ -8,13 +8,10 @@ from functools import singledispatch
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from swarmscope.journal import records
 from swarmscope.redaction import scrub_text
+from swarmscope.runs.database import Connection
 from swarmscope.shipper.sanitize import json_without_nul
-
-Connection = psycopg.Connection[Any]
 
 _COLUMNS = {  # of `testrun`, where they are not named as in the record
     "run": "id",
@@ -108,8 +105,7 @@ def _(record: records.RampComplete, connection: Connection, journal: UUID) -> No
 
 @apply.register
 def _(record: records.Event, connection: Connection, journal: UUID) -> None:
-    time, details = utc(record.time), record.details
-    _insert_event(connection, record.run, record.kind, time, record.text, details)
+    _event(connection, record.run, record.kind, record.time, record.text, record.details)
 
 
 @apply.register
@@ -239,12 +235,10 @@ def _leads(connection: Connection, run: str, journal: UUID) -> bool:
     return found.fetchone() is not None
 
 
-def apply_death(
-    connection: Connection, journal: UUID, worker: str, last_seen: datetime
-) -> list[str]:
+def apply_death(connection: Connection, journal: UUID, worker: str, last_seen: float) -> list[str]:
     """Close what the dead writer of *journal* left open; return the runs that it took part in.
 
-    *last_seen* is by the clock of its machine.
+    *last_seen* is in Unix seconds by the clock of its machine.
     """
     lost = connection.execute(
         "UPDATE run_worker SET outcome = 'lost' WHERE journal_id = %s AND stopped IS NULL"
@@ -254,14 +248,14 @@ def apply_death(
     led = connection.execute(
         "SELECT id, close_run(id, greatest(id, %s), 'aborted') FROM testrun"
         " WHERE journal_id = %s AND status = 'running'",
-        (last_seen, journal),
+        (utc(last_seen), journal),
     ).fetchall()
     for run, *_ in led:
         text = "aborted: the process that led the run ended without closing it"
-        _insert_event(connection, run, "stopped", last_seen, text)
+        _event(connection, run, "stopped", last_seen, text)
     for (run,) in lost:
         text = f"worker {worker} ended without its stop record"
-        _insert_event(connection, run, "worker_lost", last_seen, text)
+        _event(connection, run, "worker_lost", last_seen, text)
     return [run for (run, *_) in [*lost, *led]]
 
 
@@ -283,15 +277,11 @@ def _note_users(connection: Connection, run: str, users: int, target: int) -> No
     )
 
 
-def _event(connection: Connection, run: str, kind: str, unix_s: float, text: str) -> None:
-    _insert_event(connection, run, kind, utc(unix_s), text)
-
-
-def _insert_event(
+def _event(
     connection: Connection,
     run: Any,
     kind: str,
-    time: datetime,
+    unix_s: float,
     text: str,
     details: str | None = None,
 ) -> None:
@@ -301,5 +291,5 @@ def _insert_event(
         " AS event (time, text, run_id, kind, details)"
         " WHERE NOT EXISTS (SELECT FROM events e WHERE e.run_id = event.run_id"  # repeated
         " AND e.time = event.time AND e.kind = event.kind AND e.text = event.text)",
-        (time, scrub_text(text), run, kind, json_without_nul(details) if details else None),
+        (utc(unix_s), scrub_text(text), run, kind, json_without_nul(details) if details else None),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -42,22 +42,18 @@ _decode = msgspec.msgpack.Decoder(AnyRecord).decode
 Endpoint = tuple[str, str]  # name and method, as stored
 
 
+@dataclass(slots=True)
 class Cell:
     """Latencies (ms) of one endpoint's requests that finished in one second, by part."""
 
-    __slots__ = (
-        "app", "failures", "outside", "queue", "raw", "receiving", "total", "untimed",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.total: list[float] = []
-        self.queue: list[float] = []
-        self.app: list[float] = []
-        self.receiving: list[float] = []
-        self.outside: list[float] = []
-        self.raw: list[float] = []  # of an open workload, from the actual send
-        self.failures = 0
-        self.untimed = 0  # requests without a response time
+    total: list[float] = field(default_factory=list)
+    queue: list[float] = field(default_factory=list)
+    app: list[float] = field(default_factory=list)
+    receiving: list[float] = field(default_factory=list)
+    outside: list[float] = field(default_factory=list)
+    raw: list[float] = field(default_factory=list)  # of an open workload, from the actual send
+    failures: int = 0
+    untimed: int = 0  # requests without a response time
 
     def windows(self) -> Iterator[tuple[str, Window]]:
         """Yield each part that has values, with its window."""

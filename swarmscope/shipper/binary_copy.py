@@ -75,14 +75,9 @@ def double(value: float | None) -> bytes:
     return NULL if value is None else _DOUBLE.pack(8, value)
 
 
-def timestamp(unix_s: float) -> bytes:
-    """Return a timestamptz field."""
-    return _INT8.pack(8, round(unix_s * MICROSECONDS) - EPOCH_US)
-
-
 def run(run_id: str) -> bytes:
     """Return a run's id as a timestamptz field."""
-    return timestamp_us(run_us(run_id))
+    return timestamp(run_us(run_id))
 
 
 def run_us(run_id: str) -> int:
@@ -91,7 +86,7 @@ def run_us(run_id: str) -> int:
     return int(moment.timestamp()) * MICROSECONDS + moment.microsecond
 
 
-def timestamp_us(unix_us: int) -> bytes:
+def timestamp(unix_us: int) -> bytes:
     """Return a timestamptz field."""
     return _INT8.pack(8, unix_us - EPOCH_US)
 
@@ -131,7 +126,7 @@ def request_tail(
     process = pack(">ihii", 2, success, 4, greenlet & INT4_MAX)
     parts = double(queue_ms) + double(app_ms) + double(receiving_ms)
     trace_text = text(trace_id.hex() if trace_id else None)
-    return timestamp_us(unix_us) + double(response_ms) + process + int4(length) + parts + trace_text
+    return timestamp(unix_us) + double(response_ms) + process + int4(length) + parts + trace_text
 
 
 def window_row(journal: UUID, key: Key, window: Window) -> bytes:
@@ -147,7 +142,7 @@ def window_row(journal: UUID, key: Key, window: Window) -> bytes:
             text(key.request_type),
             text(key.part),
             pack(">ih", 2, key.resolution),
-            timestamp_us(key.time * MICROSECONDS),
+            timestamp(key.time * MICROSECONDS),
             pack(">idid", 8, window.sum_ms, 8, window.max_ms),
             pack(">iiii", 4, window.count, 4, window.failures),
             _array(INT2_OID, "h", 2, buckets),

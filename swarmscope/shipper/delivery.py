@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
+from swarmscope.journal.format import Header
 from swarmscope.journal.records import Event, RunStopped, Samples, WorkerStopped
-from swarmscope.journal.segments import Header
 from swarmscope.redaction import scrub_text
+from swarmscope.runs.database import Connection
 from swarmscope.runs.histogram import Window
 from swarmscope.runs.schema.maintenance import compact
 from swarmscope.shipper import binary_copy
@@ -26,8 +25,6 @@ from swarmscope.shipper.batch import MAX_ENDPOINTS, Batch, RunState
 from swarmscope.shipper.quarantine import DATA_ERRORS, Quarantine, copy_requests
 from swarmscope.shipper.reading import MAX_ROWS, JournalReader, ReadResult, is_delivered
 from swarmscope.shipper.windows import Key, Windows
-
-Connection = psycopg.Connection[Any]
 
 
 class Overtaken(Exception):
@@ -119,7 +116,7 @@ class Delivery:
         """
         rejected, size = self._reader.rejected, 0
         known = len(rejected)
-        now = self._reader.last_write().timestamp()
+        now = self._reader.last_write()
         quarantine = Quarantine(connection, self._id, self._header, now)
         with connection.transaction(force_rollback=True):
             for end, record in self._reader.records(begin):

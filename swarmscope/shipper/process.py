@@ -29,26 +29,17 @@ from swarmscope.atomic_files import Unwritable
 from swarmscope.formatting import first_line
 from swarmscope.home import locate_prometheus
 from swarmscope.journal import progress
-from swarmscope.journal.segments import (
-    Damaged,
-    Header,
-    JournalError,
-    Reader,
-    Segment,
-    is_abandoned,
-    is_alive,
-    not_files,
-    remove_reserves,
-    segments,
-)
+from swarmscope.journal.format import Damaged, Header, JournalError
+from swarmscope.journal.reader import Reader
+from swarmscope.journal.segments import Segment, is_abandoned, is_alive, not_files, segments
+from swarmscope.journal.writer import remove_reserves
+from swarmscope.runs.database import Connection
 from swarmscope.runs.schema import migrations, reader_sessions
 from swarmscope.shipper.capture import CaptureThread
 from swarmscope.shipper.delivery import Delivery, Overtaken
 from swarmscope.shipper.sanitize import INT4_MAX, without_nul
 
 logger = logging.getLogger("swarmscope.shipper")
-
-Connection = psycopg.Connection[Any]
 
 PAUSE_SECONDS = 0.25
 MAX_PAUSE_SECONDS = 1.0

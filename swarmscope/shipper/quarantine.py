@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 
 from swarmscope.formatting import first_line
+from swarmscope.journal.format import Header
 from swarmscope.journal.records import Dropped, Event, Record, Samples
-from swarmscope.journal.segments import Header
+from swarmscope.runs.database import Connection
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.apply import apply
 from swarmscope.shipper.batch import Batch
 
 logger = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 DATA_ERRORS = (  # caused by what a record holds: a retry would fail the same way
     psycopg.DataError,
@@ -54,7 +52,8 @@ class Rejection:
     def replace(self, record: Record) -> Iterator[Record]:
         """Yield what to store in place of *record*."""
         if isinstance(record, Samples):
-            yield _without(record, self.samples)
+            kept = [n for n in range(len(record.rows)) if n not in self.samples]
+            yield _only(record, kept)
         if self.notice:
             yield self.notice
 
@@ -75,14 +74,12 @@ class Quarantine:
     def check(self, record: Record) -> Rejection | None:
         """Log and return what the database rejects of *record*; None if it accepts all of it."""
         self._trials = 0
-        if not isinstance(record, Samples):
-            reason = self._try(record)
-            return self._reject(record, reason, frozenset()) if reason else None
-        rejected = self._rejected_samples(record, 0)
-        if not rejected:
-            return None
-        reason = next(iter(rejected.values()))
-        return self._reject(record, reason, frozenset(rejected))
+        if isinstance(record, Samples):
+            reasons = self._rejected_samples(record, 0)
+            reason = next(iter(reasons.values()), None)
+        else:
+            reasons, reason = {}, self._try(record)
+        return self._reject(record, reason, frozenset(reasons)) if reason else None
 
     def _rejected_samples(self, block: Samples, first: int) -> dict[int, str]:
         """Return the reasons by the samples' positions, of which *first* is the block's first."""
@@ -93,8 +90,8 @@ class Quarantine:
         if count == 1 or self._trials >= MAX_TRIALS:
             return dict.fromkeys(range(first, first + count), reason)
         half = count // 2
-        return self._rejected_samples(_part(block, 0, half), first) | self._rejected_samples(
-            _part(block, half, count), first + half
+        return self._rejected_samples(_only(block, range(half)), first) | self._rejected_samples(
+            _only(block, range(half, count)), first + half
         )
 
     def _reject(self, record: Record, reason: str, samples: frozenset[int]) -> Rejection:
@@ -106,7 +103,7 @@ class Quarantine:
             text = f"a record ({kind}) of {worker} was dropped: {reason}"
             notice = Event(run, "note", self._now, text)
         what = f"{count} samples" if count else f"a record ({kind})"
-        logger.error("Dropped %s of %s: the database rejects them: %s", what, worker, reason)
+        logger.error("Dropped %s of %s, rejected by the database: %s", what, worker, reason)
         return Rejection(samples, None if self._try(notice) else notice)
 
     def _try(self, record: Record) -> str | None:
@@ -133,12 +130,6 @@ def copy_requests(connection: Connection, batch: Batch, fill: Callable[[], None]
         copy.write(binary_copy.END)
 
 
-def _part(block: Samples, begin: int, end: int) -> Samples:
-    late_ms = block.late_ms[begin:end]
-    return msgspec.structs.replace(block, rows=block.rows[begin:end], late_ms=late_ms)
-
-
-def _without(block: Samples, positions: frozenset[int]) -> Samples:
-    kept = [number for number in range(len(block.rows)) if number not in positions]
-    late_ms = [block.late_ms[number] for number in kept] if block.late_ms else []
-    return msgspec.structs.replace(block, rows=[block.rows[n] for n in kept], late_ms=late_ms)
+def _only(block: Samples, positions: Sequence[int]) -> Samples:
+    late_ms = [block.late_ms[n] for n in positions] if block.late_ms else []
+    return msgspec.structs.replace(block, rows=[block.rows[n] for n in positions], late_ms=late_ms)

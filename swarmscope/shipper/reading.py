@@ -10,23 +10,12 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
+from swarmscope.journal.format import JournalError, records_in
+from swarmscope.journal.reader import Frame, Reader, Tail
 from swarmscope.journal.records import End, Event, Record
-from swarmscope.journal.segments import (
-    Frame,
-    JournalError,
-    Reader,
-    Segment,
-    Tail,
-    is_abandoned,
-    is_locked,
-    next_segment,
-    records_in,
-    segments_of,
-)
-from swarmscope.shipper.apply import utc
+from swarmscope.journal.segments import Segment, is_abandoned, is_locked, next_segment, segments_of
 from swarmscope.shipper.batch import UNREADABLE, Batch, decode
 from swarmscope.shipper.quarantine import Rejection
 
@@ -41,7 +30,7 @@ class ReadResult:
     """How far a batch got in its journal, and what was found on the way."""
 
     position: int
-    more: bool = False  # the batch is full and the journal goes on
+    more: bool = False  # the batch is full and the journal continues
     closed: bool = False  # the last record was `End`
     died: bool = False  # the writer died before it wrote one
     completed: list[Segment] = field(default_factory=list)  # read to their ends
@@ -68,9 +57,9 @@ class JournalReader:
         """Return the segments that exist now, in order."""
         return segments_of(self.journal, self.directory)
 
-    def last_write(self) -> datetime:
-        """Return when the journal was last written to, by this machine's clock."""
-        return utc(max(segment.path.stat().st_mtime for segment in self.segments()))
+    def last_write(self) -> float:
+        """Return when (Unix s) the journal was last written to, by this machine's clock."""
+        return max(segment.path.stat().st_mtime for segment in self.segments())
 
     def has_news(self, position: int) -> bool:
         """Return whether the journal is longer than *position*, or has ended."""

@@ -18,8 +18,8 @@ from locust.env import Environment
 from swarmscope.client.frozen_options import Options
 from swarmscope.client.locust_patches import count_every_request
 from swarmscope.client.recording.listener import Listener
+from swarmscope.journal.format import Header
 from swarmscope.journal.records import RunStarted, RunStopped, run_id
-from swarmscope.journal.segments import Header
 from swarmscope.runs import assembly, queries
 from swarmscope.runs.thresholds import Threshold, judge
 from swarmscope.shipper.process import Shipper

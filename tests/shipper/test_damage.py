@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from support import rolling_writer
 
-from swarmscope.journal import segments
+from swarmscope.journal.format import MAGIC, MAX_PAYLOAD_BYTES, Damaged, Header, JournalError
+from swarmscope.journal.reader import Frame, Reader, Tail
 from swarmscope.journal.records import Samples, WorkerStarted, WorkerStopped, run_id
-from swarmscope.journal.segments import MAGIC, Damaged, Frame, Header, Reader, Tail, Writer
+from swarmscope.journal.writer import Writer
 from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.0
@@ -80,7 +81,7 @@ def read(path: Path) -> tuple[list[bytes], bool]:
     try:
         with Reader(path) as reader:
             found = list(reader.recovered(reader.header_end, Tail.TORN))
-    except segments.JournalError:
+    except JournalError:
         return [], True
     payloads = [each.payload for each in found if isinstance(each, Frame)]
     return payloads, any(isinstance(each, Damaged) for each in found)
@@ -122,8 +123,8 @@ def test_every_torn_end_is_silent(tmp_path):
     [
         (bytes(4096), False),
         (bytes(4096) + b"x", True),
-        (bytes(segments.MAX_PAYLOAD_BYTES + 9), True),
-        (b"\xff\xff\xff\x00" + bytes(segments.MAX_PAYLOAD_BYTES), True),
+        (bytes(MAX_PAYLOAD_BYTES + 9), True),
+        (b"\xff\xff\xff\x00" + bytes(MAX_PAYLOAD_BYTES), True),
         (b"\x00\x00\x80\x00" + bytes(5000), False),
     ],
     ids=["zeros", "more than zeros", "too many zeros", "too long", "cut off"],

@@ -51,7 +51,7 @@ def test_what_is_refused_holds_up_nothing(tmp_path, shipper, query, counted, cap
         ("samples_dropped", "3 samples"),
         ("samples_dropped", "samples"),  # the block that no clock explains
     ]
-    assert caplog.text.count("the database rejects") == 5
+    assert caplog.text.count("rejected by the database") == 5
     assert not list(tmp_path.glob("*.journal"))
 
 

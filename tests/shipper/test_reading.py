@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from support.journals import RUN, Process, sample, ship_all
 
+from swarmscope.journal.reader import Reader
 from swarmscope.journal.records import End
-from swarmscope.journal.segments import Reader, Writer
+from swarmscope.journal.writer import Writer
 
 
 def test_damage_costs_what_is_damaged(tmp_path, shipper, query, caplog):

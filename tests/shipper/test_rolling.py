@@ -14,8 +14,10 @@ import pytest
 from msgspec.structs import replace
 from support import rolling_writer
 
+from swarmscope.journal.format import Header
 from swarmscope.journal.records import Continued, Samples, run_id
-from swarmscope.journal.segments import Header, Writer, is_alive, segments
+from swarmscope.journal.segments import is_alive, segments
+from swarmscope.journal.writer import Writer
 from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.0

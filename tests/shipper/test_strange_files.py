@@ -14,8 +14,10 @@ import msgspec
 import pytest
 from support import rolling_writer
 
+from swarmscope.journal.format import Header
 from swarmscope.journal.records import Samples, run_id
-from swarmscope.journal.segments import Header, Writer, segments
+from swarmscope.journal.segments import segments
+from swarmscope.journal.writer import Writer
 from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.0

@@ -7,8 +7,11 @@ from uuid import uuid4
 
 import msgspec
 
+from swarmscope.journal.format import Header
+from swarmscope.journal.reader import Reader
 from swarmscope.journal.records import Continued, RunStarted, Samples, run_id
-from swarmscope.journal.segments import Header, Writer
+from swarmscope.journal.segments import segments
+from swarmscope.journal.writer import Writer
 from swarmscope.shipper.process import Shipper
 
 START = 1_700_000_000.25
@@ -30,6 +33,19 @@ STARTED = RunStarted(
     host="http://host",
     versions={"locust": "2.47"},
 )
+
+HEADER = Header(uuid4().hex, 0, 0, "worker", "host", 17, False)
+
+
+def path_of(directory: Path, number: int = 0) -> Path:
+    """Return the path of a segment of the journal of `HEADER`."""
+    return segments(directory)[HEADER.journal][number].path
+
+
+def payloads(path: Path, offset: int = 0) -> list[bytes]:
+    """Return the payloads of the whole frames of a segment."""
+    with Reader(path) as reader:
+        return [f.payload for f in reader.frames(max(offset, reader.header_end))]
 
 
 def sample(number: int, ms: float | None = 10.0, name: str = "/a", **more: object) -> tuple:

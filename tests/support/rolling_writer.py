@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import msgspec
 
+from swarmscope.journal.format import Header
 from swarmscope.journal.records import (
     Continued,
     End,
@@ -21,7 +22,7 @@ from swarmscope.journal.records import (
     WorkerStopped,
     run_id,
 )
-from swarmscope.journal.segments import Header, Writer
+from swarmscope.journal.writer import Writer
 
 WORKER = "rolling"
 BLOCK = 50  # samples

@@ -20,6 +20,7 @@ from swarmscope.client.health.probe import Batches
 from swarmscope.client.recording import task_errors
 from swarmscope.client.recording.encoding import UNENCODABLE, encoded, encoded_samples
 from swarmscope.client.response_timing import timing_of
+from swarmscope.journal.format import MAX_PAYLOAD_BYTES, Header
 from swarmscope.journal.records import (
     ClockOffset,
     Continued,
@@ -39,8 +40,8 @@ from swarmscope.journal.records import (
     WorkerStarted,
     WorkerStopped,
 )
-from swarmscope.journal.segments import MAX_PAYLOAD_BYTES, SEGMENT_BYTES, Header, Reserve, Writer
 from swarmscope.journal.text_limits import MAX_TEXT
+from swarmscope.journal.writer import SEGMENT_BYTES, Reserve, Writer
 from swarmscope.redaction import hide
 from swarmscope.server_timing import LONGEST_RESPONSE_MS, usable_ms
 

@@ -17,7 +17,9 @@ from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.client.health.exporter import Shipping as Backlog
 from swarmscope.client.recording.listener import Listener
 from swarmscope.journal import progress
-from swarmscope.journal.segments import JournalError, Reader, make_directory, segments
+from swarmscope.journal.format import JournalError
+from swarmscope.journal.reader import Reader
+from swarmscope.journal.segments import make_directory, segments
 
 logger = logging.getLogger(__name__)
 

@@ -22,6 +22,8 @@ from locust.exception import CatchResponseError
 
 from swarmscope.client.frozen_options import Options
 from swarmscope.client.recording.listener import MOST_PENDING, Listener
+from swarmscope.journal.format import MAX_PAYLOAD_BYTES, Header
+from swarmscope.journal.reader import Reader
 from swarmscope.journal.records import (
     AnyRecord,
     Dropped,
@@ -32,8 +34,9 @@ from swarmscope.journal.records import (
     WorkerStarted,
     run_id,
 )
-from swarmscope.journal.segments import MAX_PAYLOAD_BYTES, Header, Reader, Reserve, segments
+from swarmscope.journal.segments import segments
 from swarmscope.journal.text_limits import MAX_SAMPLE_BYTES, MAX_TEXT, MAX_URL
+from swarmscope.journal.writer import Reserve
 from swarmscope.redaction import stored_name
 from swarmscope.shipper.process import Shipper
 

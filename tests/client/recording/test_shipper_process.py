@@ -14,7 +14,8 @@ from support.waiting import free_port
 
 from swarmscope.client.frozen_options import Options
 from swarmscope.client.recording import shipper_process
-from swarmscope.journal.segments import Header, Writer
+from swarmscope.journal.format import Header
+from swarmscope.journal.writer import Writer
 
 
 @pytest.fixture
