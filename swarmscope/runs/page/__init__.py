@@ -1,8 +1,8 @@
 """The run page: one template, live in the Locust UI, and frozen as a file with its data inside.
 
-A page loads nothing from elsewhere: style, scripts and data stand in it, and its policy names them
-by their hashes, so that nothing a run's texts may hold could ever be run. What the page shows is
-made from the document in the browser (`assets/`), which puts texts into it as text only.
+A page loads nothing from elsewhere: it contains its styles, scripts and data, and its policy allows
+them by their hashes, so nothing in a run's texts can ever be executed. The browser makes the page
+from the document (`assets/`) and inserts texts as text only. `assets/vendor` holds uPlot.
 """
 
 from __future__ import annotations
@@ -19,27 +19,34 @@ import msgspec
 
 from swarmscope.runs.document import Document
 
-_STYLE = "page.css"
+_LIBRARY = "vendor/uPlot.iife.min.js"
+_LICENCE = "vendor/LICENSE"
+_STYLES = ("vendor/uPlot.min.css", "page.css")
 _SCRIPTS = (  # in this order: they share one scope
     "format.js",
     "dom.js",
+    "tables.js",
+    "chart.js",
     "charts.js",
-    "pointing.js",
-    "figures.js",
+    "reading.js",
+    "tiles.js",
+    "notes.js",
+    "endpoints.js",
+    "details.js",
+    "curves.js",
     "run.js",
     "comparison.js",
     "live.js",
     "start.js",
 )
-_CHART_JS = "django/static/chartkick/Chart.bundle.js"  # in chartkick, which ships it
 
 
 def render(document: Document | None, *, live: bool) -> str:
-    """Return the page of a run: a file with *document* inside, the same for the same document.
+    """Return a run's page as HTML with *document* inside; the same bytes for the same document.
 
-    A *live* page has no data and needs no document: it asks for ``both-ends/run/ID.json`` (or
-    ``latest.json``) and ``both-ends/runs.json`` beside its own address. A refusal there is a JSON
-    object whose ``message`` the page shows.
+    A *live* page has no data and needs no document: it fetches ``both-ends/run/ID.json`` (or
+    ``latest.json``) and ``both-ends/runs.json`` relative to its own address. When that fails, the
+    response is a JSON object whose ``message`` the page shows.
     """
     if live:
         parts = {"controls": _asset("live.html"), "body": _run_body(hidden=True)}
@@ -51,9 +58,9 @@ def render(document: Document | None, *, live: bool) -> str:
 
 
 def render_comparison(a: Document, b: Document, comparison: object) -> str:
-    """Return one file that lays run *b* over run *a* on the time since each one's start.
+    """Return one page that draws run *b* over run *a*, by the time since each one's start.
 
-    *comparison* is what `swarmscope compare --json` prints, for the table between the two.
+    *comparison* is what `swarmscope compare --json` prints, for the table of changes.
     """
     title = f"{a.run.id} and {b.run.id} · swarmscope"
     content = {"a": a, "b": b, "comparison": comparison}
@@ -66,13 +73,13 @@ def _run_body(hidden: bool) -> str:
 
 
 def _page(kind: str, title: str, parts: Mapping[str, str]) -> str:
-    library, script, style = _library(), _script(), _asset(_STYLE)
+    library, script, style = _asset(_LIBRARY), _script(), "".join(map(_asset, _STYLES))
     fixed = {
         "kind": kind,
         "title": html.escape(title),
         "policy": _policy(kind == "live", (library, script), style),
         "style": style,
-        "licences": _licences(),
+        "licence": html.escape(_asset(_LICENCE)),
         "library": library,
         "script": script,
         "controls": "",
@@ -82,12 +89,12 @@ def _page(kind: str, title: str, parts: Mapping[str, str]) -> str:
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
-    """Put *values* where the template names them; what a value holds is not looked at again."""
+    """Return *template* with each ``{{name}}`` replaced; the values themselves are left alone."""
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)
 
 
 def _data(name: str, content: object) -> str:
-    """Return *content* as JSON that no parser of HTML could take for markup."""
+    """Return *content* as JSON that no HTML parser can take for markup."""
     text = msgspec.json.encode(content).decode()
     for character in "&<>":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -119,15 +126,3 @@ def _asset(name: str) -> str:
 @cache
 def _script() -> str:
     return "\n".join(('(() => {\n"use strict";', *map(_asset, _SCRIPTS), "})();"))
-
-
-@cache
-def _licences() -> str:
-    """Return what must go with every copy of the library."""
-    texts = (text.read_text("utf-8") for text in (files("chartkick") / "licenses").iterdir())
-    return html.escape("\n".join(sorted(texts)))
-
-
-@cache
-def _library() -> str:
-    return (files("chartkick") / _CHART_JS).read_text(encoding="utf-8")

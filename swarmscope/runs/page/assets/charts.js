@@ -1,334 +1,175 @@
-// Charts on one time axis: what is pointed at, or zoomed into, in one of them is so in all.
+// The charts of a page share one cursor and one zoom; each has a legend and a table of its figures.
 
+const charts = new Map(); // by the card's id
 const ZOOM_FROM_PX = 8; // a shorter drag is a trembling hand
-const STEPS_S = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400,
-];
 
-const plots = new Map(); // by id
-const shared = { cursor: null, zoom: null, drag: null };
+let zoomed = null; // [since, until] in seconds, or null for all of it
 
-const paint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-const redraw = () => plots.forEach((plot) => plot.chart.draw());
-
-/** The index of the point of *x* that *at* falls nearest to. */
-function nearest(x, at) {
-    let [low, high] = [0, x.length - 1];
-    while (high - low > 1) {
-        const middle = (low + high) >> 1;
-        if (x[middle] <= at) low = middle;
-        else high = middle;
-    }
-    return high >= 0 && Math.abs(x[high] - at) < Math.abs(x[low] - at) ? high : low;
-}
-
-/** A point is drawn only where no line can be: between two gaps. (A function for all is slow.) */
-function radius(values) {
-    const gap = (i) => values[i] == null;
-    const lonely = (i) => !gap(i) && gap(i - 1) && gap(i + 1);
-    return values.some((_, i) => lonely(i)) ? ({ dataIndex }) => (lonely(dataIndex) ? 2 : 0) : 0;
-}
-
-function dataset(series, stacked) {
-    const color = paint(series.color);
-    return {
-        label: series.label,
-        data: series.x.map((x, i) => ({ x, y: series.values[i] })),
-        yAxisID: series.axis ?? "y",
-        borderColor: color,
-        backgroundColor: stacked ? color + "cc" : color,
-        borderWidth: stacked ? 0 : (series.width ?? 1.5),
-        borderDash: series.dash ?? [],
-        fill: stacked ? "stack" : false,
-        stepped: series.stepped ?? false,
-        pointRadius: radius(series.values),
-        pointBorderWidth: 0,
-        order: series.order ?? 0,
-    };
-}
-
-const isLogarithmic = (chart) => chart.options.scales.y.type === "logarithmic";
-
-function timeTicks(axis) {
-    const room = Math.max(3, Math.floor(axis.width / 66));
-    const step = STEPS_S.find((s) => (axis.max - axis.min) / s <= room) ?? STEPS_S.at(-1);
-    axis.ticks = [];
-    for (let at = Math.ceil(axis.min / step) * step; at <= axis.max; at += step) {
-        axis.ticks.push({ value: at });
-    }
-}
-
-/** On a logarithmic axis, a tick for each decade, or for 1, 2 and 5 where there are few. */
-function logarithmicTicks(axis) {
-    if (axis.type !== "logarithmic") return;
-    const ticks = [];
-    const steps = Math.log10(axis.max / axis.min) > 2.5 ? [1] : [1, 2, 5];
-    for (let power = Math.floor(Math.log10(axis.min)); 10 ** power <= axis.max; power++) {
-        for (const step of steps) ticks.push({ value: step * 10 ** power });
-    }
-    axis.ticks = ticks.filter(
-        ({ value }) => value >= axis.min * 0.999 && value <= axis.max * 1.001,
-    );
-}
-
-/** The 1, 2 or 5 of a decade that is next below (or above) *value*. */
-function round125(value, up) {
-    const decade = 10 ** Math.floor(Math.log10(value));
-    const steps = [1, 2, 5, 10].map((step) => step * decade);
-    return up ? steps.find((step) => step >= value) : steps.findLast((step) => step <= value);
-}
-
-/** Round ends for a logarithmic axis: no curve may run along its edge. */
-function ends({ logarithmic, extent }) {
-    if (!logarithmic) return {};
-    return { min: round125(extent[0] / 1.1), max: round125(extent[1] * 1.1, true) };
-}
-
-function axis(spec, position) {
-    const format = spec.format ?? axisNumber;
-    return {
-        ...ends(spec),
-        type: spec.logarithmic ? "logarithmic" : "linear",
-        position,
-        stacked: spec.stacked ?? false,
-        beginAtZero: true,
-        suggestedMax: spec.suggestedMax,
-        title: { display: true, text: spec.title, color: paint("--soft") },
-        grid: { color: paint("--grid"), drawOnChartArea: position === "left", drawTicks: false },
-        border: { display: false },
-        ticks: {
-            color: paint("--soft"),
-            callback: (value) => format(value),
-            maxTicksLimit: 7,
-            padding: 6,
-        },
-        afterBuildTicks: logarithmicTicks,
-    };
-}
-
-function scales(spec) {
-    const [since, until] = shared.zoom ?? spec.range;
-    const all = {
-        x: {
-            type: "linear",
-            min: since,
-            max: until,
-            grid: { color: paint("--grid"), drawTicks: false },
-            border: { display: false },
-            ticks: { color: paint("--soft"), callback: clock, maxRotation: 0, padding: 6 },
-            afterBuildTicks: timeTicks,
-        },
-        y: axis(spec.left, "left"),
-    };
-    if (spec.right) all.right = axis(spec.right, "right");
-    return all;
-}
-
-/** Draws what is no curve: the ramp, events, the cursor, and a range that is being chosen. */
-const overlay = {
-    id: "overlay",
-    beforeDatasetsDraw(chart) {
-        const { marks = [], rampEnd } = plots.get(chart.canvas.id)?.spec ?? {};
-        if (rampEnd != null) band(chart, -Infinity, rampEnd, paint("--ramp"));
-        for (const mark of marks) vertical(chart, mark.t_s, paint("--event"), [3, 4], 0.55);
-    },
-    afterDatasetsDraw(chart) {
-        if (shared.drag) band(chart, ...shared.drag, paint("--focus") + "33");
-        if (shared.cursor != null) vertical(chart, shared.cursor, paint("--ink"), [], 0.5);
-    },
-};
-
-function band(chart, since, until, color) {
-    const {
-        ctx,
-        chartArea: area,
-        scales: { x },
-    } = chart;
-    const within = (value) => Math.min(x.max, Math.max(x.min, value));
-    const [left, right] = [since, until].map((at) => x.getPixelForValue(within(at)));
-    ctx.save();
-    ctx.fillStyle = color;
-    ctx.fillRect(Math.min(left, right), area.top, Math.abs(right - left), area.height);
-    ctx.restore();
-}
-
-function vertical(chart, at, color, dash, opacity) {
-    const {
-        ctx,
-        chartArea: area,
-        scales: { x },
-    } = chart;
-    if (at < x.min || at > x.max) return;
-    const pixel = x.getPixelForValue(at);
-    ctx.save();
-    ctx.globalAlpha = opacity;
-    ctx.strokeStyle = color;
-    ctx.setLineDash(dash);
-    ctx.beginPath();
-    ctx.moveTo(pixel, area.top);
-    ctx.lineTo(pixel, area.bottom);
-    ctx.stroke();
-    ctx.restore();
-}
+const hasValue = ({ values }) => values.some((value) => value != null);
 
 /** Show *spec* in the card *id*; called again, it brings the chart up to date. */
 function plot(id, spec) {
-    if (!spec.series.some(({ values }) => values.some((value) => value != null))) {
-        return showEmpty(id, spec.empty);
-    }
-    const known = plots.get(`${id}-canvas`) ?? create(id, spec);
-    known.spec = spec;
-    known.logarithmic ??= spec.prefersLogarithmic ?? false;
-    refresh(known);
+    if (!spec.series.some(hasValue)) return plotNothing(id, spec.empty);
+    const chart = charts.get(id) ?? furnish(id, spec);
+    const labels = spec.series.map(({ label }) => label).join("\n");
+    Object.assign(chart, { spec, raw: aligned(spec) });
+    if (chart.labels !== labels) draw(chart);
+    else refresh(chart);
+    chart.labels = labels;
+    chart.note.textContent = spec.note ?? "";
+    fillFigures(chart);
 }
 
-/** The least and the largest of the values that a logarithmic axis can show. */
-function extent(series) {
-    const values = series.flatMap((one) => one.values).filter((value) => value > 0);
-    const [least, most] = [Math.min, Math.max].map((pick) =>
-        values.reduce((a, b) => pick(a, b), values[0]),
-    );
-    return values.length ? [least, most] : [1, 10];
+function plotNothing(id, text) {
+    charts.get(id)?.u.destroy();
+    charts.delete(id);
+    const empty = make("p", { class: "empty" }, text);
+    byId(id).querySelector(".chart").replaceChildren(empty);
 }
 
-function showEmpty(id, text) {
-    const known = plots.get(`${id}-canvas`);
-    known?.chart.destroy();
-    plots.delete(`${id}-canvas`);
-    byId(id)
-        .querySelector(".chart")
-        .replaceChildren(make("p", { class: "empty" }, text));
-}
-
-function create(id, spec) {
-    const known = furnish(byId(id), id);
-    known.spec = spec;
-    known.hidden = new Set(spec.series.filter(({ away }) => away).map(({ label }) => label));
-    plots.set(known.canvas.id, known);
-    known.chart = new Chart(known.canvas, {
-        type: "line",
-        data: { datasets: [] },
-        options: {
-            animation: false,
-            responsive: true,
-            maintainAspectRatio: false,
-            parsing: false,
-            normalized: true,
-            events: [],
-            plugins: { legend: { display: false }, tooltip: { enabled: false } },
-            scales: scales(spec),
-        },
-        plugins: [overlay],
-    });
-    known.figures.addEventListener("toggle", () => fillFigures(known));
-    listen(known);
-    addScaleButton(known);
-    return known;
-}
-
-/** Make the elements of a chart in *card*: a surface that is read like a slider, legend, table. */
-function furnish(card, id) {
+/** Make the elements around a chart: its surface, a note, the legend, and the table. */
+function furnish(id, spec) {
+    const card = byId(id);
     const title = card.querySelector("h2").textContent;
-    const canvas = make("canvas", { id: `${id}-canvas` });
-    const tip = make("div", { class: "tip", hidden: "" });
-    const surface = make("div", { class: "plot", role: "slider", tabindex: "0" }, canvas, tip);
-    surface.setAttribute("aria-label", `${title} Arrow keys read it.`);
-    const legend = make("ul", { class: "legend", "aria-label": "Curves" });
+    const surface = make("div", { class: "plot" });
+    const note = make("p", { class: "about" });
+    const legend = make("div", { class: "legend" });
     const table = scrolling(`Figures: ${title}`);
-    const figures = make("details", {}, make("summary", {}, "Figures as a table"), table);
-    card.querySelector(".chart").replaceChildren(surface, legend, figures);
-    return { card, canvas, surface, tip, legend, table, figures };
+    const figures = make("details", {}, make("summary", {}, "Show as table"), table);
+    card.querySelector(".chart").replaceChildren(surface, note, legend, figures);
+    const hidden = new Set(spec.series.filter(({ away }) => away).map(({ label }) => label));
+    const chart = { card, title, surface, note, legend, table, figures, hidden };
+    chart.logarithmic = spec.prefersLogarithmic;
+    if (chart.logarithmic != null) addScaleButton(chart);
+    figures.addEventListener("toggle", () => fillFigures(chart));
+    new ResizeObserver(() => fit(chart)).observe(surface);
+    charts.set(id, chart);
+    return chart;
 }
 
-/** Bring a chart's curves, axes, legend and table to what its `spec` says. */
-function refresh(known) {
-    const { chart, spec, hidden } = known;
-    spec.left.logarithmic = known.logarithmic;
-    spec.left.extent = extent(spec.series.filter(({ label }) => !hidden.has(label)));
-    chart.options.scales = scales(spec);
-    chart.data.datasets = spec.series.map((series) => ({
-        ...dataset(series, spec.left.stacked),
-        hidden: hidden.has(series.label),
-    }));
-    chart.update("none");
-    const [since, until] = spec.range;
-    known.surface.setAttribute("aria-valuemin", since);
-    known.surface.setAttribute("aria-valuemax", until);
-    if (shared.cursor == null) describe(known, until);
-    fillLegend(known);
-    fillFigures(known);
-}
-
-function addScaleButton(known) {
-    if (known.spec.prefersLogarithmic == null) return;
-    const button = make("button", { type: "button" }, "Logarithmic");
-    const press = () => button.setAttribute("aria-pressed", String(known.logarithmic));
+function addScaleButton(chart) {
+    const pressed = String(chart.logarithmic);
+    const button = make("button", { type: "button", "aria-pressed": pressed }, "Logarithmic");
     button.addEventListener("click", () => {
-        known.logarithmic = !known.logarithmic;
-        press();
-        refresh(known);
+        chart.logarithmic = !chart.logarithmic;
+        button.setAttribute("aria-pressed", String(chart.logarithmic));
+        draw(chart);
     });
-    known.logarithmic = known.spec.prefersLogarithmic;
-    press();
-    known.card.querySelector(".tools").replaceChildren(button);
+    chart.card.querySelector(".tools").replaceChildren(button);
 }
 
-function swatch(series, block = false) {
-    const mark = make("span", { class: "swatch", "aria-hidden": "true" });
-    mark.style.background = `var(${series.color})`;
-    mark.style.color = `var(${series.color})`;
-    mark.classList.toggle("dashed", Boolean(series.dash?.length));
-    mark.classList.toggle("block", block);
-    return mark;
+/** Draw *chart* for the first time, or again when its curves or its scale are others. */
+function draw(chart) {
+    chart.u?.destroy();
+    chart.u = new uPlot(options(chart), shownData(chart), chart.surface);
+    makeReadable(chart);
 }
 
-function fillLegend(known) {
-    const focused = document.activeElement?.dataset?.series;
-    const mine = known.legend.contains(document.activeElement);
-    known.legend.replaceChildren(...known.spec.series.map((series) => legendItem(known, series)));
-    if (mine) {
-        [...known.legend.querySelectorAll("button")]
-            .find((b) => b.dataset.series === focused)
-            ?.focus();
-    }
+function refresh(chart) {
+    const { u } = chart;
+    const at = u.data[0][u.cursor.idx];
+    u.batch(() => u.setData(shownData(chart)));
+    u.over.setAttribute("aria-valuemax", chart.spec.range[1]);
+    if (at != null) u.setCursor({ left: u.valToPos(at, "x"), top: u.cursor.top });
 }
 
-function legendItem(known, series) {
-    const shown = !known.hidden.has(series.label);
-    const toggle = () => {
-        if (shown) known.hidden.add(series.label);
-        else known.hidden.delete(series.label);
-        refresh(known);
+const isShown = ({ spec, hidden }, index) => !hidden.has(spec.series[index - 1].label);
+
+/** The data that uPlot draws; of stacked series, their sums. */
+function shownData(chart) {
+    const { spec, raw } = chart;
+    return spec.left.stacked ? stacked(raw, (index) => isShown(chart, index)) : raw;
+}
+
+function options(chart) {
+    const { spec, surface } = chart;
+    const { left, right } = spec;
+    return {
+        width: surface.clientWidth,
+        height: surface.clientHeight,
+        padding: [8, right ? 0 : 12, 0, 0],
+        scales: {
+            x: { time: false, range: () => zoomed ?? chart.spec.range },
+            y: scaleOptions(left, chart.logarithmic),
+            ...(right && { right: scaleOptions(right) }),
+        },
+        axes: [
+            timeAxis(),
+            axisOptions(left, "y", chart.logarithmic),
+            ...(right ? [axisOptions(right, "right")] : []),
+        ],
+        series: [
+            { label: "", value: (_u, at) => (at == null ? "" : moments(chart, at)) },
+            ...spec.series.map((series, i) =>
+                seriesOptions(series, {
+                    isShown: isShown(chart, i + 1),
+                    isStacked: left.stacked,
+                    reading: (index) => reading(chart, i + 1, index),
+                }),
+            ),
+        ],
+        cursor: {
+            y: false,
+            sync: { key: "run", scales: ["x", null], filters: { pub: (type) => type === "mousemove" } },
+            drag: { setScale: false, dist: ZOOM_FROM_PX },
+            bind: { dblclick: () => () => zoom(null) },
+        },
+        legend: {
+            markers: { show: false, stroke: () => "", fill: () => "" },
+            mount: (_u, table) => {
+                table.role = "presentation"; // it has buttons and their figures, no heads
+                chart.legend.replaceChildren(table);
+            },
+        },
+        hooks: {
+            drawClear: [(u) => drawBackground(u, chart.spec)],
+            setCursor: [() => describe(chart)],
+            setSelect: [(u) => zoomTo(u)],
+            setSeries: [(_u, index) => toggled(chart, index)],
+        },
     };
-    const attributes = { type: "button", "aria-pressed": String(shown), click: toggle };
-    const mark = swatch(series, known.spec.left.stacked);
-    const button = make("button", attributes, mark, series.label);
-    button.dataset.series = series.label;
-    return make("li", {}, button);
 }
 
-/** Fill the table of figures, only while it is open: it may have thousands of cells. */
-function fillFigures({ figures, table, spec }) {
-    if (!figures.open) return;
-    const series = spec.series.filter(({ constant }) => !constant);
-    const head = make("tr", {}, make("th", { class: "text", scope: "col" }, "at"));
-    for (const { label } of series) head.append(make("th", { scope: "col" }, label));
-    const moments = [...new Set(series.flatMap(({ x }) => x))].sort((a, b) => a - b);
-    const places = series.map(({ x }) => new Map(x.map((at, i) => [at, i])));
-    const rows = moments.map((at) =>
-        make(
-            "tr",
-            {},
-            make("th", { class: "text short", scope: "row" }, clock(at)),
-            ...series.map((one, i) => make("td", {}, text(spec, one, places[i].get(at)))),
-        ),
-    );
-    const body = make("tbody", {}, ...rows);
-    table.replaceChildren(make("table", {}, make("thead", {}, head), body));
+/** A curve was shown or hidden by its button in the legend. */
+function toggled(chart, index) {
+    const { show, label } = chart.u.series[index];
+    label.setAttribute("aria-pressed", String(show));
+    chart.hidden[show ? "delete" : "add"](chart.spec.series[index - 1].label);
+    if (chart.spec.left.stacked) chart.u.setData(shownData(chart));
 }
 
-function text(spec, series, index) {
-    const format = (series.axis ? spec.right : spec.left).reading ?? digits;
-    return index == null ? NOTHING : format(series.values[index]);
+function zoomTo(u) {
+    const { left, width } = u.select;
+    zoom([left, left + width].map((place) => u.posToVal(place, "x")));
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+}
+
+/** Show the seconds [since, until] of *range* in all charts, or all of the run. */
+function zoom(range) {
+    zoomed = range;
+    charts.forEach(({ u, spec }) => {
+        const [min, max] = range ?? spec.range;
+        u.batch(() => u.setScale("x", { min, max }));
+    });
+    byId("unzoom").hidden = !range;
+    announce(range ? `Showing ${clock(range[0])} to ${clock(range[1])}` : "Showing the whole run");
+}
+
+function fit({ u, surface }) {
+    if (surface.clientWidth) u?.setSize({ width: surface.clientWidth, height: surface.clientHeight });
+}
+
+/** Colours and sizes are those of the style sheet: light, dark or paper. */
+function followMedia() {
+    const repaint = () => charts.forEach(({ u }) => u.redraw(false));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+    matchMedia("print").addEventListener("change", repaint);
+    addEventListener("beforeprint", () => charts.forEach(fitToPaper));
+    addEventListener("afterprint", () => charts.forEach(fit));
+}
+
+/** A canvas does not grow with the paper: give it the size that its card has there. */
+function fitToPaper({ card, u, surface }) {
+    u.setCursor({ left: -10, top: -10 });
+    u.setSize({ width: card.classList.contains("wide") ? 690 : 320, height: surface.clientHeight });
 }

@@ -1,8 +1,7 @@
 // Two runs on the time since each one's start, and what changed from A to B.
 
-const MEASURES = { requests_per_s: "req/s", fail_ratio: "failures" };
-const PARTS = { total: "client", app: "server", queue: "queue" };
-const VERDICTS = { same: "no clear change", unknown: "too few" };
+const MEASURES = { requests_per_s: "requests/s", fail_ratio: "failures" };
+const VERDICTS = { same: "no clear change", unknown: "too few requests" };
 const MOODS = { worse: "bad", better: "good" };
 const WIDTH = 150; // of a drawn interval
 const SVG = "http://www.w3.org/2000/svg";
@@ -19,65 +18,41 @@ const figure = ({ measure }, value) => (measure === "fail_ratio" ? percent(value
 
 const isTotal = ({ name, request_type }) => !name && !request_type;
 
-/** The curves of one part: A's dashed, B's solid; p50 and p99 wait in the legend. */
+/** The curves of one part: A's dashed, B's solid; p50 and p99 are hidden at first. */
 function overlaid({ a, b }, part, family) {
-    return present(
-        PERCENTILES.flatMap((p) =>
-            [
-                ["A", a],
-                ["B", b],
-            ].map(([label, { points }]) => ({
-                label: `${label} ${p}`,
-                color: `--${family}-${p}`,
-                width: label === "A" ? 1.6 : 2.2,
-                dash: label === "A" ? [5, 4] : [],
-                away: p !== "p95",
-                x: points.t_s,
-                values: points[part]?.[`${p}_ms`] ?? [],
-            })),
-        ),
-    );
+    const of = (run, { points }, p) =>
+        curve(`${run} ${p}`, `--${family}-${p}`, points.t_s, points[part]?.[`${p}_ms`] ?? [], {
+            width: run === "A" ? 1.6 : 2.2,
+            dash: run === "A" ? [5, 4] : [],
+            away: p !== "p95",
+        });
+    return present(PERCENTILES.flatMap((p) => [of("A", a, p), of("B", b, p)]));
 }
 
-function both({ a, b }, color, of) {
-    const curve = (label, document, dash) => {
-        return {
-            label,
-            color,
-            dash,
-            width: 1.8,
-            x: document.points.t_s,
-            values: of(document.points),
-        };
-    };
-    return [curve("A", a, [5, 4]), curve("B", b, [])];
-}
+const both = ({ a, b }, color, values) => [
+    curve("A", color, a.points.t_s, values(a.points), { width: 1.8, dash: [5, 4] }),
+    curve("B", color, b.points.t_s, values(b.points), { width: 1.8 }),
+];
 
 function showOverlays(data) {
-    const last = ({ run, points }) => Math.max(1, run.duration_s ?? 0, points.t_s.at(-1) ?? 0);
-    const range = [0, Math.max(last(data.a), last(data.b))];
+    const [a, b] = [data.a, data.b].map(settled);
+    const until = ({ run, points }) => Math.max(1, run.duration_s ?? 0, points.t_s.at(-1) ?? 0);
+    const range = [0, Math.max(until(a), until(b))];
     const latency = (series) => ({
         range,
         left: latencyAxis(),
         series,
-        prefersLogarithmic: spread(series) > LOGARITHMIC_FROM,
+        prefersLogarithmic: isWide(series),
         empty: "No request of either run came with this part.",
     });
-    const limit = {
-        label: "objective",
-        color: "--limit",
-        dash: [2, 4],
-        constant: true,
-        x: range,
-        values: range.map(() => data.b.objective.limit_ms),
-    };
-    plot("client", latency([...overlaid(data, "total", "client"), limit]));
-    plot("server", latency(overlaid(data, "app", "server")));
-    plot("queue", latency(overlaid(data, "queue", "queue")));
-    const per = both(data, "--client-p95", (points) => points.requests_per_s);
-    plot("rates", { range, left: { title: "per second" }, series: per, empty: "" });
-    const users = both(data, "--users", (points) => points.users);
-    plot("users", { range, left: { title: "users", reading: count }, series: users, empty: "" });
+    const responses = latency(overlaid({ a, b }, "total", "client"));
+    plot("response", { ...responses, ...withObjective(responses.series, b.objective) });
+    plot("service", latency(overlaid({ a, b }, "app", "server")));
+    plot("queue", latency(overlaid({ a, b }, "queue", "queue")));
+    const per = both({ a, b }, "--client-p95", (points) => points.requests_per_s);
+    plot("rates", { range, left: { title: "per second" }, series: per });
+    const users = both({ a, b }, "--users", (points) => points.users);
+    plot("users", { range, left: { title: "users", reading: count }, series: users });
 }
 
 /** A line from the low to the high end, a dot for the change, and where zero is. */
@@ -120,7 +95,7 @@ function changeColumns(changes) {
             head: true,
             text: "short",
             of: ({ part, measure }) =>
-                measure in MEASURES ? MEASURES[measure] : `${PARTS[part]} ${measure}`,
+                measure in MEASURES ? MEASURES[measure] : `${partName(part)} ${measure}`,
         },
         { name: "A", of: (row) => figure(row, row.a) },
         { name: "B", of: (row) => figure(row, row.b) },
@@ -145,7 +120,7 @@ function showChanges({ changes }, only) {
     );
 }
 
-/** A group of rows for each endpoint, whose name stands once, beside them. */
+/** A group of rows for each endpoint, with its name beside them. */
 function changesTable(changes, rows) {
     const columns = changeColumns(changes);
     const content = table(columns, [], { kind: "endpoints" });
@@ -170,21 +145,16 @@ function changeTile(changes, part, measure, name, color) {
 }
 
 function showVerdicts({ changes, warnings }) {
-    const named = (verdict) => changes.filter((row) => row.verdict === verdict);
-    const [worse, better] = [named("worse"), named("better")];
-    const notes = warnings.map((text) => noted("warn", "Mind.", text));
-    const of = `of ${count(changes.length)} figures`;
-    if (worse.length)
-        notes.unshift(
-            noted("bad", "Worse.", `${count(worse.length)} ${of} became worse, beyond noise.`),
-        );
-    if (better.length)
-        notes.unshift(
-            noted("good", "Better.", `${count(better.length)} ${of} became better, beyond noise.`),
-        );
-    if (!worse.length && !better.length)
-        notes.unshift(noted("", "No difference.", `None ${of} changed beyond noise.`));
-    fill("notes", ...notes);
+    const number = (verdict) => changes.filter((row) => row.verdict === verdict).length;
+    const [worse, better] = [number("worse"), number("better")];
+    const of = (some, word) => `${count(some)} of ${count(changes.length)} figures ${word} beyond noise.`;
+    fill(
+        "notes",
+        worse ? noted("bad", "Worse.", of(worse, "got worse")) : null,
+        better ? noted("good", "Better.", of(better, "got better")) : null,
+        worse || better ? null : noted("", "No difference.", "No figure changed beyond noise."),
+        ...warnings.map((text) => noted("warn", "Note.", text)),
+    );
 }
 
 function runCompared(label, { run, totals, grafana_url }) {
@@ -203,16 +173,17 @@ function runCompared(label, { run, totals, grafana_url }) {
 
 function compare(data) {
     const { a, b, comparison } = data;
-    byId("title").textContent = "Run B against run A";
+    byId("title").textContent = "Run B compared with run A";
     byId("runs-compared").append(...runCompared("A", a), ...runCompared("B", b));
     showVerdicts(comparison);
+    const { changes } = comparison;
     fill(
         "tiles",
-        changeTile(comparison.changes, "total", "p95", "Client p95", "--client-p95"),
-        changeTile(comparison.changes, "app", "p95", "Server p95", "--server-p95"),
-        changeTile(comparison.changes, "queue", "p95", "Queue p95", "--queue"),
-        changeTile(comparison.changes, "total", "requests_per_s", "Requests/s"),
-        changeTile(comparison.changes, "total", "fail_ratio", "Failures"),
+        changeTile(changes, "total", "p95", "Response p95", "--client-p95"),
+        changeTile(changes, "app", "p95", "Service p95", "--server-p95"),
+        changeTile(changes, "queue", "p95", "Queue p95", "--queue"),
+        changeTile(changes, "total", "requests_per_s", "Requests/s"),
+        changeTile(changes, "total", "fail_ratio", "Failures"),
     );
     showOverlays(data);
     showChanges(comparison, false);

@@ -21,8 +21,8 @@ function fill(id, ...children) {
 }
 
 /**
- * Put *children* into *element*, unless that is what it shows already: a page that is refreshed must
- * not take away what somebody has focused, selected, scrolled to, or been told before.
+ * Put *children* into *element* unless it shows them already: a refresh must not lose what is focused,
+ * selected or scrolled, nor announce the same text again.
  */
 function replace(element, ...children) {
     const made = make(element.tagName, {}, ...children);
@@ -37,13 +37,13 @@ function replace(element, ...children) {
 
 const focusable = (element) => [...element.querySelectorAll("a, button, [tabindex]")];
 
-/** A link, but only to the web: whatever else an address may be stays text. */
+/** A link, but only to the web: any other address, as of a script, becomes none. */
 function link(address, text, attributes = {}) {
     const safe = /^https?:\/\//i.test(address ?? "");
     return safe ? make("a", { href: address, rel: "noreferrer", ...attributes }, text) : null;
 }
 
-/** Tell people who cannot see what changed. */
+/** Have screen readers say *text*. */
 function announce(text) {
     byId("spoken").textContent = text;
 }

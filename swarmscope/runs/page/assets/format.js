@@ -47,3 +47,7 @@ function clock(seconds) {
 const moment = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 19)} UTC` : NOTHING);
 
 const fileName = (run) => run.replaceAll(":", "-");
+
+/** The time of day in UTC, *seconds* after *started*. */
+const timeOfDay = (started, seconds) =>
+    new Date(Date.parse(started) + seconds * 1000).toISOString().slice(11, 19) + " UTC";

@@ -1,25 +1,25 @@
-// The live page: asks its server for the document while the run is on, and for the list of runs.
+// The live page: fetches the document of a run, every two seconds while it is running, and the list of runs.
 
-const PERIOD_MS = 2000; // while a run is on
-const IDLE_MS = 5000; // for a run that is over: the next one may begin
+const PERIOD_MS = 2000; // while a run is running
+const IDLE_MS = 5000; // when it has ended: the next one may start
 const RUNS_MS = 10_000;
 
-let latest = null; // the document that is shown
+let latest = null; // the document on the page
 
 const chosen = () => new URLSearchParams(location.hash.slice(1)).get("run") || "latest";
 
-/** The JSON at *path* beside this page; what stands in its way becomes an Error for people. */
-async function ask(path) {
-    let answer;
+/** Return the JSON at *path* beside this page; throw an Error with a text for people. */
+async function load(path) {
+    let response;
     try {
-        answer = await fetch(path, { cache: "no-cache", headers: { Accept: "application/json" } });
+        response = await fetch(path, { cache: "no-cache", headers: { Accept: "application/json" } });
     } catch {
-        throw new Error("Locust does not answer. The page goes on when it does.");
+        throw new Error("Locust does not respond. The page will continue when it does.");
     }
-    if (answer.redirected) throw new Error("You are logged out: log in to Locust's UI again.");
-    const content = await answer.json().catch(() => null);
-    if (!answer.ok || content == null)
-        throw new Error(content?.message ?? `Locust answered ${answer.status}.`);
+    if (response.redirected) throw new Error("You are logged out. Log in to Locust's UI again.");
+    const content = await response.json().catch(() => null);
+    if (!response.ok || content == null)
+        throw new Error(content?.message ?? `Locust responded with status ${response.status}.`);
     return content;
 }
 
@@ -31,7 +31,7 @@ async function follow() {
     const wanted = chosen();
     let next = IDLE_MS;
     try {
-        const document = await ask(`both-ends/run/${encodeURIComponent(wanted)}.json`);
+        const document = await load(`both-ends/run/${encodeURIComponent(wanted)}.json`);
         if (wanted === chosen()) {
             latest = document;
             byId("view").hidden = false;
@@ -46,7 +46,7 @@ async function follow() {
     return next;
 }
 
-/** Call *step* for ever; it says how long to wait. A page that nobody sees asks for nothing. */
+/** Call *step* forever, waiting as long as it returns. A hidden page fetches nothing. */
 async function repeat(step) {
     for (;;) {
         const wait = document.hidden ? PERIOD_MS : await step();
@@ -73,7 +73,7 @@ function runLabel({ run, testplan, peak_users, status, p95_ms }) {
 }
 
 async function listRuns() {
-    const runs = await ask("both-ends/runs.json").catch(() => null);
+    const runs = await load("both-ends/runs.json").catch(() => null);
     if (runs) {
         const options = runs.map((run) => make("option", { value: run.run }, runLabel(run)));
         replace(byId("runs"), make("option", { value: "latest" }, "Latest run"), ...options);

@@ -1,6 +1,6 @@
-// Where a page begins: a file has its data inside, a live page asks for it.
+// Starts the page: a file has its data inside, a live page fetches it.
 
-const inside = (id) => JSON.parse(byId(id).textContent);
+const embedded = (id) => JSON.parse(byId(id).textContent);
 
 function offerData(data, name) {
     byId("data").addEventListener("click", () =>
@@ -10,21 +10,20 @@ function offerData(data, name) {
 
 byId("print").addEventListener("click", () => window.print());
 byId("unzoom").addEventListener("click", () => zoom(null));
-Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
-watchColours();
+followMedia();
 
 const kind = document.documentElement.dataset.kind;
 if (kind === "live") {
     live();
 } else if (kind === "comparison") {
-    const data = inside("comparison-data");
+    const data = embedded("comparison-data");
     offerData(
         () => data,
         () => "swarmscope-comparison",
     );
     compare(data);
 } else {
-    const data = inside("run-data");
+    const data = embedded("run-data");
     offerData(
         () => data,
         () => `swarmscope-${fileName(data.run.id)}`,

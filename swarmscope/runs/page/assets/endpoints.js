@@ -1,0 +1,99 @@
+// The table of endpoints, which can be sorted by each of its columns.
+
+const STACKED = ["app", "queue", "receiving", "outside"]; // parts, from the bottom up
+const PART_NAMES = { total: "response", app: "service" }; // the others' are their keys
+const partName = (part) => PART_NAMES[part] ?? part;
+const partLabel = (part) => (part in PART_NAMES ? `${PART_NAMES[part]} time` : part);
+
+const ENDPOINT_COLUMNS = [
+    {
+        name: "Endpoint",
+        text: true,
+        head: true,
+        of: endpointName,
+        by: (e) => `${e.name} ${e.request_type}`,
+    },
+    { name: "Requests", of: (e) => count(e.requests), by: (e) => e.requests },
+    {
+        name: "Failed",
+        of: (e) => percent(e.fail_ratio),
+        by: (e) => e.fail_ratio,
+        look: (e) => (e.failures ? "bad" : ""),
+    },
+    { name: "Requests/s", of: (e) => digits(e.requests_per_s), by: (e) => e.requests_per_s },
+    ...["p50", "p95", "p99", "max"].map((figure) => latencyColumn("total", figure)),
+    ...STACKED.map((part) => latencyColumn(part, "p95")),
+    { name: "Mean, by part", text: "short", of: split, by: (e) => e.total.mean_ms },
+];
+
+function latencyColumn(part, figure) {
+    const value = (endpoint) => endpoint[part]?.[`${figure}_ms`];
+    return {
+        name: `${partName(part)} ${figure}`,
+        of: (endpoint) => digits(value(endpoint)),
+        by: (endpoint) => value(endpoint) ?? -1,
+    };
+}
+
+/** A bar: how the mean divides into its parts. */
+function split(endpoint) {
+    const parts = STACKED.filter((part) => endpoint[part]).map((part) => [
+        part,
+        endpoint[part].mean_ms,
+    ]);
+    const sum = parts.reduce((all, [, mean]) => all + (mean ?? 0), 0);
+    if (!sum) return NOTHING;
+    const label = parts.map(([part, mean]) => `${partLabel(part)} ${milliseconds(mean)}`).join(", ");
+    const bar = make("div", {
+        class: "split",
+        role: "img",
+        "aria-label": `Means: ${label}`,
+        title: label,
+    });
+    for (const [part, mean] of parts) {
+        const piece = make("i");
+        piece.style.flexGrow = String((mean ?? 0) / sum);
+        piece.style.background = `var(--${part})`;
+        bar.append(piece);
+    }
+    return bar;
+}
+
+const order = {
+    column: ENDPOINT_COLUMNS.findIndex(({ name }) => name === "response p95"),
+    descending: true,
+};
+
+function sortButton(column, index, show) {
+    const sorted = order.column === index ? (order.descending ? "descending" : "ascending") : null;
+    const click = () => {
+        order.descending = order.column === index ? !order.descending : index > 0;
+        order.column = index;
+        show();
+    };
+    const button = make("button", { type: "button", click }, column.name);
+    return make(
+        "th",
+        { scope: "col", class: column.text ? "text" : "", "aria-sort": sorted },
+        button,
+    );
+}
+
+function showEndpoints(document) {
+    const { totals, endpoints } = document;
+    const { by } = ENDPOINT_COLUMNS[order.column];
+    const compare = (a, b) => (by(a) < by(b) ? -1 : by(a) > by(b) ? 1 : 0);
+    const rows = [...endpoints].sort((a, b) => compare(a, b) * (order.descending ? -1 : 1));
+    const again = () => showEndpoints(document);
+    const heads = ENDPOINT_COLUMNS.map((column, i) => sortButton(column, i, again));
+    const content = make(
+        "table",
+        { class: "endpoints" },
+        make("thead", {}, make("tr", {}, ...heads)),
+        totals && make("tbody", { class: "all" }, tableRow(ENDPOINT_COLUMNS, totals)),
+        make("tbody", {}, ...rows.map((row) => tableRow(ENDPOINT_COLUMNS, row))),
+    );
+    const empty = make("p", { class: "empty" }, "No request has finished yet.");
+    replace(byId("endpoints"), totals ? scrolling("Endpoints", content) : empty);
+    byId("since").textContent = span(document);
+}

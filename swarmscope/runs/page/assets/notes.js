@@ -1,0 +1,103 @@
+// What to know before believing a figure: the objective, the verdict, trust, what is missing.
+
+const noted = (mood, head, text) =>
+    make("li", { class: mood }, make("strong", {}, head), " ", text);
+
+const quantileName = ({ quantile }) => `p${+(quantile * 100).toPrecision(4)}`;
+
+const objectiveText = (objective) =>
+    `${quantileName(objective)} ≤ ${milliseconds(objective.limit_ms)}, failures ≤ ${percent(objective.fail_ratio)}`;
+
+function showNotes(document) {
+    const { completeness, verdict, trust } = document;
+    fill(
+        "notes",
+        objectiveNote(document),
+        scopeNote(document),
+        verdict && noted("", "Verdict.", verdict.text),
+        trust && !trust.trusted ? noted("warn", "Trust.", trust.text) : null,
+        taskErrorsNote(document),
+        unfinishedNote(document),
+        ...completenessNotes(completeness),
+    );
+}
+
+function objectiveNote({ run, totals, objective }) {
+    const isRunning = run.status === "running";
+    if (!totals && isRunning) return null;
+    if (!totals) return noted("warn", "No figures.", "No request finished in this run.");
+    const text = sentence(totals, objective);
+    if (objective.met == null) {
+        const why = objective.reason[0].toUpperCase() + objective.reason.slice(1);
+        return noted("", "Objective not judged.", `${why}. ${text}`);
+    }
+    const [mood, word] = objective.met ? ["good", "met"] : ["bad", "missed"];
+    return noted(mood, `Objective ${word}${isRunning ? " so far" : ""}.`, text);
+}
+
+const PART_TEXTS = {
+    app: "The service time",
+    queue: "The queue",
+    receiving: "Receiving responses",
+    outside: "Time outside the app",
+};
+
+/** The run in a sentence or two, with the part that took most of the response time. */
+function sentence(totals, objective) {
+    const p95 = milliseconds(totals.total.p95_ms);
+    const felt = `The response time's p95 was ${p95} with ${percent(totals.fail_ratio)} failures; the objective is ${objectiveText(objective)}.`;
+    if (!totals.app || !totals.queue || !totals.outside) return felt;
+    const means = Object.entries(PART_TEXTS).map(([part, text]) => [
+        totals[part]?.mean_ms ?? 0,
+        text,
+    ]);
+    const all = means.reduce((sum, [mean]) => sum + mean, 0);
+    const [most, part] = means.sort(([a], [b]) => b - a)[0];
+    return all ? `${felt} ${part} took ${percent(most / all)} of the mean response time.` : felt;
+}
+
+function scopeNote(document) {
+    const isShort = ["ramp_up_incomplete", "steady_too_short"].includes(document.scope);
+    return isShort ? noted("warn", "Figures.", span(document)) : null;
+}
+
+/** Which part of the run the figures are of, as `swarmscope show` says it. */
+function span({ scope_text, since_s, until_s }) {
+    return since_s == null ? "" : `${scope_text} (${clock(since_s)} to ${clock(until_s)}).`;
+}
+
+function taskErrorsNote({ task_errors = [] }) {
+    const raised = task_errors.reduce((sum, { count: times }) => sum + times, 0);
+    if (!raised) return null;
+    const exceptions = raised === 1 ? "exception" : "exceptions";
+    const text = `Tasks raised ${count(raised)} ${exceptions}; see "What failed?".`;
+    return noted("warn", "Errors in tasks.", text);
+}
+
+function unfinishedNote({ run, completeness }) {
+    const { complete, workers, unfinished_workers: late, lost_workers: lost } = completeness;
+    if (run.status === "running" || complete) return null;
+    const gone = lost ? `; ${count(lost)} of them were lost` : "";
+    const text = `${count(late)} of ${count(workers)} workers have not delivered all their samples${gone}.`;
+    return noted("warn", "Incomplete.", text);
+}
+
+function completenessNotes({ dropped, implausible, corrected, after_stop }) {
+    const notes = [
+        [dropped, "Samples dropped.", "samples were dropped for lack of space."],
+        [
+            implausible,
+            "Clocks differ.",
+            "samples have no parts of latency: the clocks of client and server differ.",
+        ],
+        [
+            corrected,
+            "Start times corrected.",
+            "start times were outside the run; each was replaced by the end minus the duration.",
+        ],
+        [after_stop, "Not counted.", "requests finished after the stop and are not in any figure."],
+    ];
+    return notes
+        .filter(([number]) => number)
+        .map(([number, head, text]) => noted("warn", head, `${count(number)} ${text}`));
+}
