@@ -1,58 +1,42 @@
-"""The verb ``check``: a run that is over, held to thresholds."""
+"""The verb ``check``: whether a finished run met its thresholds."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-import psycopg
 from rich.console import Console
 
 from swarmscope import atomic_files
 from swarmscope.cli import tables
 from swarmscope.cli._shared import (
+    Connection,
     database_option,
     json_option,
+    judging,
+    one_line_errors,
     run_argument,
     wait_option,
     whole_option,
 )
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
-from swarmscope.formatting import errors_in_tasks, first_line
-from swarmscope.home import Unreachable
-from swarmscope.runs import assembly, database, judged_summary, outcomes, queries, thresholds
+from swarmscope.formatting import errors_in_tasks
+from swarmscope.runs import assembly, judged_summary, outcomes, queries, thresholds
+from swarmscope.runs.judged_summary import JudgedSummary
 from swarmscope.runs.model import Run
-from swarmscope.runs.schema import migrations
 from swarmscope.runs.selection import Selection
-from swarmscope.runs.thresholds import CANNOT_TELL, Answer, Threshold
-
-Connection = psycopg.Connection[Any]
-
-POLL_S = 0.5
-
-
-class Unknown(click.ClickException):
-    """There is no such run."""
-
-    exit_code = 2
-
-
-class CannotTell(click.ClickException):
-    """The database did not say what was asked."""
-
-    exit_code = CANNOT_TELL
+from swarmscope.runs.thresholds import Answer, Threshold
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a run is to be held to; *requests* is None where the run says which count."""
+class Criteria:
+    """What a run is checked against; *requests* is None where the run itself says which count."""
 
     thresholds: list[Threshold]
     whole: bool
@@ -60,7 +44,7 @@ class Asked:
 
     @property
     def selection(self) -> Selection | None:
-        """Which requests count, if that was asked."""
+        """Which requests count, if the caller said so."""
         return None if self.requests is None else Selection.parse(self.requests)
 
 
@@ -73,7 +57,7 @@ def _parsed(context: click.Context, parameter: click.Parameter, texts: tuple[str
 
 
 def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for each metric, in their order."""
+    """Add an option for each metric, in the order of the table."""
     for name, metric in reversed(thresholds.METRICS.items()):
         unit = metric.unit.upper() or "NUMBER"
         words = f"Fail if {metric.label} {'is below' if metric.at_least else 'exceeds'} {unit}."
@@ -102,6 +86,7 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @json_option
 @database_option
+@one_line_errors()
 def check(
     run: str,
     whole: bool,
@@ -127,13 +112,10 @@ def check(
       swarmscope check --p95 "GET /tests=300" --server-p95 200
     """
     wanted = [threshold for group in given.values() for threshold in group]
-    try:
-        if junit:
-            atomic_files.check(junit)
-        answer = _judged(database, run, Asked(wanted, whole, requests), patience_s)
-        outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
-    except atomic_files.Unwritable as error:
-        raise click.ClickException(str(error)) from error
+    if junit:
+        atomic_files.check(junit)
+    answer = _judged(database, run, Criteria(wanted, whole, requests), patience_s)
+    outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer)))
     else:
@@ -150,15 +132,15 @@ def _print(answer: Answer) -> None:
         console.print(harmless(f"Note: {note}"))
 
 
-def _judged(where: str | None, wanted: str, asked: Asked, wait_s: float) -> Answer:
-    """Judge the run once nothing more of it is to come, or as it is when the time is over."""
+def _judged(where: str | None, wanted: str, criteria: Criteria, wait_s: float) -> Answer:
+    """Judge the run once no more of it is expected, or as it is when the time is over."""
     patience = Patience(wait_s)
     while True:
         waits_for = "the runs database"
         try:
-            answer, waits_for = _judge(where, wanted, asked)
+            answer, waits_for = _judge(where, wanted, criteria)
             wanted = answer.run  # so that `latest` stays the same run
-        except (Unknown, CannotTell):
+        except click.ClickException:
             if patience.is_over:
                 raise
         else:
@@ -167,57 +149,48 @@ def _judged(where: str | None, wanted: str, asked: Asked, wait_s: float) -> Answ
         patience.wait(waits_for)
 
 
-def _judge(where: str | None, wanted: str, asked: Asked) -> tuple[Answer, str]:
-    """Return the outcomes as they are now, and what is still to come; '' when nothing is."""
-    with reading_or_telling(where) as connection:
+def _judge(where: str | None, wanted: str, criteria: Criteria) -> tuple[Answer, str]:
+    """Return the outcomes as of now, and what is still to come; '' for nothing."""
+    with judging(where) as connection:
         run = queries.find(connection, wanted)
         awaited = to_come(connection, run)
-        selection = asked.selection or queries.selection(connection, run.run_id)
-        summary = judged_summary.summary(connection, run.run_id, asked.whole, selection)
-        rows = summary.rows
+        selection = criteria.selection or queries.selection(connection, run.run_id)
+        summary = judged_summary.summary(connection, run.run_id, criteria.whole, selection)
         verdict = queries.verdict(connection, run.run_id)
-        trust = assembly.trust(connection, run.run_id)
-        errors = sum(row.count for row in queries.task_errors(connection, run.run_id))
+        notes = _notes(connection, run, summary, criteria.whole)
     capacity = verdict.details if verdict else None
-    wanted_limits = asked.thresholds or thresholds.of_objective(run)
-    found = thresholds.judge(wanted_limits, rows, asked.whole, capacity)
+    limits = criteria.thresholds or thresholds.of_objective(run)
+    found = thresholds.judge(limits, summary.rows, criteria.whole, capacity)
     found = [summary.explain(outcome) for outcome in found]
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))
-    elif not asked.thresholds and run.capacity_search:
+    elif not criteria.thresholds and run.capacity_search:
         why = run.why_not_judged(run.requests or 0, run.left_out)
-        reason = f"the run's own objective: {why}"
-        found = thresholds.unjudged(found, reason)
-    notes = [summary.left_out] if summary.left_out else []
-    notes += [f"{run.dropped:,} samples were dropped."] if run.dropped else []
-    odd_times = tables.odd_times(run.corrected, run.after_stop)
-    notes += [f"{odd_times}."] if odd_times else []
-    notes += [f"{errors_in_tasks(errors)}."] if errors else []
-    notes += [trust.text] if trust and not trust.trusted else []
-    is_asked_for = asked.whole or not rows or not rows[0].is_whole
-    notes += [] if is_asked_for else [f"{rows[0].scope_text}."]
-    answer = Answer(run.run, run.complete, thresholds.exit_status(found), notes, found)
-    return answer, awaited
+        found = thresholds.unjudged(found, f"the run's own objective: {why}")
+    return Answer(run.run, run.complete, thresholds.exit_status(found), notes, found), awaited
 
 
-@contextmanager
-def reading_or_telling(where: str | None) -> Iterator[Connection]:
-    """Connect for a verb with a verdict: its own exit statuses tell why there is none."""
-    try:
-        with database.connect_to_read(where) as connection:
-            yield connection
-    except queries.NoSuchRun as error:
-        raise Unknown(str(error)) from error
-    except (Unreachable, migrations.NewerSchema) as error:
-        raise CannotTell(str(error)) from error
-    except psycopg.Error as error:
-        raise CannotTell(f"the runs database refused: {first_line(error)}") from error
+def _notes(connection: Connection, run: Run, summary: JudgedSummary, whole: bool) -> list[str]:
+    """Return sentences to read before believing the outcomes."""
+    trust = assembly.trust(connection, run.run_id)
+    errors = sum(row.count for row in queries.task_errors(connection, run.run_id))
+    rows = summary.rows
+    notes = (
+        summary.left_out,
+        f"{run.dropped:,} samples were dropped." if run.dropped else "",
+        f"{run.corrected:,} start times outside the run were corrected." if run.corrected else "",
+        f"{run.after_stop:,} requests after the stop are not counted." if run.after_stop else "",
+        f"{errors_in_tasks(errors)}." if errors else "",
+        trust.text if trust and not trust.trusted else "",
+        f"{rows[0].scope_text}." if not whole and rows and rows[0].is_whole else "",
+    )
+    return [note for note in notes if note]
 
 
 def incomplete(run: Run) -> str:
     """Return in words why a run is not complete."""
     if run.status == "running":
-        return "the run is not over"
+        return "the run is still running"
     lost = f", {run.lost_workers} lost" if run.lost_workers else ""
-    waiting = f"{run.unfinished_workers} of {run.workers} workers are not delivered"
+    waiting = f"{run.unfinished_workers} of {run.workers} workers have not delivered"
     return f"the run is not complete: {waiting}{lost}"

@@ -1,4 +1,4 @@
-"""The verb ``compare``: what changed from one run to another."""
+"""The verb ``compare``: what changed between two runs, beyond noise."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from swarmscope.cli import shortlist
 from swarmscope.cli._shared import (
     all_option,
     database_option,
+    failure,
     json_option,
+    judging,
+    one_line_errors,
     output_option,
     print_json,
     whole_option,
 )
-from swarmscope.cli.check import CannotTell, incomplete, reading_or_telling
+from swarmscope.cli.check import incomplete
 from swarmscope.cli.tables import bare_table, harmless
 from swarmscope.formatting import digits, percent, printable
 from swarmscope.runs import assembly, page, queries
@@ -34,7 +37,7 @@ from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
 WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "too few"}
-MOST_NAMED = 5  # regressions, below the table
+MAX_NAMED = 5  # regressions, below the table
 LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
 
 
@@ -42,7 +45,7 @@ def _most(context: click.Context, parameter: click.Parameter, text: str | None) 
     if text is None:
         return None
     if not (match := re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)%", text.strip())):
-        raise click.BadParameter(f"{text!r} is no percentage such as 10%")
+        raise click.BadParameter(f"{text!r} is not a percentage such as 10%")
     return float(match[1]) / 100
 
 
@@ -60,6 +63,7 @@ def _most(context: click.Context, parameter: click.Parameter, text: str | None) 
 @all_option
 @json_option
 @database_option
+@one_line_errors()
 def compare(
     a: str,
     b: str,
@@ -84,10 +88,7 @@ def compare(
       swarmscope compare latest~1
       swarmscope compare latest~1 latest --max-regression 10% -o changes.html
     """
-    try:
-        answer = _compared(database, (a, b), whole, max_regression, output)
-    except atomic_files.Unwritable as error:
-        raise click.ClickException(str(error)) from error
+    answer = _compared(database, (a, b), whole, max_regression, output)
     if as_json:
         print_json(answer)
     else:
@@ -96,8 +97,8 @@ def compare(
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What `compare --json` prints; *regressions* is None where none were looked for."""
+class JudgedComparison:
+    """What `compare --json` prints; *regressions* is None without ``--max-regression``."""
 
     a: Run
     b: Run
@@ -116,10 +117,10 @@ def _compared(
     whole: bool,
     most: float | None,
     output: Path | None,
-) -> Answer:
+) -> JudgedComparison:
     if output:
         atomic_files.check(output)
-    with reading_or_telling(where) as connection:
+    with judging(where) as connection:
         a, b = (_complete(queries.find(connection, name), name) for name in names)
         documents = [assembly.assemble(connection, run.run_id, whole) for run in (a, b)]
         found = comparison.compare(connection, a, b, whole)
@@ -131,18 +132,18 @@ def _compared(
 
 def _complete(run: Run, name: str) -> Run:
     if not run.complete:
-        raise CannotTell(f"{printable(name)}: {incomplete(run)}")
+        raise failure(f"{printable(name)}: {incomplete(run)}", CANNOT_TELL)
     return run
 
 
-def _answer(found: Comparison, documents: list[Document], most: float | None) -> Answer:
+def _answer(found: Comparison, documents: list[Document], most: float | None) -> JudgedComparison:
     pairs = zip("AB", documents, strict=True)
     doubts = [f"{label}: {d.trust.text}" for label, d in pairs if d.trust and not d.trust.trusted]
     regressions = None if most is None else found.regressions(most)
     status = CHECK_FAILED if regressions else 0
     if most is not None and not regressions and not found.clears(most):
         status = CANNOT_TELL
-    return Answer(
+    return JudgedComparison(
         found.a,
         found.b,
         found.whole,
@@ -155,7 +156,7 @@ def _answer(found: Comparison, documents: list[Document], most: float | None) ->
     )
 
 
-def _print(answer: Answer, every: bool) -> None:
+def _print(answer: JudgedComparison, every: bool) -> None:
     console = Console(highlight=False)
     console.print(f"A: {answer.a.run}\nB: {answer.b.run}", markup=False)
     for warning in answer.warnings:
@@ -163,7 +164,7 @@ def _print(answer: Answer, every: bool) -> None:
     changes = answer.changes if every else _shortlisted(answer.changes)
     console.print("", changes_table(changes), "")
     if missing := len({_key(c) for c in answer.changes}) - len({_key(c) for c in changes}):
-        console.print(f"{missing:,} endpoints that changed less are left out; --all shows all.")
+        console.print(f"{missing:,} endpoints that changed less are left out; --all shows them.")
     for line in _conclusion(answer):
         console.print(line, markup=False)
 
@@ -177,7 +178,7 @@ def _key(change: Change) -> shortlist.Endpoint:
     return (change.name, change.request_type)
 
 
-def _conclusion(answer: Answer) -> Iterator[str]:
+def _conclusion(answer: JudgedComparison) -> Iterator[str]:
     same = answer.spans[0] == answer.spans[1]
     yield f"{answer.spans[0]}." if same else "A: {}. B: {}.".format(*answer.spans)
     yield "All intervals hold together with 95 % confidence, for what varies within a run."
@@ -185,32 +186,32 @@ def _conclusion(answer: Answer) -> Iterator[str]:
         return
     most = f"{answer.max_regression * 100:g} %"
     if answer.status == CANNOT_TELL:
-        yield f"Whether the p95 of all requests became worse by more than {most} cannot be told:"
-        yield f"its change {_range(answer.changes)}. Longer runs narrow that."
+        yield f"Cannot tell whether the p95 of all requests regressed by more than {most}:"
+        yield f"its change {_range(answer.changes)}. Longer runs narrow that down."
     elif answer.regressions:
-        yield f"Worse by more than {most}: {_list(answer.regressions)}."
+        yield f"Regressed by more than {most}: {_list(answer.regressions)}."
     else:
-        yield f"The p95 of all requests did not become worse by more than {most}, nor anything"
-        yield "else for sure."
+        yield f"No regression by more than {most}: certain for the p95 of all requests, and nothing"
+        yield "else regressed beyond noise."
 
 
 def _range(changes: list[Change]) -> str:
-    """Return in words between what ends the change of the p95 of all requests lies."""
+    """Return in words the interval of the change of the p95 of all requests."""
     for change in changes:
         if not _endpoint_name(change) and (change.part, change.measure) == ("total", "p95"):
             low, high = (_signed(end, "%") for end in (change.low, change.high))
-            return f"lies between {low} and {high}" if (low, high) != ("?", "?") else "is not known"
+            return f"is between {low} and {high}" if (low, high) != ("?", "?") else "is not known"
     return "is not known"
 
 
 def _list(changes: list[Change]) -> str:
-    named = [f"{_label(c)} ({_endpoint(c).plain})" for c in changes[:MOST_NAMED]]
+    named = [f"{_label(c)} ({_endpoint(c).plain})" for c in changes[:MAX_NAMED]]
     more = len(changes) - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def changes_table(changes: Iterable[Change]) -> Table:
-    """Return a row for each figure, under its endpoint, all endpoints together first."""
+    """Return a row per figure, grouped by endpoint, all endpoints together first."""
     rows = bare_table(("endpoint, ms",), ("A", "B", "change", "from", "to"), ("",))
     before = None
     for change in changes:

@@ -90,9 +90,10 @@ def _print(connection: Connection, run: Run, summary: list[Summary], every: bool
     _print_summary(console, summary, every)
     if levels := assembly.levels(connection, run.run_id):
         console.print("", tables.levels_table(levels, console.width))
-    if failures := queries.failures(connection, run.run_id, tables.MOST_FAILURES + 1):
+    failures = queries.failures(connection, run.run_id, tables.MAX_FAILURES + 1)
+    if failures:
         console.print("", tables.failures_table(failures))
-    console.print("", tables.span(summary, run), sep="\n")
+    console.print("", tables.span(summary, run, bool(failures)), sep="\n")
 
 
 def _facts(connection: Connection, run: Run) -> Table:

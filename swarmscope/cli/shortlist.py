@@ -1,4 +1,4 @@
-"""Which endpoints of a run with very many a terminal shows: those that people look for first."""
+"""Which endpoints a terminal shows of a run with very many: those that people look for first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from swarmscope.runs.model import Summary
 
-FEW = 30  # endpoints, which are shown all
+FEW = 30  # endpoints, all of which are shown
 BUSIEST = 10
 SLOWEST = 10
 FAILING = 10
@@ -16,7 +16,7 @@ ALL_TOGETHER = ("", "")
 
 
 def endpoint(row: Summary) -> Endpoint:
-    """Return what a row is of."""
+    """Return a row's endpoint."""
     return (row.name, row.request_type)
 
 
@@ -42,7 +42,7 @@ def _first(
 
 
 def changed(verdicts: Iterable[tuple[Endpoint, str]]) -> set[Endpoint]:
-    """Return the endpoints of a comparison to show: what became worse first, then what better."""
+    """Return the endpoints of a comparison to show: first what regressed, then what improved."""
     ranks: dict[Endpoint, int] = {}
     for place, verdict in verdicts:
         if place != ALL_TOGETHER:
@@ -56,6 +56,7 @@ def left_out(shown: int, there: int) -> str:
     if shown >= there:
         return ""
     return (
-        f"{there - shown:,} of {there:,} endpoints are left out: shown are the {BUSIEST} busiest,"
-        f" the {SLOWEST} slowest by p95 and up to {FAILING} with most failures. --all shows all."
+        f"{there - shown:,} of {there:,} endpoints are left out. The {BUSIEST} busiest, the"
+        f" {SLOWEST} slowest by p95 and up to {FAILING} with most failures are shown; --all shows"
+        " them all."
     )

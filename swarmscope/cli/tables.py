@@ -1,4 +1,4 @@
-"""Runs and summaries as tables for people, at whatever width the terminal has."""
+"""Runs and summaries as tables, for a terminal of any width."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from swarmscope.formatting import count, digits, duration, errors_in_tasks, percent, printable
+from swarmscope.formatting import count, digits, duration, percent, printable
 from swarmscope.runs.document import LevelResult
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import FailureGroup, Run, Summary, TaskError
 from swarmscope.runs.outcomes import HEADINGS, cells
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome
 
-MOST_FAILURES = 10  # kinds of them, in a table
+MAX_FAILURES = 10  # kinds of them, in a table
 OUTCOME_STYLES = {PASSED: "green", FAILED: "bold red", NOT_JUDGED: "yellow"}
-NARROW = 100  # columns; below that, the least telling columns stay away
+NARROW = 100  # characters; a narrower terminal gets fewer columns
 
 
 def harmless(text: str) -> Text:
-    """Return *text* as it may be printed: no markup, and control characters spelt out."""
+    """Return *text* without markup, its control characters escaped."""
     return Text(printable(text))
 
 
 def state(run: Run) -> str:
-    """Return a run's status, with what is missing of it."""
+    """Return a run's status, and whether it is incomplete."""
     return run.status if run.complete or run.status == "running" else f"{run.status}, incomplete"
 
 
 def bare_table(texts: Sequence[str], numbers: Sequence[str], after: Sequence[str] = ()) -> Table:
-    """Return an empty table without lines: texts to the left, numbers to the right."""
+    """Return an empty table without rules: texts left-aligned, numbers right-aligned."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in texts:
         table.add_column(heading, overflow="fold", min_width=8)
@@ -44,7 +44,7 @@ def bare_table(texts: Sequence[str], numbers: Sequence[str], after: Sequence[str
 
 
 def runs_table(runs: Iterable[Run], width: int) -> Table:
-    """Return a row per run; ids are cut to the second, which `show` understands, when narrow."""
+    """Return a row per run; when narrow, ids are cut to the second, which `show` accepts."""
     narrow = width < NARROW
     wide_only = () if narrow else ("time", "requests")
     table = bare_table(
@@ -76,7 +76,7 @@ def _endpoint(summary: Summary) -> Text:
 
 
 def summary_table(summaries: Iterable[Summary], width: int) -> Table:
-    """Return a row per endpoint, all together first, and below it a row for each part."""
+    """Return a row per endpoint, all together first, each followed by a row per part."""
     narrow = width < NARROW
     wide_only = () if narrow else ("p90",)
     numbers = ("requests", "failed", "req/s", "mean", "p50", *wide_only, "p95", "p99", "max")
@@ -96,11 +96,11 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
 
 
 def levels_table(levels: Iterable[LevelResult], width: int) -> Table:
-    """Return a row per level of a search for the capacity, in their order."""
+    """Return a row per level of a capacity search, in order."""
     narrow = width < NARROW
     wide_only = () if narrow else ("measured", "requests", "p50")
     numbers = ("users", *wide_only, "req/s", "failed", "p95", "server p95", "queue p95")
-    table = bare_table((), numbers, ("level",))
+    table = bare_table((), numbers, ("result",))
     for level in levels:
         measured = (f"{level.measured_s:.0f} s", count(level.requests), digits(level.p50_ms))
         table.add_row(
@@ -139,15 +139,17 @@ def facts_table(
         "host": run.host,
         "started by": run.username,
         "state": state(run),
-        "settings": started_with(settings or {}),
-        "lasted": duration(run.duration_s),
+        "settings": _settings(run, settings or {}),
+        "duration": duration(run.duration_s),
         "users": _users(run),
         "workers": _workers(run),
-        "missing": _missing(run),
+        "dropped": f"{count(run.dropped)} samples" if run.dropped else "",
+        "clock skew": _clock_skew(run),
+        "not counted": f"{count(run.after_stop)} requests after the stop" if run.after_stop else "",
         "objective": _objective(run),
         "verdict": verdict,
         "trust": doubt,
-        "tasks": _task_errors(task_errors),
+        "task errors": _task_errors(task_errors),
     }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -158,9 +160,10 @@ def facts_table(
     return table
 
 
-def started_with(settings: Mapping[str, Any]) -> str:
-    """Return in one line what a run was started with; what is empty or its host is left out."""
-    named = {name: value for name, value in settings.items() if name != "host"}
+def _settings(run: Run, settings: Mapping[str, Any]) -> str:
+    """Return in one line what a run was started with, without what is empty, unused or its host."""
+    unused = ("host",) if run.capacity_search else ("host", "capacity_")
+    named = {name: value for name, value in settings.items() if not name.startswith(unused)}
     return ", ".join(f"{name} {_value(v)}" for name, v in named.items() if v not in (None, "", []))
 
 
@@ -173,11 +176,11 @@ def _task_errors(errors: Sequence[TaskError]) -> str:
         return ""
     most = f"{errors[0].error} ({count(errors[0].count)})"
     rest = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
-    return f"{errors_in_tasks(sum(error.count for error in errors))}: {most}{rest}"
+    return f"{count(sum(error.count for error in errors))}: {most}{rest}"
 
 
 def _users(run: Run) -> str:
-    asked = f" of {count(run.target_users)} asked for" if run.target_users else ""
+    asked = f" of {count(run.target_users)} requested" if run.target_users else ""
     return f"{count(run.peak_users)}{asked}"
 
 
@@ -188,33 +191,20 @@ def _workers(run: Run) -> str:
     return f"{run.workers}{lost}{waiting}" if run.workers else ""
 
 
-def _missing(run: Run) -> str:
-    clocks = f"{count(run.implausible)} samples without parts: clocks differ"
-    facts = (
-        f"{count(run.dropped)} samples dropped" if run.dropped else "",
-        clocks if run.implausible else "",
-        odd_times(run.corrected, run.after_stop),
-    )
-    return "; ".join(filter(None, facts))
-
-
-def odd_times(corrected: int, after_stop: int) -> str:
-    """Return how many requests had no plausible start, or came too late; '' for none."""
-    facts = (
-        f"{count(corrected)} start times outside the run corrected" if corrected else "",
-        f"{count(after_stop)} requests after the stop not counted" if after_stop else "",
-    )
-    return "; ".join(filter(None, facts))
+def _clock_skew(run: Run) -> str:
+    skewed = f"{count(run.implausible)} samples have no parts" if run.implausible else ""
+    corrected = f"{count(run.corrected)} start times corrected" if run.corrected else ""
+    return "; ".join(filter(None, (skewed, corrected)))
 
 
 def failures_table(failures: Sequence[FailureGroup]) -> Table:
-    """Return a row for each kind of failure, the most frequent first; `MOST_FAILURES` at most."""
+    """Return a row per kind of failure, the most frequent first; at most `MAX_FAILURES`."""
     table = bare_table((), ("failures",), ("endpoint", "error"))
-    for row in failures[:MOST_FAILURES]:
+    for row in failures[:MAX_FAILURES]:
         endpoint = harmless(f"{row.request_type} {row.name}".strip())
         table.add_row(count(row.failures), endpoint, harmless(row.error or "–"))
-    if len(failures) > MOST_FAILURES:
-        table.add_row("…", "", "more: show --json, or the run's page")
+    if len(failures) > MAX_FAILURES:
+        table.add_row("…", "", "more in `show --json` and on the run's page")
     return table
 
 
@@ -228,7 +218,7 @@ def outcomes_table(found: Iterable[Outcome]) -> Table:
 
 
 def _objective(run: Run) -> str:
-    """Return the run's objective and whether it was met, or why nobody can tell."""
+    """Return the run's objective and whether it was met, or why it was not judged."""
     limit = f"p{run.objective_quantile * 100:g} within {run.objective_ms:,g} ms"
     limits = f"{limit}, at most {run.objective_fail_ratio * 100:g}% failed"
     if run.objective_met is not None:
@@ -238,15 +228,17 @@ def _objective(run: Run) -> str:
     return f"not judged ({limits}): {run.why_not_judged(run.requests, run.left_out)}"
 
 
-def span(summaries: Sequence[Summary], run: Run) -> str:
-    """Return the sentence that says which part of a run the figures are of."""
+def span(summaries: Sequence[Summary], run: Run, has_failures: bool = False) -> str:
+    """Return in words which part of a run the figures and the list of failures cover."""
     if not summaries:
         return "No request finished in this run."
     first = summaries[0]
     since, until = (duration(_elapsed_s(run, at)) for at in (first.since, first.until))
-    return f"{first.scope_text} ({since} to {until})."
+    is_wider = has_failures and not first.is_whole
+    failures = " Failures are listed for the whole run." if is_wider else ""
+    return f"{first.scope_text} ({since} to {until}).{failures}"
 
 
 def _elapsed_s(run: Run, moment: datetime) -> float:
-    """Return the seconds since the run's start; its first second's window begins before that."""
+    """Return the seconds since the run's start, which is inside the first second's window."""
     return max(0.0, (moment - run.started).total_seconds())

@@ -12,7 +12,7 @@ from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outc
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 WORDS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "not judged"}
-HEADINGS = ("check", "limit", "value", "requests", "of", "result")
+HEADINGS = ("check", "limit", "value", "requests", "span", "result")
 ALIGNMENT = "<>>><<"  # of their columns
 
 

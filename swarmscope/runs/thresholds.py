@@ -48,7 +48,7 @@ METRICS = {
     "server-p95": Metric("server p95", "ms", part="app", figure="p95_ms", quantile=0.95),
     "queue-p95": Metric("queue p95", "ms", part="queue", figure="p95_ms", quantile=0.95),
     "rps": Metric("requests/s", "", figure="requests_per_s", at_least=True),
-    "fail-ratio": Metric("failed", "share", figure="fail_ratio", most=1.0),
+    "fail-ratio": Metric("failure ratio", "share", figure="fail_ratio", most=1.0),
     "avg-response-time": Metric("mean", "ms", figure="mean_ms"),
     "capacity-users": Metric("capacity", "users", at_least=True, everywhere=False),
 }

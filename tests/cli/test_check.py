@@ -200,7 +200,7 @@ def test_a_run_that_is_not_complete_is_waited_for(connection, runs_database):
 
     assert early.exit_code == 4
     assert "not judged" in early.stdout
-    assert "1 of 1 workers are not delivered" in early.stdout
+    assert "1 of 1 workers have not delivered" in early.stdout
     assert late.exit_code == 0
     assert "Note: 7 samples were dropped.\nNote: Do not believe it.\n" in late.stdout
 
@@ -216,7 +216,7 @@ def test_a_run_that_is_on_is_not_judged(connection, runs_database):
     )
     empty = check(runs_database, "--p95", "25")
 
-    assert (running.exit_code, "the run is not over" in running.stdout) == (4, True)
+    assert (running.exit_code, "the run is still running" in running.stdout) == (4, True)
     assert (empty.exit_code, "there are no requests" in empty.stdout) == (4, True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -49,8 +50,8 @@ def test_show_prints_a_run(two_runs, runs_database):
     facts, table, note = text.split("\n\n")
 
     known = dict(line.split(maxsplit=1) for line in facts.splitlines() if " " in line.strip())
-    assert known["users"].strip() == "10 of 10 asked for"
-    assert (known["lasted"].strip(), known["objective"].strip()) == (
+    assert known["users"].strip() == "10 of 10 requested"
+    assert (known["duration"].strip(), known["objective"].strip()) == (
         "0:50",
         "met (p95 within 450 ms, at most 1% failed)",
     )
@@ -108,7 +109,7 @@ def test_show_says_what_failed(connection, runs_database):
     assert r"\x1b[2Jxxx" in table[1]
     assert table[2].rstrip().endswith("it failed")
     assert len(table) == 12
-    assert " ".join(table[11].split()) == "… more: show --json, or the run's page"
+    assert " ".join(table[11].split()) == "… more in `show --json` and on the run's page"
 
 
 def test_show_says_what_is_missing(two_runs, runs_database):
@@ -117,7 +118,7 @@ def test_show_says_what_is_missing(two_runs, runs_database):
 
     assert "finished, incomplete" in text
     assert "1, 1 not delivered yet" in text
-    assert "7 samples dropped" in text
+    assert "7 samples" in text
     assert "missed" in text
     assert text.endswith("Whole run: ramp-up was not complete (0:00 to 0:30).\n")
 
@@ -187,3 +188,23 @@ def test_no_runs_yet(connection, runs_database):
     assert answer("runs", "--database", runs_database).startswith("No runs yet")
     assert json.loads(answer("runs", "--json", "--database", runs_database)) == []
     assert "there is no run 'latest'" in complaint("show", "--database", runs_database)
+
+
+def test_show_says_what_was_odd_and_what_was_used(two_runs, runs_database, connection):
+    """Each oddity has its label, a search's settings only a search; failures say their span."""
+    connection.execute(
+        "UPDATE run_worker SET implausible = 12, corrected = 3, after_stop = 2 WHERE run_id = %s",
+        [START],
+    )
+    connection.execute("UPDATE request SET success = 0 WHERE run_id = %s", [START])
+    settings = '{"users": 10, "capacity_start": 10, "slo_p95": 450, "run_time": null, "host": "x"}'
+    connection.execute("UPDATE testrun SET settings = %s WHERE id = %s", [settings, START])
+    lines = answer("show", "latest~1", "--database", runs_database, columns=140).splitlines()
+
+    rows = (re.split("  +", line.strip(), maxsplit=1) for line in lines[: lines.index("")])
+    facts = dict(row for row in rows if len(row) == 2)
+    assert facts["settings"] == "users 10, slo_p95 450"
+    assert facts["clock skew"] == "12 samples have no parts; 3 start times corrected"
+    assert facts["not counted"] == "2 requests after the stop"
+    assert "dropped" not in facts
+    assert lines[-1] == "After ramp-up (0:10 to 0:50). Failures are listed for the whole run."

@@ -67,7 +67,7 @@ def judged(cluster, target, tmp_path_factory) -> Iterator[Seen]:
 def table(text: str) -> list[str]:
     """Return the rows of the outcomes' table, with single spaces."""
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    start = lines.index("check limit value requests of result")
+    start = lines.index("check limit value requests span result")
     return lines[start + 1 : lines.index("", start)]
 
 
@@ -132,7 +132,8 @@ def test_the_objective_of_the_options_is_stored_with_the_run(judged):
     assert [row.split(" whole")[0] for row in table(done.stdout + "\n")[:2]] == [
         f"p95 ≤ 50,000 ms {digits(shown['totals']['total']['p95_ms'])} ms"
         f" {shown['totals']['requests']:,}",
-        f"failed ≤ 90% {percent(shown['totals']['fail_ratio'])} {shown['totals']['requests']:,}",
+        f"failure ratio ≤ 90% {percent(shown['totals']['fail_ratio'])}"
+        f" {shown['totals']['requests']:,}",
     ]
     assert shown["objective"] == {
         "quantile": 0.95, "limit_ms": 50_000, "fail_ratio": 0.9, "met": True, "reason": "",

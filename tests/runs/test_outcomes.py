@@ -37,9 +37,9 @@ def test_the_table():
     """A row for each: what, its limit, its value, of how many requests and of which time."""
     lines = [" ".join(line.split()) for line in printed(600).splitlines()]
 
-    assert lines[0] == "check limit value requests of result"
+    assert lines[0] == "check limit value requests span result"
     assert lines[1] == "p95 ≤ 450 ms 312 ms 12,345 after ramp-up pass"
-    assert lines[3] == "failed ≤ 0.1% 1.21% 12,345 whole run FAIL"
+    assert lines[3] == "failure ratio ≤ 0.1% 1.21% 12,345 whole run FAIL"
     assert lines[4] == "requests/s of GET /x ≥ 100 – after ramp-up not judged"
     assert all(c == "\n" or c.isprintable() for c in printed(80))
     assert max(map(len, printed(80).splitlines())) <= 80
@@ -70,7 +70,7 @@ def test_junit_is_well_formed_whatever_the_names_are():
         ["error"],
     ]
     assert suite[0].get("name") == "p95 ≤ 450 ms (after ramp-up)"
-    assert suite[2][0].get("message") == "failed is 1.21%, the limit is ≤ 0.1%"
+    assert suite[2][0].get("message") == "failure ratio is 1.21%, the limit is ≤ 0.1%"
     assert '/<script>&"]]>|`[x](y)' in suite[1].get("name", "")
     assert r"\x00\x1b[31m\x85\ufffe\udc80\u202e" in suite[3][0].get("message", "")
 
