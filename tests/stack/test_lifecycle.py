@@ -181,7 +181,7 @@ def test_logs_are_a_services_own_words(up: Native) -> None:
     assert "Starting web interface" in one.stdout
     assert re.search(r"^api +\| ", everything.stdout, re.MULTILINE)
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr.startswith("Error: no log of nonsense; there are: api, ")
+    assert unknown.stderr.startswith("Error: no log of nonsense; available: api, ")
 
 
 def test_logs_can_be_followed(up: Native, tmp_path: Path) -> None:
