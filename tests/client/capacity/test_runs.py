@@ -60,8 +60,8 @@ def test_a_closed_system_is_measured_below_its_capacity(tmp_path, runs_database)
         known_service(tmp_path, work_ms=20) as service,
         locust_field(tmp_path, service.url, runs_database) as field,
     ):
-        bound = ("--capacity-start", 20, "--capacity-most", 20, "--check-capacity-users", 20)
-        quick = ("--capacity-settle", 1, "--capacity-window", 4)
+        bound = ("--capacity-start", 20, "--capacity-max", 20, "--check-capacity-users", 20)
+        quick = ("--capacity-warm-up", 1, "--capacity-window", 4)
         found = search(field, CLOSED.format(period_s=0.5), *quick, *bound)
 
     assert (found["users"], found["limit"]) == (20, "bound")
