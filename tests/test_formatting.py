@@ -47,7 +47,7 @@ def test_an_error_quotes_without_commands(home):
     done = CliRunner().invoke(main, ["logs", ESCAPE])
 
     assert done.exit_code == 1
-    assert done.stderr == "Error: no log of \\x1b[2J\\x1b]0;mine\\x07; none has run yet\n"
+    assert done.stderr == "Error: no log of \\x1b[2J\\x1b]0;mine\\x07; no service has run yet\n"
 
 
 @pytest.mark.browser

@@ -94,4 +94,4 @@ def test_a_bad_file_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run([*SWARMSCOPE, "status"], cwd=tmp_path, capture_output=True, text=True)
 
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert done.stderr.startswith(f"Error: {tmp_path}/.env cannot be read: ")
+    assert done.stderr.startswith(f"Error: cannot read {tmp_path}/.env: ")
