@@ -25,8 +25,8 @@ from locust.runners import HEARTBEAT_INTERVAL, WORKER_REPORT_INTERVAL
 from locust.stats import RequestStats
 
 from swarmscope.client.clock import MESSAGE, PAUSE_SECONDS
-from swarmscope.client.health.exporter import REPORT_KEY
 from swarmscope.client.health.monitor import MESSAGE_KEY
+from swarmscope.client.recording.backlog import REPORT_KEY
 
 ENDPOINTS = 10
 REQUESTS = 1_500  # in a report: statistics are sums, so more of them are hardly more bytes

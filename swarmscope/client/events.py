@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from locust.env import Environment
@@ -15,6 +16,9 @@ class Listener(Protocol):
         self, environment: Environment, kind: str, text: str, details: dict[str, Any] | None
     ) -> None: ...
 
+
+# Handlers of samples, many at a time: rows as `Listener.on_request` makes them
+Batches = list[Callable[[Sequence[tuple[Any, ...]]], None]]
 
 announced = EventHook()
 

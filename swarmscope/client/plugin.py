@@ -6,11 +6,9 @@ import logging
 import os
 import socket
 import time
-from dataclasses import astuple
 from typing import Any
 from uuid import uuid4
 
-import gevent
 import locust_plugins
 from locust import events
 from locust.env import Environment
@@ -30,12 +28,11 @@ from swarmscope.client.checks import Judge
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.frozen_options import STOP_TIMEOUT_SECONDS, Options, freeze
 from swarmscope.client.health import monitor
-from swarmscope.client.health.exporter import REPORT_KEY, read_report
-from swarmscope.client.health.exporter import Shipping as Backlog
 from swarmscope.client.master import intake, listening
+from swarmscope.client.recording.backlog import REPORT_KEY, Backlog, read_report
 from swarmscope.client.recording.listener import Listener
 from swarmscope.client.recording.run import Follower, Leader
-from swarmscope.client.recording.shipper_process import Shipping
+from swarmscope.client.recording.shipper_process import ShipperProcess
 from swarmscope.client.report import Reporting
 from swarmscope.client.shapes import shape
 from swarmscope.client.web import both_ends, guard
@@ -99,18 +96,18 @@ def _attach_recording(
         listen_first(environment.events.request, listener.on_request)
     listen_first(environment.events.user_error, listener.on_user_error)
     environment.events.cpu_warning.add_listener(listener.on_cpu_warning)
-    shipping = Shipping(frozen, listener)
+    shipper = ShipperProcess(frozen, listener)
     if leads:
-        _lead(environment, frozen, listener, shipping, judge, reporting)
+        _lead(environment, frozen, listener, shipper, judge, reporting)
     else:
-        _follow(environment, listener, shipping)
+        _follow(environment, listener, shipper)
 
 
 def _lead(
     environment: Environment,
     frozen: Options,
     listener: Listener,
-    shipping: Shipping,
+    shipper: ShipperProcess,
     judge: Judge | None,
     reporting: Reporting | None,
 ) -> None:
@@ -126,7 +123,7 @@ def _lead(
         environment.events.worker_report.add_listener(workers.on_worker_report)
 
     def backlogs() -> dict[str, Backlog]:
-        return {listener.worker: shipping.backlog(), **workers.backlogs}
+        return {listener.worker: shipper.backlog(), **workers.backlogs}
 
     def on_quit(exit_code: int | None, **_: object) -> None:
         status = _status(exit_code, backlogs())
@@ -134,16 +131,14 @@ def _lead(
         listener.close()
         status = _status(status, backlogs())
         waited_s, began = judge.waited_s if judge else 0.0, time.monotonic()
-        shipping.wait(workers.journals, shows=True, spent_s=waited_s)
+        shipper.wait(workers.journals, shows=True, spent_s=waited_s)
         if reporting and not reporting.finish(spent_s=waited_s + time.monotonic() - began):
             status = status or report.FAILED
         if status != exit_code:
             raise SystemExit(status)  # of Locust's own end, little is left
 
     environment.events.quit.add_listener(on_quit)
-    keeper = monitor.attach(environment, leader.info, backlogs, listener.batches)
-    if keeper:
-        gevent.spawn(leader.note_health, keeper)
+    monitor.attach(environment, listener, leader, backlogs)
 
 
 def _status(exit_code: int | None, backlogs: dict[str, Backlog]) -> int | None:
@@ -171,19 +166,18 @@ class _Workers:
             self.journals.add(journal)
 
 
-def _follow(environment: Environment, listener: Listener, shipping: Shipping) -> None:
+def _follow(environment: Environment, listener: Listener, shipper: ShipperProcess) -> None:
     clock.attach(environment)
     Follower(environment, listener)
 
     def on_report_to_master(data: dict[str, Any], **_: object) -> None:
-        backlog = shipping.backlog()
-        data[REPORT_KEY] = (listener.journal, *astuple(backlog))
+        data[REPORT_KEY] = shipper.backlog().as_message(listener.journal)
 
     def on_quit(**_: object) -> None:
         listener.finish()
         listener.close()
-        shipping.wait(set(), shows=False)
+        shipper.wait(set(), shows=False)
 
     environment.events.report_to_master.add_listener(on_report_to_master)
     environment.events.quit.add_listener(on_quit)
-    monitor.attach(environment, batches=listener.batches)
+    monitor.attach(environment, listener)

@@ -82,6 +82,6 @@ def _everything_happened(stack):
 
 
 def _health_was_reported(stack):
-    names = ("locust_worker_cpu_ratio", "locust_event_loop_lag_seconds", "locust_run_info")
+    names = ("locust_worker_cpu_ratio", "locust_event_loop_lag_seconds")
     arrivals = "locust_arrival_dispersion_ratio"
     return all(stack.query(name) for name in (*names, arrivals))

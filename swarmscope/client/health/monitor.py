@@ -11,10 +11,14 @@ import gevent
 from locust.env import Environment
 from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
+from swarmscope.client import clock
 from swarmscope.client.events import announce
-from swarmscope.client.health.exporter import LocustCollector, RunInfo, Shipping, serve
-from swarmscope.client.health.probe import Batches, Health, HealthProbe
+from swarmscope.client.health.probe import Health, HealthProbe
 from swarmscope.client.health.trust import TrustKeeper
+from swarmscope.client.recording.backlog import Backlog
+from swarmscope.client.recording.listener import Listener
+from swarmscope.client.recording.run import Leader
+from swarmscope.journal.records import GeneratorHealth
 
 logger = logging.getLogger(__name__)
 
@@ -22,40 +26,46 @@ MESSAGE_KEY = "swarmscope_health"
 LOCAL_WORKER = "local"
 
 
-def _no_run() -> RunInfo | None:
-    return None
-
-
-def _no_shipping() -> dict[str, Shipping]:
-    return {}
-
-
 def attach(
     environment: Environment,
-    run_info: Callable[[], RunInfo | None] = _no_run,
-    shipping: Callable[[], dict[str, Shipping]] = _no_shipping,
-    batches: Batches | None = None,
+    listener: Listener | None = None,
+    leader: Leader | None = None,
+    backlogs: Callable[[], dict[str, Backlog]] = dict,
 ) -> TrustKeeper | None:
-    """Measure in processes that run users, gather and serve in the one that leads them.
+    """Measure in processes that run users; collect, judge and serve in the one that leads them.
 
-    *batches* is where to ask for the samples of this process, if somebody gathers them. Returns
-    what has been gathered.
+    A *listener* hands over its samples in batches, which costs less than an event each; *leader*
+    records the figures in its run. Returns what is collected, None in a worker.
     """
     runner = environment.runner
+    batches = listener.batches if listener else None
     if isinstance(runner, WorkerRunner):
         _report(environment, HealthProbe(environment, batches))
         return None
     keeper = TrustKeeper()
     if isinstance(runner, MasterRunner):
-        _gather(environment, keeper)
+        _collect(environment, keeper)
     else:
-        gevent.spawn(_gather_own, HealthProbe(environment, batches), keeper)
+        gevent.spawn(_collect_own, HealthProbe(environment, batches), keeper)
     _judge(environment, keeper)
+    if leader and listener:
+        gevent.spawn(_record, keeper, leader, listener)
     options = environment.parsed_options
     if options is not None and options.metrics_port:
-        collector = LocustCollector(environment, keeper, run_info, shipping, time.time)
-        serve(collector, options.metrics_host, options.metrics_port)
+        from swarmscope.client.health import exporter  # prometheus_client would cost workers 2 MB
+
+        objective = (lambda: leader.objective) if leader else (lambda: None)
+        collector = exporter.LocustCollector(environment, keeper, objective, backlogs, time.time)
+        exporter.serve(collector, options.metrics_host, options.metrics_port)
     return keeper
+
+
+def _record(keeper: TrustKeeper, leader: Leader, listener: Listener) -> None:
+    """Record the generator's health at each interval of a run."""
+    while True:
+        gevent.sleep(WORKER_REPORT_INTERVAL)
+        if leader.run and (figures := keeper.now(time.time())):
+            listener.record(GeneratorHealth(leader.run, clock.own(), *figures))
 
 
 def _report(environment: Environment, probe: HealthProbe) -> None:
@@ -67,7 +77,7 @@ def _report(environment: Environment, probe: HealthProbe) -> None:
     environment.events.report_to_master.add_listener(on_report_to_master)
 
 
-def _gather(environment: Environment, keeper: TrustKeeper) -> None:
+def _collect(environment: Environment, keeper: TrustKeeper) -> None:
     """Take the workers' health out of their reports; a worker without swarmscope has none."""
 
     def on_worker_report(client_id: str, data: dict[str, Any], **_: object) -> None:
@@ -83,7 +93,7 @@ def _gather(environment: Environment, keeper: TrustKeeper) -> None:
     environment.events.worker_report.add_listener(on_worker_report)
 
 
-def _gather_own(probe: HealthProbe, keeper: TrustKeeper) -> None:
+def _collect_own(probe: HealthProbe, keeper: TrustKeeper) -> None:
     while True:
         gevent.sleep(WORKER_REPORT_INTERVAL)
         keeper.add(LOCAL_WORKER, probe.take())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from swarmscope.client import clock
 from swarmscope.client.event_order import listen_first
+from swarmscope.client.events import Batches
 from swarmscope.client.master.messages import convert
 from swarmscope.runs.selection import HTTP_METHODS
 
@@ -27,8 +28,6 @@ HEARTBEAT_SECONDS = 0.02
 WINDOWS_PER_SECOND = 10  # requests started are counted per 100 ms
 
 FEW = Meta(ge=0, le=10**9)
-
-Batches = list[Callable[[Sequence[tuple[Any, ...]]], None]]
 
 
 class HealthMessage(TypedDict):

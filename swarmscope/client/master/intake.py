@@ -19,10 +19,11 @@ from locust.runners import MasterRunner
 
 from swarmscope.client import clock
 from swarmscope.client.capacity import figures
-from swarmscope.client.health import exporter, monitor
+from swarmscope.client.health import monitor
 from swarmscope.client.health.probe import Health
 from swarmscope.client.master.messages import READERS, Count, convert
 from swarmscope.client.master.rejections import reject
+from swarmscope.client.recording import backlog
 from swarmscope.client.workload import missed
 
 FRAME = "frame"
@@ -33,7 +34,7 @@ PARTS: dict[str, tuple[str, Callable[[Any], object]]] = {  # ours, in reports: t
     monitor.MESSAGE_KEY: ("health", Health.from_message),
     figures.MESSAGE_KEY: ("measurement", figures.read),
     figures.STARTING_KEY: ("starting", lambda data: convert(data, Count)),
-    exporter.REPORT_KEY: ("journal", exporter.read_report),
+    backlog.REPORT_KEY: ("journal", backlog.read_report),
     missed.MESSAGE_KEY: ("tally", missed.read),
 }
 OURS: dict[str, Callable[[Any], object]] = {clock.MESSAGE: clock.read_request}

@@ -6,7 +6,6 @@ import getpass
 import logging
 import re
 import sys
-import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,6 @@ import msgspec
 from locust.env import Environment
 from locust.runners import (
     STATE_MISSING,
-    WORKER_REPORT_INTERVAL,
     MasterRunner,
     Runner,
     WorkerRunner,
@@ -31,14 +29,11 @@ from swarmscope.client.capacity import trial
 from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import Options
-from swarmscope.client.health.exporter import RunInfo
-from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.recording import run_settings
 from swarmscope.client.recording.listener import Listener
 from swarmscope.home import dashboard_of_run
 from swarmscope.journal.records import (
     Event,
-    GeneratorHealth,
     Participant,
     RampComplete,
     RunExit,
@@ -166,13 +161,6 @@ class Leader:
         self._log_links("Report of this run", ended)
         self.run = ""
 
-    def note_health(self, keeper: TrustKeeper) -> None:
-        """Write down again and again how the generator fares while a run is on."""
-        while True:
-            gevent.sleep(WORKER_REPORT_INTERVAL)
-            if self.run and (figures := keeper.now(time.time())):
-                self._listener.record(GeneratorHealth(self.run, clock.own(), *figures))
-
     def quit(self, exit_code: int | None) -> None:
         """Note the exit status of the process with the run that its end, or Ctrl-C, ended."""
         self._on_stop()
@@ -180,9 +168,10 @@ class Leader:
         if self._latest and headless and exit_code is not None:
             self._listener.record(RunExit(self._latest, exit_code))
 
-    def info(self) -> RunInfo | None:
-        """Return what is on, for the metrics."""
-        return RunInfo(self.run, self._options.plan, self._objective) if self.run else None
+    @property
+    def objective(self) -> Objective | None:
+        """The objective of the run that is running, if its options name one."""
+        return self._objective if self.run else None
 
     def _log_links(self, title: str, ended: float | None = None) -> None:
         """Log where the latest run can be seen: its dashboard, and the page in the UI."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import gevent
 
 from swarmscope.client.frozen_options import Options, shipper_environment
-from swarmscope.client.health.exporter import Shipping as Backlog
+from swarmscope.client.recording.backlog import Backlog
 from swarmscope.client.recording.listener import Listener
 from swarmscope.journal import progress
 from swarmscope.journal.format import JournalError
@@ -31,7 +31,7 @@ TOO_LATE = "could not be delivered in time and wait"
 LAST_RECORD_SECONDS = 2.0
 
 
-class Shipping:
+class ShipperProcess:
     """One shipper for each journal directory, whoever starts it.
 
     The lock of the directory is taken here and inherited by the shipper, which holds it for as long

@@ -3,7 +3,6 @@
 import socket
 import urllib.error
 import urllib.request
-from dataclasses import replace
 
 import gevent
 import pytest
@@ -15,15 +14,12 @@ from support.waiting import free_port
 
 from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.health.exporter import (
-    MAX_NAMES,
-    OTHER,
     LocustCollector,
-    RunInfo,
-    Shipping,
     serve,
 )
 from swarmscope.client.health.probe import Health
 from swarmscope.client.health.trust import TrustKeeper
+from swarmscope.client.recording.backlog import Backlog
 
 
 class Idler(User):
@@ -39,9 +35,13 @@ def environment():
     environment.runner.quit()
 
 
-def collector(environment, keeper=None, run=None, shipping=None):
+def collector(environment, keeper=None, objective=None, backlogs=None):
     return LocustCollector(
-        environment, keeper or TrustKeeper(), lambda: run, lambda: shipping or {}, lambda: 1000.0
+        environment,
+        keeper or TrustKeeper(),
+        lambda: objective,
+        lambda: backlogs or {},
+        lambda: 1000.0,
     )
 
 
@@ -59,66 +59,14 @@ def get(url):
     return ThreadPool(1).apply(lambda: urllib.request.urlopen(url, timeout=5).read().decode())
 
 
-def test_requests_and_failures_are_locusts_own(environment):
-    """The counters are those that the Locust UI shows."""
-    for _ in range(3):
-        environment.stats.log_request("GET", "/tests", 5, 10)
-    environment.stats.log_error("GET", "/tests", "refused")
-
-    seen = samples(collector(environment))
-
-    assert seen["locust_requests_total", "/tests", "GET"] == 3
-    assert seen["locust_failures_total", "/tests", "GET"] == 1
-
-
-def test_ten_thousand_names_are_two_hundred_and_one_series(environment):
-    """Names are bounded; what is beyond the bound is counted together, nothing is lost."""
-    for number in range(10_000):
-        environment.stats.log_request("GET", f"/item/{number}", 5, 10)
-
-    seen = {
-        key: value for key, value in samples(collector(environment)).items() if "total" in key[0]
-    }
-    requests = {key: value for key, value in seen.items() if key[0] == "locust_requests_total"}
-
-    assert len(requests) == MAX_NAMES + 1
-    assert requests["locust_requests_total", OTHER, ""] == 10_000 - MAX_NAMES
-    assert sum(requests.values()) == 10_000
-
-
-def test_names_are_those_of_the_runs_database(environment):
-    """Without secrets; what differs in nothing else is one series."""
-    for secret in ("PW1", "PW2"):
-        environment.stats.log_request("GET", f"http://svc:{secret}@host/x?code={secret}", 5, 10)
-
-    seen = samples(collector(environment))
-
-    assert seen["locust_requests_total", "http://host/x?code=***", "GET"] == 2
-    assert not [key for key in seen if "PW" in str(key)]
-
-
-def test_a_run_is_named_while_it_is_on_only(environment):
-    """`locust_run_info` has a sample during a run and none between runs."""
-    run = RunInfo("2026-01-02T03:04:05.000006+00:00", "classic")
-
-    on = samples(collector(environment, run=run))
-    off = samples(collector(environment))
-
-    assert on["locust_run_info", run.run_id, "classic"] == 1
-    assert not [key for key in off if key[0] == "locust_run_info"]
-
-
 def test_a_run_says_its_objective_while_it_is_on_only(environment):
     """In the units of Prometheus's rules, which prefer it to their own; else there is no sample."""
-    run = RunInfo("2026-01-02T03:04:05.000006+00:00", "classic", Objective(120.0, 0.05))
-
-    on = samples(collector(environment, run=run))
+    on = samples(collector(environment, objective=Objective(120.0, 0.05)))
     off = samples(collector(environment))
-    unnamed = samples(collector(environment, run=replace(run, objective=None)))
 
     assert on["locust_run_objective_seconds",] == 0.12
     assert on["locust_run_objective_fail_ratio",] == 0.05
-    assert not [key for key in (*off, *unnamed) if key[0].startswith("locust_run_objective")]
+    assert not [key for key in off if key[0].startswith("locust_run_objective")]
 
 
 def test_workers_health_and_shipping_have_a_series_each(environment):
@@ -127,7 +75,7 @@ def test_workers_health_and_shipping_have_a_series_each(environment):
     keeper.begin(960.0)
     keeper.add("w1", Health(0.5, 0.002, dict.fromkeys(range(9700, 9960), 4)), now=1000.0)
 
-    seen = samples(collector(environment, keeper, shipping={"w1": Shipping(10, 0.5, 2)}))
+    seen = samples(collector(environment, keeper, backlogs={"w1": Backlog(10, 0.5, 2)}))
 
     assert seen["locust_worker_cpu_ratio", "w1"] == 0.5
     assert seen["locust_event_loop_lag_seconds", "w1"] == 0.002
@@ -137,10 +85,8 @@ def test_workers_health_and_shipping_have_a_series_each(environment):
     assert seen["swarmscope_samples_dropped_total", "w1"] == 2
 
 
-def test_odd_names_are_served_and_nothing_but_metrics_is(environment):
-    """Quotes, newlines and lone surrogates survive the exposition format; other paths are 404."""
-    name = 'a"b\\c\nd\ud800'
-    environment.stats.log_request("GET", name, 5, 10)
+def test_nothing_but_metrics_is_served(environment):
+    """Other paths are 404."""
     port = free_port()
     server = serve(collector(environment), "127.0.0.1", port)
     try:
@@ -150,13 +96,7 @@ def test_odd_names_are_served_and_nothing_but_metrics_is(environment):
     finally:
         server.stop()
 
-    names = {
-        sample.labels["name"]
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == "locust_requests_total"
-    }
-    assert names == {'a"b\\c\nd?'}
+    assert "locust_users" in {family.name for family in text_string_to_metric_families(text)}
 
 
 def test_a_taken_port_is_one_line_and_the_swarm_goes_on(environment, caplog):

@@ -24,13 +24,14 @@ from support.waiting import free_port
 from swarmscope.client import clock
 from swarmscope.client.capacity import figures
 from swarmscope.client.capacity.live_figures import Senses
-from swarmscope.client.health import exporter, monitor
+from swarmscope.client.health import monitor
 from swarmscope.client.health.exporter import LocustCollector
 from swarmscope.client.health.probe import Health
 from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.master import intake, listening
 from swarmscope.client.master.rejections import rejected
 from swarmscope.client.plugin import _Workers
+from swarmscope.client.recording import backlog
 from swarmscope.client.workload import missed
 from swarmscope.runs.histogram import PARTS
 
@@ -173,7 +174,7 @@ def report(requests: int = 3) -> dict[str, Any]:
     measured = figures.measured([(12.0, 1.0, 9.0, False, 11.0)] * requests, 450.0)
     data[monitor.MESSAGE_KEY] = Health(0.2, 0.001, {int(now * 10) - 50: 3}).as_message()
     data[figures.MESSAGE_KEY] = [(int(now), measured.as_message())]
-    data[exporter.REPORT_KEY] = ("0123456789abcdef" * 2, 100, 0.5, 0, 0)
+    data[backlog.REPORT_KEY] = ("0123456789abcdef" * 2, 100, 0.5, 0, 0)
     data[missed.MESSAGE_KEY] = {missed.SLOTS_MISSED: 1}
     return data
 

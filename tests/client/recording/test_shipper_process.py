@@ -39,7 +39,7 @@ def watched(tmp_path, monkeypatch):
         journal_limit_bytes=1 << 20,
         drain_seconds=5.0,
     )
-    ours = shipper_process.Shipping(options, SimpleNamespace(journal="ours"))
+    ours = shipper_process.ShipperProcess(options, SimpleNamespace(journal="ours"))
     yield ours, popen, journals
     ours._watcher.kill()
 
@@ -50,7 +50,7 @@ def rounds(count: int) -> None:
         gevent.sleep(shipper_process.WATCH_SECONDS)
 
 
-def started(ours: shipper_process.Shipping, popen: Mock) -> subprocess.Popen[bytes]:
+def started(ours: shipper_process.ShipperProcess, popen: Mock) -> subprocess.Popen[bytes]:
     """Return the shipper that the watcher has started."""
     rounds(3)
     assert ours._child is not None
@@ -103,7 +103,7 @@ def test_journals_to_be_kept_are_left_to_people(watched, caplog):
     header = Header("ours", 0, 0, "worker", "host", 17, False)
     Writer(journals, header).close()
     listener = SimpleNamespace(journal="ours")
-    ours = shipper_process.Shipping(replace(other._options, keep_journals=True), listener)
+    ours = shipper_process.ShipperProcess(replace(other._options, keep_journals=True), listener)
 
     rounds(3)
     ours.wait(set(), shows=False)
