@@ -1,7 +1,7 @@
-"""Thresholds on Locust's command line: a run that does not hold them ends with a status of its own.
+"""Thresholds on Locust's command line: a run that breaks one ends with an exit status for that.
 
-locust-plugins' three checks are judged as it judges them, by what Locust counted; ours by the runs
-database, once all samples are in it. One table says it all, and one place sets the exit status.
+locust-plugins' three checks are judged as it judges them, from what Locust counted; ours from the
+runs database, once it has all samples. One table has all outcomes; one place sets the exit status.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ logger = logging.getLogger(__name__)
 COUNTED = ("rps", "fail-ratio", "avg-response-time")  # locust-plugins' own
 CAPACITY = "capacity-users"
 STORED = tuple(metric for metric in METRICS if metric not in (*COUNTED, CAPACITY))
-GRACE_SECONDS = 20.0  # for a process that starts, asks and answers, on a busy machine
+GRACE_SECONDS = 20.0  # for a process to start and answer, on a busy machine
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The checks that were asked for, as they were when Locust started."""
+    """The checks that were requested when Locust started."""
 
     counted: tuple[Threshold, ...]
     capacity: tuple[Threshold, ...]
@@ -85,14 +85,16 @@ def attach(environment: Environment, options: Options | None = None) -> Judge | 
 
 
 def read(parsed: Any) -> Wanted:
-    """Take them from Locust's parsed options; raises ValueError with one line about nonsense."""
+    """Read the checks from Locust's parsed options; raises ValueError with one line."""
     texts = {metric: getattr(parsed, attribute(metric), None) or () for metric in STORED}
     stored = [_parse(metric, text) for metric, given in texts.items() for text in given]
     if stored and (not parsed.timescale or parsed.keep_journals):
         need = (
             "samples that are delivered, not --keep-journals" if parsed.timescale else "--timescale"
         )
-        raise ValueError(f"--check-{stored[0].metric} needs {need}: the runs database judges it")
+        raise ValueError(
+            f"--check-{stored[0].metric} needs {need}: it is judged from the runs database"
+        )
     counted = [
         _parse(metric, str(limit))
         for metric in COUNTED
@@ -122,7 +124,7 @@ def _parse(metric: str, text: str) -> Threshold:
 
 def _refuse_unwritable(file: Path, is_needed: bool) -> None:
     if not is_needed:
-        raise ValueError(f"--check-junit {file}: there is no check that it could tell of")
+        raise ValueError(f"--check-junit {file}: there is no check to report")
     try:
         atomic_files.check(file)
     except atomic_files.Unwritable as error:
@@ -136,18 +138,16 @@ def judge_stored(
     whole: bool,
     selection: Selection | None = None,
 ) -> tuple[list[Outcome], list[str]]:
-    """Return what `swarmscope check` finds, once the run is complete or the drain time is over.
+    """Return the outcomes and notes of `swarmscope check`, once the run is complete.
 
-    The second are its notes: what to know before believing any of it.
-
-    It is another process: a database that hangs cannot hold this one, and its event loop goes on to
-    hear the workers.
+    After the drain time it judges what there is. It is another process, so a database that hangs
+    cannot block this one's event loop, which still listens to the workers.
     """
     if not run:
         return _unknown(asked, whole, "no run was started"), []
-    logger.info("Judging the run, once its last samples are delivered")
+    logger.info("Checking this run once its last samples are delivered")
     environment = shipper_environment(options)
-    environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the table is ours to write
+    environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the caller writes the table
     child = subprocess.Popen(
         _command(options, run, asked, whole, selection or Selection()),
         env=environment,
@@ -156,17 +156,17 @@ def judge_stored(
         stderr=subprocess.PIPE,
         text=True,
     )
-    complaint = ""
+    error = ""
     try:
-        said, complaint = child_processes.listen(child, options.drain_seconds + GRACE_SECONDS)
-        answer = msgspec.json.decode(said, type=Answer)
+        printed, error = child_processes.output_of(child, options.drain_seconds + GRACE_SECONDS)
+        answer = msgspec.json.decode(printed, type=Answer)
         return answer.outcomes, answer.notes
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
         return _unknown(asked, whole, "the runs database did not answer in time"), []
     except msgspec.DecodeError:
-        return _unknown(asked, whole, complaint or "no answer"), []
+        return _unknown(asked, whole, error or "no answer"), []
 
 
 def _command(
@@ -187,7 +187,7 @@ def _unknown(asked: Sequence[Threshold], whole: bool, reason: str) -> list[Outco
 
 
 class Judge:
-    """Judges the latest run when its Locust process ends; the master's part."""
+    """Judges the latest run when the Locust process that leads it ends."""
 
     def __init__(
         self, environment: Environment, wanted: Wanted, options: Options | None = None
@@ -220,7 +220,7 @@ class Judge:
             self._capacity = details
 
     def _conclude(self) -> None:
-        """Set the exit status, which Locust reads after this."""
+        """Judge the run and set the exit status, which Locust reads afterwards."""
         runner = self._environment.runner
         assert runner is not None
         if runner.state in (STATE_SPAWNING, STATE_RUNNING):  # a signal ended it
@@ -239,7 +239,7 @@ class Judge:
             self._environment.process_exit_code = status or thresholds.CANNOT_TELL
 
     def _run(self) -> str:
-        """Return the id of the latest run; '' where there is none, or none is recorded."""
+        """Return the id of the latest run; '' if there is none, or it is not recorded."""
         return str(vars(self._environment.parsed_options).get(RUN_OPTION, ""))
 
     def _judge(self) -> list[Outcome]:
@@ -250,7 +250,7 @@ class Judge:
             asked = (wanted.stored, wanted.whole, self._selection())
             stored, self._notes = judge_stored(self._options, self._run(), *asked)
             self.waited_s = time.monotonic() - began
-        reason = "no search for a capacity came to its end"
+        reason = "no capacity search finished"
         capacity = [
             thresholds.judge_capacity(threshold, self._capacity, reason)
             for threshold in wanted.capacity
@@ -258,7 +258,7 @@ class Judge:
         return [*stored, *map(self._count, wanted.counted), *capacity]
 
     def _count(self, threshold: Threshold) -> Outcome:
-        """Judge by what Locust counted, as locust-plugins does; but nothing says nothing."""
+        """Judge by what Locust counted, as locust-plugins does; without requests, do not judge."""
         stats = self._environment.stats
         run = self._run()
         seconds = self._ended - (start_of(run) if run else self._started)
@@ -268,7 +268,7 @@ class Judge:
         return thresholds.judge_value(threshold, WHOLE_RUN, value, requests)
 
     def _selection(self) -> Selection:
-        """Return which requests count, as the UI may have said since the start."""
+        """Return which requests count; the UI may have changed it since the start."""
         return Selection.parse(getattr(self._environment.parsed_options, "slo_requests", ""))
 
     def _on_quit(self, **_: object) -> None:

@@ -1,4 +1,4 @@
-"""Child processes of ours that wait for a run: what they wait for is told while they do."""
+"""Child processes that wait for a run: their progress goes to the log."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from swarmscope.formatting import WAITING
 logger = logging.getLogger(__name__)
 
 
-def listen(child: subprocess.Popen[str], timeout_s: float) -> tuple[str, str]:
-    """Return what *child* printed, and its last complaint; raises subprocess.TimeoutExpired.
+def output_of(child: subprocess.Popen[str], timeout_s: float) -> tuple[str, str]:
+    """Return what *child* printed and its last error; raises subprocess.TimeoutExpired.
 
-    Lines that say what it waits for go to the log as they come.
+    Lines that say what it is waiting for go to the log as they come.
     """
-    complaints: list[str] = []
-    said: Any = gevent.spawn(lambda: child.stdout.read() if child.stdout else "")
-    heard = gevent.spawn(_hear, child, complaints)
+    errors: list[str] = []
+    printed: Any = gevent.spawn(lambda: child.stdout.read() if child.stdout else "")
+    read = gevent.spawn(_read_errors, child, errors)
     try:
         with gevent.Timeout(timeout_s, subprocess.TimeoutExpired(child.args, timeout_s)):
             child.wait()
-            gevent.joinall([said, heard])
+            gevent.joinall([printed, read])
     finally:
-        gevent.killall([said, heard], block=False)
-    return said.value, complaints[-1] if complaints else ""
+        gevent.killall([printed, read], block=False)
+    return printed.value, errors[-1] if errors else ""
 
 
-def _hear(child: subprocess.Popen[str], complaints: list[str]) -> None:
+def _read_errors(child: subprocess.Popen[str], errors: list[str]) -> None:
     for line in child.stderr or ():
         if line.startswith(WAITING):
             logger.info(line.strip())
         elif line.strip():
-            complaints.append(line.strip().removeprefix("Error: "))
+            errors.append(line.strip().removeprefix("Error: "))

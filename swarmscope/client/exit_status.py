@@ -1,7 +1,7 @@
-"""Ends a Locust process once, and gives checks the last word on its exit status.
+"""Ends a Locust process only once, and gives checks the last word on its exit status.
 
-Locust shuts down a second time when its runner ends while SIGTERM is being handled. And whatever
-listens to `quitting` may set the exit status, raise, or exit.
+Locust shuts down a second time when its runner ends while SIGTERM is being handled. A
+handler of `quitting` may set the exit status, raise, or exit.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 
 
 class Ending(EventHook):
-    """Takes the place of an environment's `quitting`: the same listeners, then `conclusions`."""
+    """Replaces an environment's `quitting`: the same handlers, then `conclusions`."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__()
         self._environment = environment
         self._handlers = environment.events.quitting._handlers
         self._greenlet: object = None  # that shuts down
-        self.conclusions: list[Callable[[], None]] = []  # called last, whatever listeners do
+        self.conclusions: list[Callable[[], None]] = []  # called last, whatever handlers do
 
     def fire(self, *, reverse: bool = False, **kwargs: object) -> None:
-        """Call the listeners and then the conclusions, once in the life of the process.
+        """Call the handlers and then the conclusions, once in the life of the process.
 
         A second shutdown waits here until the first one has ended the process.
         """
@@ -39,10 +39,10 @@ class Ending(EventHook):
         self._greenlet = getcurrent()
         try:
             super().fire(reverse=reverse, **kwargs)
-        except SystemExit as end:  # an orderly end with that status: nothing is lost then
+        except SystemExit as end:  # an orderly end with that status
             self._environment.process_exit_code = _status(end)
         except Exception:
-            logger.exception("A listener of quitting failed")
+            logger.exception("A handler of quitting failed")
         for conclude in self.conclusions:
             conclude()
 

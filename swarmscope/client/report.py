@@ -23,9 +23,9 @@ from swarmscope.client.recording.run import RUN_OPTION
 
 logger = logging.getLogger(__name__)
 
-FAILED = 1  # exit status, where there is no graver one
+FAILED = 1  # exit status, unless there is a graver one
 SETTLING_SECONDS = 10.0  # beyond the drain, for Prometheus's last scrapes
-GRACE_SECONDS = 20.0  # for a process that starts, asks and answers, on a busy machine
+GRACE_SECONDS = 20.0  # for a process to start and answer, on a busy machine
 
 
 def writable(text: str) -> str:
@@ -47,7 +47,7 @@ def attach(environment: Environment, options: Options | None) -> Reporting | Non
 
 
 class Reporting:
-    """Has each run's report written: in the background while there is a UI, else at the end."""
+    """Writes each run's report: in the background while there is a UI, else at the end."""
 
     def __init__(self, environment: Environment, options: Options, file: str) -> None:
         self._options = options
@@ -55,7 +55,7 @@ class Reporting:
         self._file = file
         self._child: subprocess.Popen[str] | None = None
         self._writing: gevent.Greenlet | None = None
-        self._over = ""  # the run whose report is to be written yet
+        self._over = ""  # the run whose report is still due
         environment.events.test_stop.add_listener(self._on_stop)
 
     def _on_stop(self, **_: object) -> None:
@@ -71,27 +71,27 @@ class Reporting:
         self._writing = gevent.spawn(self._write, run, left_s + SETTLING_SECONDS)
 
     def finish(self, spent_s: float = 0.0) -> bool:
-        """Write what is to be written yet, after the drain; tell whether the report is there.
+        """Write the report that is still due, after the drain; return whether it was written.
 
-        *spent_s* of the drain time have been waited before.
+        *spent_s* of the drain time have already passed.
         """
         if self._over:
             self._begin(spent_s)
         return self._writing is None or bool(self._writing.get())
 
     def _write(self, run: str, patience_s: float) -> bool:
-        """Let a child write *run*'s report; tell whether it did."""
+        """Write *run*'s report in a child process; return whether it succeeded."""
         child = self._child = self._start(run, patience_s)
         try:
-            said, complaint = child_processes.listen(child, patience_s + GRACE_SECONDS)
+            printed, error = child_processes.output_of(child, patience_s + GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-            said, complaint = "", "it took too long"
+            printed, error = "", "it took too long"
         if child.returncode == 0:
-            logger.info("Report of this run: %s", said.strip())
+            logger.info("Report of this run: %s", printed.strip())
         elif child is self._child:
-            logger.error("No report was written: %s", complaint)
+            logger.error("No report was written: %s", error)
         return child.returncode == 0
 
     def _start(self, run: str, patience_s: float) -> subprocess.Popen[str]:

@@ -1,1 +1,1 @@
-"""Whether the load generator is the limit: its health, what follows from it, its metrics port."""
+"""Whether the load generator is the limit: its health, the verdict on it, its metrics port."""

@@ -69,7 +69,7 @@ def _record(keeper: TrustKeeper, leader: Leader, listener: Listener) -> None:
 
 
 def _report(environment: Environment, probe: HealthProbe) -> None:
-    """Let each of this worker's reports carry its health."""
+    """Add this worker's health to each of its reports."""
 
     def on_report_to_master(data: dict[str, Any], **_: object) -> None:
         data[MESSAGE_KEY] = probe.take().as_message()

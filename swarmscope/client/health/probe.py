@@ -1,7 +1,7 @@
 """How well one generator process keeps up: CPU, event-loop lag, and when it started requests.
 
-A saturated generator adds its own waiting to every latency that it reports. These figures are taken
-in each Locust process that runs users and travel to the master with Locust's own reports.
+A saturated generator adds its own waiting to every latency it reports. Each Locust process that
+runs users measures these figures, and sends them to the master with Locust's own reports.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class HealthProbe:
     """Watches the process and event loop that it runs in."""
 
     def __init__(self, environment: Environment, batches: Batches | None = None) -> None:
-        """Hear of requests by Locust's event or, far cheaper, by *batches* of samples."""
+        """Count requests by Locust's event or, far cheaper, by *batches* of samples."""
         self._environment = environment
         self._starts: Counter[int] = Counter()
         self._finished = self._missed = 0
@@ -90,7 +90,7 @@ class HealthProbe:
         gevent.spawn(self._beat)
 
     def take(self) -> Health:
-        """Return the figures since the last call, windows by the master's clock, and begin anew."""
+        """Return the figures since the last call, windows by the master's clock."""
         elapsed = max(time.perf_counter() - self._since, 1e-9)
         shift = round(clock.offset_s * WINDOWS_PER_SECOND)
         health = Health(
@@ -136,12 +136,12 @@ class HealthProbe:
     def _count(self, finished: Sequence[tuple[Any, Any]]) -> None:
         """Count requests (type, milliseconds), and those slower than the objective allows.
 
-        Figures of a scenario's own beside requests of HTTP are none.
+        Beside HTTP requests, figures that a scenario reports as requests do not count.
         """
         limit_ms = getattr(self._environment.parsed_options, "slo_p95", inf)
         counted = [one for one in finished if one[0] in HTTP_METHODS] or finished
         self._finished += len(counted)
-        with suppress(TypeError):  # a time that is none, of a custom client
+        with suppress(TypeError):  # a custom client's idea of a time
             self._missed += len([1 for _, ms in counted if ms is not None and ms > limit_ms])
 
     def _beat(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a run's latencies can be believed: was the generator saturated, did it fire in bursts?"""
+"""Whether a run's latencies can be trusted: was the generator saturated or its load bursty?"""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def dispersion(starts: Mapping[int, int], first: int, last: int) -> float | None
 
 
 NOT_JUDGED = (
-    "Arrivals were not judged: the objective was missed all the time, and users who wait for"
-    " answers come as these do."
+    "Arrivals were not judged: the objective was missed throughout, and users who wait for slow"
+    " answers arrive in bursts that the service causes."
 )
 
 
@@ -53,7 +53,7 @@ class Arrivals:
         self._begun = 0
 
     def begin(self, now: float) -> None:
-        """Forget what was before *now* (Unix seconds): windows of a ramp say nothing of bursts."""
+        """Forget what was before *now* (Unix seconds): ramp-up windows say nothing of bursts."""
         self._starts.clear()
         self._reported.clear()
         self._begun = int(now * WINDOWS_PER_SECOND) + 1
@@ -127,7 +127,7 @@ class Trust:
         return self.dispersion is not None and self.dispersion > DISPERSION_LIMIT
 
     def warning(self) -> str | None:
-        """Return one line for people, or None when there is nothing to warn of."""
+        """Return one line, or None when there is nothing to warn about."""
         complaints = []
         if self.saturated:
             complaints.append(
@@ -144,7 +144,7 @@ class Trust:
         return f"Do not trust this run's latencies: {' and '.join(complaints)}."
 
     def sentence(self) -> str:
-        """Return the warning, or the words that say that there is none."""
+        """Return the warning, or a sentence that there is none."""
         sentence = self.warning() or (
             f"The generator kept up: CPU at most {self.cpu_ratio:.0%}, "
             f"event-loop lag at most {self.loop_lag_seconds * 1000:.0f} ms."
@@ -166,7 +166,7 @@ class Trust:
 
 
 class TrustKeeper:
-    """Gathers the workers' reports of one run; the master's part."""
+    """Collects the workers' reports of one run, in the process that leads it."""
 
     def __init__(self) -> None:
         self.latest: dict[str, Health] = {}
@@ -174,7 +174,7 @@ class TrustKeeper:
         self.begin()
 
     def begin(self, now: float | None = None) -> None:
-        """Start afresh at *now* (Unix seconds), as at the start of a run."""
+        """Start over at *now* (Unix seconds), as at the start of a run."""
         self._ramped = False
         self._reports = self._saturated_reports = 0
         self._worst = ("", Health(0.0, 0.0, {}))
@@ -187,7 +187,7 @@ class TrustKeeper:
         """Judge what follows *now* (Unix seconds), when all users of a stage are there.
 
         A run's first ramp is forgotten. Later ones are the stages of a shape: what they saturated
-        counts, and only their arrivals are begun anew, since a change of rate is no burst.
+        counts; only their arrivals start over, since a change of rate is not a burst.
         """
         now = time.time() if now is None else now
         if self._ramped:
@@ -219,7 +219,7 @@ class TrustKeeper:
         return self.arrivals.dispersion(ALL_WORKERS, now)
 
     def forget(self, worker: str) -> None:
-        """Drop a worker that is gone, so that its last figures do not live on."""
+        """Drop a worker that is gone, and its last figures with it."""
         self.latest.pop(worker, None)
         self._recent.pop(worker, None)
         self.arrivals.forget(worker)

@@ -1,8 +1,8 @@
-"""What reaches a master's port is read here first: malformed messages are dropped and counted.
+"""Checks what reaches a master's port before Locust reads it: malformed messages are dropped.
 
 Locust's master ends its listener, without a word, at the first frame that it cannot decode and the
 first message whose content it did not expect; and what it does take stays in its figures until it
-is restarted. Ours were no better: one health report of no number broke the metrics port.
+is restarted. Our own parts of reports are checked too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OURS: dict[str, Callable[[Any], object]] = {clock.MESSAGE: clock.read_request}
 
 
 def install() -> None:
-    """Let every master of this process take only what it can work with."""
+    """Make every master of this process reject malformed messages."""
     if hasattr(zmqrpc.Server.recv_from_client, "__wrapped__"):
         return
     server: Any = zmqrpc.Server
@@ -51,7 +51,7 @@ def install() -> None:
 
 
 def _receive(server: zmqrpc.Server) -> tuple[str, Message]:
-    """Return the next message that is none but what it should be, and who sent it."""
+    """Return the next well-formed message, and who sent it."""
     while True:
         try:
             parts = server.socket.recv_multipart()
@@ -59,7 +59,7 @@ def _receive(server: zmqrpc.Server) -> tuple[str, Message]:
             raise RPCError("ZMQ network broken") from error
         if message := read(parts):
             return message.node_id, message
-        gevent.sleep(0)  # a flood of junk leaves others their turn
+        gevent.sleep(0)  # so that a flood of junk does not starve other greenlets
 
 
 def read(parts: list[bytes]) -> Message | None:
@@ -86,19 +86,19 @@ def _decoded(parts: list[bytes], sender: str) -> Message:
     identity, body = parts
     message: Message = Message.unserialize(body)
     if not isinstance(message.type, str) or len(sender) > LONGEST_WORKER or not _is_plain(sender):
-        raise ValueError("it has no type, or a worker of no name")
+        raise ValueError("no message type, or an invalid worker name")
     if message.node_id != identity.decode():
-        raise ValueError("it names another worker than its connection")
+        raise ValueError("the message names another worker than its connection")
     return message
 
 
 def _is_plain(name: str) -> bool:
-    """Return whether Locust may print *name*, as it does: a terminal obeys what controls hold."""
+    """Return whether Locust may print *name*: control characters command a terminal."""
     return bool(name) and name.isprintable()
 
 
 def _drop_parts(data: dict[str, Any], sender: str) -> None:
-    """Take malformed parts of ours out of a report; what Locust itself counts is not lost."""
+    """Remove our malformed parts from a report; what Locust itself counts is kept."""
     for key, (kind, reader) in PARTS.items():
         try:
             if key in data:
@@ -112,9 +112,9 @@ def _guarded(stock: Callable[..., None]) -> Callable[..., None]:
     def handle_message(runner: MasterRunner, client_id: str, msg: Message) -> None:
         try:
             stock(runner, client_id, msg)
-        except StopTest:  # an order of the scenario's own
+        except StopTest:  # raised by the scenario on purpose
             raise
-        except Exception as error:  # whatever it is, the next message is heard
+        except Exception as error:  # whatever it is, the next message must be handled
             reject(UNEXPECTED, client_id, f"{msg.type}: {type(error).__name__}: {error}")
 
     return handle_message

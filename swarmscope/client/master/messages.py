@@ -122,7 +122,7 @@ class Version(TypedDict):
 
 
 def _read_report(data: Any) -> None:
-    """Mend a report's entries in place.
+    """Repair a report's entries in place.
 
     Of an entry whose times are no numbers, as where a scenario reports ``nan``, the requests still
     count: as ones without a time, in Locust's own way.
@@ -150,7 +150,7 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _read_heartbeat(data: Any) -> None:
     if convert(data, Heartbeat)["state"] not in STATES:
-        raise ValueError("a worker has no such state")
+        raise ValueError("unknown worker state")
 
 
 def _read_version(data: Any) -> None:

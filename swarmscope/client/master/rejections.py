@@ -1,4 +1,4 @@
-"""Counts what a master did not take from its workers, and says so in the log, now and then."""
+"""Counts the messages that a master rejected, and logs some of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _told: dict[str, float] = {}
 
 
 def reject(kind: str, worker: str, reason: str) -> None:
-    """Count a malformed message of *kind*; at most one line a minute says which and why."""
+    """Count a malformed message of *kind*; log at most one per minute and kind."""
     rejected[kind] += 1
     now = time.monotonic()
     if now >= _told.get(kind, 0.0) + QUIET_S or kind not in _told:
         _told[kind] = now
         logger.warning(
-            "Dropped a malformed message (%s) of worker %.100r: %.200s; %d so far",
+            "Dropped a malformed message (%s) from worker %.100r: %.200s; %d so far",
             kind,
             worker,
             reason,

@@ -1,1 +1,1 @@
-"""From Locust's events to the journal, and the shipper that is kept running beside Locust."""
+"""From Locust's events to the journal, and the shipper that runs beside Locust."""

@@ -1,4 +1,4 @@
-"""Turns what Locust reports into records of the journal, which is all that its loop waits for."""
+"""Turns Locust's events into journal records; Locust's loop waits for nothing else."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qua
 
 
 class Listener:
-    """Journals the requests of this process, and whatever else `record` is given."""
+    """Writes the requests of this process, and other records, to its journal."""
 
     def __init__(self, options: Options, header: Header) -> None:
         self.worker = header.worker
@@ -91,7 +91,7 @@ class Listener:
         return self._spool.removed
 
     def begin(self, run: str, plan: str, works: bool) -> None:
-        """Let what follows belong to *run*; *works* if this process sends requests."""
+        """Start *run*: what follows belongs to it; *works* if this process sends requests."""
         self.flush()
         self._counted = 0
         self._run, self._plan = run, plan
@@ -206,13 +206,13 @@ class Listener:
         self.record(ClockOffset(self._run, self.worker, clock.offset_s))
 
     def _note_step(self) -> None:
-        """Say once that the machine's clock was set: the run's own times go on as they were."""
+        """Note once that the machine's clock was set; the run's own clock goes on."""
         step_s = clock.step_s()
         if self._run and abs(step_s - self._step_s) > LEAST_STEP_SECONDS:
             direction = "forward" if step_s > self._step_s else "back"
             text = (
                 f"the clock of {self.worker} was set {direction} by"
-                f" {abs(step_s - self._step_s):,.0f} s; the times of this run are not changed by it"
+                f" {abs(step_s - self._step_s):,.0f} s; this run's times are not affected"
             )
             self._step_s = step_s
             self.record(Event(self._run, "note", self.now(), text))
@@ -226,8 +226,8 @@ class Listener:
             self._append_samples([row for _, row in late], [late_ms for late_ms, _ in late])
 
     def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: list[float]) -> None:
-        for hear in self.batches:
-            hear(rows)
+        for take in self.batches:
+            take(rows)
         self._counted += len(rows)
         if self._run:  # before, there is nothing that these could belong to
             self._append_block(rows, late_ms)
@@ -247,11 +247,11 @@ class Listener:
             self._drop(len(rows), self._spool.trouble)
 
     def _drop(self, count: int, reason: str) -> None:
-        """Count samples that found no room; say so once, until there is room again."""
+        """Count dropped samples; log once, until one is written again."""
         if not self._complained:
             self._complained = True
             logger.error(
-                "Samples are dropped, they cannot be journalled in %s: %s",
+                "Dropping samples: cannot write the journal in %s: %s",
                 self._spool.directory,
                 reason,
             )
@@ -260,7 +260,7 @@ class Listener:
         self._reason = reason
 
     def _report(self) -> None:
-        """Write down what was dropped and which errors tasks raised since the last time."""
+        """Record what was dropped, and which errors tasks raised, since the last report."""
         self._reported_at = time.monotonic()
         if self._unreported:
             count, self._unreported = self._unreported, 0

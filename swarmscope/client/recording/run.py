@@ -1,4 +1,4 @@
-"""A run's life: the leader (master or single process) writes it down, workers follow."""
+"""A run's life: the leader (master or single process) records it, workers follow."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ FOLLOW_SECONDS = 0.5
 
 
 class Leader:
-    """Writes down the runs that this process leads."""
+    """Records the runs that this process leads."""
 
     def __init__(self, environment: Environment, options: Options, listener: Listener) -> None:
         assert environment.runner is not None
-        self.run = ""  # the run that is on; empty between runs
+        self.run = ""  # the current run; empty between runs
         self._environment = environment
         self._runner: Runner = environment.runner
         self._options = options
@@ -71,7 +71,7 @@ class Leader:
         self._settings: dict[str, Any] = {}
         self._workers: dict[str, str] = {}  # who takes part: last known state
         self._counter: gevent.Greenlet | None = None
-        self._tell_workers("", options.plan)
+        self._publish_run("", options.plan)
         events = environment.events
         events.test_start.add_listener(self._on_start)
         events.spawning_complete.add_listener(self._on_ramp_complete)
@@ -83,7 +83,7 @@ class Leader:
         self.run = self._latest = run_id(self._new_start())
         self._objective = trial.named(self._environment.parsed_options)
         self._settings = self._current_settings(is_first)
-        self._tell_workers(self.run, self._options.plan)
+        self._publish_run(self.run, self._options.plan)
         works = not isinstance(self._runner, MasterRunner)
         self._listener.begin(self.run, self._options.plan, works=works)
         self._listener.record(self._started())
@@ -92,7 +92,7 @@ class Leader:
         self._counter = gevent.spawn(self._count_forever)
         self._log_links("Follow this run")
 
-    def _tell_workers(self, run: str, plan: str) -> None:
+    def _publish_run(self, run: str, plan: str) -> None:
         vars(self._environment.parsed_options).update({RUN_OPTION: run, PLAN_OPTION: plan})
 
     def _new_start(self) -> float:
@@ -137,17 +137,17 @@ class Leader:
             self._note_changes()
 
     def _note_changes(self) -> None:
-        """Tell of a form that was sent while the run is on: its run keeps what it began with."""
+        """Note what the UI's form changed during the run; the run keeps its initial settings."""
         now = self._current_settings() | {"run_time": self._settings["run_time"]}
-        if said := run_settings.changes(self._settings, now):
-            self._tell("note", said)
+        if changes := run_settings.changes(self._settings, now):
+            self._note("note", changes)
         self._settings = now
 
     def _on_announced(
         self, environment: Environment, kind: str, text: str, details: dict[str, Any] | None
     ) -> None:
         if self.run and environment is self._environment:
-            self._tell(kind, text, msgspec.json.encode(details).decode() if details else None)
+            self._note(kind, text, msgspec.json.encode(details).decode() if details else None)
 
     def _on_stop(self, **_: object) -> None:
         if not self.run:
@@ -162,7 +162,7 @@ class Leader:
         self.run = ""
 
     def quit(self, exit_code: int | None) -> None:
-        """Note the exit status of the process with the run that its end, or Ctrl-C, ended."""
+        """Record the process's exit status with the run that its end, or Ctrl-C, ended."""
         self._on_stop()
         headless = getattr(self._environment.parsed_options, "headless", False)
         if self._latest and headless and exit_code is not None:
@@ -195,7 +195,7 @@ class Leader:
             self._join(self._listener.worker, "")
 
     def _note_workers(self, runner: MasterRunner) -> None:
-        """Name new participants, and tell of those that are gone, or back."""
+        """Record new participants, and those that are gone or back."""
         present = {worker: node.state for worker, node in runner.clients.items()}
         for worker, state in present.items():
             if worker not in self._workers and state != STATE_MISSING:
@@ -213,13 +213,13 @@ class Leader:
         self._workers[worker] = state
         self._listener.record(Participant(self.run, worker))
 
-    def _tell(self, kind: str, text: str, details: str | None = None) -> None:
+    def _note(self, kind: str, text: str, details: str | None = None) -> None:
         text = self._options.without_secrets(text)
         self._listener.record(Event(self.run, kind, clock.own(), text, details))
 
 
 class Follower:
-    """Lets a worker's samples belong to the run that its master leads."""
+    """Assigns a worker's samples to the run that its master leads."""
 
     def __init__(self, environment: Environment, listener: Listener) -> None:
         self._environment = environment
@@ -243,7 +243,7 @@ class Follower:
             self._listener.begin(run, plan or "", works=True)
 
     def _follow_forever(self, runner: WorkerRunner) -> None:
-        """Notice a master that was started anew while users run: Locust fires no event then."""
+        """Notice a master that was restarted while users run: Locust fires no event then."""
         while True:
             gevent.sleep(FOLLOW_SECONDS)
             if runner.worker_state in ("spawning", "running"):

@@ -64,6 +64,6 @@ def as_json(settings: Mapping[str, Any]) -> str:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return in words what was changed in the form while the run was on; '' where nothing was."""
+    """Return in words what the form changed during the run; '' if nothing."""
     changed = [f"{name} {now[name]}" for name in now if now[name] != before.get(name)]
     return f"changed in the UI: {', '.join(changed)}" if changed else ""

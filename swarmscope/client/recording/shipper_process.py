@@ -27,12 +27,12 @@ LOCK = "shipper.lock"
 WATCH_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 POLL_SECONDS = 0.05
-TOO_LATE = "could not be delivered in time and wait"
+TOO_LATE = "could not be delivered in time and remain"
 LAST_RECORD_SECONDS = 2.0
 
 
 class ShipperProcess:
-    """One shipper for each journal directory, whoever starts it.
+    """The one shipper of a journal directory, whichever process starts it.
 
     The lock of the directory is taken here and inherited by the shipper, which holds it for as long
     as it lives: so all Locust processes of a machine agree, and a killed shipper is replaced.
@@ -69,11 +69,11 @@ class ShipperProcess:
                 os.close(lock)
         except OSError as error:  # a full disk, or no room for a process: there may be, later
             if not self._complained:
-                logger.error("No shipper can run in %s: %s", self._directory, error.strerror)
+                logger.error("Cannot start a shipper in %s: %s", self._directory, error.strerror)
             self._complained = True
 
     def _gave_up(self) -> bool:
-        """Learn from the exit status of the last shipper of ours whether another may do better."""
+        """Return whether, by the exit status of our last shipper, another one would be in vain."""
         exit_status = self._child.poll() if self._child else None
         self._hopeless |= exit_status == progress.HOPELESS
         if exit_status == progress.UNREADABLE:
@@ -98,24 +98,24 @@ class ShipperProcess:
         """Wait until our closed journal is delivered, and those of *others* as they close.
 
         *others* may grow meanwhile. Gives up after the drain time, of which *spent_s* was waited
-        before, but not without having given the last record a chance; *shows*: tell people.
+        before, but always gives the last record a chance; *shows*: log the progress.
         """
         patience = max(self._options.drain_seconds - spent_s, LAST_RECORD_SECONDS)
         deadline = time.monotonic() + min(patience, self._options.drain_seconds)
-        told = time.monotonic()
+        shown = time.monotonic()
         while left := self._bytes_left({self._listener.journal, *others}):
             self.ensure()
             if self._hopeless or time.monotonic() > deadline:
                 break
-            if shows and time.monotonic() > told + PROGRESS_SECONDS:
-                told = time.monotonic()
+            if shows and time.monotonic() > shown + PROGRESS_SECONDS:
+                shown = time.monotonic()
                 logger.info(
-                    "Delivering samples to the runs database: %s to go, %.0f s at most",
+                    "Delivering samples to the runs database: %s left, waiting %.0f s at most",
                     size(left),
-                    deadline - told,
+                    deadline - shown,
                 )
             gevent.sleep(POLL_SECONDS)
-        if left:  # a worker says so too: it may be alone on its machine
+        if left:  # a worker logs it too: it may be alone on its machine
             logger.warning(
                 "%s of samples %s in %s: 'swarmscope ship %s'%s delivers them",
                 size(left),
@@ -145,7 +145,7 @@ class ShipperProcess:
 
 
 def _locked(file: int) -> bool:
-    """Take the lock of *file*; tell whether nobody else holds it."""
+    """Lock *file*; return whether it worked: no other process holds the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,6 @@
-"""Counts the exceptions that tasks raise, which Locust keeps for itself.
+"""Counts the exceptions that tasks raise, which Locust reports nowhere else.
 
-They are no requests: a task that raises after its request was answered fails no request.
+They are not requests: a task that raises after a response arrived fails no request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LONGEST_TEXT = 500  # characters
 
 
 class TaskErrors:
-    """Errors since the last `take`, by what they say and where they were raised."""
+    """Errors since the last `take`, by their text and the place where they were raised."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -29,7 +29,7 @@ class TaskErrors:
         self._counts[kind] += 1
 
     def take(self) -> list[tuple[str, int]]:
-        """Return (error, how many) of all since the last call."""
+        """Return (error, count) of all since the last call."""
         taken, self._counts = list(self._counts.items()), Counter()
         return taken
 

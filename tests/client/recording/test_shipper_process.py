@@ -71,7 +71,7 @@ def test_a_machine_without_room_for_a_process_is_asked_again(watched, caplog):
 
     popen.side_effect = start
     rounds(5)
-    assert caplog.text.count("No shipper can run") == 1
+    assert caplog.text.count("Cannot start a shipper") == 1
     assert "try again" in caplog.text
     assert ours._child.wait(30) == shipper_process.progress.UNREADABLE
 
