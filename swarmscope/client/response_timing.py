@@ -32,11 +32,8 @@ def _timing_of(response: Any, reader: str) -> Any:
     if isinstance(response, ResponseContextManager):  # Locust's copy, for ``with``
         response = response.request_meta["response"]
     headers = getattr(response, "headers", None)
-    if type(headers) is Headers:
-        redirected = getattr(getattr(response, "request", None), "unverifiable", False)
-    elif isinstance(headers, Mapping):
-        redirected = bool(getattr(response, "history", None))
-    else:
+    is_fast = type(headers) is Headers
+    if not is_fast and not isinstance(headers, Mapping):
         return None
     timing = _header(headers)
     if timing is None:
@@ -45,6 +42,10 @@ def _timing_of(response: Any, reader: str) -> Any:
     if reader in seen:
         return None
     seen[reader] = True
+    if is_fast:
+        redirected = getattr(getattr(response, "request", None), "unverifiable", False)
+    else:
+        redirected = bool(getattr(response, "history", None))
     return _over_hops(response) if redirected else timing
 
 

@@ -9,7 +9,7 @@ import pytest
 from locust import events
 
 from swarmscope.client.frozen_options import freeze
-from swarmscope.client.recording.run import grafana_link
+from swarmscope.client.recording.run_links import grafana_link
 
 RUN = "2023-11-14T22:13:20.250000Z"
 

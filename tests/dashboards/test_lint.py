@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks._dashboard_queries import DASHBOARDS, load, panels, queries
-from swarmscope.client.recording.run import grafana_link
+from swarmscope.client.recording.run_links import grafana_link
 
 BY_STEM = {"ids": lambda path: path.stem}
 DRAWN = {"stat", "timeseries", "heatmap", "gauge", "bargauge", "table", "barchart", "trend"}

@@ -155,9 +155,11 @@ class Listener:
             )  # fmt: skip
         if late_ms is None:
             self._rows.append(row)
+            pending = len(self._rows)
         else:
             self._late.append((late_ms, row))
-        if len(self._rows) + len(self._late) >= MOST_PENDING:
+            pending = len(self._late)
+        if pending >= MOST_PENDING:
             self.flush()
 
     def on_user_error(

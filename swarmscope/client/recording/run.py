@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
-import re
 import sys
-from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import gevent
-import locust
 import msgspec
 from locust.env import Environment
 from locust.runners import (
@@ -23,15 +17,13 @@ from locust.runners import (
     WorkerRunner,
 )
 
-import swarmscope
 from swarmscope.client import clock
 from swarmscope.client.capacity import trial
 from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import Options
-from swarmscope.client.recording import run_settings
+from swarmscope.client.recording import provenance, run_links, run_settings
 from swarmscope.client.recording.listener import Listener
-from swarmscope.home import dashboard_of_run
 from swarmscope.journal.records import (
     Event,
     Participant,
@@ -45,7 +37,7 @@ from swarmscope.journal.records import (
     run_id,
     start_of,
 )
-from swarmscope.redaction import scrub_arguments, scrub_name, scrub_url
+from swarmscope.redaction import scrub_arguments
 from swarmscope.runs import server_series
 
 logger = logging.getLogger(__name__)
@@ -106,19 +98,19 @@ class Leader:
         return RunStarted(
             run=self.run,
             testplan=options.plan,
-            scenario=_scenario(environment),
+            scenario=provenance.scenario(environment),
             profile=environment.profile and options.without_secrets(environment.profile),
             users=self._runner.target_user_count,
             iterations_per_second=options.iterations_per_second,
             description=options.without_secrets(options.description),
             environment=options.without_secrets(options.test_env),
             version=options.without_secrets(options.test_version),
-            username=_username(),
-            repository=_repository(Path.cwd()),
+            username=provenance.username(),
+            repository=provenance.repository(Path.cwd()),
             arguments=scrub_arguments(sys.argv[1:], options.secrets),
-            host=_host(environment),
-            versions=_versions(),
-            grafana_url=_presentable(options.grafana_url) or None,
+            host=provenance.host(environment),
+            versions=provenance.versions(),
+            grafana_url=run_links.presentable(options.grafana_url) or None,
             objective_ms=self._objective.limit_ms if self._objective else None,
             objective_fail_ratio=self._objective.fail_ratio if self._objective else None,
             capacity_search=getattr(environment.shape_class, "seeks_capacity", False),
@@ -176,8 +168,8 @@ class Leader:
     def _log_links(self, title: str, ended: float | None = None) -> None:
         """Log where the latest run can be seen: its dashboard, and the page in the UI."""
         url = self._options.grafana_url
-        dashboard = grafana_link(url, self._latest, ended) if url else ""
-        for link in filter(None, (dashboard, both_ends_link(self._environment))):
+        dashboard = run_links.grafana_link(url, self._latest, ended) if url else ""
+        for link in filter(None, (dashboard, run_links.both_ends_link(self._environment))):
             logger.info("%s: %s", title, link)
 
     def _count_forever(self) -> None:
@@ -255,77 +247,3 @@ class Follower:
         self._listener.finish()
         # Locust would wait so long once more before this worker is ready for the next run
         self._environment.stop_timeout = 0.0
-
-
-def both_ends_link(environment: Environment) -> str:
-    """Return the address of the page "Both ends" in this process's UI; '' where it has none."""
-    ui = environment.web_ui
-    if ui is None:
-        return ""
-    host = "localhost" if ui.host in ("", "0.0.0.0", "::", "*") else ui.host
-    where = f"[{host}]" if ":" in host else host
-    app: Any = ui.app
-    prefix = app.blueprints["locust"].url_prefix or ""
-    return f"http{'s' if ui.tls_cert else ''}://{where}:{ui.port}{prefix.rstrip('/')}/both-ends"
-
-
-def grafana_link(url: str, run: str, ended: float | None = None) -> str:
-    """Return the dashboard at *url* with the run and its time range set, for the log."""
-    return dashboard_of_run(_presentable(url), run, ended)
-
-
-def _presentable(url: str) -> str:
-    """Return *url* with neither user info nor the value of a token."""
-    parts = urlsplit(scrub_name(url))
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _scenario(environment: Environment) -> str:
-    names = sorted(user_class.__name__ for user_class in environment.user_classes)
-    if environment.shape_class:
-        names.append(type(environment.shape_class).__name__)
-    return ", ".join(names)
-
-
-def _host(environment: Environment) -> str | None:
-    """Return where the requests go, without user info and query; None if to several places."""
-    hosts = {environment.host} if environment.host else {c.host for c in environment.user_classes}
-    host = hosts.pop() if len(hosts) == 1 else None
-    return scrub_url(host) if host else None
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "swarmscope": swarmscope.__version__,
-        "locust": locust.__version__,
-        "locust-plugins": version("locust-plugins"),
-        "python": sys.version.split()[0],
-    }
-
-
-def _username() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id may have no name
-        return "unknown"
-
-
-def _repository(directory: Path) -> str | None:
-    """Return the URL of the Git repository that *directory* is in, without user info."""
-    for url in filter(None, map(_remote, _upwards(directory))):
-        return scrub_url(url)
-    return None
-
-
-def _upwards(directory: Path) -> Iterator[Path]:
-    yield directory
-    yield from directory.parents
-
-
-def _remote(directory: Path) -> str | None:
-    try:
-        config = (directory / ".git" / "config").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    found = re.search(r"^\s*url\s*=\s*(\S+)", config, re.MULTILINE)
-    return found[1] if found else None

@@ -1,0 +1,70 @@
+"""Where a run comes from: its scenario and target, who started it, from which code."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import locust
+from locust.env import Environment
+
+import swarmscope
+from swarmscope.redaction import scrub_url
+
+
+def scenario(environment: Environment) -> str:
+    """Return the names of the user classes, and of the shape if there is one."""
+    names = sorted(user_class.__name__ for user_class in environment.user_classes)
+    if environment.shape_class:
+        names.append(type(environment.shape_class).__name__)
+    return ", ".join(names)
+
+
+def host(environment: Environment) -> str | None:
+    """Return where the requests go, without user info and query; None if to several places."""
+    hosts = {environment.host} if environment.host else {c.host for c in environment.user_classes}
+    host = hosts.pop() if len(hosts) == 1 else None
+    return scrub_url(host) if host else None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what generates the load, by name."""
+    return {
+        "swarmscope": swarmscope.__version__,
+        "locust": locust.__version__,
+        "locust-plugins": version("locust-plugins"),
+        "python": sys.version.split()[0],
+    }
+
+
+def username() -> str:
+    """Return who runs this process; "unknown" for a user id without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def repository(directory: Path) -> str | None:
+    """Return the URL of the Git repository that *directory* is in, without user info."""
+    for url in filter(None, map(_remote, _upwards(directory))):
+        return scrub_url(url)
+    return None
+
+
+def _upwards(directory: Path) -> Iterator[Path]:
+    yield directory
+    yield from directory.parents
+
+
+def _remote(directory: Path) -> str | None:
+    try:
+        config = (directory / ".git" / "config").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^\s*url\s*=\s*(\S+)", config, re.MULTILINE)
+    return found[1] if found else None
