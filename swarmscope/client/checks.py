@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,14 +147,8 @@ def judge_stored(
     logger.info("Checking this run once its last samples are delivered")
     environment = shipper_environment(options)
     environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the caller writes the table
-    child = subprocess.Popen(
-        _command(options, run, asked, whole, selection or Selection()),
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    arguments = _arguments(options, run, asked, whole, selection or Selection())
+    child = child_processes.start(arguments, environment)
     error = ""
     try:
         printed, error = child_processes.output_of(child, options.drain_seconds + GRACE_SECONDS)
@@ -169,16 +162,16 @@ def judge_stored(
         return _unknown(asked, whole, error or "no answer"), []
 
 
-def _command(
+def _arguments(
     options: Options, run: str, asked: Sequence[Threshold], whole: bool, selection: Selection
 ) -> list[str]:
-    command = [sys.executable, "-m", "swarmscope", "check", run, "--json"]
-    command += ["--wait", str(options.drain_seconds), "--database", options.database]
-    command += ["--requests", selection.text, *(["--whole"] if whole else [])]
+    arguments = ["check", run, "--json"]
+    arguments += ["--wait", str(options.drain_seconds), "--database", options.database]
+    arguments += ["--requests", selection.text, *(["--whole"] if whole else [])]
     for threshold in asked:
         where = f"{threshold.endpoint}=" if threshold.endpoint else ""
-        command.append(f"--{threshold.metric}={where}{threshold.limit!r}")
-    return command
+        arguments.append(f"--{threshold.metric}={where}{threshold.limit!r}")
+    return arguments
 
 
 def _unknown(asked: Sequence[Threshold], whole: bool, reason: str) -> list[Outcome]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -11,6 +13,21 @@ import gevent
 from swarmscope.formatting import WAITING
 
 logger = logging.getLogger(__name__)
+
+
+def start(
+    arguments: Sequence[str], environment: Mapping[str, str], apart: bool = False
+) -> subprocess.Popen[str]:
+    """Start ``swarmscope ARGUMENTS``; one that is *apart* ignores Ctrl-C, which is for Locust."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "swarmscope", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=apart,
+    )
 
 
 def output_of(child: subprocess.Popen[str], timeout_s: float) -> tuple[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import logging
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +94,6 @@ class Reporting:
         return child.returncode == 0
 
     def _start(self, run: str, patience_s: float) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "swarmscope", "report", run, "--output", self._file]
-        command += ["--wait", str(patience_s), "--database", self._options.database]
-        return subprocess.Popen(
-            command,
-            env=shipper_environment(self._options),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for Locust, which waits for it
-        )
+        arguments = ["report", run, "--output", self._file, "--wait", str(patience_s)]
+        arguments += ["--database", self._options.database]
+        return child_processes.start(arguments, shipper_environment(self._options), apart=True)

@@ -52,12 +52,23 @@ def attach(
         gevent.spawn(_record, keeper, leader, listener)
     options = environment.parsed_options
     if options is not None and options.metrics_port:
-        from swarmscope.client.health import exporter  # prometheus_client would cost workers 2 MB
-
-        objective = (lambda: leader.objective) if leader else (lambda: None)
-        collector = exporter.LocustCollector(environment, keeper, objective, backlogs, time.time)
-        exporter.serve(collector, options.metrics_host, options.metrics_port)
+        _serve(environment, keeper, leader, backlogs)
     return keeper
+
+
+def _serve(
+    environment: Environment,
+    keeper: TrustKeeper,
+    leader: Leader | None,
+    backlogs: Callable[[], dict[str, Backlog]],
+) -> None:
+    """Serve the metrics port."""
+    from swarmscope.client.health import exporter  # prometheus_client would cost workers 2 MB
+
+    options: Any = environment.parsed_options
+    objective = (lambda: leader.objective) if leader else (lambda: None)
+    collector = exporter.LocustCollector(environment, keeper, objective, backlogs, time.time)
+    exporter.serve(collector, options.metrics_host, options.metrics_port)
 
 
 def _record(keeper: TrustKeeper, leader: Leader, listener: Listener) -> None:

@@ -27,6 +27,7 @@ LOCK = "shipper.lock"
 WATCH_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 POLL_SECONDS = 0.05
+PROGRESS = "Delivering samples to the runs database: %s left, waiting %.0f s at most"
 TOO_LATE = "could not be delivered in time and remain"
 LAST_RECORD_SECONDS = 2.0
 
@@ -109,11 +110,7 @@ class ShipperProcess:
                 break
             if shows and time.monotonic() > shown + PROGRESS_SECONDS:
                 shown = time.monotonic()
-                logger.info(
-                    "Delivering samples to the runs database: %s left, waiting %.0f s at most",
-                    size(left),
-                    deadline - shown,
-                )
+                logger.info(PROGRESS, size(left), deadline - shown)
             gevent.sleep(POLL_SECONDS)
         if left:  # a worker logs it too: it may be alone on its machine
             logger.warning(
