@@ -73,10 +73,10 @@ def test_a_journal_that_is_removed_is_begun_again(make, runs_database, caplog, a
     assert workers == [(RUN, 9, 3, "stopped"), (later, 1, 0, "stopped")]
     assert shares == [("worker", 9)]
     assert events == [
-        ("samples_dropped", "3 samples of worker were lost with what held them"),
+        ("samples_dropped", "3 samples of worker were lost with their journal"),
         (
             "samples_dropped",
-            "the journal of worker was removed: what it held and nobody had is lost",
+            "the journal of worker was removed: samples not yet delivered are lost",
         ),
     ]
     assert listener.removed == 1
