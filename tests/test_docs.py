@@ -87,3 +87,14 @@ def test_links_lead_somewhere(root):
     for page in [*root.glob("*.md"), *(root / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_module_that_the_architecture_names_is_there(root):
+    """In backquotes: a folder or a module of the package, or of the checkout."""
+    text = (root / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", text))
+    named |= set(re.findall(r"^\| `([a-z_/]+/)` \|", text, re.M))
+
+    assert len(named) > 40
+    for name in named:
+        assert (root / name).exists() or (root / "swarmscope" / name).exists(), name
