@@ -1,4 +1,4 @@
-"""The few distributions that intervals are made of, without a library for them."""
+"""The few distributions that intervals need, without a library."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import exp, lgamma, log, log1p, sqrt
 from statistics import NormalDist
 
-NORMAL_VARIANCE = 1_000.0  # of a binomial count; from there on the normal one stands for it
+NORMAL_VARIANCE = 1_000.0  # of a binomial count; above it the normal distribution is used
 _TINY = 1e-300
 _STEPS = 30  # of halving: to a billionth of where it began
 
@@ -66,7 +66,7 @@ def t_quantile(p: float, freedom: float) -> float:
 
 
 def order_statistic(p: float, n: float, probability: float) -> float:
-    """Return the rank r for which the r-th smallest of *n* is below the quantile *p* so probably.
+    """Return the rank r whose order statistic of *n* is below the quantile *p* with *probability*.
 
     P(X_(r) ≤ q_p) = P(Bin(n, p) ≥ r) = I_p(r, n − r + 1) (David and Nagaraja, Order Statistics, 3rd
     edition, 2.1 and 7.1), read as a function of a real r and of a real *n*. A rank beyond *n*

@@ -1,8 +1,8 @@
-"""How far a figure of a run is from what a run without end would show, from its histograms.
+"""How far a figure of a run is from that of an endless run, estimated from its histograms.
 
 Requests are not independent: those that wait in one queue are slow together. So the spread is not
-taken from single requests but from *batches*, spans of time of one length, and a run counts for as
-many independent requests (`Batches.independent`) as would spread that much.
+taken from single requests but from *batches*, spans of time of equal length, and a run counts as
+many independent requests as would spread that much.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from statistics import fmean
 from swarmscope.runs.compare.distributions import normal_quantile, order_statistic, t_quantile
 from swarmscope.runs.histogram import GAMMA
 
-MOST_BATCHES = 20  # Schmeiser, "Batch size effects …", Operations Research 30 (1982): 10 to 30
-LEAST_BATCHES = 5
-SHORTEST_BATCH = 2  # spans
-STRONGEST_CORRELATION = 0.9
-LEAST_FREEDOM = 2.0
-LARGEST_LOGARITHM = 700.0
+MAX_BATCHES = 20  # Schmeiser, "Batch size effects …", Operations Research 30 (1982): 10 to 30
+MIN_BATCHES = 5
+MIN_BATCH = 2  # spans
+MAX_CORRELATION = 0.9
+MIN_FREEDOM = 2.0
+MAX_LOGARITHM = 700.0
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Requests by bucket, as `merged` of SQL has them: *cumulative* up to each bucket.
+    """Requests by bucket, as SQL's `merged` returns them: *cumulative* up to each bucket.
 
-    *untimed* requests, and some of the failures, are in no bucket: they have no latency.
+    *untimed* requests, and some failures, are in no bucket: they have no latency.
     """
 
     buckets: Sequence[int]
@@ -39,7 +39,7 @@ class Histogram:
 
     @property
     def count(self) -> float:
-        """How many latencies there are."""
+        """The number of latencies."""
         return self.cumulative[-1] if self.cumulative else 0.0
 
     @property
@@ -54,7 +54,7 @@ class Histogram:
 
     @property
     def requests(self) -> float:
-        """How many requests there are."""
+        """The number of requests."""
         return self.count + self.untimed
 
     def position(self, share: float) -> float:
@@ -151,7 +151,7 @@ class Sample:
         return t_quantile((1 + level) / 2, spread.freedom) * sqrt(spread.variance) / len(off)
 
     def rate(self, level: float) -> Estimate:
-        """Return the logarithm of the requests a second.
+        """Return the logarithm of the requests per second.
 
         Batch means with Student's t (Law, Simulation Modeling and Analysis, chapter 9), and never
         narrower than by one second's requests: users that pace themselves begin and end together.
@@ -220,10 +220,10 @@ class Spread:
             factor = 1.0
         else:
             products = sum(one * following for one, following in pairwise(off))
-            correlation = min(max(products / squares, 0.0), STRONGEST_CORRELATION)
+            correlation = min(max(products / squares, 0.0), MAX_CORRELATION)
             factor = (1 + correlation) / (1 - correlation)
         counted = squares + number * mean * mean if around_zero else squares
-        freedom = max(number / factor - 1, LEAST_FREEDOM)
+        freedom = max(number / factor - 1, MIN_FREEDOM)
         return cls(counted * number / (number - 1) * factor, freedom)
 
 
@@ -244,17 +244,17 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 def relative(logarithm: Estimate) -> Estimate:
     """Return the logarithm of a ratio as a change, which is 0 where the ratio is 1."""
     parts = (logarithm.value, logarithm.low, logarithm.high)
-    return Estimate(*(expm1(part) if abs(part) < LARGEST_LOGARITHM else part for part in parts))
+    return Estimate(*(expm1(part) if abs(part) < MAX_LOGARITHM else part for part in parts))
 
 
 def batch_length(number: int) -> int | None:
-    """Return of how many spans to make each batch of a *number* of them; None if too few.
+    """Return how many spans each batch has, of a *number* of them; None if those are too few.
 
-    All are of one length, or their counts would differ by that; spans that are left over at the end
+    All batches are of one length, or their counts would differ by that; spans left over at the end
     are in none.
     """
-    length = max(SHORTEST_BATCH, ceil(number / MOST_BATCHES))
-    return length if number // length >= LEAST_BATCHES else None
+    length = max(MIN_BATCH, ceil(number / MAX_BATCHES))
+    return length if number // length >= MIN_BATCHES else None
 
 
 def join(histograms: Iterable[Histogram]) -> Histogram:

@@ -1,4 +1,4 @@
-"""Taking turns: several starts at once change a database one after the other, and all get on."""
+"""Locks: starts at the same time change a database one after the other, and all continue."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Result = TypeVar("Result")
 
 KEY = 0x5357524D  # "SWRM"
 LOCK_TIMEOUT_S = 2
-MAX_READER_IN_THE_WAY = timedelta(seconds=30)  # what a query of the reader may last
+MAX_BLOCKING_READ = timedelta(seconds=30)  # how long a query of the reader may take
 MAX_DEADLOCKS = 10
-PAUSE_S = 0.1  # TimescaleDB refuses some locks at once
+PAUSE_S = 0.1  # TimescaleDB refuses some locks without waiting
 
 
 @contextmanager
@@ -38,13 +38,13 @@ def persist(
     connection: Connection,
     work: Callable[[], Result],
     max_seconds: float = math.inf,
-    max_reading: timedelta = MAX_READER_IN_THE_WAY,
+    max_reading: timedelta = MAX_BLOCKING_READ,
 ) -> Result:
-    """Return what *work* returns, done in a transaction of *connection*'s own.
+    """Return what *work* returns, called in a transaction of *connection*.
 
-    The transaction is repeated after a deadlock, and when it had to wait for a lock: readers whose
-    transaction has lasted longer than *max_reading* are ended then. Raises `LockNotAvailable` when
-    there was no lock to be had for *max_seconds*, `DeadlockDetected` after `MAX_DEADLOCKS`.
+    The transaction is repeated after a deadlock, and after waiting too long for a lock; then
+    readers with transactions older than *max_reading* are ended. Raises `LockNotAvailable` if no
+    lock was available for *max_seconds*, `DeadlockDetected` after `MAX_DEADLOCKS`.
     """
     end = time.monotonic() + max_seconds
     deadlocks = 0

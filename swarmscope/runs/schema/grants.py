@@ -1,9 +1,9 @@
-"""Which routines and languages the owner and the reader may use: at most what everybody may.
+"""Routines and languages that the owner and the reader may use: at most those of PUBLIC.
 
-PostgreSQL and its extensions keep some routines for superusers: those that read files, run
-programs, connect to other servers, or reset what others rely on. `pg_init_privs` says what
-everybody (PUBLIC) was given when a routine was made. A right that PUBLIC never had is never granted
-here, and is revoked where an earlier version granted it.
+PostgreSQL and its extensions reserve some routines for superusers: those that read files, run
+programs, connect to other servers, or reset what others rely on. `pg_init_privs` has the rights of
+everybody (PUBLIC) when a routine was created. A right that PUBLIC never had is never granted here,
+and is revoked if an earlier version granted it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Connection = psycopg.Connection[Any]
 
 PUBLIC = "PUBLIC"
 
-# Built-in functions that everybody may call and that write, block others, or end their sessions.
+# Built-in functions that everybody may call and that write, block others, or end sessions.
 NOT_FOR_READERS = (
     r"^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*|pg_notify|pg_logical_emit_message"
     r"|pg_export_snapshot|pg_cancel_backend|pg_terminate_backend|pg_current_xact_id|txid_current)$"
 )
 
-# Each query returns rows of a name, what its rights are now, whether it is closed to readers, and
-# whether PUBLIC had it at first. Only what PostgreSQL or an extension made is looked at.
+# Each query returns rows of a name, its current rights, whether it is closed to readers, and its
+# initial rights. Only routines of PostgreSQL and its extensions are considered.
 ROUTINES = """
     SELECT p.oid::regprocedure::text,
         coalesce(p.proacl, acldefault('f', p.proowner)),
@@ -50,7 +50,7 @@ LANGUAGES = """
     WHERE l.lanpltrusted AND l.laninline <> 0  -- it has anonymous blocks, and rights to speak of
         AND l.lanowner <> to_regrole(%(owner)s)
 """
-# Of each name: whether the owner should have it, and which of the three have it now.
+# For each name: whether the owner should have it, and which of the three have it now.
 HOLDERS: LiteralString = """
     WITH found (name, now, closed, initial) AS ({})
     SELECT name,
@@ -65,10 +65,10 @@ HOLDERS: LiteralString = """
 
 
 def restrict(inside: Connection, owner: str, reader: str) -> None:
-    """Close to all but *owner* what can do more than read: functions, procedures, anonymous blocks.
+    """Revoke from all but *owner* whatever can do more than read: routines, anonymous blocks.
 
     *inside* is a superuser's connection to the database whose search path is `pg_catalog`. The two
-    roles never get more than PUBLIC had. Changes nothing where nothing has to change.
+    roles never get more than PUBLIC had. Changes nothing if nothing has to change.
     """
     with inside.transaction():
         for kind, query in (("ROUTINE", ROUTINES), ("LANGUAGE", LANGUAGES)):
@@ -94,7 +94,7 @@ def restrict(inside: Connection, owner: str, reader: str) -> None:
 
 
 def _change(inside: Connection, statement: str, names: Iterable[str], role: str) -> None:
-    """Execute *statement* about *names*, quoted as the server wrote them, if there are any."""
+    """Execute *statement* for *names*, quoted as the server wrote them, if there are any."""
     if listed := ", ".join(names):
         grantee = sql.SQL(PUBLIC) if role == PUBLIC else sql.Identifier(role)
         inside.execute(sql.SQL(statement).format(sql.SQL(listed), grantee))

@@ -1,7 +1,7 @@
-"""Ending transactions that readers keep open, which their own settings cannot be made to forbid.
+"""Ends old transactions of readers, which their own settings cannot prevent.
 
 A session may undo each of its timeouts. An old snapshot keeps the server from removing dead rows,
-of which every batch of samples makes some; an old lock stops a start that changes a view, and
+of which every batch of samples creates some; an old lock blocks a start that changes a view, and
 pruning.
 """
 
@@ -15,15 +15,15 @@ import psycopg
 Connection = psycopg.Connection[Any]
 
 READER = "swarmscope_reader"
-MAX_TRANSACTION = timedelta(minutes=5)  # a query of a dashboard ends within 30 s
+MAX_TRANSACTION = timedelta(minutes=5)  # a dashboard's query ends within 30 s
 CHECK_EVERY_S = 60.0
 
 
 def end_old_transactions(connection: Connection, older_than: timedelta = MAX_TRANSACTION) -> int:
-    """End the reader's sessions in this database whose transaction is older; return how many.
+    """End the reader's sessions in this database with older transactions; return how many.
 
-    Needs the rights of the role `READER`, which the owner has where `runs.schema.roles` made it;
-    does nothing without them.
+    Needs the rights of the role `READER`, which `runs.schema.roles` grants to the owner; without
+    them it does nothing.
     """
     row = connection.execute(
         "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))"

@@ -1,8 +1,7 @@
-"""Who may do what in a server that is ours: an owner that writes, a reader that can only read.
+"""Roles of a server of our own: an owner that writes, a reader that can only read.
 
-Grafana lets anonymous people view, and a viewer can send SQL of their own, so the reader's rights
-are all that stands between them and the data. docs/architecture.md says what they leave, and how
-that is bounded.
+Grafana allows anonymous viewers, and a viewer can send arbitrary SQL, so only the reader's rights
+protect the data. docs/architecture.md says what these allow, and how that is bounded.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ DATABASE = "swarmscope"
 
 READER_CONNECTIONS = 20
 READER_SETTINGS = {
-    "default_transaction_read_only": "on",  # a session may undo it; rights do not depend on it
+    "default_transaction_read_only": "on",  # a session may undo this; rights do not depend on it
     "idle_in_transaction_session_timeout": "60s",
-    "jit": "off",  # compiling takes longer than any of our queries
+    "jit": "off",  # compiling would take longer than our queries
     "lock_timeout": "5s",
     "statement_timeout": "30s",
-    "temp_file_limit": "1GB",  # of each session; only a superuser can undo this one
+    "temp_file_limit": "1GB",  # per session; only a superuser can undo this one
     "work_mem": "16MB",
 }
 
 
 def prepare(admin: Connection, passwords: Mapping[str, str], database: str = DATABASE) -> None:
-    """Make roles, database and rights what they have to be.
+    """Create roles and database, and set all rights.
 
     *admin* is a superuser's connection in autocommit mode, to any database of a server that is
-    swarmscope's own: nobody else keeps a right to connect that was not granted by name. *passwords*
-    has one for `OWNER` and one for `READER`; they are set anew each time and travel as SCRAM
-    verifiers, so that no log of the server can hold them. Harmless when repeated.
+    swarmscope's own: roles without an explicit grant lose the right to connect. *passwords* has one
+    for `OWNER` and one for `READER`; they are set each time, and sent as SCRAM verifiers so that no
+    server log can contain them. Harmless when repeated.
     """
     _distrust(admin)
-    admin.execute("SET client_encoding TO 'UTF8'")  # a server without a locale has none
+    admin.execute("SET client_encoding TO 'UTF8'")  # a server without a locale has no encoding
     with one_at_a_time(admin):
         for role in (OWNER, READER):
             _ensure_role(admin, role, passwords[role])
@@ -65,17 +64,17 @@ def connect_as_owner(admin: Connection, password: str, database: str = DATABASE)
 
 
 def _connect(connection: Connection, **changes: str) -> Connection:
-    """Connect as *connection* does but for *changes*."""
+    """Connect as *connection* does, except for *changes*."""
     parameters = {"password": connection.info.password, "client_encoding": "UTF8", **changes}
     where = conninfo.make_conninfo(connection.info.dsn, **parameters)
     return psycopg.connect(where, autocommit=True)
 
 
 def _distrust(superuser: Connection) -> None:
-    """Keep a superuser's session from running what the owner may have put into the database.
+    """Keep a superuser's session from running code that the owner put into the database.
 
-    A function or operator in the schema `public` would be taken for PostgreSQL's own if its
-    arguments fitted better.
+    A function or operator in the schema `public` would replace one of PostgreSQL's if its arguments
+    matched better.
     """
     superuser.execute("SET search_path TO pg_catalog, pg_temp")
 
@@ -94,7 +93,7 @@ def _ensure_role(admin: Connection, role: str, password: str) -> None:
 
 
 def _leave_groups(admin: Connection) -> None:
-    """Take the two roles out of every other; let the owner end the reader's sessions, no more."""
+    """Revoke all memberships of the two roles; let the owner only end the reader's sessions."""
     groups = admin.execute(
         "SELECT g.rolname, m.rolname, r.rolname FROM pg_auth_members a"
         " JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member"
@@ -113,7 +112,7 @@ def _leave_groups(admin: Connection) -> None:
 
 
 def _ensure_database(admin: Connection, database: str) -> None:
-    """Make the database a superuser's: its owner may change every session's defaults there."""
+    """Create the database, owned by a superuser: an owner may change every session's defaults."""
     name = sql.Identifier(database)
     exists = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
     wanted = (
@@ -135,9 +134,9 @@ def _close_databases(admin: Connection, database: str) -> None:
 
 
 def _reset_defaults(admin: Connection, role: str, database: str) -> None:
-    """Forget what a session of *role* starts with, which the role itself may have changed.
+    """Reset the defaults of *role*'s sessions, which the role itself may have changed.
 
-    One that began read-only, or with another schema first, would end in each start's migration.
+    A session that starts read-only, or with another schema first, would fail in each migration.
     """
     names = sql.Identifier(role), sql.Identifier(database)
     admin.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(names[0]))
@@ -159,7 +158,7 @@ def _limit_reader(admin: Connection) -> None:
 
 
 def _own_schema(inside: Connection) -> None:
-    """Give the owner the schema, and the tables that a superuser made there before."""
+    """Give the owner the schema, and the tables that a superuser created there before."""
     owner = sql.Identifier(OWNER)
     inside.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     inside.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(owner))

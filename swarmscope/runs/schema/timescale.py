@@ -1,4 +1,4 @@
-"""What TimescaleDB adds where it is found; everything works without it."""
+"""What TimescaleDB adds where it is installed; everything works without it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from psycopg import sql
 
 Connection = psycopg.Connection[Any]
 
-CHUNK = timedelta(days=1)  # what is pruned is dropped by the day
+CHUNK = timedelta(days=1)  # pruning drops whole days
 COMPRESS_AFTER = timedelta(days=2)
 
 
 def install(connection: Connection) -> None:
     """Create the extension in this database if the server has it loaded.
 
-    An ordinary role is not told what is loaded (pg_settings lacks the row); a superuser has been
-    here before it, where the server is ours.
+    An ordinary role cannot see what is loaded (pg_settings lacks the row); on a server of our own a
+    superuser has called this before.
     """
     loaded = connection.execute(
         "SELECT 1 FROM pg_available_extensions, pg_settings s"
@@ -32,22 +32,22 @@ def install(connection: Connection) -> None:
 
 
 def installed(connection: Connection) -> bool:
-    """Tell whether this database has the extension."""
+    """Return whether this database has the extension."""
     query = "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"
     return connection.execute(query).fetchone() is not None
 
 
 def licensed(connection: Connection) -> bool:
-    """Tell whether this is the edition under TimescaleDB's own licence, which can compress."""
+    """Return whether this is the edition under TimescaleDB's own licence, which can compress."""
     row = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
     return row == ("timescale",)
 
 
 def use(connection: Connection) -> None:
-    """Keep `request` in chunks of a day, compressed after two where the licence allows.
+    """Store `request` in chunks of a day, compressed after two if the licence allows it.
 
-    The histograms stay a plain table: every read of them names a run, which an index finds, and
-    chunks would only add to the planning of each panel's query.
+    Histograms stay in plain tables: each read names a run, which an index finds, and chunks would
+    only make the planning of each panel's query slower.
     """
     if not installed(connection):
         return
@@ -78,7 +78,7 @@ def _compress(connection: Connection) -> None:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of `request` by time: rows from *since* to before *until*."""
+    """A part of `request`: rows from *since* until before *until*."""
 
     schema: str
     name: str
@@ -87,7 +87,7 @@ class Chunk:
 
 
 def chunks(connection: Connection, before: datetime) -> list[Chunk]:
-    """Return the chunks of `request` that are older than *before* as a whole, oldest first."""
+    """Return the chunks of `request` that end before *before*, oldest first."""
     if not installed(connection):
         return []
     found = connection.execute(
@@ -103,9 +103,9 @@ def chunks(connection: Connection, before: datetime) -> list[Chunk]:
 def drop_chunk(connection: Connection, chunk: Chunk) -> int:
     """Drop a chunk in the current transaction; return how many rows went with it.
 
-    The table is locked first, as the job that compresses it does: `drop_chunks` on its own locks
-    TimescaleDB's rows about the chunk before the table, and a job that has the table waits for
-    those rows. Returns 0 for a chunk that somebody else has dropped meanwhile.
+    The table is locked first, as the compression job does: `drop_chunks` alone locks TimescaleDB's
+    catalog rows of the chunk before the table, and deadlocks with a job that holds the table.
+    Returns 0 for a chunk that was dropped meanwhile.
     """
     table = sql.Identifier(chunk.schema, chunk.name)
     there = "SELECT to_regclass(%s)"
