@@ -129,7 +129,7 @@ def finish(owner: str) -> None:
 def _add_baseline(connection: Connection) -> None:
     """Store the run's histograms once more, as a run of the day before to compare it with."""
     for table, key in (("testrun", "id"), ("histogram_closed", "run_id"), ("user_count", "run_id")):
-        shifted = {"time", "end_time", "ramp_complete", key}
+        shifted = {"time", "end_time", "ramp_up_complete", key}
         columns = _columns(connection, table)
         values = [f"{c} - interval '1 day'" if c in shifted else c for c in columns]
         connection.execute(

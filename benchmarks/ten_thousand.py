@@ -215,7 +215,7 @@ def held(stack: Native, wait: str, users: int, ramp_s: float, seconds: float) ->
         ).fetchone()
         parts = {row.part: row for row in summary(connection, run.run_id) if not row.name}
     cells = [f"{run.requests_per_s or 0:,.0f}"]
-    for part in ("total", "app", "queue"):
+    for part in ("response", "service", "queue"):
         row = parts[part]
         cells.append(f"{row.p50_ms:.1f}, {row.p95_ms:.0f}, {row.p99_ms:.0f} ms")
     assert stored is not None

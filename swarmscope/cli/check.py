@@ -109,7 +109,7 @@ def check(
     \b
     Examples:
       swarmscope check latest --p95 450 --fail-ratio 1%
-      swarmscope check --p95 "GET /tests=300" --server-p95 200
+      swarmscope check --p95 "GET /tests=300" --service-p95 200
     """
     wanted = [threshold for group in given.values() for threshold in group]
     if junit:

@@ -30,7 +30,7 @@ from swarmscope.cli.tables import bare_table, harmless
 from swarmscope.formatting import digits, percent, printable
 from swarmscope.runs import assembly, page, queries
 from swarmscope.runs.compare import comparison
-from swarmscope.runs.compare.comparison import FAIL_RATIO, PARTS, RATE, Change, Comparison
+from swarmscope.runs.compare.comparison import FAIL_RATIO, RATE, Change, Comparison
 from swarmscope.runs.document import Document
 from swarmscope.runs.model import Run
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
@@ -198,7 +198,7 @@ def _conclusion(answer: JudgedComparison) -> Iterator[str]:
 def _range(changes: list[Change]) -> str:
     """Return in words the interval of the change of the p95 of all requests."""
     for change in changes:
-        if not _endpoint_name(change) and (change.part, change.measure) == ("total", "p95"):
+        if not _endpoint_name(change) and (change.part, change.measure) == ("response", "p95"):
             low, high = (_signed(end, "%") for end in (change.low, change.high))
             return f"is between {low} and {high}" if (low, high) != ("?", "?") else "is not known"
     return "is not known"
@@ -234,7 +234,7 @@ def _endpoint_name(change: Change) -> str:
 
 
 def _label(change: Change) -> str:
-    return LABELS.get(change.measure) or f"{PARTS[change.part]} {change.measure}"
+    return LABELS.get(change.measure) or f"{change.part} {change.measure}"
 
 
 def _figures(change: Change) -> tuple[str, ...]:

@@ -46,8 +46,8 @@ COLUMNS = {
     "request_type": _text("request_type"),
     "response_time_ms": "response_time",
     "queue_ms": "queue_ms",
-    "app_ms": "app_ms",
-    "late_ms": "late_ms",
+    "service_ms": "service_ms",
+    "start_delay_ms": "start_delay_ms",
     "success": "success",
     "exception": _text("exception"),
     "response_length_bytes": "response_length",
@@ -124,7 +124,7 @@ def _extent(connection: Connection, run: Run) -> tuple[datetime, datetime]:
     row = connection.execute(
         "SELECT least(%(run)s, min(time) - make_interval(secs => max(max_ms) / 1000)),"
         " greatest(%(run)s, max(time) + make_interval(secs => max(resolution))) FROM histogram"
-        " WHERE run_id = %(run)s AND resolution = 60 AND part = 'total'"
+        " WHERE run_id = %(run)s AND resolution = 60 AND part = 'response'"
         " AND name = '' AND request_type = ''",
         {"run": run.run_id},
     ).fetchall()[0]

@@ -22,7 +22,7 @@ def endpoint(row: Summary) -> Endpoint:
 
 def chosen(summaries: Iterable[Summary]) -> set[Endpoint]:
     """Return the endpoints to show: all of a few, else the busiest, slowest and most failing."""
-    totals = [row for row in summaries if row.part == "total" and endpoint(row) != ALL_TOGETHER]
+    totals = [row for row in summaries if row.part == "response" and endpoint(row) != ALL_TOGETHER]
     if len(totals) <= FEW:
         return {ALL_TOGETHER, *map(endpoint, totals)}
     failing = [row for row in totals if row.failures]

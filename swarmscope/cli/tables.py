@@ -69,7 +69,7 @@ def runs_table(runs: Iterable[Run], width: int) -> Table:
 
 
 def _endpoint(summary: Summary) -> Text:
-    if summary.part != "total":
+    if summary.part != "response":
         return Text(f"  {summary.part}", style="dim")
     both = f"{summary.request_type} {summary.name}".strip()
     return harmless(both) if both else Text("all endpoints", style="bold")
@@ -89,7 +89,7 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
         table.add_row(
             _endpoint(row),
             count(row.requests),
-            *((failed, per_s) if row.part == "total" else ("", "")),
+            *((failed, per_s) if row.part == "response" else ("", "")),
             *map(digits, latencies),
         )
     return table
@@ -99,7 +99,7 @@ def levels_table(levels: Iterable[LevelResult], width: int) -> Table:
     """Return a row per level of a capacity search, in order."""
     narrow = width < NARROW
     wide_only = () if narrow else ("measured", "requests", "p50")
-    numbers = ("users", *wide_only, "req/s", "failed", "p95", "server p95", "queue p95")
+    numbers = ("users", *wide_only, "req/s", "failed", "p95", "service p95", "queue p95")
     table = bare_table((), numbers, ("result",))
     for level in levels:
         measured = (f"{level.measured_s:.0f} s", count(level.requests), digits(level.p50_ms))
@@ -108,7 +108,7 @@ def levels_table(levels: Iterable[LevelResult], width: int) -> Table:
             *(() if narrow else measured),
             digits(level.requests_per_s),
             percent(level.fail_ratio),
-            *map(digits, (level.p95_ms, level.app_p95_ms, level.queue_p95_ms)),
+            *map(digits, (level.p95_ms, level.service_p95_ms, level.queue_p95_ms)),
             harmless(_outcome(level)),
         )
     return table
@@ -192,7 +192,7 @@ def _workers(run: Run) -> str:
 
 
 def _clock_skew(run: Run) -> str:
-    skewed = f"{count(run.implausible)} samples have no parts" if run.implausible else ""
+    skewed = f"{count(run.clock_skewed)} samples have no parts" if run.clock_skewed else ""
     corrected = f"{count(run.corrected)} start times corrected" if run.corrected else ""
     return "; ".join(filter(None, (skewed, corrected)))
 

@@ -46,7 +46,7 @@ class Samples(Record):
     rows: list[Sample]
     # of an open workload: each row's start delay; its start and milliseconds then count from when
     # it was due
-    late_ms: list[float] = []
+    start_delay_ms: list[float] = []
     # when the block was written, by the worker's clock: its requests had just finished
     time: float | None = None
 

@@ -163,7 +163,7 @@ def _endpoint(rows: Sequence[Summary]) -> document.Endpoint:
     """Return one endpoint's figures from its rows, one for each part."""
     parts = {row.part: row for row in rows}
     return msgspec.convert(
-        {**vars(parts["total"]), **parts}, document.Endpoint, from_attributes=True
+        {**vars(parts["response"]), **parts}, document.Endpoint, from_attributes=True
     )
 
 
@@ -225,7 +225,7 @@ def _joined_curves(
 
 def _points(connection: Connection, run: Run, span: Span) -> document.Points:
     curves = {part: _curve(connection, run, span, part) for part in PARTS}
-    total = curves["total"]
+    total = curves["response"]
     counted = connection.execute(
         "SELECT time, users FROM users_over_time(%s, %s, %s, %s)", [run.run_id, *span]
     )
@@ -240,7 +240,7 @@ def _points(connection: Connection, run: Run, span: Span) -> document.Points:
         requests_per_s=[_short(total[t]["requests_per_s"]) if t in total else 0.0 for t in times],
         failures_per_s=[_short(total[t]["failures_per_s"]) if t in total else 0.0 for t in times],
         covered=[_share(curves["outside"].get(t), total.get(t)) for t in times],
-        **{part: _curves(rows, times) for part, rows in curves.items() if rows or part == "total"},
+        **{p: _curves(rows, times) for p, rows in curves.items() if rows or p == "response"},
     )
 
 

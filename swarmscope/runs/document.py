@@ -14,7 +14,7 @@ import msgspec
 
 from swarmscope.runs.model import Judgement, TaskError
 
-VERSION = 1  # of the format: raised when a field is removed or changes its meaning, not when added
+VERSION = 2  # of the format: raised when a field is removed or changes its meaning, not when added
 MAX_POINTS = 600
 MAX_ERRORS = 50
 MAX_EVENTS = 200
@@ -40,7 +40,7 @@ class RunDetails:
     status: str  # running, finished or aborted
     exit_code: int | None
     started: datetime
-    ramp_complete: datetime | None
+    ramp_up_complete: datetime | None
     ended: datetime | None
     duration_s: float | None
     target_users: int | None
@@ -56,7 +56,7 @@ class Completeness:
     unfinished_workers: int
     lost_workers: int
     dropped: int  # samples for which there was no room
-    implausible: int  # samples without parts: clocks differ
+    clock_skewed: int  # samples without parts, because the clocks differ
     corrected: int = 0  # starts outside the run, replaced by the end less the duration
     after_stop: int = 0  # requests that finished after their worker's stop: in no figure
 
@@ -89,7 +89,7 @@ class LevelResult:
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    app_p95_ms: float | None
+    service_p95_ms: float | None = None
     queue_p95_ms: float | None
     outside_p95_ms: float | None
     broken_endpoint: str | None  # whose own limit was exceeded
@@ -127,8 +127,8 @@ class Latency:
 class Endpoint:
     """One endpoint's figures, or those of all together (name and request_type are '' then).
 
-    `total` is what the client felt. Parts that no request came with are None, and so is `raw`,
-    the latency from the actual start, of a closed workload.
+    `response` is the whole response time. Parts that no request came with are None, and so is
+    `uncorrected`, the response time from the actual start, of a closed workload.
     """
 
     name: str
@@ -138,11 +138,11 @@ class Endpoint:
     fail_ratio: float
     requests_per_s: float
     objective_met: bool | None
-    total: Latency
-    app: Latency | None = None
+    response: Latency
+    service: Latency | None = None
     queue: Latency | None = None
     outside: Latency | None = None
-    raw: Latency | None = None
+    uncorrected: Latency | None = None
     receiving: Latency | None = None
 
 
@@ -171,11 +171,11 @@ class Points:
     requests_per_s: list[float]
     failures_per_s: list[float]
     covered: list[float | None]
-    total: Curves
-    app: Curves | None = None
+    response: Curves
+    service: Curves | None = None
     queue: Curves | None = None
     outside: Curves | None = None
-    raw: Curves | None = None
+    uncorrected: Curves | None = None
     receiving: Curves | None = None
 
 
@@ -266,5 +266,15 @@ def encode(document: Document) -> bytes:
 
 
 def decode(content: bytes | str) -> Document:
-    """Return the document in *content*, JSON; raises msgspec.DecodeError if it holds none."""
+    """Return the document in *content*, JSON.
+
+    Raises msgspec.DecodeError if it holds none, or one of another version.
+    """
+    version = msgspec.json.decode(content, type=_Versioned).version
+    if version != VERSION:
+        raise msgspec.ValidationError(f"a run document of version {version}, not {VERSION}")
     return msgspec.json.decode(content, type=Document)
+
+
+class _Versioned(msgspec.Struct):
+    version: int

@@ -23,7 +23,7 @@ LOWEST = ceil(log(SHORTEST_MS) * BUCKETS_PER_E)
 HIGHEST = ceil(log(LONGEST_MS) * BUCKETS_PER_E)
 
 RESOLUTIONS_S = (1, 10, 60)
-PARTS = ("total", "queue", "app", "receiving", "outside", "raw")
+PARTS = ("response", "queue", "service", "receiving", "outside", "uncorrected")
 
 
 def bucket(ms: float) -> int:

@@ -42,7 +42,7 @@ def summary(
 ) -> JudgedSummary:
     """Return a run's summary, whose totals are of the requests that *selection* counts."""
     rows = queries.summary(connection, run_id, whole)
-    requests = {_endpoint(row): row.requests for row in rows if row.part == "total"}
+    requests = {_endpoint(row): row.requests for row in rows if row.part == "response"}
     requests.pop(("", ""), None)
     chosen = selection.counted(requests)
     others = requests.keys() - chosen

@@ -31,7 +31,7 @@ class Run:
     status: str
     complete: bool
     started: datetime
-    ramp_complete: datetime | None
+    ramp_up_complete: datetime | None
     ended: datetime | None
     duration_s: float | None
     target_users: int | None
@@ -57,7 +57,7 @@ class Run:
     unfinished_workers: int
     lost_workers: int
     dropped: int
-    implausible: int
+    clock_skewed: int
     corrected: int
     after_stop: int
     left_out: int

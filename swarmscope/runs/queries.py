@@ -129,5 +129,5 @@ def summary(connection: Connection, run_id: datetime, whole: bool = False) -> li
 
 def finished(connection: Connection, run_id: datetime) -> int:
     """Return how many requests of a run finished, including those whose raw rows were pruned."""
-    query = "SELECT coalesce(sum(requests), 0) FROM summary(%s, true, '{total}', '{\"\"}')"
+    query = "SELECT coalesce(sum(requests), 0) FROM summary(%s, true, '{response}', '{\"\"}')"
     return int(connection.execute(query, [run_id]).fetchall()[0][0])

@@ -1,4 +1,4 @@
-"""What a run may be held to: thresholds, and what comes of judging a run by them."""
+"""Thresholds of a run, and the outcomes of judging a run by them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from swarmscope.runs import sample_size
 from swarmscope.runs.model import Run, Summary
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
-CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as locust-plugins' checks have it
-MOST_NAMED = 5  # endpoints, in an explanation
+CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as in locust-plugins' checks
+MAX_NAMED = 5  # endpoints that a reason lists
 
 EARLY = ("time", "users", "stopped", "silence", "error")  # endings of a search without its answer
 
@@ -23,19 +23,19 @@ AFTER_RAMP_UP = "after ramp-up"
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that a threshold can be about, and where it stands in a run's summary."""
+    """A figure that a threshold can limit, and its place in a run's summary."""
 
     label: str
     unit: str
-    part: str = "total"
+    part: str = "response"
     figure: str = ""
-    at_least: bool = False  # else the limit is the most that may be
-    everywhere: bool = True  # also of one endpoint
+    at_least: bool = False  # the limit is a minimum, not a maximum
+    everywhere: bool = True  # also for a single endpoint
     most: float = math.inf
     quantile: float | None = None
 
     def requests_needed(self, limit: float) -> int:
-        """Return from how many requests on the figure can be judged."""
+        """Return how many requests it takes to judge the figure."""
         if self.quantile is not None:
             return sample_size.requests_for_quantile(self.quantile)
         return sample_size.requests_for_share(limit) if self.unit == "share" else 1
@@ -45,7 +45,7 @@ METRICS = {
     "p50": Metric("p50", "ms", figure="p50_ms", quantile=0.5),
     "p95": Metric("p95", "ms", figure="p95_ms", quantile=0.95),
     "p99": Metric("p99", "ms", figure="p99_ms", quantile=0.99),
-    "server-p95": Metric("server p95", "ms", part="app", figure="p95_ms", quantile=0.95),
+    "service-p95": Metric("service p95", "ms", part="service", figure="p95_ms", quantile=0.95),
     "queue-p95": Metric("queue p95", "ms", part="queue", figure="p95_ms", quantile=0.95),
     "rps": Metric("requests/s", "", figure="requests_per_s", at_least=True),
     "fail-ratio": Metric("failure ratio", "share", figure="fail_ratio", most=1.0),
@@ -65,7 +65,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a threshold; *value* is None where there is none, *requests* is its basis."""
+    """The outcome of a threshold: *value*, None if there is none, of *requests*."""
 
     threshold: Threshold
     scope: str
@@ -87,18 +87,17 @@ class Answer:
 
 
 def parse(metric: str, text: str) -> Threshold:
-    """Return the threshold that *text* is: ``450``, or ``GET /tests=300`` for one endpoint.
+    """Parse a threshold: ``450``, or ``GET /tests=300`` for one endpoint.
 
-    What stands after the last ``=`` is the limit. An endpoint may be named as the scenario does or
-    as it is stored, without its secrets. Raises ValueError with a line that says what is
-    wrong, without the option's name.
+    The limit follows the last ``=``. An endpoint may be named as in the scenario or as stored,
+    without its secrets. Raises ValueError with a line for the user, without the option's name.
     """
     kind = METRICS[metric]
     endpoint, separator, number = text.rpartition("=")
     if separator and not kind.everywhere:
-        raise ValueError(f"{text!r}: this is of no single endpoint")
+        raise ValueError(f"{text!r}: this cannot be limited for a single endpoint")
     if separator and not endpoint.strip():
-        raise ValueError(f"{text!r}: no endpoint stands before the '='")
+        raise ValueError(f"{text!r}: there is no endpoint before the '='")
     return Threshold(metric, _limit(kind, text, number), _stored(endpoint.strip()))
 
 
@@ -131,9 +130,9 @@ def judge(
     whole: bool = False,
     capacity: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
-    """Judge a complete run by its summary, and by the figures of its verdict if it sought one.
+    """Judge a complete run by its summary, and by its verdict if it was a capacity search.
 
-    What the figures are of, the summary says; *whole* is what was asked for.
+    *whole* is what was requested; the summary has the span that the figures cover.
     """
     return [_judge(threshold, summaries, whole, capacity) for threshold in thresholds]
 
@@ -149,7 +148,7 @@ def _judge(
     is_whole = summaries[0].is_whole if summaries else whole
     scope = WHOLE_RUN if is_whole else AFTER_RAMP_UP
     metric = METRICS[threshold.metric]
-    totals = [row for row in summaries if row.part == "total" and _is(row, threshold.endpoint)]
+    totals = [row for row in summaries if row.part == "response" and _is(row, threshold.endpoint)]
     if len(totals) != 1:
         reason = _missing(threshold.endpoint, summaries, len(totals))
         return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
@@ -162,18 +161,18 @@ def _judge(
 
 
 def _unsaid(where: tuple[str, str, str], summaries: Sequence[Summary]) -> str:
-    """Return why there is nothing of the endpoint and part *where*."""
+    """Return why the endpoint and part *where* have no figures."""
     name, request_type, part = where
     others = {s.part for s in summaries if (s.name, s.request_type) == (name, request_type)}
-    if part == "queue" and "app" in others:
-        return "no response said its queue: requests came without X-Request-Start, or clocks differ"
-    return "no response said the server's times (Server-Timing)"
+    if part == "queue" and "service" in others:
+        return "no response had a queue time: requests lacked X-Request-Start, or the clocks differ"
+    return "no response had the service's times (Server-Timing)"
 
 
 def judge_capacity(threshold: Threshold, verdict: Mapping[str, Any] | None, reason: str) -> Outcome:
-    """Judge by the figures of a search's verdict; without one there is only the *reason* why.
+    """Judge by the verdict of a capacity search; without one, *reason* says why.
 
-    A search that ended early leaves open what is between the users that held and those that broke.
+    A search that ended early decides nothing between the users that held and those that broke.
     """
     if verdict is None or verdict.get("users") is None:
         return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=reason)
@@ -193,9 +192,9 @@ def judge_value(
     requests: int | None,
     reason: str = "there are no requests",
 ) -> Outcome:
-    """Hold *value* to the limit; without a value there is only the *reason* why.
+    """Compare *value* with the limit; without a value, *reason* says why.
 
-    Too few requests leave it open, except that more failures than allowed are certain.
+    Too few requests decide nothing, except that more failures than allowed are decisive.
     """
     if value is None:
         return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
@@ -212,7 +211,7 @@ def judge_value(
 
 
 def _named(threshold: Threshold) -> str:
-    """Return what a threshold is about, with the limit where it decides how much is needed."""
+    """Return what a threshold limits, with the limit if that decides how much is needed."""
     metric = METRICS[threshold.metric]
     if metric.unit == "share":
         return f"a share of {threshold.limit * 100:g} %"
@@ -220,16 +219,16 @@ def _named(threshold: Threshold) -> str:
 
 
 def of_objective(run: Run) -> list[Threshold]:
-    """Return the objective that is stored with a run as thresholds; none for another percentile."""
+    """Return the stored objective of a run as thresholds; none for another percentile."""
     found = (n for n, m in METRICS.items() if m.quantile == run.objective_quantile)
     return [
-        *(Threshold(name, run.objective_ms) for name in found if METRICS[name].part == "total"),
+        *(Threshold(name, run.objective_ms) for name in found if METRICS[name].part == "response"),
         Threshold("fail-ratio", run.objective_fail_ratio),
     ]
 
 
 def endpoint_of(row: Summary) -> str:
-    """Return an endpoint as thresholds name it; '' for all together."""
+    """Return an endpoint's name as in thresholds; '' for all together."""
     return f"{row.request_type} {row.name}".strip()
 
 
@@ -243,12 +242,12 @@ def _missing(endpoint: str, summaries: Sequence[Summary], found: int) -> str:
     if found:
         return f"several endpoints are called {endpoint!r}"
     names = sorted({endpoint_of(row) for row in summaries} - {""})
-    more = ", …" if len(names) > MOST_NAMED else ""
-    return f"no requests of {endpoint!r}; there are {', '.join(names[:MOST_NAMED])}{more}"
+    more = ", …" if len(names) > MAX_NAMED else ""
+    return f"no requests of {endpoint!r}; there are {', '.join(names[:MAX_NAMED])}{more}"
 
 
 def unjudged(outcomes: Iterable[Outcome], reason: str) -> list[Outcome]:
-    """Return *outcomes* as of a run that cannot be judged: values stay, verdicts go."""
+    """Return *outcomes* of a run that cannot be judged: with values, without verdicts."""
     return [
         replace(outcome, verdict=NOT_JUDGED, reason=outcome.reason or reason)
         for outcome in outcomes
@@ -256,7 +255,7 @@ def unjudged(outcomes: Iterable[Outcome], reason: str) -> list[Outcome]:
 
 
 def exit_status(outcomes: Iterable[Outcome]) -> int:
-    """Return 0 when all passed; a failure goes before what could not be judged."""
+    """Return 0 if all passed; a failure outranks what could not be judged."""
     verdicts = {outcome.verdict for outcome in outcomes}
     if FAILED in verdicts:
         return CHECK_FAILED

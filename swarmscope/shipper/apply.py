@@ -95,12 +95,12 @@ def _(record: records.GeneratorHealth, connection: Connection, journal: UUID) ->
 @apply.register
 def _(record: records.RampComplete, connection: Connection, journal: UUID) -> None:
     connection.execute(
-        "UPDATE testrun SET ramp_complete = %s WHERE id = %s AND ramp_complete IS NULL",
+        "UPDATE testrun SET ramp_up_complete = %s WHERE id = %s AND ramp_up_complete IS NULL",
         (utc(record.time), record.run),
     )
     _note_users(connection, record.run, record.users, record.users)
     text = f"{record.testplan} ramp-up complete, {record.users} users spawned"
-    _event(connection, record.run, "ramp_complete", record.time, text)
+    _event(connection, record.run, "ramp_up_complete", record.time, text)
 
 
 @apply.register

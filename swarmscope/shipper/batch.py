@@ -46,18 +46,18 @@ Endpoint = tuple[str, str]  # name and method, as stored
 class Cell:
     """Latencies (ms) of one endpoint's requests that finished in one second, by part."""
 
-    total: list[float] = field(default_factory=list)
+    response: list[float] = field(default_factory=list)
     queue: list[float] = field(default_factory=list)
-    app: list[float] = field(default_factory=list)
+    service: list[float] = field(default_factory=list)
     receiving: list[float] = field(default_factory=list)
     outside: list[float] = field(default_factory=list)
-    raw: list[float] = field(default_factory=list)  # of an open workload, from the actual send
+    uncorrected: list[float] = field(default_factory=list)  # of an open workload
     failures: int = 0
     untimed: int = 0  # requests without a response time
 
     def windows(self) -> Iterator[tuple[str, Window]]:
         """Yield each part that has values, with its window."""
-        yield "total", window_of(self.total, self.failures, self.untimed)
+        yield "response", window_of(self.response, self.failures, self.untimed)
         for part in PARTS[1:]:
             if values := getattr(self, part):
                 yield part, window_of(values, 0)
@@ -186,7 +186,7 @@ class Batch:
             counts.after_stop += len(block.rows)
             return
         counts.samples += len(block.rows)
-        take = self._take_open if block.late_ms else self._take_closed
+        take = self._take_open if block.start_delay_ms else self._take_closed
         take(block, run, counts, BlockTimes(block))
 
     def _take_closed(
@@ -206,7 +206,7 @@ class Batch:
                     start, end = times.corrected(counts, start, ms)
                 second = int(end + offset)
                 cell = cells.get(second) or cells.setdefault(second, Cell())
-                cell.total.append(ms)
+                cell.response.append(ms)
                 if error is not None:
                     cell.failures += 1
                 if timing is not None or first_byte_ms is not None:
@@ -221,7 +221,7 @@ class Batch:
         self, block: Samples, run: RunState, counts: SampleCounts, times: BlockTimes
     ) -> None:
         """Take samples whose latency counts from when they were due; parts from the actual send."""
-        for sample, late_ms in zip(block.rows, block.late_ms, strict=True):
+        for sample, start_delay_ms in zip(block.rows, block.start_delay_ms, strict=True):
             start, ms, _, _, _, length, greenlet, error, _, timing, trace, first_byte_ms = sample
             head, cells = self._head(block, run, sample)
             queue = app = receiving = None
@@ -230,17 +230,17 @@ class Batch:
                 if not (times.earliest <= start and end <= times.latest):
                     start, end = times.corrected(counts, start, ms)
                 cell = cells.setdefault(int(end + block.offset_s), Cell())
-                cell.total.append(ms)
+                cell.response.append(ms)
                 cell.failures += error is not None
-                if 0 <= late_ms <= ms:
-                    sent_ms = ms - late_ms
-                    cell.raw.append(sent_ms)
+                if 0 <= start_delay_ms <= ms:
+                    sent_ms = ms - start_delay_ms
+                    cell.uncorrected.append(sent_ms)
                     if timing is not None or first_byte_ms is not None:
                         found = _take_parts(cell, counts, sent_ms, first_byte_ms, timing)
                         queue, app, receiving = found
             else:
                 start, ms = times.take_untimed(counts, cells, start, error is not None), None
-            self._requests.append(binary_copy.with_lateness(head, late_ms))
+            self._requests.append(binary_copy.with_lateness(head, start_delay_ms))
             time_us = int((start + block.offset_s) * MICROSECONDS)
             tail = tail_of(
                 time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
@@ -259,7 +259,7 @@ class Batch:
             binary_copy.text(None if url is None else stored_url(url)),
             binary_copy.text(None if error is None else scrub_text(error)),
             binary_copy.json(None if context is None else scrub_json(context)),
-            binary_copy.NULL,  # late_ms
+            binary_copy.NULL,  # start_delay_ms
         )
         found = head, run.cells_of(endpoint)
         if error is None and context is None:
@@ -282,7 +282,7 @@ def decode(payload: bytes) -> Record:
         raise ValueError(f"a clock cannot be off by {record.offset_s} s")
     if record.time is not None and not isfinite(record.time):
         raise ValueError(f"a block cannot be written at {record.time}")
-    if record.late_ms and len(record.late_ms) != len(record.rows):
+    if record.start_delay_ms and len(record.start_delay_ms) != len(record.rows):
         raise ValueError("some samples of an open workload have no start delay")
     return record
 
@@ -315,12 +315,12 @@ def _take_timing(
     if queue is not None:
         outside = ms - queue - app
         if outside >= 0:
-            cell.app.append(app)
+            cell.service.append(app)
             cell.queue.append(queue)
             cell.outside.append(outside)
             return queue, app
         counts.clock_skewed += 1
     if app > ms:
         return None, None
-    cell.app.append(app)
+    cell.service.append(app)
     return None, app

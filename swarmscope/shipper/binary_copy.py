@@ -32,8 +32,8 @@ _INT8 = Struct(">iq")
 _ARRAY = Struct(">iiIii")
 
 REQUEST_COLUMNS = (
-    "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, late_ms, "
-    "time, response_time, success, greenlet_id, response_length, queue_ms, app_ms, "
+    "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, start_delay_ms, "
+    "time, response_time, success, greenlet_id, response_length, queue_ms, service_ms, "
     "receiving_ms, trace_id"
 )
 _REQUEST_FIELDS = pack(">h", REQUEST_COLUMNS.count(",") + 1)
@@ -96,9 +96,9 @@ def request_head(*fields: bytes) -> bytes:
     return _REQUEST_FIELDS + b"".join(fields)
 
 
-def with_lateness(head: bytes, late_ms: float) -> bytes:
+def with_lateness(head: bytes, start_delay_ms: float) -> bytes:
     """Return *head* with its last field, so far NULL, set to a request's start delay (ms)."""
-    return head.removesuffix(NULL) + double(late_ms)
+    return head.removesuffix(NULL) + double(start_delay_ms)
 
 
 def request_tail(
@@ -108,7 +108,7 @@ def request_tail(
     greenlet: int,
     length: int | None,
     queue_ms: float | None,
-    app_ms: float | None,
+    service_ms: float | None,
     receiving_ms: float | None,
     trace_id: bytes | None,
 ) -> bytes:
@@ -118,13 +118,13 @@ def request_tail(
         try:  # checking each value would cost more than packing them
             return _pack_whole(
                 8, microseconds, 8, response_ms, 2, success, 4, greenlet, 4, length, 8, queue_ms,
-                8, app_ms, 8, receiving_ms, 32, trace,
+                8, service_ms, 8, receiving_ms, 32, trace,
             )  # fmt: skip
         except error:
             pass  # a value is missing or out of range
     trace_id = trace_id if trace_id and len(trace_id) == TRACE_BYTES else None
     process = pack(">ihii", 2, success, 4, greenlet & INT4_MAX)
-    parts = double(queue_ms) + double(app_ms) + double(receiving_ms)
+    parts = double(queue_ms) + double(service_ms) + double(receiving_ms)
     trace_text = text(trace_id.hex() if trace_id else None)
     return timestamp(unix_us) + double(response_ms) + process + int4(length) + parts + trace_text
 

@@ -191,11 +191,11 @@ class Delivery:
     def _write_counts(self, connection: Connection, batch: Batch) -> None:
         for run, counts in batch.counts.items():
             connection.execute(
-                "INSERT INTO run_worker AS w (run_id, worker, journal_id, samples, implausible,"
+                "INSERT INTO run_worker AS w (run_id, worker, journal_id, samples, clock_skewed,"
                 " corrected, after_stop) VALUES (%s, %s, %s, %s, %s, %s, %s)"
                 " ON CONFLICT (run_id, worker) DO UPDATE SET journal_id = excluded.journal_id,"
                 " samples = w.samples + excluded.samples,"
-                " implausible = w.implausible + excluded.implausible,"
+                " clock_skewed = w.clock_skewed + excluded.clock_skewed,"
                 " corrected = w.corrected + excluded.corrected,"
                 " after_stop = w.after_stop + excluded.after_stop",
                 (run, self._header.worker, self._id, *astuple(counts)),
@@ -269,7 +269,7 @@ def _run_states(connection: Connection, journal: UUID) -> dict[str, RunState]:
     found = connection.execute(
         "SELECT DISTINCT run_text(h.run_id), name, request_type FROM histogram h"
         " JOIN run_worker w ON w.run_id = h.run_id AND w.journal_id = %s AND w.stopped IS NULL"
-        " WHERE h.journal_id = %s AND resolution = 60 AND part = 'total' AND name <> ''",
+        " WHERE h.journal_id = %s AND resolution = 60 AND part = 'response' AND name <> ''",
         (journal, journal),
     )
     endpoints: dict[str, set[tuple[str, str]]] = {}

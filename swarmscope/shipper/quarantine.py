@@ -131,5 +131,6 @@ def copy_requests(connection: Connection, batch: Batch, fill: Callable[[], None]
 
 
 def _only(block: Samples, positions: Sequence[int]) -> Samples:
-    late_ms = [block.late_ms[n] for n in positions] if block.late_ms else []
-    return msgspec.structs.replace(block, rows=[block.rows[n] for n in positions], late_ms=late_ms)
+    rows = [block.rows[n] for n in positions]
+    delays = [block.start_delay_ms[n] for n in positions] if block.start_delay_ms else []
+    return msgspec.structs.replace(block, rows=rows, start_delay_ms=delays)

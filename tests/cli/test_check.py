@@ -16,7 +16,7 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs.selection import MORE_NAMES
 
-PARTS = {"queue": 1.0, "app": 12.0, "outside": 2.0}
+PARTS = {"queue": 1.0, "service": 12.0, "outside": 2.0}
 RUN = "2026-03-01T12:00:00.250000Z"
 
 
@@ -47,14 +47,14 @@ def check(database: str, *arguments: str, **environment: str):
     ("arguments", "status"),
     [
         (["--p95", "25"], 0),
-        (["latest", "--p95", "GET /tests=25", "--server-p95", "13", "--queue-p95", "1.1"], 0),
+        (["latest", "--p95", "GET /tests=25", "--service-p95", "13", "--queue-p95", "1.1"], 0),
         ([RUN, "--p95", "25", "--p95", "POST /tests=30"], 3),
         (["--p95", "25", "--whole"], 3),
         (["--rps", "60"], 3),
         (["--rps", "45", "--fail-ratio", "1%", "--avg-response-time", "21.5"], 0),
         (["--fail-ratio", "POST /tests=9%"], 3),
         (["--p95", "GET /x=1"], 4),
-        (["--server-p95", "POST /tests=30"], 4),
+        (["--service-p95", "POST /tests=30"], 4),
         (["--capacity-users", "3"], 4),
         (["--p95", "GET /x=1", "--p99", "1"], 3),
         (["2025", "--p95", "25"], 2),
@@ -86,7 +86,7 @@ def test_the_table_and_the_files_say_the_same(database, tmp_path):
     assert (printed["run"], printed["complete"], printed["status"]) == (RUN, True, 3)
     values = [outcome["value"] for outcome in printed["outcomes"]]
     post = next(e for e in shown["endpoints"] if e["request_type"] == "POST")
-    assert values == [shown["totals"]["total"]["p50_ms"], post["total"]["p95_ms"], None]
+    assert values == [shown["totals"]["response"]["p50_ms"], post["response"]["p95_ms"], None]
 
 
 KPIS = [Sample(10.75 + i / 10, 2000, "end to end", "KPI", failed=True) for i in range(100)]
@@ -106,7 +106,7 @@ def mixed(cluster) -> Iterator[str]:
     ("arguments", "status"),
     [
         (["--p95", "25", "--fail-ratio", "1%", "--avg-response-time", "21"], 0),
-        (["--server-p95", "13", "--rps", "10"], 0),
+        (["--service-p95", "13", "--rps", "10"], 0),
         (["--p95", "25", "--requests", "*"], 3),
         (["--p95", "25", "--requests", "KPI"], 3),
         (["--p99", "35", "--requests", "GET, POST"], 3),
@@ -125,7 +125,7 @@ def test_figures_that_are_no_requests_decide_nothing(mixed, arguments, status):
 
 def test_what_counts_adds_up_as_it_does_without_the_rest(mixed, database):
     """To the last digit: the same requests, with and without a figure beside them."""
-    metrics = ("p50", "p95", "p99", "server-p95", "rps", "fail-ratio", "avg-response-time")
+    metrics = ("p50", "p95", "p99", "service-p95", "rps", "fail-ratio", "avg-response-time")
     options = [word for metric in metrics for word in (f"--{metric}", "1")]
 
     def figures(name: str) -> list[tuple[float, int]]:

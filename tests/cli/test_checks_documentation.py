@@ -40,7 +40,7 @@ def _requests(random: Random, slower: float) -> Iterator[Sample]:
     for number in range(1800):
         method = "POST" if number % 3 == 0 else "GET"
         app = random.lognormvariate(2.5, 0.3) * (slower if method == "POST" else 1)
-        parts = {"queue": random.expovariate(0.5), "app": app, "outside": 1.0}
+        parts = {"queue": random.expovariate(0.5), "service": app, "outside": 1.0}
         yield Sample(number / 30, sum(parts.values()), "/tests", method, parts=parts)
 
 
@@ -89,6 +89,6 @@ def test_locusts_example_is_understood(page):
     assert [(t.metric, t.limit, t.endpoint) for t in found.all] == [
         ("p95", 450.0, ""),
         ("p95", 300.0, "GET /tests"),
-        ("server-p95", 200.0, ""),
+        ("service-p95", 200.0, ""),
         ("fail-ratio", 0.01, ""),
     ]

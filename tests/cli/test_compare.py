@@ -34,7 +34,7 @@ def requests(
     random, samples = Random(seed), []
     for number in range(30 * seconds):
         app, queue = slower * random.lognormvariate(3, 0.4), random.expovariate(0.5)
-        parts = {"queue": queue, "app": app, "outside": 1.0}
+        parts = {"queue": queue, "service": app, "outside": 1.0}
         name, method = ("/tests", "GET") if number % 3 else (HOSTILE, "POST")
         failed = random.random() < failing
         samples.append(Sample(number / 30, app + queue + 1, name, method, failed, parts=parts))
@@ -128,14 +128,14 @@ def test_a_slower_handler_is_found_on_both_ends(database):
 
     for endpoint in ("", "/tests"):
         of = verdicts(answer, endpoint)
-        assert {measure: of["app", measure] for measure in ("p50", "p95")} == {
+        assert {measure: of["service", measure] for measure in ("p50", "p95")} == {
             "p50": "worse",
             "p95": "worse",
         }
-        assert of["total", "p50"] == "worse"
+        assert of["response", "p50"] == "worse"
         assert {of["queue", measure] for measure in ("p50", "p95")} == {"same"}
-        assert (of["total", "requests_per_s"], of["total", "fail_ratio"]) == ("same", "same")
-    handler = next(c for c in answer["changes"] if (c["part"], c["measure"]) == ("app", "p50"))
+        assert (of["response", "requests_per_s"], of["response", "fail_ratio"]) == ("same", "same")
+    handler = next(c for c in answer["changes"] if (c["part"], c["measure"]) == ("service", "p50"))
     assert handler["low"] < 0.4 < handler["high"]
     assert handler["change"] == pytest.approx(0.4, abs=0.06)
     assert handler in answer["regressions"]
@@ -168,9 +168,9 @@ def test_values_are_those_of_show(database):
     shown = json.loads(swarmscope("show", NAMES["slower"], "--json", "--database", database).stdout)
     of = {(c["name"], c["part"], c["measure"]): c["b"] for c in answer["changes"]}
 
-    assert of["", "total", "p95"] == shown["totals"]["total"]["p95_ms"]
-    assert of["", "app", "p99"] == shown["totals"]["app"]["p99_ms"]
-    assert of["", "total", "requests_per_s"] == shown["totals"]["requests_per_s"]
+    assert of["", "response", "p95"] == shown["totals"]["response"]["p95_ms"]
+    assert of["", "service", "p99"] == shown["totals"]["service"]["p99_ms"]
+    assert of["", "response", "requests_per_s"] == shown["totals"]["requests_per_s"]
     assert {name for name, _, _ in of} == {"", "/tests", HOSTILE}
 
 
@@ -183,9 +183,9 @@ def test_the_table_fits_and_does_no_harm(database, columns):
     assert all(c == "\n" or c.isprintable() for c in text)
     assert max(map(len, text.splitlines())) <= columns
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert lines[lines.index("all endpoints") + 1].startswith("client p50 22.8 30.7 +")
+    assert lines[lines.index("all endpoints") + 1].startswith("response p50 22.8 30.7 +")
     assert lines[lines.index("all endpoints") + 1].endswith("worse")
-    assert any(line.startswith("Regressed by more than 10 %: client p50 (all") for line in lines)
+    assert any(line.startswith("Regressed by more than 10 %: response p50 (all") for line in lines)
     assert "nothing" not in text.lower()
 
 
@@ -218,22 +218,22 @@ def test_the_page_holds_both_runs_and_the_changes(database, tmp_path):
 
 def test_what_only_one_run_has_takes_a_line_each():
     """However many endpoints differ: five names and a count; parts in the table's words."""
-    parts = ("total", "app", "queue")
+    parts = ("response", "service", "queue")
     a = {(f"/old/{n}", "GET", part): 0 for n in range(7) for part in parts}
-    b = {("/new", "POST", "total"): 0}
-    shared = {("/tests", "GET", "total"): 0}
-    of_a = SimpleNamespace(summaries={**a, **shared, ("/tests", "GET", "app"): 0})
+    b = {("/new", "POST", "response"): 0}
+    shared = {("/tests", "GET", "response"): 0}
+    of_a = SimpleNamespace(summaries={**a, **shared, ("/tests", "GET", "service"): 0})
     of_b = SimpleNamespace(summaries={**b, **shared})
 
     assert list(unmatched(of_a, of_b)) == [
         "only in A: GET /old/0, GET /old/1, GET /old/2, GET /old/3, GET /old/4 and 2 more",
-        "only A has times of: server",
+        "only A has times of: service",
         "only in B: POST /new",
     ]
 
 
 def total_p95(low: float | None, high: float | None, verdict: str = "same") -> Comparison:
-    change = Change("", "", "total", "p95", 100.0, 110.0, 0.1, low, high, verdict)
+    change = Change("", "", "response", "p95", 100.0, 110.0, 0.1, low, high, verdict)
     return Comparison(None, None, False, [change], [], ("After ramp-up", "After ramp-up"), True)
 
 
@@ -276,4 +276,4 @@ def test_runs_judged_by_unlike_parts_pass_no_gate(connection, runs_database):
     done = compare(runs_database, "same", "again", "--max-regression", "90%", columns=200)
 
     assert done.exit_code == 4
-    assert "Warning: A is judged by another part than B: After ramp-up; Whole run:" in done.stdout
+    assert "Warning: A and B cover different spans: After ramp-up; Whole run:" in done.stdout

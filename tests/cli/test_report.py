@@ -32,7 +32,7 @@ def report(*arguments: str, cwd: Path) -> Result:
 @pytest.fixture(scope="module")
 def database(cluster) -> Iterator[str]:
     """Store a run of a minute, and one that is on an hour later; return where."""
-    parts = {"queue": 1.0, "app": 20.0, "outside": 2.0}
+    parts = {"queue": 1.0, "service": 20.0, "outside": 2.0}
     samples = [Sample(i / 10, 23 + i % 5, parts=parts) for i in range(500)]
     with fresh_runs_database(cluster) as database:
         with psycopg.connect(database, autocommit=True) as connection:

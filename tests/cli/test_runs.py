@@ -60,8 +60,8 @@ def test_show_prints_a_run(two_runs, runs_database):
         "requests", "failed", "req/s", "mean", "p50", "p90", "p95", "p99", "max",
     ]  # fmt: skip
     assert rows[1][2:6] == ["402", "0.00%", "9.99", "22.0"]
-    assert [row[0] for row in rows[2:5]] == ["queue", "app", "outside"]
-    assert rows[3] == ["app", "402", "20.0", "19.6", "19.6", "19.6", "19.6", "20.0"]
+    assert [row[0] for row in rows[2:5]] == ["queue", "service", "outside"]
+    assert rows[3] == ["service", "402", "20.0", "19.6", "19.6", "19.6", "19.6", "20.0"]
     assert note == "After ramp-up (0:10 to 0:50).\n"
 
 
@@ -145,7 +145,7 @@ def test_whole_includes_the_ramp(two_runs, runs_database):
     shown = json.loads(answer("show", "latest~1", "--whole", "--json", "--database", runs_database))
 
     assert shown["whole"] is True
-    assert shown["totals"]["requests"] == shown["totals"]["app"]["requests"] == 500
+    assert shown["totals"]["requests"] == shown["totals"]["service"]["requests"] == 500
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_no_runs_yet(connection, runs_database):
 def test_show_says_what_was_odd_and_what_was_used(two_runs, runs_database, connection):
     """Each oddity has its label, a search's settings only a search; failures say their span."""
     connection.execute(
-        "UPDATE run_worker SET implausible = 12, corrected = 3, after_stop = 2 WHERE run_id = %s",
+        "UPDATE run_worker SET clock_skewed = 12, corrected = 3, after_stop = 2 WHERE run_id = %s",
         [START],
     )
     connection.execute("UPDATE request SET success = 0 WHERE run_id = %s", [START])

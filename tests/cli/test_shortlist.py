@@ -21,7 +21,7 @@ def test_a_comparison_shows_what_changed_first():
 
 def test_a_run_of_a_thousand_endpoints_fits_on_a_screen(connection, runs_database):
     """The busiest, slowest and most failing are shown; the rest is counted, with a way to it."""
-    parts = {"queue": 1.0, "app": 5.0, "outside": 2.0}
+    parts = {"queue": 1.0, "service": 5.0, "outside": 2.0}
     samples = [Sample(i / 100, 20, f"/item/{i}", parts=parts) for i in range(1000)]
     samples += [Sample(20 + i / 10, 20, "/busy", parts=parts) for i in range(100)]
     samples += [Sample(31, 5000, "/slow"), Sample(32, 20, "/failing", failed=True)]

@@ -54,7 +54,7 @@ def judged(cluster, target, tmp_path_factory) -> Iterator[Seen]:
         master = field.headless(
             file, "--master", *bind, "--expect-workers", 1, *SHORT,
             "--check-p50", 60_000, "--check-p95", "GET /fast=60000", "--check-p95", "GET /none=9",
-            "--check-server-p95", "GET /fails=0", "--check-queue-p95", 60_000,
+            "--check-service-p95", "GET /fails=0", "--check-queue-p95", 60_000,
             "--check-fail-ratio", 0.9, "--check-rps", 1, "--check-avg-response-time", 60_000,
             "--check-junit", junit, "--slo-p95", 50_000, "--slo-fail-ratio", 0.9,
             GITHUB_STEP_SUMMARY=str(summary),
@@ -80,7 +80,7 @@ def test_one_table_says_what_held(judged):
         "p50 … pass",
         "p95 of GET /fast … pass",
         "p95 of GET /none … judged",
-        "server p95 of GET /fails … FAIL",
+        "service p95 of GET /fails … FAIL",
         "queue p95 … pass",
         "requests/s … pass",
         "failed … pass",
@@ -114,7 +114,7 @@ def test_files_for_ci_systems_say_the_same(judged):
 
 def test_the_command_finds_what_the_swarm_found(judged):
     """`swarmscope check` of the same run has the same values, to the last digit shown."""
-    asked = ["--p50", "60000", "--p95", "GET /fast=60000", "--server-p95", "GET /fails=0"]
+    asked = ["--p50", "60000", "--p95", "GET /fast=60000", "--service-p95", "GET /fails=0"]
     done = swarmscope("check", "latest", *asked, "--database", judged.field.database, columns=100)
 
     rows = table(judged.log)

@@ -38,7 +38,7 @@ EVENTS = st.lists(
             "response_time": TIMES,
             "response_length": LENGTHS,
             "start_time": STARTS,
-            "late_ms": st.sampled_from([None, None, 0.0, 3.0]),
+            "start_delay_ms": st.sampled_from([None, None, 0.0, 3.0]),
         },
     ),
     max_size=12,
@@ -118,7 +118,7 @@ def stored(connection: Any, run: str) -> list[dict[tuple[str, str], Counts]]:
         " GROUP BY GROUPING SETS ((name, request_type), ()) HAVING count(*) > 0",
         *(
             "SELECT name, request_type, sum(count), sum(failures) FROM histogram"
-            f" WHERE run_id = %s AND resolution = {resolution} AND part = 'total'"
+            f" WHERE run_id = %s AND resolution = {resolution} AND part = 'response'"
             " GROUP BY name, request_type"
             for resolution in (1, 10, 60)
         ),
@@ -132,7 +132,7 @@ def stored(connection: Any, run: str) -> list[dict[tuple[str, str], Counts]]:
 def shown(connection: Any, run: str) -> list[dict[tuple[str, str], Counts]]:
     """Return what `show`, the page's document and the dashboard's table count."""
     found = queries.find(connection, run)
-    summaries = [s for s in queries.summary(connection, found.run_id, True) if s.part == "total"]
+    summaries = [s for s in queries.summary(connection, found.run_id, True) if s.part == "response"]
     document = assembly.assemble(connection, found.run_id, whole=True)
     endpoints = [document.totals, *document.endpoints] if document.totals else []
     return [
@@ -160,7 +160,7 @@ def test_whatever_is_reported_is_counted_the_same_everywhere(tmp_path, runs_data
             assert counts == expected
         (timed,) = connection.execute(
             "SELECT coalesce(sum((SELECT sum(c) FROM unnest(counts) c)), 0) FROM histogram"
-            " WHERE run_id = %s AND resolution = 60 AND part = 'total' AND name = ''"
+            " WHERE run_id = %s AND resolution = 60 AND part = 'response' AND name = ''"
             " AND request_type = ''",
             [run],
         ).fetchone()

@@ -179,7 +179,7 @@ def test_events_belong_to_a_run(lives, listener):
         " ORDER BY time"
     )
     assert len(kinds) == 6
-    assert [kind for kind, _ in kinds] == 2 * ["started", "ramp_complete", "stopped"]
+    assert [kind for kind, _ in kinds] == 2 * ["started", "ramp_up_complete", "stopped"]
     assert all(run is not None for _, run in kinds)
 
 

@@ -17,7 +17,7 @@ def _limits(steps):
     [
         ("Do workers have CPU left?", trust.CPU_RATIO_LIMIT),
         ("Do workers react in time?", trust.LOOP_LAG_LIMIT_SECONDS),
-        ("Do requests come in bursts?", trust.DISPERSION_LIMIT),
+        ("Are requests sent in bursts?", trust.DISPERSION_LIMIT),
     ],
 )
 def test_lines_are_drawn_where_the_verdict_on_a_run_changes(title, limit):

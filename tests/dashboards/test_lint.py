@@ -14,8 +14,8 @@ from swarmscope.client.recording.run_links import grafana_link
 BY_STEM = {"ids": lambda path: path.stem}
 DRAWN = {"stat", "timeseries", "heatmap", "gauge", "bargauge", "table", "barchart", "trend"}
 COLOURS = {  # one meaning each, on every dashboard
-    "client": "#5794F2",
-    "server": "#56A64B",
+    "response": "#5794F2",
+    "service": "#56A64B",
     "queue": "#FF9830",
     "outside": "#B877D9",
     "receiving": "#6ED0E0",
@@ -116,7 +116,7 @@ def test_variables_reach_sql_quoted(path):
 
 @pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
 def test_colours_mean_the_same_everywhere(path):
-    """Client, server, queue, outside and failures have one colour each."""
+    """Response time, its parts and failures have one colour each."""
     for panel in panels(load(path)):
         for override in panel["fieldConfig"]["overrides"]:
             name = override["matcher"]["options"]

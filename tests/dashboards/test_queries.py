@@ -220,7 +220,7 @@ def test_a_service_is_judged_without_any_run(recorded):
     end = recorded.view.end
 
     requests_ = _ask_prometheus(recorded, "Requests", end)
-    objective = _ask_prometheus(recorded, "Objective, at the server", end)
+    objective = _ask_prometheus(recorded, "Objective, by service time", end)
     workers = _ask_prometheus(recorded, "Workers", end)
 
     assert requests_["A"][()] > 0
@@ -278,17 +278,17 @@ def test_the_drill_down_accounts_for_every_request(recorded):
     sent = recorded.stack.done()
     assert everything["requests"] == sent
     assert sum(cell["requests"] for cell in found["How were latencies spread?"]) == sent
-    assert sum(row["requests"] for row in found["Do all workers see the same?"]) == sent
+    assert sum(row["requests"] for row in found["Do all workers measure the same?"]) == sent
     failed = sum(row["failures"] for row in found["What failed?"])
     assert failed == stats["Aggregated"]["num_failures"]
     slowest = found["Which requests were the slowest?"]
-    assert slowest[0]["took"] == everything["max"]
+    assert slowest[0]["response"] == everything["max"]
     assert all(len(row["trace id"]) == 32 for row in slowest)
     assert {row["worker"] for row in slowest} <= {
-        row["worker"] for row in found["Do all workers see the same?"]
+        row["worker"] for row in found["Do all workers measure the same?"]
     }
     known = [row for row in slowest if None not in row.values()]  # others came without headers
-    parts = ("server", "queue", "receiving", "outside", "late")
+    parts = ("service", "queue", "receiving", "outside", "start delay")
     shares = [sum(row[part] for part in parts) for row in known]
     assert shares == [pytest.approx(1)] * len(shares)
 
@@ -337,7 +337,7 @@ def test_a_run_is_listed_with_its_figures(recorded):
     assert row["state"] == "finished"
     assert row["verdict"] == "It can handle 8 users."
     assert (int(row["since"]), int(row["until"])) == recorded.view.milliseconds()
-    assert row["server p95"] < row["client p95"]
+    assert row["service p95"] < row["response p95"]
 
 
 def test_users_of_workers_add_up(recorded):

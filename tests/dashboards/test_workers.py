@@ -45,4 +45,4 @@ def test_what_is_odd_is_coloured(panel):
         if setting["id"] == "thresholds" and [s["value"] for s in setting["value"]["steps"]][1:]
     }
 
-    assert {"dropped", "no parts", "start corrected", "after stop"} <= coloured
+    assert {"dropped", "clock-skewed", "start corrected", "after stop"} <= coloured

@@ -23,7 +23,7 @@ from swarmscope.runs.model import Summary
 from swarmscope.runs.server_series import Capture
 from swarmscope.stack.postgres import Cluster
 
-PARTS = {"queue": 1.0, "app": 20.0, "outside": 2.0}
+PARTS = {"queue": 1.0, "service": 20.0, "outside": 2.0}
 
 
 def samples(seconds: int, rate: int = 10) -> list[Sample]:
@@ -90,12 +90,12 @@ def test_figures_are_those_of_the_summary(connection, run, whole):
     found = {
         (endpoint.name, endpoint.request_type, part): getattr(endpoint, part)
         for endpoint in [made.totals, *made.endpoints]
-        for part in ("total", "app", "queue", "outside", "raw")
+        for part in ("response", "service", "queue", "outside", "uncorrected")
         if getattr(endpoint, part) is not None
     }
     rows = queries.summary(connection, run, whole)
     assert found == {(r.name, r.request_type, r.part): latency(r) for r in rows}
-    totals = {r.name: r for r in rows if r.part == "total"}
+    totals = {r.name: r for r in rows if r.part == "response"}
     counted = (made.totals.requests, made.totals.failures)
     assert counted == ((600, 20) if whole else (502, 16))
     for endpoint in [made.totals, *made.endpoints]:
@@ -120,17 +120,17 @@ def test_curves_are_those_of_the_panels(connection, run):
     drawn = zip(
         points.requests_per_s,
         points.failures_per_s,
-        points.total.p50_ms,
-        points.total.p95_ms,
-        points.total.p99_ms,
+        points.response.p50_ms,
+        points.response.p95_ms,
+        points.response.p99_ms,
         strict=True,
     )
     for values, row in zip(drawn, rows, strict=True):
         assert [*values] == [v if v is None else pytest.approx(v, rel=1e-4) for v in row[1:]]
     assert points.users[1:12] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]
     assert set(points.covered[1:-1]) == {0.5}
-    assert points.app.mean_ms[5] == 20
-    assert points.raw is None
+    assert points.service.mean_ms[5] == 20
+    assert points.uncorrected is None
 
 
 def test_it_says_what_happened(connection, run):
@@ -282,7 +282,7 @@ def test_a_run_that_is_on_goes_on_from_what_is_known(connection):
     start = datetime.now(UTC) - timedelta(seconds=100)
     running = store_run(connection, samples(100), start=start, lasted_s=None)
     whole = assembly.assemble(connection, running).points
-    wrong = replace(whole, requests_per_s=[-1.0] * len(whole.t_s), app=None)
+    wrong = replace(whole, requests_per_s=[-1.0] * len(whole.t_s), service=None)
 
     made = assembly.assemble(connection, running, known=wrong).points
 
@@ -292,11 +292,11 @@ def test_a_run_that_is_on_goes_on_from_what_is_known(connection):
     count = len(whole.t_s) - 2  # the second that is on may have got on
     assert made.t_s[:count] == whole.t_s[:count]
     assert made.users[:count] == whole.users[:count]
-    assert made.total.p95_ms[:count] == whole.total.p95_ms[:count]
+    assert made.response.p95_ms[:count] == whole.response.p95_ms[:count]
     assert made.requests_per_s[fresh:count] == whole.requests_per_s[fresh:count]
-    assert made.app.p95_ms[:fresh] == [None] * fresh
-    assert made.app.p95_ms[fresh:count] == whole.app.p95_ms[fresh:count]
-    assert made.raw is None
+    assert made.service.p95_ms[:fresh] == [None] * fresh
+    assert made.service.p95_ms[fresh:count] == whole.service.p95_ms[fresh:count]
+    assert made.uncorrected is None
 
     connection.execute("SELECT close_run(%s, now())", [running])
     assert min(assembly.assemble(connection, running, known=wrong).points.requests_per_s) >= 0
@@ -318,3 +318,13 @@ def test_live_curves_do_not_fall_at_the_right_edge(connection):
     assert len(points.t_s) > 20
     assert points.requests_per_s == [10.0] * len(points.t_s)
     assert points.users == [5] * len(points.t_s)
+
+
+def test_a_document_of_another_version_is_refused(connection):
+    """Its fields had other names: the error says so, and not only which one is missing first."""
+    made = document.encode(assembly.assemble(connection, store_run(connection, [Sample(1, 5)])))
+    older = made.replace(b'"version":2', b'"version":1')
+
+    assert document.decode(made).version == document.VERSION
+    with pytest.raises(msgspec.ValidationError, match="a run document of version 1, not 2"):
+        document.decode(older)

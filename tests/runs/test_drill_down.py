@@ -36,7 +36,7 @@ def _samples() -> list[Sample]:
                 method=source.choice(["GET", "POST"]) if name == "/tests" else "GET",
                 failed=source.random() < 0.1,
                 worker=f"worker-{source.randrange(3)}",
-                parts={"queue": ms * 0.5, "app": ms * 0.25, "outside": ms * 0.25},
+                parts={"queue": ms * 0.5, "service": ms * 0.25, "outside": ms * 0.25},
             )
         )
     return samples

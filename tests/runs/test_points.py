@@ -111,11 +111,11 @@ def test_endpoints_can_be_chosen(connection):
 
 def test_parts_are_means_and_say_how_many_requests_have_them(connection):
     """Means of the parts add up, over the requests that came with them."""
-    parts = {"queue": 10.0, "app": 20.0, "outside": 5.0}
+    parts = {"queue": 10.0, "service": 20.0, "outside": 5.0}
     run = store_run(connection, [Sample(1, 35, parts=parts), Sample(1.1, 99)])
 
     rows = connection.execute(
-        "SELECT queue_ms, app_ms, outside_ms, covered FROM latency_parts(%s, %s, %s, 1)",
+        "SELECT queue_ms, service_ms, outside_ms, covered FROM latency_parts(%s, %s, %s, 1)",
         [run, START, START + timedelta(seconds=60)],
     ).fetchall()
 

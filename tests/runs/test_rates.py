@@ -36,7 +36,7 @@ def everywhere(connection: Connection, database: str, run: Any, whole: bool) -> 
     found = queries.find(connection, "latest")
     changes = compare(connection, found, found, whole).changes
     (row,) = [
-        s for s in queries.summary(connection, run, whole) if (s.name, s.part) == ("", "total")
+        s for s in queries.summary(connection, run, whole) if (s.name, s.part) == ("", "response")
     ]
     since = START - timedelta(seconds=2) if row.is_whole else row.since
     span = [run, since, START + timedelta(hours=1)]

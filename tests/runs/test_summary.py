@@ -32,9 +32,9 @@ def test_percentiles_are_within_the_bound_of_exact_ones(connection, seed):
         inside = [s for s in samples if row.name in ("", s.name)]
         inside = [s for s in inside if row.request_type in ("", s.method)]
         values = [
-            s.ms if row.part == "total" else s.parts[row.part]
+            s.ms if row.part == "response" else s.parts[row.part]
             for s in inside
-            if row.part == "total" or row.part in s.parts
+            if row.part == "response" or row.part in s.parts
         ]
         assert row.requests == len(values)
         assert row.mean_ms == pytest.approx(sum(values) / len(values))
@@ -56,7 +56,7 @@ def test_the_summary_agrees_with_the_raw_rows(connection):
     summary = {
         (s.name, s.request_type): s
         for s in queries.summary(connection, run, whole=True)
-        if s.part == "total"
+        if s.part == "response"
     }
     raw = connection.execute(
         "SELECT coalesce(name, ''), coalesce(request_type, ''), count(*),"
@@ -84,7 +84,7 @@ def test_figures_are_since_ramp_complete_to_the_second(connection, ramp_s):
     since = START + timedelta(seconds=ramp_s)
     steady = [s for s in samples if second(s) >= since]
 
-    found = {s.part: s for s in queries.summary(connection, run) if s.name == ""}["total"]
+    found = {s.part: s for s in queries.summary(connection, run) if s.name == ""}["response"]
 
     assert found.requests == len(steady)
     assert found.failures == sum(s.failed for s in steady)
@@ -104,7 +104,7 @@ def test_a_request_without_a_name_is_an_endpoint_like_another(connection):
     requests = {(row.name, row.request_type): row.requests for row in rows}
     assert requests == {("", ""): 20, ("", "GET"): 10, ("/tests", "GET"): 10}
     assert queries.finished(connection, run) == 20
-    for function, parts in (("latency", ", 'total'"), ("latency_parts", "")):
+    for function, parts in (("latency", ", 'response'"), ("latency_parts", "")):
         asked = [run, START, START + timedelta(seconds=20)]
         query = f"SELECT name, request_type FROM {function}(%s, %s, %s, 60{parts})"
         assert connection.execute(query, asked).fetchall() == [("", "")]
@@ -220,7 +220,7 @@ def test_what_has_no_time_counts_and_has_no_latency(connection):
     assert {row.name: row for row in queries.summary(connection, run, whole=True)} == found
     document = assembly.assemble(connection, run, whole=True)
     assert [endpoint.failures for endpoint in document.endpoints] == [0, 70]
-    assert document.endpoints[1].total.p95_ms is None
+    assert document.endpoints[1].response.p95_ms is None
     text = Console(width=120, file=io.StringIO())
     text.print(summary_table(found.values(), 120))
     assert re.search(r"GET /b +70 +100.0% +\S+ +– +– +– +– +– +–", text.file.getvalue())

@@ -13,14 +13,14 @@ from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome, Thre
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ALL = Summary(
-    name="", request_type="", part="total", requests=1000, failures=10, fail_ratio=0.01,
+    name="", request_type="", part="response", requests=1000, failures=10, fail_ratio=0.01,
     requests_per_s=50.0, mean_ms=20.0, p50_ms=18.0, p90_ms=30.0, p95_ms=40.0, p99_ms=80.0,
     max_ms=99.0, since=NOW, until=NOW, scope="after_ramp_up", scope_text="After ramp-up",
     objective_met=True,
 )  # fmt: skip
 SUMMARIES = [
     ALL,
-    replace(ALL, part="app", requests=990, p95_ms=25.0),
+    replace(ALL, part="service", requests=990, p95_ms=25.0),
     replace(ALL, part="queue", requests=990, p95_ms=5.0),
     replace(ALL, name="/tests?limit=9", request_type="GET", requests=700, p95_ms=35.0),
     replace(ALL, name="nameless", p95_ms=45.0),
@@ -77,7 +77,7 @@ def test_what_is_refused(metric, text):
         ("p50", "18", PASSED, 18.0, 1000),
         ("p95", "39.9", FAILED, 40.0, 1000),
         ("p99", "80", PASSED, 80.0, 1000),
-        ("server-p95", "24", FAILED, 25.0, 990),
+        ("service-p95", "24", FAILED, 25.0, 990),
         ("queue-p95", "5", PASSED, 5.0, 990),
         ("rps", "50", PASSED, 50.0, 1000),
         ("rps", "50.1", FAILED, 50.0, 1000),
@@ -99,7 +99,7 @@ def test_each_is_held_to_its_own_figure(metric, text, verdict, value, requests):
     [
         ("p95", "1", [], "there are no requests"),
         ("p95", "GET /x=1", SUMMARIES, "no requests of 'GET /x'; there are GET /tests?limit=9"),
-        ("server-p95", "nameless=1", SUMMARIES, "Server-Timing"),
+        ("service-p95", "nameless=1", SUMMARIES, "Server-Timing"),
         ("queue-p95", "1", SUMMARIES[:2], "X-Request-Start"),
         ("capacity-users", "1", SUMMARIES, "no capacity was found"),
         ("p95", "nameless=1", [*SUMMARIES, replace(ALL, request_type="nameless")], "several"),
@@ -175,7 +175,7 @@ def test_an_incomplete_run_is_not_judged():
         ("p95", "1", 58, NOT_JUDGED),
         ("p99", "450", 298, NOT_JUDGED),
         ("p99", "450", 299, PASSED),
-        ("server-p95", "450", 58, NOT_JUDGED),
+        ("service-p95", "450", 58, NOT_JUDGED),
         ("fail-ratio", "0.01", 99, NOT_JUDGED),
         ("fail-ratio", "0.01", 100, PASSED),
         ("fail-ratio", "0.001", 2, FAILED),
@@ -184,7 +184,7 @@ def test_an_incomplete_run_is_not_judged():
 )
 def test_too_few_requests_pass_no_gate(metric, text, requests, verdict):
     """Of fewer than a percentile takes nothing is known; more failures than allowed are certain."""
-    rows = [replace(ALL, requests=requests), replace(ALL, part="app", requests=requests)]
+    rows = [replace(ALL, requests=requests), replace(ALL, part="service", requests=requests)]
     (outcome,) = judge([parse(metric, text)], rows)
 
     assert (outcome.verdict, outcome.requests) == (verdict, requests)

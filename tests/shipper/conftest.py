@@ -31,7 +31,7 @@ def query(runs_database: str) -> Iterator[Callable[..., list[Any]]]:
 def counted(query: Callable[..., list[Any]]) -> Callable[..., int]:
     """Return a function that counts what the histograms of a resolution (s) hold."""
 
-    def counted(resolution: int, name: str = "", part: str = "total") -> int:
+    def counted(resolution: int, name: str = "", part: str = "response") -> int:
         ((count,),) = query(
             "SELECT coalesce(sum(count), 0) FROM histogram"
             " WHERE resolution = %s AND name = %s AND part = %s",

@@ -29,7 +29,7 @@ def test_a_sample_arrives_as_it_was(tmp_path, shipper, query):
     ) == [(RUN, "plan", "host", 17, 5, "/a", "GET")]
     rows = query(
         "SELECT extract(epoch FROM time)::float8, response_time, success, exception, context, url,"
-        " response_length, queue_ms, app_ms, trace_id FROM request ORDER BY time"
+        " response_length, queue_ms, service_ms, trace_id FROM request ORDER BY time"
     )
     address, error = "http://host/a", "Error('http://host/x')"
     assert rows == [
@@ -51,7 +51,7 @@ def test_parts_are_kept_where_they_are_plausible(tmp_path, shipper, query):
         sample(5, 10, timing="nonsense"),
     )
     ship_all(shipper)
-    assert query("SELECT queue_ms, app_ms FROM request ORDER BY time") == [
+    assert query("SELECT queue_ms, service_ms FROM request ORDER BY time") == [
         (3, 5),
         (None, 5),
         (None, None),
@@ -63,8 +63,8 @@ def test_parts_are_kept_where_they_are_plausible(tmp_path, shipper, query):
         "SELECT part, sum(count)::int, sum(sum_ms) FROM histogram"
         " WHERE resolution = 60 AND name = '' GROUP BY part ORDER BY part"
     )
-    assert found == [("app", 4, 24), ("outside", 2, 2), ("queue", 2, 3), ("total", 6, 60)]
-    assert query("SELECT samples, implausible FROM run_worker") == [(6, 2)]
+    assert found == [("outside", 2, 2), ("queue", 2, 3), ("response", 6, 60), ("service", 4, 24)]
+    assert query("SELECT samples, clock_skewed FROM run_worker") == [(6, 2)]
 
 
 def test_a_wrong_clock_is_corrected(tmp_path, shipper, query):
@@ -84,19 +84,23 @@ def test_an_impossible_start_of_an_open_workload_arrives(tmp_path, shipper, quer
     odd, plain = sample(0, start=start), sample(1)
     process.write(Samples(RUN, "plan", 0.0, [odd, plain], [1.0, 2.0]))
     ship_all(shipper)
-    found = query("SELECT extract(epoch FROM time)::float8, late_ms FROM request ORDER BY time")
+    found = query(
+        "SELECT extract(epoch FROM time)::float8, start_delay_ms FROM request ORDER BY time"
+    )
     assert found == [(START, 1.0), (START + 0.01, 2.0)]
 
 
 UNUSABLE = [None, -3.0, math.nan, math.inf, -math.inf, 1e12, 1e300, "fast"]
 
 
-@pytest.mark.parametrize("late_ms", [[], [0.0] * (len(UNUSABLE) + 1)], ids=["closed", "open"])
-def test_what_has_no_time_is_counted_without_a_latency(tmp_path, shipper, query, late_ms):
+@pytest.mark.parametrize(
+    "start_delay_ms", [[], [0.0] * (len(UNUSABLE) + 1)], ids=["closed", "open"]
+)
+def test_what_has_no_time_is_counted_without_a_latency(tmp_path, shipper, query, start_delay_ms):
     """Each request is one of its second's, its failure too; only a time is in the buckets."""
     process = Process(tmp_path)
     odd = [sample(n, ms, error="bad") for n, ms in enumerate(UNUSABLE)]
-    process.samples(sample(9, 20.0), *odd, late_ms=late_ms, time=START + 1)
+    process.samples(sample(9, 20.0), *odd, start_delay_ms=start_delay_ms, time=START + 1)
     ship_all(shipper)
     number = len(odd) + 1
     for resolution in (1, 10, 60):
@@ -104,7 +108,7 @@ def test_what_has_no_time_is_counted_without_a_latency(tmp_path, shipper, query,
             rows = query(
                 "SELECT sum(count)::int, sum(failures)::int, sum(sum_ms), max(max_ms),"
                 " sum((SELECT sum(c) FROM unnest(counts) c))::int FROM histogram"
-                " WHERE resolution = %s AND name = %s AND part = 'total'",
+                " WHERE resolution = %s AND name = %s AND part = 'response'",
                 *(resolution, name),
             )
             assert rows == [(number, number - 1, 20, 20, 1)]
@@ -130,14 +134,14 @@ def test_a_start_that_cannot_be_is_replaced(tmp_path, shipper, query, start, ms)
     """By the end, which was when the block was written, less the duration; and it is counted."""
     process = Process(tmp_path)
     process.samples(sample(100), sample(0, ms, start=start), offset_s=0.5, time=START + 30)
-    process.samples(sample(0, ms, start=start), offset_s=0.5, late_ms=[0.0], time=START + 30)
+    process.samples(sample(0, ms, start=start), offset_s=0.5, start_delay_ms=[0.0], time=START + 30)
     ship_all(shipper)
     replaced = START + 30.5 - (ms or 0.0) / 1000
     times = query("SELECT extract(epoch FROM time)::float8 FROM request ORDER BY time")
     assert times == [(START + 1.5,), *[(pytest.approx(replaced, abs=1e-5),)] * 2]
     rows = query(
         "SELECT extract(epoch FROM time)::int, sum(count)::int FROM histogram"
-        " WHERE resolution = 1 AND name = '' AND part = 'total' GROUP BY time ORDER BY time"
+        " WHERE resolution = 1 AND name = '' AND part = 'response' GROUP BY time ORDER BY time"
     )
     assert rows == [(int(START + 1.51), 1), (int(START + 30.5), 2)]
     assert query("SELECT samples, corrected FROM run_worker") == [(3, 2)]
@@ -167,7 +171,7 @@ def test_what_follows_the_stop_record_is_counted_apart(
         shipper.disconnect()
         shipper = Shipper(tmp_path, runs_database)
     ship_all(shipper)
-    process.samples(sample(2000), late_ms=[0.0], time=START + 22)
+    process.samples(sample(2000), start_delay_ms=[0.0], time=START + 22)
     ship_all(shipper)
     shipper.disconnect()
     assert query("SELECT samples, after_stop FROM run_worker") == [(2, 3)]

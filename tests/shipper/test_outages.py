@@ -131,7 +131,7 @@ def assert_conserved(field: Field, sent: int, what: str, **more: float) -> None:
     assert found == {"sent": sent, "stored": sent, "twice": 0, "lost": 0}
     for resolution in (1, 10, 60):
         counted = field.value(
-            "SELECT sum(count) FROM histogram WHERE resolution = %s AND part = 'total'"
+            "SELECT sum(count) FROM histogram WHERE resolution = %s AND part = 'response'"
             " AND name = ''",
             resolution,
         )

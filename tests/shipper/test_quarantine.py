@@ -39,7 +39,10 @@ def test_what_is_refused_holds_up_nothing(tmp_path, shipper, query, counted, cap
 
     arrived = [int(trace, 16) for (trace,) in query("SELECT trace_id FROM request ORDER BY 1")]
     assert arrived == sorted(set(range(303)) - refused - {301})
-    assert query("SELECT late_ms FROM request WHERE late_ms > 0 ORDER BY 1") == [(1.0,), (3.0,)]
+    assert query("SELECT start_delay_ms FROM request WHERE start_delay_ms > 0 ORDER BY 1") == [
+        (1.0,),
+        (3.0,),
+    ]
     assert counted(1) == 299
     assert query("SELECT samples, dropped FROM run_worker") == [(299, 4)]
     assert query("SELECT status, complete, peak_users FROM run") == [("finished", True, 2**31 - 1)]

@@ -29,7 +29,7 @@ def test_histograms_hold_every_value_in_its_bucket(tmp_path, shipper, query):
             mine = [v for n, v in enumerate(values) if name in ("", f"/{n % 3}")]
             rows = query(
                 "SELECT buckets, counts, count, failures, sum_ms, max_ms, extract(epoch FROM time)"
-                " FROM histogram WHERE resolution = %s AND name = %s AND part = 'total'",
+                " FROM histogram WHERE resolution = %s AND name = %s AND part = 'response'",
                 *(resolution, name),
             )
             found: Counter[int] = Counter()
@@ -44,7 +44,7 @@ def test_histograms_hold_every_value_in_its_bucket(tmp_path, shipper, query):
     finished = Counter(int(START + n / 100 + v / 1000) for n, v in enumerate(values))
     rows = query(
         "SELECT extract(epoch FROM time)::int, sum(count)::int FROM histogram"
-        " WHERE resolution = 1 AND name = '' AND part = 'total' GROUP BY 1"
+        " WHERE resolution = 1 AND name = '' AND part = 'response' GROUP BY 1"
     )
     assert dict(rows) == finished  # the second of completion
 
@@ -75,6 +75,6 @@ def test_a_late_sample_is_added_to_its_second(tmp_path, shipper, query):
     ship_all(shipper)
     rows = query(
         "SELECT sum(count)::int FROM histogram WHERE resolution = 60 AND name = ''"
-        " AND part = 'total' GROUP BY time ORDER BY time"
+        " AND part = 'response' GROUP BY time ORDER BY time"
     )
     assert rows == [(2,), (1,)]

@@ -43,12 +43,12 @@ def test_a_swarm_started_by_clicking_shows_its_requests(cluster, tmp_path):
         assert stack.done() > 0
         expect(both_ends.locator("#state")).to_have_text("finished", timeout=PATIENCE_MS)
         document = requests.get(f"{stack.locust}/both-ends/run/latest.json", timeout=30).json()
-        total = document["totals"]["total"]
+        total = document["totals"]["response"]
         shown = both_ends.locator("#tiles li").filter(has_text="Response p95").locator(".value")
         expect(shown).to_have_text(f"{digits(total['p95_ms'])} ms")
         drawn, points = curves(both_ends, "both-ends"), document["points"]
         assert len(drawn["response time p95"][0]) >= len(points["t_s"]) - 1  # the last is partial
-        for label, part in (("response time p95", "total"), ("service time p95", "app")):
+        for label, part in (("response time p95", "response"), ("service time p95", "service")):
             x, y = drawn[label]
             assert y == points[part]["p95_ms"][: len(x)]
 

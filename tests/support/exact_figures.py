@@ -35,7 +35,7 @@ def random_samples(seed: int, seconds: float, number: int, workers: int = 3) -> 
             method=source.choice(["GET", "POST"]),
             failed=source.random() < 0.1,
             worker=f"worker-{source.randrange(workers)}",
-            parts={"queue": source.expovariate(1), "app": 5.0} if source.random() < 0.5 else {},
+            parts={"queue": source.expovariate(1), "service": 5.0} if source.random() < 0.5 else {},
         )
         for _ in range(number)
     ]

@@ -68,14 +68,17 @@ def _samples(slower: float) -> list[Sample]:
         queue = slower * wave * (2 if at_s < 40 else 900)
         app, outside = slower * (8 + number % 11), 1 + number % 3
         name, method = (ENDPOINT, "POST") if number % 5 == 0 else ("/tests", "GET")
-        parts = {"queue": queue, "app": app, "outside": outside}
+        parts = {"queue": queue, "service": app, "outside": outside}
         total = queue + app + outside
         samples.append(Sample(at_s, total, name, method, number % 400 == 0, parts=parts))
     return samples
 
 
 def _store_events(connection: psycopg.Connection[Any], start: datetime) -> None:
-    happened = [(0, "started", "rich.py started"), (RAMP_S, "ramp_complete", "40 users are there")]
+    happened = [
+        (0, "started", "rich.py started"),
+        (RAMP_S, "ramp_up_complete", "40 users are there"),
+    ]
     happened += [(50, "stage", EVENT), (SECONDS, "stopped", "rich.py stopped")]
     for at_s, kind, text in happened:
         connection.execute(
@@ -105,7 +108,7 @@ def level(users: int, outcome: str, **more: object) -> dict[str, object]:
         "p50_ms": 20.0,
         "p95_ms": 31.0,
         "p99_ms": 45.0,
-        "app_p95_ms": 21.0,
+        "service_p95_ms": 21.0,
         "queue_p95_ms": 9.5,
         "outside_p95_ms": None,
         "broken_endpoint": None,

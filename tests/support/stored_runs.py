@@ -42,7 +42,7 @@ def store_run(
     """Store a run, its rows and its histograms as shippers do; return its id."""
     ended = None if lasted_s is None else start + timedelta(seconds=lasted_s)
     connection.execute(
-        "INSERT INTO testrun (id, testplan, num_clients, env, status, end_time, ramp_complete,"
+        "INSERT INTO testrun (id, testplan, num_clients, env, status, end_time, ramp_up_complete,"
         " target_users, peak_users) VALUES (%s, %s, 10, 'test', %s, %s, %s, 10, 10)",
         [
             start,
@@ -69,13 +69,13 @@ def _store_requests(
 ) -> None:
     with connection.cursor().copy(
         "COPY request (time, run_id, greenlet_id, loadgen, name, request_type, response_time,"
-        " success, testplan, exception, queue_ms, app_ms) FROM STDIN"
+        " success, testplan, exception, queue_ms, service_ms) FROM STDIN"
     ) as copy:
         for s in samples:
             started = run + timedelta(seconds=s.at_s, milliseconds=-(s.ms or 0))
             row = [started, run, 1, s.worker, s.name, s.method, s.ms, int(not s.failed), testplan]
             error = "it failed" if s.failed else None
-            copy.write_row([*row, error, s.parts.get("queue"), s.parts.get("app")])
+            copy.write_row([*row, error, s.parts.get("queue"), s.parts.get("service")])
 
 
 def _store_windows(
@@ -87,7 +87,7 @@ def _store_windows(
     windows: dict[tuple[Any, ...], list[Sample]] = defaultdict(list)
     for s in samples:
         second = math.floor((run + timedelta(seconds=s.at_s)).timestamp())
-        for part in {"total": s.ms} | s.parts:
+        for part in {"response": s.ms} | s.parts:
             for resolution in histogram.RESOLUTIONS_S:
                 at = datetime.fromtimestamp(second - second % resolution, UTC)
                 windows[resolution, at, s.name, s.method, part].append(s)
@@ -95,7 +95,7 @@ def _store_windows(
     last = max(at for resolution, at, *_ in windows if resolution == 1)
     rows: dict[str, list[list[Any]]] = {"histogram_open": [], "histogram_closed": []}
     for (resolution, at, name, method, part), inside in windows.items():
-        parts = [s.ms if part == "total" else s.parts[part] for s in inside]
+        parts = [s.ms if part == "response" else s.parts[part] for s in inside]
         values = [ms for ms in parts if ms is not None]
         counts = sorted(Counter(map(histogram.bucket, values)).items())
         buckets, numbers = [b for b, _ in counts], [n for _, n in counts]

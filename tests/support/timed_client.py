@@ -64,13 +64,13 @@ def get(address: Address, path: str, read_after_s: float = 0.0) -> Answer:
     ended_s = time.perf_counter()
     connection.close()
     parts = PARTS.fullmatch(response.headers["Server-Timing"] or "")
-    queue_ms, app_ms = parts.groups() if parts else (0, 0)
+    queue_ms, service_ms = parts.groups() if parts else (0, 0)
     return Answer(
         response.status,
         body,
         ended_s - started,
         float(queue_ms or 0) / 1e3,
-        float(app_ms) / 1e3,
+        float(service_ms) / 1e3,
         ended_s,
     )
 

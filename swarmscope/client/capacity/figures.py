@@ -93,7 +93,7 @@ class Measured:
     @property
     def timed(self) -> int:
         """How many finished with a time."""
-        return self.parts["total"].count if "total" in self.parts else 0
+        return self.parts["response"].count if "response" in self.parts else 0
 
     def add(self, other: Measured) -> None:
         """Add what *other* holds."""
@@ -161,7 +161,7 @@ class Measured:
 
 def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
     """Add up *samples*; parts are kept where they fit into the total, as in the runs database."""
-    names = ("total", "queue", "app", "receiving", "outside")
+    names = ("response", "queue", "service", "receiving", "outside")
     values: dict[str, list[float]] = {name: [] for name in names}
     slow = failed = untimed = 0
     for total, queue, app, is_failed, *first_byte in samples:
@@ -169,7 +169,7 @@ def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
         if not isinstance(total, int | float) or not 0 <= total < MAX_MS:
             untimed += 1
             continue
-        values["total"].append(total)
+        values["response"].append(total)
         slow += total > limit_ms
         before = total
         if first_byte and first_byte[0] is not None and 0 <= first_byte[0] <= total:
@@ -177,7 +177,7 @@ def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
             values["receiving"].append(total - before)
         if queue is not None and app is not None and 0 <= queue <= before - app:
             values["queue"].append(queue)
-            values["app"].append(app)
+            values["service"].append(app)
             values["outside"].append(before - queue - app)
     windows = {name: window_of(found, 0) for name, found in values.items() if found}
     return Measured(slow, failed, untimed, parts=windows)

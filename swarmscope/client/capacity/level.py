@@ -23,7 +23,7 @@ class LevelReport:
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    app_p95_ms: float | None
+    service_p95_ms: float | None
     queue_p95_ms: float | None
     outside_p95_ms: float | None
     broken_endpoint: str | None  # that exceeded a limit of its own
@@ -52,14 +52,14 @@ class LevelReport:
             requests=requests,
             requests_per_s=requests / seconds if seconds > 0 else None,
             fail_ratio=figures.failed / requests if requests else None,
-            p50_ms=figures.percentile_ms("total", 0.5),
-            p95_ms=figures.percentile_ms("total", 0.95),
-            p99_ms=figures.percentile_ms("total", 0.99),
-            app_p95_ms=figures.percentile_ms("app", 0.95),
+            p50_ms=figures.percentile_ms("response", 0.5),
+            p95_ms=figures.percentile_ms("response", 0.95),
+            p99_ms=figures.percentile_ms("response", 0.99),
+            service_p95_ms=figures.percentile_ms("service", 0.95),
             queue_p95_ms=figures.percentile_ms("queue", 0.95),
             outside_p95_ms=figures.percentile_ms("outside", 0.95),
             broken_endpoint=endpoint,
-            endpoint_p95_ms=own.percentile_ms("total", 0.95),
+            endpoint_p95_ms=own.percentile_ms("response", 0.95),
             saturated=saturated,
             limited=limited,
         )

@@ -146,7 +146,7 @@ class Hunt:
             reason="" if ending is None else ending.reason,
             broken_users=broken,
             broken_endpoint=endpoint,
-            broken_p95_ms=broke.percentile_ms("total", 0.95),
+            broken_p95_ms=broke.percentile_ms("response", 0.95),
             broken_fail_ratio=broke.failed / broke.requests if broke.requests else None,
             broken_part=None
             if broken is None
@@ -161,7 +161,9 @@ class Hunt:
 
     def _percentiles(self, users: int) -> dict[str, Percentiles]:
         held = self._results[users, True].figures
-        return {part: Percentiles.of(held, part) for part in ("total", "app", "queue", "outside")}
+        return {
+            part: Percentiles.of(held, part) for part in ("response", "service", "queue", "outside")
+        }
 
     def _limit(self, ending: Ending | None) -> str:
         """Return what ended the search; one that had only repetitions before it has its answer."""

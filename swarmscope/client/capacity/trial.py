@@ -35,7 +35,7 @@ class Limits:
 
     def is_far(self, figures: Measured) -> bool:
         """Return whether nothing failed and nothing came near the limit."""
-        total = figures.parts.get("total")
+        total = figures.parts.get("response")
         return not figures.failed and (total is None or total.max_ms < self.limit_ms / 2)
 
 
@@ -143,7 +143,7 @@ class Trial:
         quarter = max((until - self.begin) // 4, 1)
         first = seconds.between(self.begin, self.begin + quarter)
         last = seconds.between(until - quarter, until)
-        before, now = first.mean_ms("total"), last.mean_ms("total")
+        before, now = first.mean_ms("response"), last.mean_ms("response")
         if before is None or now is None:
             return False
         return last.slow > HOPELESS_SHARE * last.timed and now > 0.9 * before

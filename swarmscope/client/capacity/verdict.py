@@ -11,7 +11,7 @@ from swarmscope.client.capacity.trial import Limits
 from swarmscope.runs.thresholds import EARLY
 
 PARTS = {
-    "app": "the application itself",
+    "service": "the application itself",
     "queue": "the queue in front of the application",
     "receiving": "the time to receive responses",
     "outside": "the way back, outside of the application",
@@ -54,8 +54,8 @@ class Verdict:
 
     users: int
     requests_per_s: float
-    total: Percentiles
-    app: Percentiles
+    response: Percentiles
+    service: Percentiles
     queue: Percentiles
     outside: Percentiles
     limit_ms: float
@@ -106,7 +106,7 @@ class Verdict:
         return (
             f"The application can handle at least {_rate(self.requests_per_s)} requests per second "
             f"from at least {self.users:,}{below} users: {self.reason}. "
-            f"The objective is {self.objective} (p95 there {milliseconds(self.total.p95)})"
+            f"The objective is {self.objective} (p95 there {milliseconds(self.response.p95)})"
             f"{self._broken()}."
         )
 
@@ -121,7 +121,7 @@ class Verdict:
         return (
             f"The application can handle {least}{_rate(self.requests_per_s)} requests per second "
             f"from {least}{self.users:,} users, with {self.objective} "
-            f"(p95 there {milliseconds(self.total.p95)}){self._why()}.{self._confidence()}"
+            f"(p95 there {milliseconds(self.response.p95)}){self._why()}.{self._confidence()}"
         )
 
     def _why(self) -> str:

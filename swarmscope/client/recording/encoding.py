@@ -19,13 +19,13 @@ _encode = msgspec.msgpack.Encoder().encode
 Row = tuple[Any, ...]
 
 
-def encoded_samples(run: str, plan: str, rows: list[Row], late_ms: list[float]) -> bytes:
+def encoded_samples(run: str, plan: str, rows: list[Row], start_delay_ms: list[float]) -> bytes:
     """Return a block of samples that have just finished.
 
     One that takes too much holds the beginnings of texts only.
     """
     offset_s = clock.offset_s - clock.step_s()  # starts are by the machine's clock
-    block, ends = (SAMPLES_TAG, run, plan, offset_s), (late_ms, time.time())
+    block, ends = (SAMPLES_TAG, run, plan, offset_s), (start_delay_ms, time.time())
     try:
         payload = _encode((*block, rows, *ends))
     except UNENCODABLE:

@@ -58,7 +58,7 @@ class Listener:
         self._plan = ""
         self._works = False
         self._rows: list[tuple[Any, ...]] = []
-        self._late: list[tuple[float, tuple[Any, ...]]] = []  # (late_ms, row) of an open workload
+        self._late: list[tuple[float, tuple[Any, ...]]] = []  # with start delays in ms
         self._spool = Spool(options, header)
         self._records = RecordQueue(self._spool, header.worker)
         self._counted = 0  # samples of the current run
@@ -127,7 +127,7 @@ class Listener:
         response: Any = None,
         start_time: float | None = None,
         url: str | None = None,
-        late_ms: float | None = None,
+        start_delay_ms: float | None = None,
         **_: object,
     ) -> None:
         """Take one sample. This is the hot path: no more than is needed to lose nothing."""
@@ -153,11 +153,11 @@ class Listener:
                 time.time(), response_time, name, request_type, url, response_length, 0, error,
                 None, None, None, None,
             )  # fmt: skip
-        if late_ms is None:
+        if start_delay_ms is None:
             self._rows.append(row)
             pending = len(self._rows)
         else:
-            self._late.append((late_ms, row))
+            self._late.append((start_delay_ms, row))
             pending = len(self._late)
         if pending >= MOST_PENDING:
             self.flush()
@@ -225,24 +225,24 @@ class Listener:
             self._append_samples(rows, [])
         if self._late:
             late, self._late = self._late, []
-            self._append_samples([row for _, row in late], [late_ms for late_ms, _ in late])
+            self._append_samples([row for _, row in late], [delay_ms for delay_ms, _ in late])
 
-    def _append_samples(self, rows: list[tuple[Any, ...]], late_ms: list[float]) -> None:
+    def _append_samples(self, rows: list[tuple[Any, ...]], start_delay_ms: list[float]) -> None:
         for take in self.batches:
             take(rows)
         self._counted += len(rows)
         if self._run:  # before, there is nothing that these could belong to
-            self._append_block(rows, late_ms)
+            self._append_block(rows, start_delay_ms)
 
-    def _append_block(self, rows: list[tuple[Any, ...]], late_ms: list[float]) -> None:
+    def _append_block(self, rows: list[tuple[Any, ...]], start_delay_ms: list[float]) -> None:
         if self._records or self._spool.is_full():
             self._drop(len(rows), self._spool.trouble or "the journal has reached its limit")
             return
-        payload = encoded_samples(self._run, self._plan, rows, late_ms)
+        payload = encoded_samples(self._run, self._plan, rows, start_delay_ms)
         if len(payload) > MAX_PAYLOAD_BYTES:
             half = len(rows) // 2
             for part in (slice(half), slice(half, None)):
-                self._append_block(rows[part], late_ms[part])
+                self._append_block(rows[part], start_delay_ms[part])
         elif self._spool.append(payload):
             self._complained = False
         else:

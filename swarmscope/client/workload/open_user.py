@@ -60,10 +60,10 @@ class _FromDue:
         due = getattr(greenlet, "due", None)
         if due is not None:
             greenlet.due = None  # the requests that follow in the same task start when they start
-            late_ms = max(start_time - due, 0.0) * 1000
-            fields["late_ms"] = late_ms
-            response_time += late_ms
-            start_time -= late_ms / 1000
+            start_delay_ms = max(start_time - due, 0.0) * 1000
+            fields["start_delay_ms"] = start_delay_ms
+            response_time += start_delay_ms
+            start_time -= start_delay_ms / 1000
         self._event.fire(response_time=response_time, start_time=start_time, **fields)
 
 

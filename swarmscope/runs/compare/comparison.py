@@ -1,11 +1,11 @@
-"""Two runs held against each other: what changed, and whether it is more than noise.
+"""Two runs compared: what changed, and whether it is more than noise.
 
-Each interval says where the change of a long run would lie. All intervals of a comparison hold
-together with 95 % confidence: that of m intervals each is one of 1 − 0.05 / m (Bonferroni's
+Each interval bounds the change that endless runs would show. All intervals of a comparison hold
+together with 95 % confidence: each of m intervals is one of 1 − 0.05 / m (Bonferroni's
 inequality; Dunn, "Multiple comparisons among means", JASA 56, 1961). So two runs of the same
 service, under the same load, are called different in at most one of twenty comparisons, however
-many endpoints they have. What differs between two runs but not within one (another machine, another
-neighbour, a cold cache) no interval knows of.
+many endpoints they have. Differences between two runs that do not vary within one (another machine,
+another neighbour, a cold cache) are in no interval.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Connection = psycopg.Connection[Any]
 
 FAMILY_ERROR = 0.05  # how often two runs of one kind are called different
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-PARTS = {"total": "client", "app": "server", "queue": "queue"}  # compared; in words for people
+PARTS = ("response", "service", "queue")  # of latency, compared
 RATE, FAIL_RATIO = "requests_per_s", "fail_ratio"
-MOST_SPANS = 200
-MOST_NAMES = 5  # of endpoints that a warning names
-LEAST_SECONDS = 10  # of a run's span; below that there are too few batches
+MAX_SPANS = 200
+MAX_NAMED = 5  # endpoints that a warning lists
+MIN_SECONDS = 10  # of a run's span; below that there are too few batches
 
-# what two runs ought to have in common, by the name that people know it by
+# What two runs should have in common: its name for people, and its attribute.
 ALIKE = {
     "plan": "testplan",
     "scenario": "scenario",
@@ -51,9 +51,9 @@ WORSE, BETTER, SAME, UNKNOWN = "worse", "better", "same", "unknown"
 class Change:
     """One figure of both runs; name and request_type are '' for all endpoints together.
 
-    *a* and *b* are as `swarmscope show` has them: ms, requests a second, or a share. *change* with
-    its interval from *low* to *high* is relative (0.1: a tenth more), of `fail_ratio` it is the
-    difference of both shares; an end is None where there are too few requests to say.
+    *a* and *b* are as in `swarmscope show`: ms, requests per second, or a share. *change* and its
+    interval from *low* to *high* are relative (0.1: a tenth more), for `fail_ratio` a difference of
+    shares; an end is None if there are too few requests to bound it.
     """
 
     name: str
@@ -70,37 +70,37 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found; *warnings* are what may make it one of unlike things."""
+    """What a comparison found; *warnings* say why the runs may not be comparable."""
 
     a: Run
     b: Run
     whole: bool
     changes: list[Change]
     warnings: list[str]
-    spans: tuple[str, str]  # of what the figures of each are, in words
+    spans: tuple[str, str]  # that the figures of each cover, in words
     comparable: bool  # both are after ramp-up, or both of the whole run
 
     @property
     def decisive(self) -> Change | None:
-        """The change of the p95 of all requests, which a gate goes by; None without requests."""
-        total = ("", "", "total", "p95")
+        """The change of the p95 of all requests, which decides a gate; None without requests."""
+        total = ("", "", "response", "p95")
         found = (c for c in self.changes if (c.name, c.request_type, c.part, c.measure) == total)
         return next(found, None)
 
     def clears(self, most: float) -> bool:
-        """Whether the p95 of all requests surely did not become worse by more than *most*."""
+        """Return whether the p95 of all requests is certainly not worse by more than *most*."""
         change = self.decisive
         if change is None or change.high is None or change.verdict == UNKNOWN:
             return False
         return self.comparable and change.high <= most
 
     def regressions(self, most: float) -> list[Change]:
-        """Return what became worse for sure, and by more than the share *most*."""
+        """Return the figures that are certainly worse, and by more than the share *most*."""
         return [c for c in self.changes if c.verdict == WORSE and _worsening(c) > most]
 
 
 def _worsening(change: Change) -> float:
-    """Return by which share of the former figure it became worse."""
+    """Return by which share of the former figure it is worse."""
     if change.measure == FAIL_RATIO:
         return change.change / change.a if change.a else float("inf")
     return -change.change if change.measure == RATE else change.change
@@ -118,7 +118,7 @@ class Figures:
 
     @property
     def span(self) -> str:
-        """Of what the figures are, in words."""
+        """The span that the figures cover, in words."""
         return next((s.scope_text for s in self.summaries.values()), "No request finished")
 
     @property
@@ -128,19 +128,19 @@ class Figures:
 
 
 def compare(connection: Connection, a: Run, b: Run, whole: bool = False) -> Comparison:
-    """Hold run *b* against run *a*, after ramp-up of each or the *whole* of both."""
+    """Compare run *b* with run *a*, after ramp-up of each, or the *whole* of both."""
     of_a, of_b = (figures(connection, run.run_id, whole) for run in (a, b))
     warnings = [*unlike(a, b), *unmatched(of_a, of_b)]
     if not (of_a.samples and of_b.samples):
-        warnings.append(f"a run is shorter than {LEAST_SECONDS} s here: no interval can be given")
+        warnings.append(f"a run is shorter than {MIN_SECONDS} s here: no interval can be given")
     spans, alike = (of_a.span, of_b.span), of_a.is_whole == of_b.is_whole
     if not alike:
-        warnings.append(f"A is judged by another part than B: {spans[0]}; {spans[1]}")
+        warnings.append(f"A and B cover different spans: {spans[0]}; {spans[1]}")
     return Comparison(a, b, whole, changes(of_a, of_b), warnings, spans, alike)
 
 
 def figures(connection: Connection, run_id: datetime, whole: bool) -> Figures:
-    """Return what is compared of a run."""
+    """Return the figures of a run that are compared."""
     rows = [s for s in summary(connection, run_id, whole) if s.part in PARTS]
     summaries = {(s.name, s.request_type, s.part): s for s in rows}
     if not rows:
@@ -169,12 +169,12 @@ def _samples(connection: Connection, run_id: datetime, of: Summary) -> dict[Key,
 
 
 def _width_s(seconds: float) -> int:
-    """Return a width of spans that the database has windows for: at most `MOST_SPANS` of them."""
-    if seconds <= MOST_SPANS:
+    """Return a width of spans that the database has windows for: at most `MAX_SPANS` of them."""
+    if seconds <= MAX_SPANS:
         return 1
-    if seconds <= 10 * MOST_SPANS:
+    if seconds <= 10 * MAX_SPANS:
         return 10
-    return 60 * ceil(seconds / 60 / MOST_SPANS)
+    return 60 * ceil(seconds / 60 / MAX_SPANS)
 
 
 def _spans(since: datetime, until: datetime, width_s: int) -> tuple[datetime, int]:
@@ -199,9 +199,9 @@ def _merged(
 
 
 def changes(a: Figures, b: Figures) -> list[Change]:
-    """Return all that can be compared, all endpoints together first."""
+    """Return all changes that can be computed, those of all endpoints together first."""
     both = [key for key in a.summaries if key in b.summaries]
-    order = sorted(both, key=lambda key: (*key[:2], list(PARTS).index(key[2])))
+    order = sorted(both, key=lambda key: (*key[:2], PARTS.index(key[2])))
     compared = [
         (key, measure)
         for key in order
@@ -213,7 +213,7 @@ def changes(a: Figures, b: Figures) -> list[Change]:
 
 
 def _measures(part: str) -> tuple[str, ...]:
-    return (*QUANTILES, *((RATE, FAIL_RATIO) if part == "total" else ()))
+    return (*QUANTILES, *((RATE, FAIL_RATIO) if part == "response" else ()))
 
 
 def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Change:
@@ -228,7 +228,7 @@ def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Cha
 
 
 def _too_few(a: Figures, b: Figures, key: Key, measure: str) -> bool:
-    """Return whether one of both runs has fewer requests than its percentile takes."""
+    """Return whether one of the runs has too few requests for its percentile."""
     needed = requests_for_quantile(QUANTILES[measure]) if measure in QUANTILES else 0
     return min(run.summaries[key].requests for run in (a, b)) < needed
 
@@ -258,29 +258,29 @@ def _verdict(change: Estimate, measure: str) -> str:
 
 
 def unlike(a: Run, b: Run) -> Iterator[str]:
-    """Tell in what two runs differ that ought to be alike, a line each."""
+    """Yield a line for each difference between two runs that should be alike."""
     for name, attribute in ALIKE.items():
         was, now = getattr(a, attribute), getattr(b, attribute)
         if was != now:
-            yield f"{name}: {_told(was)} against {_told(now)}"
+            yield f"{name}: {_spelled(was)} against {_spelled(now)}"
     for run, label in ((a, "A"), (b, "B")):
         if run.dropped:
             yield f"{label} has lost {run.dropped:,} samples"
 
 
-def _told(value: object) -> str:
+def _spelled(value: object) -> str:
     return "none" if value in (None, "") else str(value)
 
 
 def unmatched(a: Figures, b: Figures) -> Iterator[str]:
-    """Tell what only one of two runs has: a line for its endpoints, one for parts of others'."""
+    """Yield what only one of two runs has: a line for endpoints, and one for parts of others."""
     for label, mine, other in (("A", a.summaries, b.summaries), ("B", b.summaries, a.summaries)):
         shared = {(method, name) for name, method, _ in other}
         alone = sorted({(method, name) for name, method, _ in mine} - shared)
         if alone:
             names = [f"{method} {name}".strip() or "all endpoints" for method, name in alone]
-            more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-            yield f"only in {label}: {', '.join(names[:MOST_NAMES])}{more}"
+            more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+            yield f"only in {label}: {', '.join(names[:MAX_NAMED])}{more}"
         missing = (key for key in mine.keys() - other if (key[1], key[0]) in shared)
-        if parts := sorted({PARTS[part] for _, _, part in missing}):
+        if parts := sorted({part for _, _, part in missing}):
             yield f"only {label} has times of: {', '.join(parts)}"

@@ -115,7 +115,7 @@ def compactable(connection: Connection, run_id: datetime | str) -> list[datetime
     found = connection.execute(
         "SELECT DISTINCT date_bin(%s, h.time, 'epoch') AS span"
         " FROM histogram_closed h JOIN testrun t ON t.id = h.run_id"
-        " WHERE h.run_id = %s AND resolution = 60 AND part = 'total' AND name = ''"
+        " WHERE h.run_id = %s AND resolution = 60 AND part = 'response' AND name = ''"
         " AND status <> 'running' AND NOT EXISTS"
         "    (SELECT 1 FROM run_worker w WHERE w.run_id = t.id AND outcome IS NULL)"
         " ORDER BY span",

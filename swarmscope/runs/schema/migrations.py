@@ -1,4 +1,4 @@
-"""Brings a runs database to the schema that this code knows, whatever it held before."""
+"""Brings any runs database to the schema version of this code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class NewerSchema(Exception):
-    """The database was made by a newer swarmscope; the text is the line for the user."""
+    """A newer swarmscope migrated the database; the text is the line for the user."""
 
     def __init__(self, version: int) -> None:
         super().__init__(
@@ -54,11 +54,11 @@ VIEWS = _views()
 
 
 def migrate(connection: Connection) -> list[int]:
-    """Apply what is missing; return the versions applied now, oldest first.
+    """Apply the missing versions; return them, oldest first.
 
     *connection* belongs to the owner of the schema and is in autocommit mode. Each version is a
-    transaction, so that an interrupted migration leaves the last whole version. Several callers
-    at once take turns. Raises `NewerSchema` for a database that is newer than this code.
+    transaction, so an interrupted migration leaves the last complete version. Concurrent callers
+    wait for each other. Raises `NewerSchema` for a database that is newer than this code.
     """
     if not connection.autocommit:
         raise ValueError("migrate() needs a connection in autocommit mode")
@@ -70,7 +70,7 @@ def migrate(connection: Connection) -> list[int]:
 
 
 def _transact(connection: Connection, step: Callable[[Connection], None]) -> None:
-    """Make *step* in a transaction of its own, in the schema `public`."""
+    """Run *step* in its own transaction, in the schema `public`."""
 
     def work() -> None:
         connection.execute("SET LOCAL search_path TO public")
@@ -81,7 +81,7 @@ def _transact(connection: Connection, step: Callable[[Connection], None]) -> Non
 
 
 def version(connection: Connection) -> int:
-    """Return the schema version of a database; 0 where swarmscope has never been."""
+    """Return the schema version of a database; 0 if it was never migrated."""
     if connection.execute("SELECT to_regclass('public.schema_version')").fetchone() == (None,):
         return 0
     row = connection.execute("SELECT coalesce(max(version), 0) FROM public.schema_version")
@@ -109,7 +109,7 @@ def _apply_views(connection: Connection) -> None:
     row = connection.execute(
         "SELECT obj_description(to_regclass('public.run'), 'pg_class')"
     ).fetchone()
-    if row != (mark,):  # dropping what is in use would wait for every reader's query
+    if row != (mark,):  # dropping views waits for every reader's query
         _drop_views(connection)
         connection.execute(VIEWS)
         connection.execute(sql.SQL("COMMENT ON VIEW run IS {}").format(sql.Literal(mark)))
@@ -117,7 +117,7 @@ def _apply_views(connection: Connection) -> None:
 
 def _drop_views(connection: Connection) -> None:
     """Drop what `VIEWS` creates, views first: they use the functions. Fails if others use those."""
-    views = sql.SQL(", ").join(map(sql.Identifier, ("run_summary", *_created("VIEW", VIEWS))))
+    views = sql.SQL(", ").join(map(sql.Identifier, _created("VIEW", VIEWS)))
     connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(views))
     found = connection.execute(
         "SELECT oid::regprocedure::text FROM pg_proc"

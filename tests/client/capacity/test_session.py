@@ -85,7 +85,7 @@ def test_trials_of_one_level_add_up_by_what_they_found(hunt):
     verdict = hunt.verdict()
 
     assert (verdict.users, verdict.requests_per_s, verdict.levels) == (10, 15, 3)
-    assert verdict.total.p99 == pytest.approx(30, rel=0.025)
+    assert verdict.response.p99 == pytest.approx(30, rel=0.025)
 
 
 def test_what_is_known_when_time_is_up_is_the_verdict(hunt):

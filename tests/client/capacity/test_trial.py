@@ -107,7 +107,7 @@ def test_percentiles_are_within_the_histograms_error():
     """The same log buckets as in the runs database: 2.5 %."""
     figures = measured([(float(ms), None, None, False) for ms in range(1, 1001)], 450)
 
-    assert figures.percentile_ms("total", 0.95) == pytest.approx(950, rel=0.025)
+    assert figures.percentile_ms("response", 0.95) == pytest.approx(950, rel=0.025)
     assert figures.percentile_ms("queue", 0.95) is None
     assert (figures.requests, figures.slow) == (1000, 550)
 
@@ -118,8 +118,8 @@ def test_parts_that_do_not_fit_are_left_out():
     figures = measured(samples, 450)
 
     assert figures.requests == 3
-    assert [figures.parts[p].count for p in ("queue", "app", "outside")] == [1, 1, 1]
-    assert [figures.mean_ms(p) for p in ("queue", "app", "outside")] == [30, 50, 20]
+    assert [figures.parts[p].count for p in ("queue", "service", "outside")] == [1, 1, 1]
+    assert [figures.mean_ms(p) for p in ("queue", "service", "outside")] == [30, 50, 20]
 
 
 def test_figures_survive_the_way_to_the_master():
@@ -131,7 +131,7 @@ def test_figures_survive_the_way_to_the_master():
 
     total = seconds.between(7, 8)
     assert (total.requests, total.slow, total.failed) == (17, 2, 1)
-    assert total.parts["total"].max_ms == SLOW
+    assert total.parts["response"].max_ms == SLOW
 
 
 def endpoint(requests: int, slow: int) -> Measured:

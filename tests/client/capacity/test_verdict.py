@@ -14,8 +14,8 @@ NONE = Percentiles(None, None, None)
 VERDICT = Verdict(
     users=345,
     requests_per_s=117.2,
-    total=Percentiles(80.0, 231.4, 400.0),
-    app=Percentiles(5.0, 6.0, 7.0),
+    response=Percentiles(80.0, 231.4, 400.0),
+    service=Percentiles(5.0, 6.0, 7.0),
     queue=Percentiles(70.0, 220.0, 390.0),
     outside=NONE,
     limit_ms=450,
@@ -82,7 +82,7 @@ def figures(queue: float, app: float, outside: float, failed: bool = False):
     ("after", "part"),
     [
         ((500, 12, 1), "queue"),
-        ((5, 600, 1), "app"),
+        ((5, 600, 1), "service"),
         ((5, 12, 700), "outside"),
         ((5, 12, 1, True), "failures"),
     ],

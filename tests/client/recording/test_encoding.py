@@ -61,7 +61,7 @@ def test_long_fields_are_stored_as_ever(make, runs_database):
     while shipper.round():
         pass
     found = shipper._connection.execute(
-        "SELECT name, url, queue_ms, app_ms FROM request ORDER BY name"
+        "SELECT name, url, queue_ms, service_ms FROM request ORDER BY name"
     ).fetchall()
     shipper.disconnect()
     url = "http://host/" + "y" * (MAX_URL - 12)

@@ -84,7 +84,7 @@ def everything_is_there(stack: Stack) -> Document | None:
     if answer.status_code != 200:
         return None
     made = document.decode(answer.content)
-    parts = made.totals and made.totals.app and made.generator and made.points.users[-1]
+    parts = made.totals and made.totals.service and made.generator and made.points.users[-1]
     return made if parts and made.server else None
 
 
@@ -116,7 +116,7 @@ def test_it_tells_of_both_ends_while_the_swarm_is_on(seen):
     assert not made.completeness.complete
     assert max(filter(None, made.points.users)) == USERS
     assert made.totals.requests > 0
-    assert made.totals.app.p50_ms <= made.totals.total.max_ms
+    assert made.totals.service.p50_ms <= made.totals.response.max_ms
     assert max(made.generator.cpu_ratio) > 0
     assert {series.job for series in made.server.series} == {"api"}
     assert made.grafana_url.endswith("&to=now")
@@ -148,12 +148,12 @@ def test_the_page_has_the_figures_of_show_and_of_the_summary(seen):
     assert made == shown == stored
     assert made.run.id == seen.running.run.id
     assert made.completeness.complete
-    total = next(row for row in rows if (row.name, row.part) == ("", "total"))
+    total = next(row for row in rows if (row.name, row.part) == ("", "response"))
     assert made.totals.requests == run.requests == total.requests
-    assert made.totals.total.p95_ms == run.p95_ms == total.p95_ms
+    assert made.totals.response.p95_ms == run.p95_ms == total.p95_ms
     assert {e.name for e in made.endpoints} == {row.name for row in rows} - {""}
     assert sum(error.failures for error in made.errors) > 0
-    assert [e.kind for e in made.events] == ["started", "ramp_complete", "trust", "stopped"]
+    assert [e.kind for e in made.events] == ["started", "ramp_up_complete", "trust", "stopped"]
     assert made.trust.text in [e.text for e in made.events]
 
 

@@ -12,7 +12,7 @@ from support.stored_runs import START, Sample, store_run
 from swarmscope.runs import queries
 from swarmscope.runs.histogram import RELATIVE_ERROR
 
-PARTS = {"queue": 4.0, "app": 20.0}
+PARTS = {"queue": 4.0, "service": 20.0}
 STARTS = [START + timedelta(hours=hour, seconds=hour * 7.3) for hour in range(4)]
 
 
@@ -67,7 +67,7 @@ def test_the_list_has_every_run_latest_first(connection):
     assert (latest["testplan"], latest["users"], latest["duration_s"]) == ("plan.py", 10, 40)
     assert (latest["version"], latest["description"]) == ("v2", "faster")
     assert (latest["verdict"], latest["objective"]) == ("Plenty.", "holds")
-    assert latest["server_p95_ms"] == pytest.approx(20, rel=RELATIVE_ERROR)
+    assert latest["service_p95_ms"] == pytest.approx(20, rel=RELATIVE_ERROR)
     assert int(latest["since"]) / 1000 < STARTS[3].timestamp()
     assert int(latest["until"]) / 1000 > STARTS[3].timestamp() + 40
 
@@ -126,7 +126,7 @@ def test_differences_are_those_of_the_figures(connection):
     assert tests["p95_change"] == pytest.approx(-0.5, abs=2 * RELATIVE_ERROR)
     assert tests["requests_per_s"] == pytest.approx(4)
     assert tests["requests_per_s_change"] == pytest.approx(1)
-    assert tests["server_p95_change"] == tests["queue_p95_change"] == 0
+    assert tests["service_p95_change"] == tests["queue_p95_change"] == 0
     assert tests["fail_ratio"] == tests["fail_ratio_change"] == 0
     assert set(by_endpoint["GET /gone"].values()) == {None}
     new = by_endpoint["GET /new"]
@@ -151,7 +151,7 @@ def test_two_runs_share_one_axis(connection):
     assert {row["baseline_requests_per_s"] for row in inner} == {4}
     assert all(row["p95_ms"] == pytest.approx(50, rel=RELATIVE_ERROR) for row in inner)
     assert all(row["baseline_p95_ms"] == pytest.approx(100, rel=RELATIVE_ERROR) for row in inner)
-    assert all(row["server_p95_ms"] == pytest.approx(20, rel=RELATIVE_ERROR) for row in inner)
+    assert all(row["service_p95_ms"] == pytest.approx(20, rel=RELATIVE_ERROR) for row in inner)
     assert [row["users"] for row in rows[:38]] == list(range(38))
 
 

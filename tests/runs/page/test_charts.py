@@ -32,8 +32,8 @@ def test_a_chart_is_read_and_zoomed_from_the_keyboard(desk, frozen):
     desk.keyboard.press("End")
     desk.keyboard.press("ArrowLeft")
     said = chart.get_attribute("aria-valuetext")
-    assert f"response time p95 {digits(points.total.p95_ms[-2])} ms" in said
-    assert f"service time p95 {digits(points.app.p95_ms[-2])} ms" in said
+    assert f"response time p95 {digits(points.response.p95_ms[-2])} ms" in said
+    assert f"service time p95 {digits(points.service.p95_ms[-2])} ms" in said
     assert chart.get_attribute("aria-valuenow") == str(round(points.t_s[-2]))
     desk.keyboard.press("Home")
     assert "rich.py started" in chart.get_attribute("aria-valuetext")
@@ -102,8 +102,8 @@ def test_a_chart_is_a_table_too(desk, frozen):
         at: row[head.index("response time p95")] for at, row in zip(moments, rows, strict=True)
     }
     assert [row[0] for row in rows[:4]] == ["0:00", "0:00", "0:01", "0:02"]
-    assert figures[points.t_s[5]] == f"{digits(points.total.p95_ms[5])} ms"
-    stall = points.total.p95_ms.index(None)
+    assert figures[points.t_s[5]] == f"{digits(points.response.p95_ms[5])} ms"
+    stall = points.response.p95_ms.index(None)
     assert figures[points.t_s[stall]] == "–", "unknown is not zero"
     assert len(rows) == len(moments)
     card.get_by_text("Show as table").click()

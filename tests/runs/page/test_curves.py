@@ -17,7 +17,7 @@ def test_both_ends_are_drawn_with_the_documents_values(desk, frozen):
     """Three percentiles of the response time and of the service time."""
     points = frozen.points
     drawn = curves(desk, "both-ends")
-    for end, part in (("response time", points.total), ("service time", points.app)):
+    for end, part in (("response time", points.response), ("service time", points.service)):
         for percentile in ("p50", "p95", "p99"):
             x, y = drawn[f"{end} {percentile}"]
             assert x == points.t_s
@@ -33,7 +33,7 @@ def test_parts_are_stacked(desk, frozen):
     points = frozen.points
     drawn = curves(desk, "parts")
     sums: list[float | None] = [0.0] * len(points.t_s)
-    for label, part in (("service time", "app"), ("queue", "queue"), ("outside", "outside")):
+    for label, part in (("service time", "service"), ("queue", "queue"), ("outside", "outside")):
         means = getattr(points, part).mean_ms
         sums = [
             None if below is None or mean is None else below + mean
@@ -53,7 +53,7 @@ def test_a_hidden_part_is_not_in_the_stack(desk, frozen):
     outside = curves(desk, "parts")["outside"][1]
     queue.click()
 
-    assert outside[0] == pytest.approx(points.app.mean_ms[0] + points.outside.mean_ms[0])
+    assert outside[0] == pytest.approx(points.service.mean_ms[0] + points.outside.mean_ms[0])
 
 
 def test_users_stand_beside_requests_per_second(desk, frozen):
@@ -81,7 +81,7 @@ def test_saturation_and_health_are_drawn(desk, frozen):
 
 def test_the_objective_is_drawn_near_the_latencies(frozen, shown):
     """A limit far above all curves would flatten them, so it is stated; a nearer one is a line."""
-    highest = max(p for p in frozen.points.total.p99_ms if p is not None)
+    highest = max(p for p in frozen.points.response.p99_ms if p is not None)
 
     for limit_ms, is_drawn in ((highest / 2, True), (highest * 1.5, True), (50_000, False)):
         objective = replace(frozen.document.objective, limit_ms=limit_ms)

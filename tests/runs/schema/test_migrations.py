@@ -10,9 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import queries
+from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.schema import migrations
 from swarmscope.runs.schema.migrations import NEWEST, SCRIPTS, NewerSchema, migrate
 
@@ -102,7 +104,7 @@ def test_adopted_runs_have_summaries(adopted):
     rows = {(s.name, s.part): s for s in queries.summary(adopted, run.run_id)}
 
     assert run.complete
-    assert (rows["", "total"].requests, rows["", "total"].failures) == (999, 100)
+    assert (rows["", "response"].requests, rows["", "response"].failures) == (999, 100)
     assert {name for name, _ in rows} == {"", "/0", "/1", "/2"}
     assert sum(s.requests for (name, _), s in rows.items() if name) == 999
     exact = adopted.execute(
@@ -112,6 +114,62 @@ def test_adopted_runs_have_summaries(adopted):
     ).fetchone()
     assert run.p95_ms == pytest.approx(exact[0], rel=0.025)
     assert (run.mean_ms, run.max_ms) == (pytest.approx(exact[1]), exact[2])
+
+
+FORMER = """
+    DROP VIEW run, run_choice, histogram;
+    ALTER TABLE testrun RENAME COLUMN ramp_up_complete TO ramp_complete;
+    ALTER TABLE request RENAME COLUMN service_ms TO app_ms;
+    ALTER TABLE request RENAME COLUMN start_delay_ms TO late_ms;
+    ALTER TABLE run_worker RENAME COLUMN clock_skewed TO implausible;
+    ALTER TABLE histogram_closed DROP CONSTRAINT histogram_closed_part_check;
+    ALTER TABLE histogram_open DROP CONSTRAINT histogram_open_part_check;
+    UPDATE histogram_closed SET part = CASE part WHEN 'response' THEN 'total'
+        WHEN 'service' THEN 'app' WHEN 'uncorrected' THEN 'raw' ELSE part END;
+    UPDATE histogram_open SET part = CASE part WHEN 'response' THEN 'total'
+        WHEN 'service' THEN 'app' WHEN 'uncorrected' THEN 'raw' ELSE part END;
+    ALTER TABLE histogram_closed ADD CONSTRAINT histogram_closed_part_check
+        CHECK (part IN ('total', 'queue', 'app', 'receiving', 'outside', 'raw')) NOT VALID;
+    ALTER TABLE histogram_open ADD CONSTRAINT histogram_open_part_check
+        CHECK (part IN ('total', 'queue', 'app', 'receiving', 'outside', 'raw')) NOT VALID;
+    DELETE FROM schema_version WHERE version = 14;
+    CREATE VIEW histogram AS SELECT * FROM histogram_closed UNION ALL SELECT * FROM histogram_open;
+    CREATE VIEW run AS SELECT id AS run_id, ramp_complete FROM testrun;
+    CREATE VIEW run_summary AS SELECT id, s.* FROM testrun CROSS JOIN LATERAL summary(id) s;
+"""
+
+
+def test_a_database_with_the_former_words_shows_the_same_figures(connection):
+    """Version 14 renames columns, parts and details, in open windows as in closed ones."""
+    parts = {"queue": 1.0, "service": 5.0, "receiving": 0.5, "outside": 3.5, "uncorrected": 9.0}
+    start = store_run(connection, [Sample(i / 7, 10, parts=parts) for i in range(300)], ramp_s=5)
+    run, summary = queries.by_id(connection, start), queries.summary(connection, start)
+    level = {"app_p95_ms": 5.1, "users": 8}
+    verdict = {"total": {"p95": 10.0}, "app": {"p95": 5.1}, "users": 8, "broken_part": "app"}
+    connection.execute(FORMER)
+    for kind, details in (("level", level), ("verdict", verdict), ("ramp_complete", {})):
+        connection.execute(
+            "INSERT INTO events (time, text, run_id, kind, details) VALUES (now(), '', %s, %s, %s)",
+            [start, kind, Jsonb(details)],
+        )
+
+    assert migrate(connection) == [14]
+
+    assert queries.by_id(connection, start) == run
+    assert queries.summary(connection, start) == summary
+    assert {row.part for row in summary} == set(PARTS)
+    found = dict(connection.execute("SELECT kind, details FROM events").fetchall())
+    assert found == {
+        "level": {"service_p95_ms": 5.1, "users": 8},
+        "verdict": {
+            "response": {"p95": 10.0},
+            "service": {"p95": 5.1},
+            "users": 8,
+            "broken_part": "service",
+        },
+        "ramp_up_complete": {},
+    }
+    assert connection.execute("SELECT to_regclass('run_summary')").fetchone() == (None,)
 
 
 def test_several_starts_at_once_take_turns(empty_database):

@@ -267,6 +267,22 @@ def test_late_rows_reach_compressed_chunks(licensed):
     assert [row[1] for row in _figures(licensed)] == counts
 
 
+def test_columns_of_compressed_chunks_can_be_renamed(licensed):
+    """As migrations do it: rows that are compressed read as before, under the new name."""
+    _store_days(licensed, range(4, 6))
+    licensed.execute("UPDATE request SET service_ms = response_time")
+    licensed.execute("CALL run_job(%s)", [_compression_job(licensed)])
+    before = _figures(licensed)
+
+    licensed.execute("ALTER TABLE request RENAME COLUMN service_ms TO app_ms")
+
+    assert _compressed(licensed) == 2
+    assert _figures(licensed) == before
+    query = "SELECT count(*) FROM request WHERE app_ms = response_time"
+    assert licensed.execute(query).fetchall() == [(200,)]
+    licensed.execute("ALTER TABLE request RENAME COLUMN app_ms TO service_ms")
+
+
 def test_pruning_reaches_compressed_chunks(licensed):
     """Whole days are dropped, the limit's own day loses rows to the second."""
     now = _store_days(licensed, range(28, 34))

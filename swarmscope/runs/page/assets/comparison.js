@@ -19,9 +19,9 @@ const figure = ({ measure }, value) => (measure === "fail_ratio" ? percent(value
 const isTotal = ({ name, request_type }) => !name && !request_type;
 
 /** The curves of one part: A's dashed, B's solid; p50 and p99 are hidden at first. */
-function overlaid({ a, b }, part, family) {
+function overlaid({ a, b }, part) {
     const of = (run, { points }, p) =>
-        curve(`${run} ${p}`, `--${family}-${p}`, points.t_s, points[part]?.[`${p}_ms`] ?? [], {
+        curve(`${run} ${p}`, `--${part}-${p}`, points.t_s, points[part]?.[`${p}_ms`] ?? [], {
             width: run === "A" ? 1.6 : 2.2,
             dash: run === "A" ? [5, 4] : [],
             away: p !== "p95",
@@ -45,11 +45,11 @@ function showOverlays(data) {
         prefersLogarithmic: isWide(series),
         empty: "No request of either run came with this part.",
     });
-    const responses = latency(overlaid({ a, b }, "total", "client"));
+    const responses = latency(overlaid({ a, b }, "response"));
     plot("response", { ...responses, ...withObjective(responses.series, b.objective) });
-    plot("service", latency(overlaid({ a, b }, "app", "server")));
-    plot("queue", latency(overlaid({ a, b }, "queue", "queue")));
-    const per = both({ a, b }, "--client-p95", (points) => points.requests_per_s);
+    plot("service", latency(overlaid({ a, b }, "service")));
+    plot("queue", latency(overlaid({ a, b }, "queue")));
+    const per = both({ a, b }, "--response-p95", (points) => points.requests_per_s);
     plot("rates", { range, left: { title: "per second" }, series: per });
     const users = both({ a, b }, "--users", (points) => points.users);
     plot("users", { range, left: { title: "users", reading: count }, series: users });
@@ -95,7 +95,7 @@ function changeColumns(changes) {
             head: true,
             text: "short",
             of: ({ part, measure }) =>
-                measure in MEASURES ? MEASURES[measure] : `${partName(part)} ${measure}`,
+                measure in MEASURES ? MEASURES[measure] : `${part} ${measure}`,
         },
         { name: "A", of: (row) => figure(row, row.a) },
         { name: "B", of: (row) => figure(row, row.b) },
@@ -179,11 +179,11 @@ function compare(data) {
     const { changes } = comparison;
     fill(
         "tiles",
-        changeTile(changes, "total", "p95", "Response p95", "--client-p95"),
-        changeTile(changes, "app", "p95", "Service p95", "--server-p95"),
+        changeTile(changes, "response", "p95", "Response p95", "--response-p95"),
+        changeTile(changes, "service", "p95", "Service p95", "--service-p95"),
         changeTile(changes, "queue", "p95", "Queue p95", "--queue"),
-        changeTile(changes, "total", "requests_per_s", "Requests/s"),
-        changeTile(changes, "total", "fail_ratio", "Failures"),
+        changeTile(changes, "response", "requests_per_s", "Requests/s"),
+        changeTile(changes, "response", "fail_ratio", "Failures"),
     );
     showOverlays(data);
     showChanges(comparison, false);

@@ -1,7 +1,14 @@
 // What each chart of a run shows: its curves, axes, and what happened meanwhile.
 
 const PERCENTILES = ["p50", "p95", "p99"];
-const MARKED = ["started", "ramp_complete", "stopped", "stage", "worker_lost", "samples_dropped"];
+const MARKED = [
+    "started",
+    "ramp_up_complete",
+    "stopped",
+    "stage",
+    "worker_lost",
+    "samples_dropped",
+];
 const LOGARITHMIC_FROM = 30; // times the smallest value
 const NEAR = 2; // a limit further above all curves would only flatten them
 
@@ -45,11 +52,11 @@ function frame({ run, points, since_s, whole, events }) {
 }
 
 /** The percentiles of one part of latency. */
-function percentiles(points, part, family) {
+function percentiles(points, part) {
     return PERCENTILES.map((figure) =>
         curve(
             `${partLabel(part)} ${figure}`,
-            `--${family}-${figure}`,
+            `--${part}-${figure}`,
             points.t_s,
             points[part]?.[`${figure}_ms`] ?? [],
             { width: figure === "p95" ? 2.6 : 1.3 },
@@ -60,8 +67,8 @@ function percentiles(points, part, family) {
 function bothEnds(document) {
     const { points, server, objective } = document;
     const curves = present([
-        ...percentiles(points, "total", "client"),
-        ...percentiles(points, "app", "server"),
+        ...percentiles(points, "response"),
+        ...percentiles(points, "service"),
     ]);
     return {
         ...frame(document),
@@ -105,14 +112,14 @@ function serviceCurves(server, wanted) {
 
 /** The app's own percentiles, of all its traffic; p50 and p99 are hidden at first. */
 function allTraffic(server) {
-    const look = (p) => ({ color: `--server-${p}`, dash: [5, 4], away: p !== "p95" });
+    const look = (p) => ({ color: `--service-${p}`, dash: [5, 4], away: p !== "p95" });
     const named = PERCENTILES.map((p) => [`${p}_ms`, [`all traffic ${p}`, look(p)]]);
     return present(serviceCurves(server, Object.fromEntries(named)));
 }
 
 function rates({ points, server, ...document }) {
     const { t_s: x } = points;
-    const look = { color: "--server-p95", dash: [5, 4] };
+    const look = { color: "--service-p95", dash: [5, 4] };
     const counted = { requests_per_s: ["counted by the app, all traffic", look] };
     const users = { axis: "right", stepped: true };
     return {
@@ -120,7 +127,7 @@ function rates({ points, server, ...document }) {
         left: { title: "per second" },
         right: { title: "users", reading: count },
         series: present([
-            curve("requests/s", "--client-p95", x, points.requests_per_s, { width: 1.8 }),
+            curve("requests/s", "--response-p95", x, points.requests_per_s, { width: 1.8 }),
             curve("failures/s", "--failures", x, points.failures_per_s, { width: 1.6 }),
             ...serviceCurves(server, counted),
             curve("users", "--users", x, points.users, users),
@@ -130,13 +137,13 @@ function rates({ points, server, ...document }) {
 }
 
 /** What to stack, from the top down: the known parts, or without the app's, two of them. */
-function stackedParts({ t_s: x, total, ...points }) {
-    if (points.app || !points.receiving)
+function stackedParts({ t_s: x, response, ...points }) {
+    if (points.service || !points.receiving)
         return STACKED.filter((part) => points[part])
             .map((part) => curve(partLabel(part), `--${part}`, x, points[part].mean_ms))
             .reverse();
     const received = points.receiving.mean_ms;
-    const before = total.mean_ms.map((mean, i) =>
+    const before = response.mean_ms.map((mean, i) =>
         mean == null || received[i] == null ? null : mean - received[i],
     );
     return [
@@ -154,12 +161,12 @@ function parts(document) {
     };
 }
 
-const CPU = { axis: "right", color: "--server-p95", width: 1.8 };
+const CPU = { axis: "right", color: "--service-p95", width: 1.8 };
 const SATURATION = {
     in_flight_requests: ["in flight", { color: "--other", width: 1.8 }],
     backlog_connections: ["backlog", { color: "--queue", width: 1.8 }],
     worker_cpu_max_ratio: ["CPU of the busiest worker", CPU],
-    worker_cpu_mean_ratio: ["CPU, mean of workers", { ...CPU, color: "--server-p50" }],
+    worker_cpu_mean_ratio: ["CPU, mean of workers", { ...CPU, color: "--service-p50" }],
 };
 
 function saturation(document) {
@@ -210,7 +217,7 @@ function arrivals(document) {
         dash: [2, 4],
         constant: true,
     });
-    const own = present([curve("variance ÷ mean", "--client-p95", x, dispersion, { width: 1.8 })]);
+    const own = present([curve("variance ÷ mean", "--response-p95", x, dispersion, { width: 1.8 })]);
     return {
         ...frame(document),
         left: { title: "variance ÷ mean" },
@@ -220,14 +227,14 @@ function arrivals(document) {
 }
 
 function open(document) {
-    const { t_s: x, total, raw } = document.points;
+    const { t_s: x, response, uncorrected } = document.points;
     return {
         ...frame(document),
         left: latencyAxis(),
         prefersLogarithmic: true,
         series: [
-            curve("response time p99", "--client-p95", x, total.p99_ms, { width: 2.2 }),
-            curve("uncorrected p99", "--client-p50", x, raw.p99_ms, { width: 1.6 }),
+            curve("response time p99", "--response-p95", x, response.p99_ms, { width: 2.2 }),
+            curve("uncorrected p99", "--response-p50", x, uncorrected.p99_ms, { width: 1.6 }),
         ],
         empty: "No request has finished yet.",
     };

@@ -2,7 +2,7 @@
 
 const KINDS = {
     started: "Started",
-    ramp_complete: "Ramp-up complete",
+    ramp_up_complete: "Ramp-up complete",
     stopped: "Stopped",
     stage: "Stage",
     level: "Level",
@@ -27,11 +27,11 @@ const LEVEL_COLUMNS = [
     { name: "Requests/s", of: (l) => digits(l.requests_per_s) },
     { name: "Failed", of: (l) => percent(l.fail_ratio) },
     ...["p50", "p95", "p99"].map((figure) => ({
-        name: `${partName("total")} ${figure}`,
+        name: `response ${figure}`,
         of: (l) => digits(l[`${figure}_ms`]),
     })),
-    ...["app", "queue", "outside"].map((part) => ({
-        name: `${partName(part)} p95`,
+    ...["service", "queue", "outside"].map((part) => ({
+        name: `${part} p95`,
         of: (l) => digits(l[`${part}_p95_ms`]),
     })),
 ];
@@ -109,7 +109,7 @@ function facts({ run, completeness, points, grafana_url, version }) {
         Arguments: run.arguments,
         Settings: settings(run.settings),
         Started: moment(run.started),
-        "Ramp-up complete": run.ramp_complete && moment(run.ramp_complete),
+        "Ramp-up complete": run.ramp_up_complete && moment(run.ramp_up_complete),
         Ended: run.ended && moment(run.ended),
         Workers: completeness.workers ? count(completeness.workers) : null,
         "Exit status": run.exit_code,

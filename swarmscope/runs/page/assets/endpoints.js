@@ -1,9 +1,7 @@
 // The table of endpoints, which can be sorted by each of its columns.
 
-const STACKED = ["app", "queue", "receiving", "outside"]; // parts, from the bottom up
-const PART_NAMES = { total: "response", app: "service" }; // the others' are their keys
-const partName = (part) => PART_NAMES[part] ?? part;
-const partLabel = (part) => (part in PART_NAMES ? `${PART_NAMES[part]} time` : part);
+const STACKED = ["service", "queue", "receiving", "outside"]; // parts, from the bottom up
+const partLabel = (part) => (["response", "service"].includes(part) ? `${part} time` : part);
 
 const ENDPOINT_COLUMNS = [
     {
@@ -21,15 +19,15 @@ const ENDPOINT_COLUMNS = [
         look: (e) => (e.failures ? "bad" : ""),
     },
     { name: "Requests/s", of: (e) => digits(e.requests_per_s), by: (e) => e.requests_per_s },
-    ...["p50", "p95", "p99", "max"].map((figure) => latencyColumn("total", figure)),
+    ...["p50", "p95", "p99", "max"].map((figure) => latencyColumn("response", figure)),
     ...STACKED.map((part) => latencyColumn(part, "p95")),
-    { name: "Mean, by part", text: "short", of: split, by: (e) => e.total.mean_ms },
+    { name: "Mean, by part", text: "short", of: split, by: (e) => e.response.mean_ms },
 ];
 
 function latencyColumn(part, figure) {
     const value = (endpoint) => endpoint[part]?.[`${figure}_ms`];
     return {
-        name: `${partName(part)} ${figure}`,
+        name: `${part} ${figure}`,
         of: (endpoint) => digits(value(endpoint)),
         by: (endpoint) => value(endpoint) ?? -1,
     };

@@ -44,9 +44,9 @@ const PART_TEXTS = {
 
 /** The run in a sentence or two, with the part that took most of the response time. */
 function sentence(totals, objective) {
-    const p95 = milliseconds(totals.total.p95_ms);
+    const p95 = milliseconds(totals.response.p95_ms);
     const felt = `The response time's p95 was ${p95} with ${percent(totals.fail_ratio)} failures; the objective is ${objectiveText(objective)}.`;
-    if (!totals.app || !totals.queue || !totals.outside) return felt;
+    if (!totals.service || !totals.queue || !totals.outside) return felt;
     const means = Object.entries(PART_TEXTS).map(([part, text]) => [
         totals[part]?.mean_ms ?? 0,
         text,
@@ -82,11 +82,11 @@ function unfinishedNote({ run, completeness }) {
     return noted("warn", "Incomplete.", text);
 }
 
-function completenessNotes({ dropped, implausible, corrected, after_stop }) {
+function completenessNotes({ dropped, clock_skewed, corrected, after_stop }) {
     const notes = [
         [dropped, "Samples dropped.", "samples were dropped for lack of space."],
         [
-            implausible,
+            clock_skewed,
             "Clocks differ.",
             "samples have no parts of latency: the clocks of client and server differ.",
         ],

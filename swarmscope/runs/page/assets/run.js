@@ -54,8 +54,8 @@ function show(document) {
     plot("saturation", saturation(shown));
     plot("generator", generatorHealth(shown));
     plot("arrivals", arrivals(shown));
-    byId("open").hidden = !shown.points.raw;
-    if (shown.points.raw) plot("open", open(shown));
+    byId("open").hidden = !shown.points.uncorrected;
+    if (shown.points.uncorrected) plot("open", open(shown));
     showLevels(shown);
     showEndpoints(shown);
     showErrors(shown);

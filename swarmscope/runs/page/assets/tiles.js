@@ -44,8 +44,8 @@ function showTiles(document) {
         "tiles",
         tile("Peak users", count(run.peak_users), "", users, { color: "--users" }),
         tile("Requests/s", digits(totals?.requests_per_s), "", rate),
-        latencyTile("Response", totals?.total, "--client-p95"),
-        latencyTile("Service", totals?.app, "--server-p95"),
+        latencyTile("Response", totals?.response, "--response-p95"),
+        latencyTile("Service", totals?.service, "--service-p95"),
         latencyTile("Queue", totals?.queue, "--queue"),
         latencyTile("Outside", totals?.outside, "--outside"),
         tile("Failures", percent(totals?.fail_ratio), "", failed, {

@@ -1,12 +1,12 @@
--- For every other part: windows of histograms added up, and percentiles of them.
+-- For all other parts: histograms merged over windows, and percentiles read from them.
 --
--- Arguments that come back everywhere: `run` is a run's id; `since` and `until` bound the time axis;
+-- Arguments used everywhere: `run` is a run's id; `since` and `until` bound the time axis;
 -- `width_s` is the time that one point covers (Grafana: $__interval_ms / 1000.0). Points come at
 -- multiples of `width_s`, or of a second, 10 s or a minute where that is coarser: what a query costs
 -- depends on how many points it draws, not on how many requests were sent. `names` are request
 -- names; '' means all endpoints together and is the default, although a request of the URL '' has
--- that name too; NULL gives every endpoint and all. A panel with a line for each endpoint asks for
--- fewer points (Grafana: maxDataPoints 200).
+-- that name too; NULL returns each endpoint and all together. A panel with a line for each endpoint
+-- asks for fewer points (Grafana: maxDataPoints 200).
 --
 --   merged(run, since, until, width_s, parts, names)
 --       -> time, name, request_type, part, requests, failures, sum_ms, max_ms, buckets, cumulative:
@@ -21,13 +21,13 @@ CREATE VIEW histogram AS
     SELECT * FROM histogram_open;
 COMMENT ON VIEW histogram IS 'Windows that are closed and those that still fill: exact at every moment';
 
--- The milliseconds that stand for a bucket, within 2.5 % of every value in it.
+-- The milliseconds that represent a bucket, within 2.5 % of every value in it.
 CREATE FUNCTION bucket_ms(bucket integer) RETURNS double precision
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT 2 * power(1.025::float8 / 0.975, bucket) / (1.025::float8 / 0.975 + 1)
 $$;
 
--- The one way in which a percentile is read: the bucket of the value with rank ceil(quantile × n).
+-- All percentiles are read this way: the bucket of the value with rank ceil(quantile × n).
 CREATE FUNCTION percentile(
     quantile double precision, buckets smallint[], cumulative double precision[],
     max_ms double precision
@@ -70,7 +70,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     UNION ALL SELECT 1, u10, u1 FROM edge WHERE s10 <= u10
 $$;
 
--- The mean of the requests that have a latency: those that the buckets hold.
+-- The mean of the requests that have a latency: those in the buckets.
 CREATE FUNCTION mean_ms(sum_ms double precision, cumulative double precision[])
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -79,7 +79,7 @@ $$;
 
 CREATE FUNCTION merged(
     run timestamptz, since timestamptz, until timestamptz, width_s double precision,
-    parts text[] DEFAULT '{total}', names text[] DEFAULT '{""}'
+    parts text[] DEFAULT '{response}', names text[] DEFAULT '{""}'
 ) RETURNS TABLE (
     "time" timestamptz, name text, request_type text, part text, requests bigint, failures bigint,
     sum_ms double precision, max_ms double precision, buckets smallint[],
@@ -105,14 +105,14 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
                 AND i.time >= tile.starts AND i.time < tile.ends AND i.part = ANY (parts)
                 AND (merged.names IS NULL OR i.name = ANY (merged.names)
                     AND (i.name <> '' OR i.request_type = ''))
-            OFFSET 0  -- tile by tile: joined at once, every row of the run would be read
+            OFFSET 0  -- tile by tile: a single join would read every row of the run
         ) h
     ), numbered AS (  -- one integer is cheaper to group by than four columns
         SELECT found.*, dense_rank() OVER (
             ORDER BY slot, found.name COLLATE "C", found.request_type COLLATE "C", found.part
         ) AS number
         FROM found
-    ), bar AS (  -- sorted first: of joined rows each is in order already, which sorts in no time
+    ), bar AS (  -- sorted first: the buckets of each row are in order already, so sorting is cheap
         SELECT number, bucket, sum(bucket_count)::double precision AS bucket_count
         FROM (
             SELECT number, unnest(n.buckets) AS bucket, unnest(counts) AS bucket_count
@@ -121,7 +121,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             ORDER BY number, bucket
         ) _
         GROUP BY number, bucket
-        UNION ALL  -- many rows make few numbers: hashed by one integer, in half the time
+        UNION ALL  -- many rows make few numbers: hashing one integer takes half the time
         SELECT key >> 16, ((key & 65535) - 32768)::smallint, sum(bucket_count)::double precision
         FROM (
             SELECT (number << 16) + 32768 + unnest(n.buckets) AS key, unnest(counts) AS bucket_count

@@ -4,15 +4,15 @@
 --       -> time, name, request_type, requests, failures, requests_per_s, failures_per_s, fail_ratio,
 --          mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms
 --   latency_parts(run, since, until, width_s, names)
---       -> time, name, request_type, queue_ms, app_ms, receiving_ms, outside_ms (means, to be stacked),
---          covered (share of the requests that came with their parts, 0 to 1)
+--       -> time, name, request_type, queue_ms, service_ms, receiving_ms, outside_ms (means, to be
+--          stacked), covered (share of the requests that came with their parts, 0 to 1)
 --   users_over_time(run, since, until, width_s) -> time, users
 --   times_of(run) -> started, ended, first, last: a run's own times, and those of its windows
 --   seconds_of(run, since, until) -> how long the run lasted in between: what rates are over
 
--- A run's own times, by which all rates are: from its start until its last worker had ended its
--- users. That is earlier than its leader's word where that waits for the workers, and later where it
--- does not. While the run is on, until the last that is known of it. *first* and *last* bound its
+-- A run's own times, over which all rates are: from its start until its last worker had stopped its
+-- users. That is before the end that its leader recorded if that waited for the workers, and after it
+-- otherwise. While the run is running, until the last that is known. *first* and *last* bound its
 -- windows, which are whole seconds.
 CREATE FUNCTION times_of(run timestamptz)
 RETURNS TABLE (started timestamptz, ended timestamptz, first timestamptz, last timestamptz)
@@ -25,7 +25,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     FROM testrun CROSS JOIN (
         SELECT min(h.time) AS first, max(h.time) AS latest, max(h.time) + interval '1 s' AS last
         FROM histogram h
-        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'total'
+        WHERE h.run_id = run AND h.resolution = 1 AND h.part = 'response'
             AND h.name = '' AND h.request_type = ''
     ) finished CROSS JOIN (
         SELECT CASE WHEN count(*) = count(stopped) THEN max(stopped) END AS until
@@ -34,7 +34,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     WHERE id = run
 $$;
 
--- The time within [since, until) that a run lasted: whole seconds inside, its own times at its ends.
+-- How long a run lasted within [since, until): in whole seconds, except at its own start and end.
 CREATE FUNCTION seconds_of(run timestamptz, since timestamptz, until timestamptz)
 RETURNS double precision
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -47,10 +47,10 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     FROM times_of(run)
 $$;
 
--- A slot in which nothing finished has 0 requests and no latencies: a stall is seen, not bridged.
+-- A slot in which nothing finished has 0 requests and no latencies, so that a stall is visible.
 CREATE FUNCTION latency(
     run timestamptz, since timestamptz, until timestamptz, width_s double precision,
-    part text DEFAULT 'total', names text[] DEFAULT '{""}'
+    part text DEFAULT 'response', names text[] DEFAULT '{""}'
 ) RETURNS TABLE (
     "time" timestamptz, name text, request_type text, requests bigint, failures bigint,
     requests_per_s double precision, failures_per_s double precision, fail_ratio double precision,
@@ -60,7 +60,7 @@ CREATE FUNCTION latency(
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     WITH asked AS (
         SELECT make_interval(secs => slot_s(width_s)) AS slot, id AS started,
-            -- what finishes after the end belongs to its slot; what just finished may be on its way
+            -- after the end, requests count in their own slot; the latest may not have arrived yet
             greatest(id, coalesce(end_time, now() - interval '3 s')) AS ended,
             CASE status WHEN 'running' THEN now() - interval '3 s' ELSE t.ended END AS lasted,
             end_time IS NULL AS is_on
@@ -97,27 +97,27 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         percentile(0.95, buckets, cumulative, f.max_ms),
         percentile(0.99, buckets, cumulative, f.max_ms), f.max_ms
     FROM filled f CROSS JOIN asked
-    WHERE NOT is_on OR slot_start + slot <= ended  -- the rest would look like a fall
+    WHERE NOT is_on OR slot_start + slot <= ended  -- the last one, half full, would look like a drop
     ORDER BY slot_start, f.name, f.request_type
 $$;
 
--- Means, because percentiles of parts do not add up to that of the total.
+-- Means, because percentiles of parts do not add up to that of the response time.
 CREATE FUNCTION latency_parts(
     run timestamptz, since timestamptz, until timestamptz, width_s double precision,
     names text[] DEFAULT '{""}'
 ) RETURNS TABLE (
     "time" timestamptz, name text, request_type text, queue_ms double precision,
-    app_ms double precision, receiving_ms double precision, outside_ms double precision,
+    service_ms double precision, receiving_ms double precision, outside_ms double precision,
     covered double precision
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT slot, h.name, h.request_type,
         sum(sum_ms) FILTER (WHERE part = 'queue') / sum(count) FILTER (WHERE part = 'queue'),
-        sum(sum_ms) FILTER (WHERE part = 'app') / sum(count) FILTER (WHERE part = 'app'),
+        sum(sum_ms) FILTER (WHERE part = 'service') / sum(count) FILTER (WHERE part = 'service'),
         sum(sum_ms) FILTER (WHERE part = 'receiving') / sum(count) FILTER (WHERE part = 'receiving'),
         sum(sum_ms) FILTER (WHERE part = 'outside') / sum(count) FILTER (WHERE part = 'outside'),
         coalesce(sum(count) FILTER (WHERE part = 'outside'), 0)::double precision
-            / sum(count) FILTER (WHERE part = 'total')
+            / sum(count) FILTER (WHERE part = 'response')
     FROM histogram h
     CROSS JOIN LATERAL date_bin(make_interval(secs => slot_s(width_s)), h.time, 'epoch') AS slot
     WHERE h.run_id = run AND h.resolution = resolution_for(width_s)
@@ -136,7 +136,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT slot, max(user_count)
     FROM user_count u
     CROSS JOIN LATERAL date_bin(make_interval(secs => greatest(1, width_s)), u.time, 'epoch') AS slot
-    WHERE (u.run_id, u.time) >= (run, date_bin(  -- as rows: by the one index that has both
+    WHERE (u.run_id, u.time) >= (run, date_bin(  -- compared as rows, which uses the one index on both
             make_interval(secs => greatest(1, width_s)), users_over_time.since, 'epoch'
         ))
         AND (u.run_id, u.time) < (run, users_over_time.until)

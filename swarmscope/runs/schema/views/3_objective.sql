@@ -11,7 +11,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT value FROM setting s WHERE s.name = setting_of.name
 $$;
 
--- With so many requests one at least lies above the true quantile with 95 % confidence, and is an
+-- With this many requests at least one lies above the true quantile with 95 % confidence, and is an
 -- upper bound of it; with fewer there is none (Wilks, "Determination of sample sizes for setting
 -- tolerance limits", Annals of Mathematical Statistics 12, 1941: 1 - quantile^n >= 0.95).
 CREATE FUNCTION requests_needed(quantile double precision) RETURNS bigint
@@ -19,7 +19,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT ceil(ln(0.05) / ln(quantile))::bigint
 $$;
 
--- Of fewer requests than 1 / fail_ratio a single failure would be more than the objective allows.
+-- With fewer requests than 1 / fail_ratio, a single failure would exceed the objective.
 CREATE FUNCTION objective_of(run timestamptz) RETURNS TABLE (
     quantile double precision, limit_ms double precision, fail_ratio double precision,
     requests bigint, capacity_search boolean
@@ -37,7 +37,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     ) o
 $$;
 
--- The patterns of --slo-requests as LIKE has them; NULL where the run's options named none.
+-- The patterns of --slo-requests in the syntax of LIKE; NULL if the run's options named none.
 CREATE FUNCTION selection_of(run timestamptz) RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT array_agg(
@@ -61,8 +61,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         OR request_type || ' ' || name LIKE ANY (patterns) END
 $$;
 
--- As `counted` of swarmscope.runs.judged_summary: without patterns all count where none is of HTTP, and
--- what has no name of its own is like the rest.
+-- As `Selection.counted` of swarmscope.runs.selection: without patterns all count if none is HTTP, and
+-- endpoints without their own names follow the rest.
 CREATE FUNCTION left_out(run timestamptz, since timestamptz, until timestamptz)
 RETURNS TABLE (name text, request_type text, requests bigint)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -73,7 +73,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         FROM tiles(left_out.since, left_out.until) t CROSS JOIN LATERAL (
             SELECT i.name, i.request_type, i.count FROM histogram i
             WHERE i.run_id = run AND i.resolution = t.resolution
-                AND i.time >= t.starts AND i.time < t.ends AND i.part = 'total'
+                AND i.time >= t.starts AND i.time < t.ends AND i.part = 'response'
                 AND (i.name <> '' OR i.request_type <> '')
             OFFSET 0
         ) h
@@ -93,7 +93,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     )
 $$;
 
--- More failures than allowed are certain; anything else takes enough requests.
+-- More failures than allowed are decisive; any other result takes enough requests.
 CREATE FUNCTION objective_met(
     requests bigint, failures bigint, measured_ms double precision, limit_ms double precision,
     fail_ratio double precision, needed bigint

@@ -9,16 +9,16 @@
 --       of judged_span(); objective_met is NULL where too few requests finished to judge it, and
 --       where *left_out* of the requests do not count
 --   run: a view for lists, a row per run: run_id, run (its id as text, for links), testplan,
---       profile_name, description, env, host, username, status, complete, started, ramp_complete,
+--       profile_name, description, env, host, username, status, complete, started, ramp_up_complete,
 --       ended, duration_s, target_users, peak_users, requests, failures, fail_ratio, requests_per_s,
 --       mean_ms, p50_ms, p95_ms, p99_ms, max_ms (of judged_span), objective_met, scope, scope_text,
 --       objective_quantile, objective_ms, objective_fail_ratio, objective_requests, capacity_search,
---       workers, unfinished_workers, lost_workers, dropped, implausible, corrected (starts outside
+--       workers, unfinished_workers, lost_workers, dropped, clock_skewed, corrected (starts outside
 --       the run), after_stop (requests behind a worker's stop record), left_out (of *requests*)
 --   failures(run, since, until, most) -> failures, name, request_type, error, first, last:
 --       by endpoint and error, of the *most* newest
 
--- The one definition of the part of a run that is judged, by the run's own times. *first* and *last*
+-- The only definition of the span of a run that is judged, by the run's own times. *first* and *last*
 -- bound its windows.
 CREATE FUNCTION judged_span(run timestamptz, whole boolean DEFAULT false)
 RETURNS TABLE (
@@ -27,10 +27,11 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     WITH steady AS (
-        SELECT t.*, s.since, ramp_complete IS NOT NULL AS ramped,
+        SELECT t.*, s.since, ramp_up_complete IS NOT NULL AS ramped,
             greatest(extract(epoch FROM ended - s.since), 0)::double precision AS seconds
         FROM times_of(run) t CROSS JOIN testrun
-        CROSS JOIN LATERAL date_bin('1 s', ramp_complete + interval '999999 us', 'epoch') s (since)
+        CROSS JOIN LATERAL
+            date_bin('1 s', ramp_up_complete + interval '999999 us', 'epoch') s (since)
         WHERE id = run
     ), counted AS (
         SELECT steady.*, (
@@ -38,7 +39,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             CROSS JOIN LATERAL (
                 SELECT i.count FROM histogram i
                 WHERE i.run_id = run AND i.resolution = t.resolution
-                    AND i.time >= t.starts AND i.time < t.ends AND i.part = 'total'
+                    AND i.time >= t.starts AND i.time < t.ends AND i.part = 'response'
                     AND i.name = '' AND i.request_type = ''
                 OFFSET 0
             ) h
@@ -65,7 +66,8 @@ $$;
 -- Rates are over the run's own times, as everywhere: requests / (until - since).
 CREATE FUNCTION summary(
     run timestamptz, whole boolean DEFAULT false,
-    parts text[] DEFAULT '{total,queue,app,receiving,outside,raw}', names text[] DEFAULT NULL
+    parts text[] DEFAULT '{response,queue,service,receiving,outside,uncorrected}',
+    names text[] DEFAULT NULL
 ) RETURNS TABLE (
     name text, request_type text, part text, requests bigint, failures bigint,
     fail_ratio double precision, requests_per_s double precision, mean_ms double precision,
@@ -107,7 +109,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT to_char(run AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 
--- Bounded, so that a run that fails altogether costs no more than one that fails sometimes.
+-- Bounded, so that a run in which everything fails costs no more than one in which little does.
 CREATE FUNCTION failures(
     run timestamptz, since timestamptz, until timestamptz, most integer DEFAULT 100000
 ) RETURNS TABLE (
@@ -130,13 +132,13 @@ CREATE VIEW run AS
     SELECT r.id AS run_id, run_text(r.id) AS run, r.testplan, r.scenario, r.profile_name,
         r.description, r.env, r.host, r.username, r.status,
         r.status <> 'running' AND unfinished_workers = 0 AS complete,
-        r.id AS started, r.ramp_complete, r.end_time AS ended,
+        r.id AS started, r.ramp_up_complete, r.end_time AS ended,
         extract(epoch FROM coalesce(r.end_time, s.until) - r.id)::double precision AS duration_s,
         r.target_users, r.peak_users, s.requests, s.failures, s.fail_ratio, s.requests_per_s,
         s.mean_ms, s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms, s.objective_met,
         s.scope, s.scope_text, o.quantile AS objective_quantile, o.limit_ms AS objective_ms,
         o.fail_ratio AS objective_fail_ratio, o.requests AS objective_requests, o.capacity_search,
-        w.workers, w.unfinished_workers, w.lost_workers, w.dropped, w.implausible,
+        w.workers, w.unfinished_workers, w.lost_workers, w.dropped, w.clock_skewed,
         w.corrected, w.after_stop, coalesce(s.left_out, 0) AS left_out
     FROM testrun r
     CROSS JOIN LATERAL (
@@ -144,10 +146,10 @@ CREATE VIEW run AS
             count(*) FILTER (WHERE stopped IS NULL) AS unfinished_workers,
             count(*) FILTER (WHERE outcome = 'lost') AS lost_workers,
             coalesce(sum(dropped), 0)::bigint AS dropped,
-            coalesce(sum(implausible), 0)::bigint AS implausible,
+            coalesce(sum(clock_skewed), 0)::bigint AS clock_skewed,
             coalesce(sum(corrected), 0)::bigint AS corrected,
             coalesce(sum(after_stop), 0)::bigint AS after_stop
         FROM run_worker WHERE run_id = r.id
     ) w
     CROSS JOIN LATERAL objective_of(r.id) o
-    LEFT JOIN LATERAL summary(r.id, false, '{total}', '{""}') s ON true;
+    LEFT JOIN LATERAL summary(r.id, false, '{response}', '{""}') s ON true;

@@ -4,13 +4,13 @@
 --   run_range(run) -> since, until: the time range of a link to a run, as Grafana's URLs have it
 --   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
 
--- Compares text, so that whatever stands in a link is a run or none, and never an error.
+-- Compares text, so that any text in a link names a run or none, and never raises an error.
 CREATE FUNCTION run_of(run text) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT max(id) FROM testrun WHERE run_of.run IN ('latest', run_text(id))
 $$;
 
--- Unix milliseconds, a moment wider than the run; a run that is on goes to 'now'.
+-- Unix milliseconds, slightly wider than the run; up to 'now' while it is running.
 CREATE FUNCTION range_of(started timestamptz, ended timestamptz)
 RETURNS TABLE (since text, until text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -34,7 +34,7 @@ CREATE VIEW run_choice AS
         FROM testrun ORDER BY id DESC LIMIT 500
     );
 
--- An endpoint as people read it, and choose it in a list.
+-- An endpoint as it is shown, and chosen in a list.
 CREATE FUNCTION endpoint_text(name text, request_type text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN name = '' AND request_type = '' THEN 'All endpoints'

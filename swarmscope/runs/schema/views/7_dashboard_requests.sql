@@ -2,18 +2,18 @@
 --
 --   endpoints_of(run) -> name, request_type, endpoint: both as one text, 'All endpoints' first
 --   endpoints(run, since, until) -> endpoint, requests, requests_per_s, fail_ratio, mean_ms, p50_ms,
---       p95_ms, p99_ms, max_ms, server_p95_ms, queue_p95_ms, outside_p95_ms, objective
+--       p95_ms, p99_ms, max_ms, service_p95_ms, queue_p95_ms, outside_p95_ms, objective
 --   latency_heatmap(run, since, until, width_s, endpoint) -> time (a slot's end), up_to_ms,
 --       requests: in bands of latency that grow by a fifth, including those without a request
---   slowest(run, since, until, endpoint, most) -> started, endpoint, total_ms, late_ms,
---       queue_ms, app_ms, receiving_ms, outside_ms, error, worker, trace_id: raw requests, slowest
+--   slowest(run, since, until, endpoint, most) -> started, endpoint, response_ms, start_delay_ms,
+--       queue_ms, service_ms, receiving_ms, outside_ms, error, worker, trace_id: raw requests, slowest
 --       first
 --   by_worker(run, since, until) -> worker, requests, share, requests_per_s, fail_ratio, mean_ms,
 --       max_ms
 --   decoded(encoded) -> the text behind percent-encoding: how Grafana passes a name
 
--- Percent-encoded UTF-8 (RFC 3986, 2.1): Grafana's format `percentencode` is the only one that leaves
--- nothing in a value that SQL could take for its own; `sqlstring` turns " into \".
+-- Percent-encoded UTF-8 (RFC 3986, 2.1): only with Grafana's format `percentencode` can nothing in a
+-- value be taken for SQL; `sqlstring` turns " into \".
 CREATE FUNCTION decoded(encoded text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT coalesce(convert_from(string_agg(
@@ -29,14 +29,14 @@ RETURNS TABLE (name text, request_type text, endpoint text)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT DISTINCT h.name, h.request_type, endpoint_text(h.name, h.request_type)
     FROM histogram h
-    WHERE h.run_id = run AND h.resolution = 60 AND h.part = 'total'
+    WHERE h.run_id = run AND h.resolution = 60 AND h.part = 'response'
     ORDER BY h.name, h.request_type
 $$;
 
 CREATE FUNCTION endpoints(run timestamptz, since timestamptz, until timestamptz) RETURNS TABLE (
     endpoint text, requests bigint, requests_per_s double precision, fail_ratio double precision,
     mean_ms double precision, p50_ms double precision, p95_ms double precision,
-    p99_ms double precision, max_ms double precision, server_p95_ms double precision,
+    p99_ms double precision, max_ms double precision, service_p95_ms double precision,
     queue_p95_ms double precision, outside_p95_ms double precision, objective text
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -51,27 +51,28 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
                 o.limit_ms, o.fail_ratio, o.requests
             ) END AS met
         FROM objective_of(run) o CROSS JOIN merged(
-            run, endpoints.since, endpoints.until, NULL, '{total,queue,app,outside}', NULL
+            run, endpoints.since, endpoints.until, NULL, '{response,queue,service,outside}', NULL
         ) m
         LEFT JOIN (
             SELECT name, request_type FROM other
             UNION ALL SELECT '', '' FROM other HAVING count(*) > 0
         ) others ON others.name = m.name AND others.request_type = m.request_type
     )
-    SELECT endpoint_text(total.name, total.request_type), total.requests,
-        total.requests / lasted.seconds, total.failures::double precision / total.requests,
-        mean_ms(total.sum_ms, total.cumulative), total.p50_ms, total.p95_ms, total.p99_ms,
-        total.max_ms, app.p95_ms, queue.p95_ms, outside.p95_ms,
-        CASE WHEN total.met THEN 'holds' WHEN NOT total.met THEN 'missed' ELSE 'not judged' END
+    SELECT endpoint_text(response.name, response.request_type), response.requests,
+        response.requests / lasted.seconds, response.failures::double precision / response.requests,
+        mean_ms(response.sum_ms, response.cumulative), response.p50_ms, response.p95_ms,
+        response.p99_ms, response.max_ms, service.p95_ms, queue.p95_ms, outside.p95_ms,
+        CASE WHEN response.met THEN 'holds' WHEN NOT response.met THEN 'missed'
+            ELSE 'not judged' END
     FROM seconds_of(run, endpoints.since, endpoints.until) AS lasted (seconds)
-    CROSS JOIN (SELECT * FROM figures WHERE part = 'total') total
-    LEFT JOIN (SELECT * FROM figures WHERE part = 'app') app USING (name, request_type)
+    CROSS JOIN (SELECT * FROM figures WHERE part = 'response') response
+    LEFT JOIN (SELECT * FROM figures WHERE part = 'service') service USING (name, request_type)
     LEFT JOIN (SELECT * FROM figures WHERE part = 'queue') queue USING (name, request_type)
     LEFT JOIN (SELECT * FROM figures WHERE part = 'outside') outside USING (name, request_type)
-    ORDER BY total.name, total.request_type
+    ORDER BY response.name, response.request_type
 $$;
 
--- Four buckets are a band; every band between the lowest and the highest is in every slot.
+-- A band is four buckets; every slot has every band between the lowest and the highest.
 CREATE FUNCTION latency_heatmap(
     run timestamptz, since timestamptz, until timestamptz, width_s double precision,
     endpoint text DEFAULT 'All endpoints'
@@ -82,7 +83,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         FROM endpoints_of(run) chosen
         CROSS JOIN LATERAL (
             SELECT * FROM histogram i
-            WHERE i.run_id = run AND i.resolution = resolution_for(width_s) AND i.part = 'total'
+            WHERE i.run_id = run AND i.resolution = resolution_for(width_s) AND i.part = 'response'
                 AND i.name = chosen.name AND i.request_type = chosen.request_type
                 AND i.time < latency_heatmap.until AND i.time >= date_bin(
                     make_interval(secs => slot_s(width_s)), latency_heatmap.since, 'epoch'
@@ -105,17 +106,17 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     ORDER BY slot, band
 $$;
 
--- Reads few of the raw requests, however many there are. The *most* slowest ones are in as many
--- windows with the longest maxima at most (minutes, then seconds), and of these in the highest
--- buckets: when a request of a bucket that finished in a second began is known almost to the second.
+-- Reads few of the raw requests, however many there are. The *most* slowest are within that many
+-- windows with the largest maxima (minutes, then seconds), and there in the highest buckets: the
+-- second in which a request finished and its bucket give its start almost to the second.
 CREATE FUNCTION slowest(
     run timestamptz, since timestamptz, until timestamptz, endpoint text DEFAULT 'All endpoints',
     most integer DEFAULT 25
 ) RETURNS TABLE (
-    started timestamptz, endpoint text, total_ms double precision, late_ms double precision,
-    queue_ms double precision, app_ms double precision, receiving_ms double precision,
-    outside_ms double precision, error text,
-    worker text, trace_id text
+    started timestamptz, endpoint text, response_ms double precision,
+    start_delay_ms double precision, queue_ms double precision, service_ms double precision,
+    receiving_ms double precision, outside_ms double precision, error text, worker text,
+    trace_id text
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     WITH chosen AS (
@@ -123,15 +124,15 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     ), "minute" AS (
         SELECT h.time
         FROM histogram h JOIN chosen USING (name, request_type)
-        WHERE h.run_id = run AND h.resolution = 60 AND h.part = 'total'
+        WHERE h.run_id = run AND h.resolution = 60 AND h.part = 'response'
             AND h.time > slowest.since - interval '60 s' AND h.time < slowest.until
         GROUP BY h.time
-        ORDER BY max(h.max_ms) DESC LIMIT most + 2  -- the first and the last may lie half outside
+        ORDER BY max(h.max_ms) DESC LIMIT most + 2  -- the first and the last may be half outside
     ), found AS (
         SELECT h.time, h.max_ms, h.buckets, h.counts
         FROM chosen CROSS JOIN "minute" CROSS JOIN LATERAL (
             SELECT * FROM histogram i
-            WHERE i.run_id = run AND i.resolution = 1 AND i.part = 'total'
+            WHERE i.run_id = run AND i.resolution = 1 AND i.part = 'response'
                 AND i.name = chosen.name AND i.request_type = chosen.request_type
                 AND i.time >= "minute".time AND i.time < "minute".time + interval '60 s'
                 AND i.time >= slowest.since AND i.time <= slowest.until - interval '1 s'
@@ -144,7 +145,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         FROM found f JOIN "second" USING (time)
         CROSS JOIN LATERAL unnest(f.buckets, f.counts) AS one (bucket, n)
         GROUP BY f.time, bucket
-    ), window_of AS (  -- overlapping ones joined
+    ), window_of AS (  -- overlapping ones merged
         SELECT unnest(range_agg(tstzrange(
             b.time - make_interval(secs => power(1.025::float8 / 0.975, bucket) / 1000 + 0.01),
             b.time - make_interval(secs => power(1.025::float8 / 0.975, bucket - 1) / 1000 - 1.01)
@@ -154,13 +155,14 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             SELECT coalesce(max(c.bucket) FILTER (WHERE c.so_far >= most), min(c.bucket)) FROM bar c
         )
     )
-    SELECT r.time, endpoint_text(r.name, r.request_type), r.response_time, coalesce(r.late_ms, 0),
-        r.queue_ms, r.app_ms, r.receiving_ms,
-        r.response_time - coalesce(r.late_ms, 0) - coalesce(r.receiving_ms, 0) - r.queue_ms - r.app_ms,
+    SELECT r.time, endpoint_text(r.name, r.request_type), r.response_time,
+        coalesce(r.start_delay_ms, 0), r.queue_ms, r.service_ms, r.receiving_ms,
+        r.response_time - coalesce(r.start_delay_ms, 0) - coalesce(r.receiving_ms, 0)
+            - r.queue_ms - r.service_ms,
         coalesce(r.exception, ''), coalesce(sent_by.worker, r.loadgen), coalesce(r.trace_id, '')
     FROM window_of CROSS JOIN LATERAL (
         SELECT * FROM request i
-        WHERE i.run_id = (SELECT run)  -- asked for once, not for each request
+        WHERE i.run_id = (SELECT run)  -- evaluated once, not for each request
             AND i.time >= lower(began) AND i.time < upper(began)
             AND slowest.endpoint IN ('All endpoints', endpoint_text(i.name, i.request_type))
             AND date_bin(
@@ -176,7 +178,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     LIMIT most
 $$;
 
--- From windows of a second, which stay as each worker's journal brought them.
+-- From windows of a second, which are kept apart for each worker's journal.
 CREATE FUNCTION by_worker(run timestamptz, since timestamptz, until timestamptz) RETURNS TABLE (
     worker text, requests bigint, share double precision, requests_per_s double precision,
     fail_ratio double precision, mean_ms double precision, max_ms double precision
@@ -193,8 +195,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             sum(i.sum_ms) AS sum_ms, max(i.max_ms) AS max_ms
         FROM histogram i
         LEFT JOIN run_worker w ON w.run_id = run AND w.journal_id = i.journal_id
-        LEFT JOIN journal j ON j.id = i.journal_id  -- of one that was removed, another goes on
-        WHERE i.run_id = run AND i.resolution = 1 AND i.part = 'total'
+        LEFT JOIN journal j ON j.id = i.journal_id  -- a removed journal is continued by another
+        WHERE i.run_id = run AND i.resolution = 1 AND i.part = 'response'
             AND i.name = '' AND i.request_type = ''
             AND i.time >= by_worker.since AND i.time <= by_worker.until - interval '1 s'
         GROUP BY 1

@@ -1,8 +1,7 @@
--- For the shipper: what it calls after each batch, when a run ends, and long after that.
+-- For the shipper: called after late batches, when a run ends, and to compact it afterwards.
 --
---   refresh_summary(run) fills locust-plugins' summary columns of `testrun` again, after any batch
---       that may come late
---   close_run(run, ended, outcome = 'finished') ends a run once
+--   refresh_summary(run) updates locust-plugins' summary columns of `testrun`
+--   close_run(run, ended, outcome) ends a run once
 --   compact(run, since, until) joins the histogram rows of all journals: see
 --       swarmscope.runs.schema.maintenance
 
@@ -11,11 +10,11 @@ CREATE FUNCTION refresh_summary(run timestamptz) RETURNS void
 LANGUAGE sql AS $$
     UPDATE testrun SET requests = s.requests, resp_time_avg = s.mean_ms,
         rps_avg = s.requests_per_s, fail_ratio = s.fail_ratio
-    FROM summary(refresh_summary.run, true, '{total}', '{""}') s
+    FROM summary(refresh_summary.run, true, '{response}', '{""}') s
     WHERE id = refresh_summary.run
 $$;
 
--- Ends a run that still runs, and brings its summary up to date in any case.
+-- Ends a run if it is still running, and updates its summary in any case.
 CREATE FUNCTION close_run(run timestamptz, ended timestamptz, outcome text DEFAULT 'finished')
 RETURNS void
 LANGUAGE sql AS $$
@@ -24,13 +23,13 @@ LANGUAGE sql AS $$
     SELECT refresh_summary(run);
 $$;
 
--- Replaces rows of several journals for one window by their sum. Any number of writers may go on
--- meanwhile: a row is taken by one statement only, and what it does not see stays for the next call.
+-- Replaces the rows of several journals for one window by their sum. Writers may continue meanwhile:
+-- a row is taken by one statement only, and rows it does not see are left for the next call.
 CREATE FUNCTION compact(
     run timestamptz, since timestamptz, until timestamptz, resolutions integer[] DEFAULT '{10,60}'
 ) RETURNS bigint
 LANGUAGE sql AS $$
-    SELECT pg_advisory_xact_lock(hashtextextended(run_text(run), 0));  -- or two would deadlock
+    SELECT pg_advisory_xact_lock(hashtextextended(run_text(run), 0));  -- two at once would deadlock
     WITH crowded AS (
         SELECT resolution, time, name, request_type, part
         FROM histogram_closed
