@@ -18,6 +18,7 @@ from swarmscope.client import (
     checks,
     clock,
     exit_status,
+    intake,
     locust_patches,
     option_conflicts,
     options,
@@ -28,7 +29,7 @@ from swarmscope.client.checks import Judge
 from swarmscope.client.event_order import listen_first
 from swarmscope.client.frozen_options import STOP_TIMEOUT_SECONDS, Options, freeze
 from swarmscope.client.health import monitor
-from swarmscope.client.master import intake, listening
+from swarmscope.client.master import listening
 from swarmscope.client.recording.backlog import REPORT_KEY, Backlog, read_report
 from swarmscope.client.recording.listener import Listener
 from swarmscope.client.recording.run import Follower, Leader

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
 
 from swarmscope.client.capacity.figures import Measured, Seconds
 from swarmscope.journal.records import OBJECTIVE_QUANTILE
@@ -92,15 +91,6 @@ def _limits(limits: Limits) -> str:
     latency = "" if limits.limit_ms == inf else f"p95 within {limits.limit_ms:,.0f} ms"
     failed = "" if limits.fail_ratio == 1 else f"at most {limits.fail_ratio * 100:g} % failures"
     return " and ".join(filter(None, (latency, failed))) or "no limit"
-
-
-def named(options: Any) -> Objective | None:
-    """Return the objective that Locust's parsed options name; None where they name none."""
-    limit_ms = getattr(options, "slo_p95", None)
-    fail_ratio = getattr(options, "slo_fail_ratio", None)
-    if limit_ms is None or fail_ratio is None or not (limit_ms > 0 and 0 <= fail_ratio <= 1):
-        return None
-    return Objective(limit_ms, fail_ratio)
 
 
 class Trial:

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.health.trust import ALL_WORKERS, TrustKeeper
 from swarmscope.client.master import listening
 from swarmscope.client.master.rejections import rejected
+from swarmscope.client.objective import RunObjective
 from swarmscope.client.recording.backlog import Backlog
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class LocustCollector(Collector):
         self,
         environment: Environment,
         keeper: TrustKeeper,
-        objective: Callable[[], Objective | None],
+        objective: Callable[[], RunObjective | None],
         backlogs: Callable[[], dict[str, Backlog]],
         clock: Callable[[], float],
     ) -> None:

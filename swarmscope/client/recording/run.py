@@ -18,10 +18,9 @@ from locust.runners import (
 )
 
 from swarmscope.client import clock
-from swarmscope.client.capacity import trial
-from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import Options
+from swarmscope.client.objective import RunObjective, named
 from swarmscope.client.recording import provenance, run_links, run_settings
 from swarmscope.client.recording.listener import Listener
 from swarmscope.journal.records import (
@@ -59,7 +58,7 @@ class Leader:
         self._options = options
         self._listener = listener
         self._latest = ""
-        self._objective: Objective | None = None  # the run's; the UI may change it between runs
+        self._objective: RunObjective | None = None  # the run's; the UI may change it between runs
         self._settings: dict[str, Any] = {}
         self._workers: dict[str, str] = {}  # who takes part: last known state
         self._counter: gevent.Greenlet | None = None
@@ -73,7 +72,7 @@ class Leader:
     def _on_start(self, **_: object) -> None:
         is_first = not self._latest
         self.run = self._latest = run_id(self._new_start())
-        self._objective = trial.named(self._environment.parsed_options)
+        self._objective = named(self._environment.parsed_options)
         self._settings = self._current_settings(is_first)
         self._publish_run(self.run, self._options.plan)
         works = not isinstance(self._runner, MasterRunner)
@@ -161,7 +160,7 @@ class Leader:
             self._listener.record(RunExit(self._latest, exit_code))
 
     @property
-    def objective(self) -> Objective | None:
+    def objective(self) -> RunObjective | None:
         """The objective of the run that is running, if its options name one."""
         return self._objective if self.run else None
 

@@ -12,13 +12,13 @@ from locust.env import Environment
 from prometheus_client.parser import text_string_to_metric_families
 from support.waiting import free_port
 
-from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.health.exporter import (
     LocustCollector,
     serve,
 )
 from swarmscope.client.health.probe import Health
 from swarmscope.client.health.trust import TrustKeeper
+from swarmscope.client.objective import RunObjective
 from swarmscope.client.recording.backlog import Backlog
 
 
@@ -61,7 +61,7 @@ def get(url):
 
 def test_a_run_says_its_objective_while_it_is_on_only(environment):
     """In the units of Prometheus's rules, which prefer it to their own; else there is no sample."""
-    on = samples(collector(environment, objective=Objective(120.0, 0.05)))
+    on = samples(collector(environment, objective=RunObjective(120.0, 0.05)))
     off = samples(collector(environment))
 
     assert on["locust_run_objective_seconds",] == 0.12

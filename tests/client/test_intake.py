@@ -21,14 +21,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from support.waiting import free_port
 
-from swarmscope.client import clock
+from swarmscope.client import clock, intake
 from swarmscope.client.capacity import figures
 from swarmscope.client.capacity.live_figures import Senses
 from swarmscope.client.health import monitor
 from swarmscope.client.health.exporter import LocustCollector
 from swarmscope.client.health.probe import Health
 from swarmscope.client.health.trust import TrustKeeper
-from swarmscope.client.master import intake, listening
+from swarmscope.client.master import listening
 from swarmscope.client.master.rejections import rejected
 from swarmscope.client.plugin import _Workers
 from swarmscope.client.recording import backlog
