@@ -58,6 +58,28 @@ def parts(raw: Any) -> tuple[float | None, float | None]:
     return _durations(joined(raw))
 
 
+def plausible(
+    queue: float | None, app: float | None, ms: float
+) -> tuple[float | None, float | None, float | None]:
+    """Return (queue, app, outside) in milliseconds, as far as they fit into *ms*.
+
+    *ms* is the time from sending a request to the first byte of its response. All three are known
+    if `parts` are and fit together; clocks may differ, so that they do not. Then the app's part
+    remains, which one clock measured, if it fits by itself; and so the queue's where there is no
+    app's.
+
+    >>> plausible(2.0, 5.0, 10.0), plausible(None, 5.0, 10.0), plausible(8.0, 5.0, 10.0)
+    ((2.0, 5.0, 3.0), (None, 5.0, None), (None, 5.0, None))
+    """
+    if app is None:
+        return (queue if queue is not None and queue <= ms else None), None, None
+    if queue is not None:
+        outside = ms - queue - app
+        if outside >= 0:
+            return queue, app, outside
+    return None, (app if app <= ms else None), None
+
+
 def joined(lines: Any) -> str:
     """Return several lines of the header as one; '' for what is no list of lines."""
     if not isinstance(lines, list | tuple):

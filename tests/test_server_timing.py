@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from swarmscope.server_timing import parts
+from swarmscope.server_timing import parts, plausible
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,22 @@ def test_a_hostile_header_is_read_in_no_time(begin):
     begun = time.process_time()
     assert parts(raw) == (None, None)
     assert time.process_time() - begun < 0.5  # was 11 s
+
+
+@pytest.mark.parametrize(
+    ("queue", "app", "ms", "expected"),
+    [
+        (2.0, 5.0, 10.0, (2.0, 5.0, 3.0)),
+        (2.0, 8.0, 10.0, (2.0, 8.0, 0.0)),
+        (8.0, 5.0, 10.0, (None, 5.0, None)),  # the clocks differ: what one of them measured stays
+        (8.0, 15.0, 10.0, (None, None, None)),
+        (None, 5.0, 10.0, (None, 5.0, None)),
+        (None, 15.0, 10.0, (None, None, None)),
+        (2.0, None, 10.0, (2.0, None, None)),
+        (12.0, None, 10.0, (None, None, None)),
+        (None, None, 10.0, (None, None, None)),
+    ],
+)
+def test_parts_are_plausible_where_they_fit(queue, app, ms, expected):
+    """Together where both are known, else each by itself."""
+    assert plausible(queue, app, ms) == expected

@@ -76,10 +76,9 @@ class ObjectiveResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LevelResult:
-    """One trial of a level of a capacity search; latencies in ms."""
+class LevelFigures:
+    """One trial of a level of a capacity search; latencies in ms, None where not measured."""
 
-    t_s: float  # when it was decided
     users: int
     outcome: str  # held, broke, or undecided: the search ended before
     measured_s: float
@@ -96,6 +95,13 @@ class LevelResult:
     endpoint_p95_ms: float | None  # of that endpoint
     saturated: bool  # the load generator, not the application
     limited: bool  # by the generator, so it says nothing about the application
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelResult(LevelFigures):
+    """The same, with its place in the run."""
+
+    t_s: float  # when it was decided
 
 
 @dataclass(frozen=True, kw_only=True)

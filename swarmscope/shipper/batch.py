@@ -23,7 +23,7 @@ from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
 from swarmscope.runs.histogram import PARTS, Window, window_of
 from swarmscope.runs.selection import MORE_NAMES
-from swarmscope.server_timing import LONGEST_RESPONSE_MS, parts
+from swarmscope.server_timing import LONGEST_RESPONSE_MS, parts, plausible
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.binary_copy import MICROSECONDS
 from swarmscope.shipper.binary_copy import request_tail as tail_of
@@ -309,18 +309,13 @@ def _take_timing(
     cell: Cell, counts: SampleCounts, ms: float, timing: Any
 ) -> tuple[float | None, float | None]:
     """Add the parts that Server-Timing reports; return queue and app, None if they do not fit."""
-    queue, app = parts(timing)
-    if app is None:
-        return (queue if queue is not None and queue <= ms else None), None
-    if queue is not None:
-        outside = ms - queue - app
-        if outside >= 0:
-            cell.service.append(app)
-            cell.queue.append(queue)
-            cell.outside.append(outside)
-            return queue, app
+    sent_queue, sent_app = parts(timing)
+    queue, app, outside = plausible(sent_queue, sent_app, ms)
+    if app is not None:
+        cell.service.append(app)
+    if queue is not None and outside is not None:
+        cell.queue.append(queue)
+        cell.outside.append(outside)
+    elif sent_queue is not None and sent_app is not None:
         counts.clock_skewed += 1
-    if app > ms:
-        return None, None
-    cell.service.append(app)
-    return None, app
+    return queue, app

@@ -1,1 +1,1 @@
-"""How much load the service can take: the search, its levels and its verdict."""
+"""How much load a service can take: the search, its levels and its verdict."""

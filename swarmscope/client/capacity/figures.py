@@ -1,6 +1,6 @@
-"""What a swarm measured second by second, while it runs: for those who steer by it.
+"""What a swarm measures, second by second, while it runs; the capacity search steers by it.
 
-The runs database has the same figures, but a swarm must be steered without one. Each process that
+The runs database has the same figures, but the search has to work without one. Each process that
 runs users adds up its samples by second of completion; workers report theirs to the master.
 """
 
@@ -25,18 +25,18 @@ from swarmscope.client.workload import missed, population
 from swarmscope.redaction import stored_name
 from swarmscope.runs.histogram import HIGHEST, LOWEST, PARTS, Window, estimate, window_of
 from swarmscope.runs.selection import Selection
-from swarmscope.server_timing import parts
+from swarmscope.server_timing import parts, plausible
 
 MESSAGE_KEY = "swarmscope_measurement"
 STARTING_KEY = "swarmscope_starting"
 MEASURE_OPTION = "swarmscope_measure"  # travels to workers with Locust's parsed options
 KEPT_SECONDS = 600
-MEASUREMENT = "swarmscope.measurement"  # who reads a response's parts
+MEASUREMENT = "swarmscope.measurement"  # the reader of a response's parts
 MAX_MS = 1e12  # beyond, and below 0, is no time, as in the runs database
-MAX_TYPES = 20  # of requests that do not count; the rest goes to one
+MAX_TYPES = 20  # of requests that do not count; the rest share one
 MORE_TYPES = "(more types)"
 
-AHEAD_SECONDS = 60  # a worker's clock may be, until it knows the master's
+AHEAD_SECONDS = 60  # by which a worker's clock may be off until it knows the master's
 
 Bucket = Annotated[int, Meta(ge=LOWEST, le=HIGHEST)]
 PartName = Annotated[str, Meta(pattern=rf"^({'|'.join(PARTS)})\Z")]
@@ -52,7 +52,7 @@ Sample = (
 
 @dataclass(frozen=True)
 class Order:
-    """What a search wants measured: a limit for what counts, and limits of single endpoints."""
+    """What to measure for a search: by the limit for all requests, and those of endpoints."""
 
     limit_ms: float
     selection: Selection = field(default_factory=Selection)
@@ -160,7 +160,7 @@ class Measured:
 
 
 def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
-    """Add up *samples*; parts are kept where they fit into the total, as in the runs database."""
+    """Add up *samples*; parts are kept where they are plausible, as in the runs database."""
     names = ("response", "queue", "service", "receiving", "outside")
     values: dict[str, list[float]] = {name: [] for name in names}
     slow = failed = untimed = 0
@@ -175,10 +175,12 @@ def measured(samples: Iterable[Sample], limit_ms: float) -> Measured:
         if first_byte and first_byte[0] is not None and 0 <= first_byte[0] <= total:
             before = first_byte[0]
             values["receiving"].append(total - before)
-        if queue is not None and app is not None and 0 <= queue <= before - app:
-            values["queue"].append(queue)
+        queue, app, outside = plausible(queue, app, before)
+        if app is not None:
             values["service"].append(app)
-            values["outside"].append(before - queue - app)
+        if queue is not None and outside is not None:
+            values["queue"].append(queue)
+            values["outside"].append(outside)
     windows = {name: window_of(found, 0) for name, found in values.items() if found}
     return Measured(slow, failed, untimed, parts=windows)
 
@@ -205,7 +207,7 @@ def sorted_out(samples: Mapping[Endpoint, list[Sample]], order: Order) -> Measur
 
 
 class Recorder:
-    """Adds up the samples of this process while a run asks for it."""
+    """Adds up the samples of this process while a run needs it."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -265,7 +267,7 @@ class Recorder:
         second.setdefault((str(name), str(request_type)), []).append(sample)
 
     def _on_counted(self, environment: Environment, kind: str, number: int) -> None:
-        """Hold an arrival that was dropped against the service: it had no connection free."""
+        """Count a dropped arrival against the service: it had no connection free."""
         if kind == missed.ARRIVALS_DROPPED and environment is self._environment:
             self._dropped[self._now()] += number
 
@@ -281,7 +283,7 @@ class Seconds:
         self.begin(Selection())
 
     def begin(self, selection: Selection) -> None:
-        """Forget what was before; *selection* says which requests count from now on."""
+        """Start over; *selection* says which requests count from now on."""
         self._seconds.clear()
         self._is_explicit = bool(selection.patterns)
         self._matched = 0
@@ -289,7 +291,7 @@ class Seconds:
         self.endpoints: Counter[str] = Counter()  # requests of those with a limit of their own
 
     def add(self, taken: Iterable[tuple[int, Measured]]) -> None:
-        """Take in what a process measured, and drop what is too old to matter."""
+        """Add what a process measured, and drop what is too old to matter."""
         for second, figures in taken:
             self._seconds.setdefault(second, Measured()).add(figures)
             self._matched += figures.requests - figures.dropped
@@ -321,7 +323,7 @@ class Seconds:
 
     @property
     def _all_count(self) -> bool:
-        """Whether there is nothing of HTTP, and nobody said what counts."""
+        """Whether there are no HTTP requests, and no selection was given."""
         return not self._is_explicit and not self._matched
 
 
@@ -332,7 +334,7 @@ def read(data: Any) -> list[tuple[int, Measured]]:
 
 
 def attach(environment: Environment) -> Recorder | None:
-    """Let this process measure when a run asks for it; None for a master, which has no users."""
+    """Let this process measure when a run needs it; None for a master, which has no users."""
     if isinstance(environment.runner, MasterRunner):
         return None
     recorder = Recorder(environment)
@@ -348,7 +350,7 @@ def attach(environment: Environment) -> Recorder | None:
 
 
 def gather(environment: Environment, seconds: Seconds) -> None:
-    """Put what workers report into *seconds*; the master's part."""
+    """Add what workers report to *seconds*; for a master."""
 
     def on_worker_report(data: dict[str, Any], **_: object) -> None:
         newest = clock.now() + AHEAD_SECONDS  # a second yet to come would push all others out

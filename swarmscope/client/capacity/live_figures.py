@@ -1,4 +1,4 @@
-"""What the process that leads a swarm can tell of it: its figures, and the generator's health."""
+"""What the process that leads a swarm knows of it: live figures and the generator's health."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.workload import population
 
 
-class Senses:
-    """Gathers figures and health from all processes, for whoever steers the swarm."""
+class LiveFigures:
+    """Gathers figures and health from all processes, for the shape that steers the swarm."""
 
     def __init__(self, environment: Environment, recorder: Recorder | None) -> None:
         self.seconds = Seconds()
@@ -35,7 +35,7 @@ class Senses:
         self.lag_s = 1.0 if recorder else WORKER_REPORT_INTERVAL + 1.5
 
     def take(self) -> None:
-        """Take in what this process itself has measured."""
+        """Add what this process itself has measured."""
         if self._recorder:
             self.seconds.add(self._recorder.take())
         if self._probe and time.monotonic() > self._probed + WORKER_REPORT_INTERVAL:

@@ -1,6 +1,6 @@
-"""Finds the most users at which an objective holds: which load to try next, and when to stop.
+"""Finds the max users at which an objective holds: which load to try next, and when to stop.
 
-Only decisions are here. What a level of load did is told by whoever drove it.
+Only decisions are here; the shape that drives the levels reports what they did.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from math import ceil, log, log2, sqrt
 
 GROWTH = 2.0  # from level to level, until the objective breaks
-OPINIONS = 2  # that both sides of the answer need, agreeing
-MOST_OPINIONS = 5  # on one level, when they differ
-MOST_LEVELS = 60
+OPINIONS = 2  # that must agree, on both sides of the answer
+MAX_OPINIONS = 5  # on one level, when they differ
+MAX_LEVELS = 60
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Bounds:
     """Where to begin, where to end, and how close to come."""
 
     start: int
-    most: int
+    max: int
     precision: float  # share of the answer, 0.05 is 5 %
 
     @property
     def levels(self) -> int:
         """How many levels a search takes at most when no level gives different answers."""
-        away = max(log2(self.most / self.start), log2(self.start))  # by doubling, or by halving
+        away = max(log2(self.max / self.start), log2(self.start))  # by doubling, or by halving
         narrowing = max(log2(log(GROWTH) / log(1 + self.precision)), 0)
         return ceil(away) + 1 + ceil(narrowing) + 2 * OPINIONS
 
@@ -41,11 +41,11 @@ class Opinions:
     @property
     def undecided(self) -> bool:
         """Whether the level must be tried again before anything follows from it."""
-        return self.held == self.broke and self.held + self.broke < MOST_OPINIONS
+        return self.held == self.broke and self.held + self.broke < MAX_OPINIONS
 
     @property
     def holds(self) -> bool:
-        """What most say; when nobody has a majority, the cautious answer."""
+        """The majority's answer; the cautious one if there is none."""
         return self.held > self.broke
 
     @property
@@ -56,10 +56,10 @@ class Opinions:
 
 @dataclass
 class Search:
-    """Raises the load until it breaks, narrows down, falls back below and comes again.
+    """Raises the load until it breaks, narrows down, and repeats the levels on both sides.
 
-    `next_users` says what to try; `note` takes in what happened. A level that broke by accident
-    is found out when the search comes to it again, and one that held by accident likewise.
+    `next_users` returns what to try; `note` records what happened. A level that broke or held by
+    accident is found out when it is repeated.
     """
 
     bounds: Bounds
@@ -69,7 +69,7 @@ class Search:
     _tried: int = 0
 
     def note(self, users: int, held: bool, limited: bool = False) -> None:
-        """Take in whether the objective held at *users*; *limited*: the generator gave out."""
+        """Record whether the objective held at *users*; *limited*: the generator was the limit."""
         self._tried += 1
         if limited and self._limited:
             self.limited_at = users
@@ -107,7 +107,7 @@ class Search:
 
     def next_users(self) -> int | None:
         """Return the number of users to try next; None when the search is over."""
-        if self.limited_at is not None or self._tried >= MOST_LEVELS:
+        if self.limited_at is not None or self._tried >= MAX_LEVELS:
             return None
         for users in (*self._doubtful(), *self._unexplored(), *self._unsure()):
             return users
@@ -131,8 +131,8 @@ class Search:
         """Yield a level that is further up, or between both sides of the answer."""
         low, high = self.capacity, self.broken
         if high is None:
-            if low < self.bounds.most:
-                yield min(max(ceil(low * GROWTH), self.bounds.start), self.bounds.most)
+            if low < self.bounds.max:
+                yield min(max(ceil(low * GROWTH), self.bounds.start), self.bounds.max)
         elif low == 0:
             if high > 1:
                 yield max(int(high / GROWTH), 1)
@@ -140,8 +140,8 @@ class Search:
             yield min(max(round(sqrt(low * high)), low + 1), high - 1)
 
     def _unsure(self) -> Iterable[int]:
-        """Yield the level to fall back to, then the one to come to again."""
+        """Yield the level below to repeat, then the one above."""
         for users in self._sides():
             opinions = self._levels[users]
-            if not opinions.sure and opinions.held + opinions.broke < MOST_OPINIONS:
+            if not opinions.sure and opinions.held + opinions.broke < MAX_OPINIONS:
                 yield users

@@ -1,4 +1,4 @@
-"""One search for the capacity as it goes on: where it is, what was measured, what follows."""
+"""One capacity search in progress: where it is, what was measured, what follows."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swarmscope.client.capacity.figures import Measured, Seconds
-from swarmscope.client.capacity.level import BROKE, HELD, UNDECIDED, LevelReport
+from swarmscope.client.capacity.level import BROKE, HELD, UNDECIDED, level_figures
 from swarmscope.client.capacity.search import Search
 from swarmscope.client.capacity.settings import FASTEST_RAMP, RAMP_S, SearchSettings
-from swarmscope.client.capacity.spawning import RollCall
+from swarmscope.client.capacity.spawning import SpawnWatch
 from swarmscope.client.capacity.trial import Trial
-from swarmscope.client.capacity.verdict import Ending, Percentiles, Verdict, broken_part
+from swarmscope.client.capacity.verdict import (
+    CapacityVerdict,
+    EarlyEnd,
+    Percentiles,
+    broken_part,
+)
+from swarmscope.runs.document import LevelFigures
 
 CALM_S = 3
-LONGEST_DRAIN_WINDOWS = 3
-TOLERANCE_SHARE = 0.5  # of the precision: so many users of a level may be missing
+MAX_DRAIN_WINDOWS = 3
+TOLERANCE_SHARE = 0.5  # of the precision: the share of a level's users that may be missing
 STALL_SHARE = 1.1  # requests/s that more users must bring, or a saturated generator is the limit
 
 
 @dataclass
-class Level:
+class CurrentLevel:
     """One load that is being tried, or one at which a backlog drains before `next_users`."""
 
     users: int
-    rate: float  # of the ramp, in users a second
-    roll: RollCall
+    rate: float  # of the ramp, in users per second
+    spawning: SpawnWatch
     next_users: int | None = None
     ramped: float | None = None  # when all users were there
     trial: Trial | None = None
@@ -35,11 +41,11 @@ class Level:
     @classmethod
     def of(
         cls, settings: SearchSettings, before: int, users: int, next_users: int | None = None
-    ) -> Level:
+    ) -> CurrentLevel:
         """Return the level of *users* that follows one of *before* users."""
         tolerance = int(users * settings.bounds.precision * TOLERANCE_SHARE)
-        roll = RollCall(users, tolerance, time.monotonic())
-        return cls(users, ramp_rate(before, users), roll, next_users)
+        spawning = SpawnWatch(users, tolerance, time.monotonic())
+        return cls(users, ramp_rate(before, users), spawning, next_users)
 
 
 @dataclass
@@ -56,15 +62,15 @@ class Result:
 
 
 @dataclass
-class Hunt:
-    """One search as it goes on: where it is, and what the levels measured."""
+class Session:
+    """One search in progress: where it is, and what its levels measured."""
 
     settings: SearchSettings
     search: Search
-    level: Level
+    level: CurrentLevel
     began: float = field(default_factory=time.monotonic)
     levels: int = 0
-    notes: tuple[str, ...] = ()  # to be said beside the verdict
+    notes: tuple[str, ...] = ()  # that follow the verdict
     _results: dict[tuple[int, bool], Result] = field(default_factory=lambda: defaultdict(Result))
 
     @property
@@ -85,21 +91,21 @@ class Hunt:
             return False
         recent = seconds.between(until - CALM_S, until)
         calm = recent.requests > 0 and not recent.slow
-        return calm or until > ramped + LONGEST_DRAIN_WINDOWS * self.settings.window_s
+        return calm or until > ramped + MAX_DRAIN_WINDOWS * self.settings.window_s
 
     def trial(self, begin: int) -> Trial:
-        """Return the trial of the level that has settled; one that was tried before is seen out."""
+        """Return a trial of the warmed-up level; one that was tried before is measured in full."""
         tried = any(users == self.level.users for users, _ in self._results)
         return Trial(self.settings.objective, self.settings.window_s, begin, careful=tried)
 
     def report(
         self, held: bool | None, figures: Measured, seconds: float, saturated: bool, limited: bool
-    ) -> LevelReport:
+    ) -> LevelFigures:
         """Return what a level did; *held* is None where nothing was decided."""
         outcome = {True: HELD, False: BROKE, None: UNDECIDED}[held]
         endpoint = None if held else self.settings.objective.broken_endpoint(figures)
         users = self.level.users
-        return LevelReport.of(users, outcome, figures, seconds, saturated, limited, endpoint)
+        return level_figures(users, outcome, figures, seconds, saturated, limited, endpoint)
 
     def note(self, held: bool, figures: Measured, seconds: float, saturated: bool) -> bool:
         """Take in what the level did; return whether the generator was the limit."""
@@ -120,9 +126,9 @@ class Hunt:
         return bool(fewer) and held[users].requests_per_s < STALL_SHARE * max(fewer)
 
     def verdict(
-        self, ending: Ending | None = None, left_out: Mapping[str, int] | None = None
-    ) -> Verdict:
-        """Return the answer as it stands; *ending* says what ended a search before its end.
+        self, ending: EarlyEnd | None = None, left_out: Mapping[str, int] | None = None
+    ) -> CapacityVerdict:
+        """Return the answer so far; *ending* says what ended a search early.
 
         *left_out* are requests that do not count, by type.
         """
@@ -135,7 +141,7 @@ class Hunt:
             held, broke = held.endpoints.get(endpoint, Measured()), broke.endpoints[endpoint]
         else:
             endpoint = None
-        return Verdict(
+        return CapacityVerdict(
             users=users,
             requests_per_s=self._results[users, True].requests_per_s,
             **self._percentiles(users),
@@ -165,7 +171,7 @@ class Hunt:
             part: Percentiles.of(held, part) for part in ("response", "service", "queue", "outside")
         }
 
-    def _limit(self, ending: Ending | None) -> str:
+    def _limit(self, ending: EarlyEnd | None) -> str:
         """Return what ended the search; one that had only repetitions before it has its answer."""
         if ending is not None and not self.search.narrowed:
             return ending.limit

@@ -1,4 +1,4 @@
-"""The parameters of a search for the capacity, from command line, environment and UI."""
+"""The settings of a capacity search, from command line, environment or UI."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FailureLimit(Limit):
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The parameters of one search, as they were when it began."""
+    """The settings of one search, as they were when it started."""
 
     objective: Objective
     bounds: Bounds
@@ -61,7 +61,7 @@ class SearchSettings:
 
     @property
     def order(self) -> Order:
-        """What the processes that run users are to measure."""
+        """What processes that run users have to measure."""
         endpoints = {name: limits.limit_ms for name, limits in self.objective.endpoints.items()}
         return Order(self.objective.limit_ms, self.selection, endpoints)
 
@@ -77,7 +77,7 @@ class SearchSettings:
             return self.run_time_s
         levels = ceil(self.bounds.levels * (1 + SPARE_SHARE))
         # each with as much again for what has to drain or is measured for longer
-        return levels * (self.level_s + self.window_s) + self.bounds.most / FASTEST_RAMP
+        return levels * (self.level_s + self.window_s) + self.bounds.max / FASTEST_RAMP
 
     @classmethod
     def read(cls, options: Any) -> SearchSettings:

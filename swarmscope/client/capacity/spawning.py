@@ -1,4 +1,4 @@
-"""Whether the users that a level of load needs are there: and when to stop waiting for them."""
+"""Whether the users of a level are at work, and when to stop waiting for them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Present:
     is_spawning: bool  # whether Locust is still creating or stopping users
 
 
-class RollCall:
+class SpawnWatch:
     """Waits for *users* to be at work, as long as their number changes."""
 
     def __init__(self, users: int, tolerance: int, now: float) -> None:
-        """Begin at *now* (s, any clock); *tolerance* is how many users more or fewer will do."""
+        """Begin at *now* (s, any clock); *tolerance* is by how many users it may differ."""
         self.users = users
         self._tolerance = tolerance
         self._seen: tuple[int, int] | None = None
@@ -37,7 +37,7 @@ class RollCall:
         )
 
     def missing(self, present: Present, now: float) -> str | None:
-        """Return why waiting is no use any more, in words; None to go on."""
+        """Return why waiting is pointless, in words; None to go on."""
         if self.is_complete(present):
             self._seen, self._changed = None, now
             return None
@@ -56,7 +56,7 @@ class RollCall:
     def _words(self, present: Present) -> str:
         running, users = present.running, self.users
         if running > users + self._tolerance:
-            return f"{running:,} users still ran where {users:,} were wanted: they do not stop"
+            return f"{running:,} users are still running instead of {users:,}: they do not stop"
         if running < users - self._tolerance:
             why = "the others ended by themselves, failed in on_start, or could not be created"
             if present.is_spawning:

@@ -1,4 +1,4 @@
-"""The objective, and whether one level of load holds it, judged while the swarm is on."""
+"""The objective, and whether a level of load holds it, judged while the swarm is running."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from swarmscope.client.capacity.figures import Measured, Seconds
 from swarmscope.journal.records import OBJECTIVE_QUANTILE
 from swarmscope.runs import sample_size
 
-LEAST_OF_ENDPOINT = sample_size.requests_for_quantile(OBJECTIVE_QUANTILE)
-LEAST_REQUESTS = 100  # or a percentile says little
-LONGEST_WAIT = 3  # windows, for that many
-MOST_SLIDES = 3
+MIN_ENDPOINT_REQUESTS = sample_size.requests_for_quantile(OBJECTIVE_QUANTILE)
+MIN_REQUESTS = 100  # fewer make a poor percentile
+MAX_WAIT_WINDOWS = 3  # until there are that many
+MAX_SLIDES = 3
 HOPELESS_SHARE = 0.5
 
 
@@ -63,21 +63,21 @@ class Objective(Limits):
         """
         for endpoint, limits in self.endpoints.items():
             found = figures.endpoints.get(endpoint, Measured())
-            if found.requests >= LEAST_OF_ENDPOINT and not limits.holds(found):
+            if found.requests >= MIN_ENDPOINT_REQUESTS and not limits.holds(found):
                 return endpoint
         return None
 
     def holds_easily(self, figures: Measured) -> bool:
         """Return whether no more need be seen: nothing failed, nothing came near a limit."""
         return (
-            figures.requests >= LEAST_REQUESTS
+            figures.requests >= MIN_REQUESTS
             and self.is_far(figures)
             and all(self._is_far_at(endpoint, figures) for endpoint in self.endpoints)
         )
 
     def _is_far_at(self, endpoint: str, figures: Measured) -> bool:
         found = figures.endpoints.get(endpoint, Measured())
-        return found.requests >= LEAST_OF_ENDPOINT and self.endpoints[endpoint].is_far(found)
+        return found.requests >= MIN_ENDPOINT_REQUESTS and self.endpoints[endpoint].is_far(found)
 
     def words(self) -> str:
         """Return the objective in words, those of single endpoints included."""
@@ -94,17 +94,17 @@ def _limits(limits: Limits) -> str:
 
 
 class Trial:
-    """One level of load, from the second at which it had settled.
+    """One level of load, from the end of its warm-up.
 
-    What is over as the seconds pass, such as a backlog that the level before left behind, is not
-    held against it: when only the first half of the window broke, the window moves on.
+    What passes, such as a backlog left by the level before, does not count against it: when only
+    the first half of the window broke, the window moves on.
     """
 
     def __init__(self, objective: Objective, window_s: int, begin: int, careful: bool) -> None:
         self.begin = begin
         self._objective = objective
         self._window_s = window_s
-        self._careful = careful  # the level has been tried before: see all of the window
+        self._careful = careful  # tried before: measure the whole window
         self._slides = 0
 
     def decide(self, seconds: Seconds, until: int) -> bool | None:
@@ -126,7 +126,7 @@ class Trial:
         return self._slide(seconds, until)
 
     def _too_few(self, whole: Measured, lasted: int) -> bool:
-        return whole.requests < LEAST_REQUESTS and lasted < LONGEST_WAIT * self._window_s
+        return whole.requests < MIN_REQUESTS and lasted < MAX_WAIT_WINDOWS * self._window_s
 
     def _hopeless(self, seconds: Seconds, until: int) -> bool:
         """Whether most requests are too slow and do not get any quicker."""
@@ -140,7 +140,7 @@ class Trial:
 
     def _slide(self, seconds: Seconds, until: int) -> bool | None:
         middle = (self.begin + until) // 2
-        if self._slides < MOST_SLIDES and self._objective.holds(seconds.between(middle, until)):
+        if self._slides < MAX_SLIDES and self._objective.holds(seconds.between(middle, until)):
             self._slides += 1
             self.begin = middle
             return None

@@ -1,4 +1,4 @@
-"""A capacity run's answer: figures, the reason, how sure it is, and the sentence that says it."""
+"""The verdict of a capacity search: figures, the reason, how sure it is, all in a sentence."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from swarmscope.client.capacity.trial import Limits
 from swarmscope.runs.thresholds import EARLY
 
 PARTS = {
-    "service": "the application itself",
-    "queue": "the queue in front of the application",
-    "receiving": "the time to receive responses",
-    "outside": "the way back, outside of the application",
+    "service": "service time",
+    "queue": "time in the queue",
+    "receiving": "time to receive responses",
+    "outside": "time outside the application",
 }
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Of one part of latency, in ms; None where the service sends no Server-Timing."""
+    """Percentiles of a part of the response time, in ms; None where it was not measured."""
 
     p50: float | None
     p95: float | None
@@ -36,19 +36,19 @@ TIME, USERS, STOPPED, SILENCE, ERROR = EARLY
 
 
 @dataclass(frozen=True)
-class Ending:
-    """What ended a search before its answer was narrowed down."""
+class EarlyEnd:
+    """What ended a search early, before its answer was narrowed down."""
 
-    limit: str  # time, users (they were not there), stopped, silence (no requests), error
-    reason: str  # a clause for people
+    limit: str  # time, users (some were missing), stopped, silence (no requests), error
+    reason: str  # a clause
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The most users at which the objective held, and what broke beyond them.
+class CapacityVerdict:
+    """The max users at which the objective held, and what broke beyond them.
 
     `limit` says what ended the search: ``service`` (it broke), ``generator`` (it saturated first),
-    ``bound`` (no more users were allowed) or, before its end, an `Ending`; with all but the first
+    ``bound`` (no more users were allowed) or, before its end, an `EarlyEnd`; with all but the first
     the answer is "at least".
     """
 
@@ -67,13 +67,13 @@ class Verdict:
     broken_endpoint: str | None  # whose own limit broke; None: that of all together
     broken_p95_ms: float | None
     broken_fail_ratio: float | None
-    broken_part: str | None  # app, queue, outside, failures; None when nobody can tell
+    broken_part: str | None  # app, queue, outside, failures; None if unknown
     confirmed: bool
     levels: int
     seconds: float
     requests: str  # patterns of the requests that count; empty: see `selection`
     left_out: dict[str, int]  # requests that do not count, by type
-    notes: tuple[str, ...]  # sentences to be said beside the answer
+    notes: tuple[str, ...]  # sentences that follow the answer
 
     @property
     def at_least(self) -> bool:
@@ -85,7 +85,7 @@ class Verdict:
         return {**asdict(self), "at_least": self.at_least}
 
     def sentence(self) -> str:
-        """Return the answer in words, with all that is to be said beside it."""
+        """Return the answer in words, followed by its notes."""
         answer = self._partial() if self._is_partial else self._answer()
         return " ".join((answer, *self.notes))
 
@@ -94,9 +94,9 @@ class Verdict:
         return self.limit in EARLY
 
     def _partial(self) -> str:
-        """Return what is known although the search ended early."""
+        """Return what is known of a search that ended early."""
         if self.broken_users is None and not self.users:
-            return f"Nothing is known of the application: {self.reason}."
+            return f"Nothing is known about the application: {self.reason}."
         if not self.users:
             return (
                 f"The application cannot meet {self.objective} with {self.broken_users:,} users"
@@ -115,7 +115,8 @@ class Verdict:
             return f"The application cannot meet {self.objective} even with one user{self._why()}."
         if not self.users:
             return (
-                "Nothing is known of the application: the generator saturated at the first level."
+                "Nothing is known about the application:"
+                " the load generator saturated at the first level."
             )
         least = "at least " if self.at_least else ""
         return (
@@ -126,7 +127,7 @@ class Verdict:
 
     def _why(self) -> str:
         if self.limit == "generator":
-            return "; then the generator saturated, so this is no limit of the application"
+            return "; the load generator saturated first, so the application's limit may be higher"
         if self.limit == "bound":
             return "; no more users were tried"
         return self._broken()
@@ -139,7 +140,7 @@ class Verdict:
         if self.broken_part == "failures":
             failed = f"{(self.broken_fail_ratio or 0) * 100:.3g} % of requests"
             return f"; at {self.broken_users:,} users {failed}{whose} failed"
-        reason = "its parts are unknown"
+        reason = "which part grew most is unknown"
         if self.broken_part:
             reason = f"{PARTS[self.broken_part]} grew most"
         p95 = milliseconds(self.broken_p95_ms)
@@ -149,22 +150,27 @@ class Verdict:
         if self.at_least:
             return ""
         if self.confirmed:
-            return " Confirmed: fallen back below and come again."
+            return " Confirmed: both levels were repeated with the same result."
         if self.reason:
             return f" Not confirmed: {self.reason}."
         return " Not confirmed: repeated levels did not agree, or were not repeated."
 
 
 def broken_part(limits: Limits, held: Measured, broke: Measured) -> str | None:
-    """Return what broke: failures, or the part whose mean grew most from *held* to *broke*."""
+    """Return what broke: failures, or the part whose mean grew most from *held* to *broke*.
+
+    None where more of the growth is in no known part.
+    """
     if broke.failed > limits.fail_ratio * broke.requests:
         return "failures"
-    growth = {}
-    for part in PARTS:
-        before, after = held.mean_ms(part) or 0.0, broke.mean_ms(part)
-        if after is not None:
-            growth[part] = after - before
-    return max(growth, key=growth.__getitem__) if growth else None
+    growth = {
+        part: after - (held.mean_ms(part) or 0.0)
+        for part in ("total", *PARTS)
+        if (after := broke.mean_ms(part)) is not None
+    }
+    unknown = growth.pop("total", 0.0) - sum(growth.values())
+    part = max(growth, key=growth.__getitem__, default=None)
+    return part if part and growth[part] >= unknown else None
 
 
 def _rate(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What all shapes have in common: how one is chosen, and that it says where it is."""
+"""What all shapes have in common: how one is chosen, and how it announces its stages."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Shape(LoadTestShape):
 
     abstract = True
     seeks_capacity: ClassVar[bool] = False  # goes beyond the objective on purpose
-    # until `attach`: Locust would warn that --users are ignored because of a shape nobody chose
+    # until `attach`: else Locust warns of ignored --users, for a shape that was not chosen
     use_common_options = True
 
     def stage(self) -> str | None:
-        """Return the name of the stage that is on, with its users."""
+        """Return the name of the current stage, with its users."""
         raise NotImplementedError
 
     def prepare(self, environment: Environment, recorder: Recorder | None) -> None:
@@ -34,13 +34,13 @@ class Shape(LoadTestShape):
         environment.events.test_start.add_listener(self._on_test_start)
 
     def announce(self) -> None:
-        """Say which stage has begun."""
+        """Announce the stage that has started."""
         if (stage := self.stage()) and self.runner:
             announce(self.runner.environment, "stage", stage)
             logger.info("Stage %s", stage)
 
     def _on_test_start(self, environment: Environment, **_: object) -> None:
-        """Announce the first stage, which Locust asks for before the run has begun."""
+        """Announce the first stage, which Locust gets before the run has started."""
         if environment.shape_class is self:
             self.announce()
 
@@ -49,7 +49,7 @@ def attach(environment: Environment, recorder: Recorder | None) -> None:
     """Choose the shape that drives the swarm: what ``--shape`` names, else the scenario's own.
 
     Locust would take the first that any locustfile has, also one that it merely imports from
-    `swarmscope.client.shapes`. Exits when there is no such shape.
+    `swarmscope.client`. Exits when there is no such shape.
     """
     options: Any = environment.parsed_options
     available = environment.available_shape_classes or {}

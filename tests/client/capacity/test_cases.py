@@ -144,7 +144,7 @@ def test_users_that_are_not_there_end_the_search(field: Field, dies, leaves, wor
     found = search(field, ENDS.format(dies=dies, leaves=leaves), "--capacity-start", 10)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (0, "users")
-    assert found.sentence.startswith(f"Nothing is known of the application: {words}")
+    assert found.sentence.startswith(f"Nothing is known about the application: {words}")
 
 
 def test_a_fixed_count_bounds_the_search(field: Field):

@@ -8,10 +8,10 @@ from math import exp, factorial
 
 import pytest
 
-from swarmscope.client.capacity.search import GROWTH, MOST_LEVELS, Bounds, Search
+from swarmscope.client.capacity.search import GROWTH, MAX_LEVELS, Bounds, Search
 
 LIMIT_S = 0.45
-BOUNDS = Bounds(start=10, most=10_000, precision=0.05)
+BOUNDS = Bounds(start=10, max=10_000, precision=0.05)
 
 
 def run(search: Search, holds) -> list[int]:
@@ -55,7 +55,7 @@ def test_a_service_that_cannot_serve_one_user_has_no_capacity():
 
 def test_a_limit_beyond_the_bound_is_not_claimed():
     """All that may be tried holds: nothing is known to break."""
-    search = Search(Bounds(start=10, most=90, precision=0.05))
+    search = Search(Bounds(start=10, max=90, precision=0.05))
 
     levels = run(search, lambda users: True)
 
@@ -103,7 +103,7 @@ def test_a_coin_ends_the_search_too():
 
         levels = run(search, lambda users, rng=rng: rng.random() < 0.5)
 
-        assert len(levels) <= MOST_LEVELS
+        assert len(levels) <= MAX_LEVELS
 
 
 def test_a_generator_that_gives_out_twice_ends_the_search():

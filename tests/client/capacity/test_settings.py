@@ -89,4 +89,4 @@ def test_a_search_begins_no_higher_than_it_may_go(parser):
     """--capacity-max below --capacity-start."""
     settings = SearchSettings.read(parser.parse_args(["--capacity-max", "4"]))
 
-    assert (settings.bounds.start, settings.bounds.most) == (4, 4)
+    assert (settings.bounds.start, settings.bounds.max) == (4, 4)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from swarmscope.client.capacity.spawning import GONE_S, SLOW_S, Present, RollCall
+from swarmscope.client.capacity.spawning import GONE_S, SLOW_S, Present, SpawnWatch
 
 
 def wait(counts, users: int = 10, tolerance: int = 0) -> tuple[str | None, int]:
     """Ask every second for 200 s; *counts(second)* is who is there. Return the reason, and when."""
-    roll = RollCall(users, tolerance, 0.0)
+    roll = SpawnWatch(users, tolerance, 0.0)
     for second in range(200):
         if reason := roll.missing(Present(*counts(second)), float(second)):
             return reason, second
@@ -18,13 +18,13 @@ def wait(counts, users: int = 10, tolerance: int = 0) -> tuple[str | None, int]:
 
 def test_all_there_and_at_work_is_complete():
     """Not while some are in their on_start, and not while Locust still creates them."""
-    roll = RollCall(10, 0, 0.0)
+    roll = SpawnWatch(10, 0, 0.0)
 
     assert roll.is_complete(Present(10, 0, False))
     assert not roll.is_complete(Present(10, 1, False))
     assert not roll.is_complete(Present(10, 0, True))
     assert not roll.is_complete(Present(9, 0, False))
-    assert RollCall(100, 2, 0.0).is_complete(Present(98, 0, False))
+    assert SpawnWatch(100, 2, 0.0).is_complete(Present(98, 0, False))
 
 
 def test_a_complete_level_is_never_given_up():
@@ -72,4 +72,4 @@ def test_an_on_start_that_hangs_is_named():
 def test_a_ramp_down_is_waited_for_as_long_as_it_goes_on(lag):
     """Users that finish what they do; and the reason when they never stop."""
     assert wait(lambda second: (max(40 - second, 10), 0, second < 30 + lag))[0] is None
-    assert "12 users still ran where 10 were wanted" in wait(lambda second: (12, 0, False))[0]
+    assert "12 users are still running instead of 10" in wait(lambda second: (12, 0, False))[0]

@@ -8,10 +8,10 @@ import pytest
 
 from swarmscope.client.capacity.figures import measured
 from swarmscope.client.capacity.trial import Objective
-from swarmscope.client.capacity.verdict import Percentiles, Verdict, broken_part
+from swarmscope.client.capacity.verdict import CapacityVerdict, Percentiles, broken_part
 
 NONE = Percentiles(None, None, None)
-VERDICT = Verdict(
+VERDICT = CapacityVerdict(
     users=345,
     requests_per_s=117.2,
     response=Percentiles(80.0, 231.4, 400.0),
@@ -41,8 +41,8 @@ def test_the_sentence_of_the_tutorial():
     """Requests per second, users, the objective, the reason, and how sure it is."""
     assert VERDICT.sentence() == (
         "The application can handle 117 requests per second from 345 users, with p95 within 450 ms "
-        "and at most 1 % failures (p95 there 231 ms); at 360 users p95 was 1,210 ms: the queue in "
-        "front of the application grew most. Confirmed: fallen back below and come again."
+        "and at most 1 % failures (p95 there 231 ms); at 360 users p95 was 1,210 ms: time in the "
+        "queue grew most. Confirmed: both levels were repeated with the same result."
     )
 
 
@@ -52,7 +52,7 @@ def test_a_saturated_generator_never_names_a_capacity():
 
     assert verdict.details()["at_least"] is True
     assert "at least 117 requests per second from at least 345 users" in verdict.sentence()
-    assert "the generator saturated, so this is no limit of the application" in verdict.sentence()
+    assert "saturated first, so the application's limit may be higher" in verdict.sentence()
 
 
 def test_the_bound_is_no_limit_either():
@@ -101,6 +101,15 @@ def test_without_server_timing_nobody_can_tell():
     assert broken_part(Objective(450, 0.01), bare, bare) is None
 
 
+@pytest.mark.parametrize(("ms", "part"), [(560.0, "app"), (900.0, None)])
+def test_service_time_alone_is_named_where_it_explains_the_growth(ms, part):
+    """Without a queue the rest of the growth may be anywhere: then the part is unknown."""
+    held = measured([(60.0, None, 10.0, False)], 450)
+    broke = measured([(ms, None, 400.0, False)], 450)
+
+    assert broken_part(Objective(450, 0.01), held, broke) == part
+
+
 def test_large_figures_are_written_out():
     """Not 1.6e+03, and readable: groups of three digits."""
     large = replace(VERDICT, users=1600, requests_per_s=1599.7, broken_users=1671)
@@ -115,7 +124,7 @@ def test_what_broke_may_be_failures_or_one_endpoint():
     endpoint = replace(VERDICT, broken_endpoint="GET /tests")
 
     assert "; at 360 users 49.6 % of requests failed. Confirmed" in failed.sentence()
-    assert "; at 360 users p95 of GET /tests was 1,210 ms: the queue" in endpoint.sentence()
+    assert "; at 360 users p95 of GET /tests was 1,210 ms: time in the queue" in endpoint.sentence()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ def test_what_broke_may_be_failures_or_one_endpoint():
         ({"broken_users": 360}, "at least 345, below 360 users: time was up after 60 s."),
         ({"broken_users": None}, "from at least 345 users: time was up after 60 s."),
         ({"users": 0}, "with 360 users; at 360 users p95 was 1,210 ms"),
-        ({"users": 0, "broken_users": None}, "Nothing is known of the application: time was up"),
+        ({"users": 0, "broken_users": None}, "Nothing is known about the application: time was up"),
     ],
 )
 def test_a_search_that_ended_early_says_what_is_known(known, words):
@@ -140,4 +149,4 @@ def test_notes_stand_beside_the_answer():
     """What did not count is said in the same breath."""
     verdict = replace(VERDICT, notes=("Left out: 12 of type KPI (not HTTP).",))
 
-    assert verdict.sentence().endswith("come again. Left out: 12 of type KPI (not HTTP).")
+    assert verdict.sentence().endswith("same result. Left out: 12 of type KPI (not HTTP).")
