@@ -29,8 +29,8 @@ FIRST_REQUESTS = 5
 FIRST_PAUSE_SECONDS = 0.1
 PAUSE_SECONDS = 5.0
 REMEMBERED_REPLIES = 8
-LARGEST_DRIFT_S = 0.05  # between two clocks, from one reply to the next
-SMALLEST_STEP_S = 0.01  # below, two clocks were read one after the other
+MAX_DRIFT_S = 0.05  # between two clocks, from one reply to the next
+MIN_STEP_S = 0.01  # below, two clocks were read one after the other
 
 offset_s = 0.0  # to be added to this process's clock; one process has one clock
 _zero_s = time.time() - time.monotonic()
@@ -49,7 +49,7 @@ def now() -> float:
 def step_s() -> float:
     """Return by how many seconds the machine's clock has stepped since `own` was set; else 0.0."""
     step = time.time() - own()
-    return step if abs(step) > SMALLEST_STEP_S else 0.0
+    return step if abs(step) > MIN_STEP_S else 0.0
 
 
 def set_by_machine(earliest: float) -> None:
@@ -135,7 +135,7 @@ def estimate(asked: float, master: float, answered: float) -> tuple[float, float
 
 def _disagree(one: tuple[float, float], other: tuple[float, float]) -> bool:
     """Return whether a clock must have been set between two replies."""
-    return abs(one[1] - other[1]) > (one[0] + other[0]) / 2 + LARGEST_DRIFT_S
+    return abs(one[1] - other[1]) > (one[0] + other[0]) / 2 + MAX_DRIFT_S
 
 
 def best(replies: deque[tuple[float, float]]) -> float:

@@ -1,4 +1,4 @@
-"""Whose turn it is at one of Locust's events: what must see everything comes first."""
+"""The order of handlers at Locust's events: one that must see everything comes first."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from locust.event import EventHook
 
 
 def listen_first(event: EventHook, handler: Callable[..., Any]) -> None:
-    """Add *handler* before all that *event* has.
+    """Add *handler* before all others of *event*.
 
-    Locust calls handlers in order, and lets some exceptions out of the event (``RescheduleTask``,
-    ``StopUser`` and others of its own, ``SystemExit``): what comes after a handler that raises one
-    is never called.
+    Locust calls handlers in order and lets some exceptions out of the event (``RescheduleTask``,
+    ``StopUser`` and others of its own, ``SystemExit``): handlers after one that raises these are
+    never called.
     """
     event._handlers.insert(0, handler)

@@ -1,4 +1,4 @@
-"""What a run has to say of itself, between those who say it and those who write it down."""
+"""What happens during a run, between the features that announce it and those that record it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from locust.env import Environment
 from locust.event import EventHook
 
 
-class Listener(Protocol):
-    """Hears an announcement; *details* are a verdict's figures, ready for JSON."""
+class AnnouncementHandler(Protocol):
+    """Handles an announcement; *details* are figures, ready for JSON."""
 
     def __call__(
         self, environment: Environment, kind: str, text: str, details: dict[str, Any] | None
@@ -26,5 +26,5 @@ announced = EventHook()
 def announce(
     environment: Environment, kind: str, text: str, details: dict[str, Any] | None = None
 ) -> None:
-    """Tell who listens that *text* is so from now on; *kind* is one of `events`' kinds."""
+    """Announce *text*, true from now on; *kind* is one of those of the table `events`."""
     announced.fire(environment=environment, kind=kind, text=text, details=details)

@@ -17,7 +17,7 @@ from locust.event import EventHook
 logger = logging.getLogger(__name__)
 
 
-class Ending(EventHook):
+class QuittingHook(EventHook):
     """Replaces an environment's `quitting`: the same handlers, then `conclusions`."""
 
     def __init__(self, environment: Environment) -> None:
@@ -55,9 +55,9 @@ def _status(end: SystemExit) -> int:
     return 1
 
 
-def attach(environment: Environment) -> Ending:
-    """Return the environment's `Ending`; the first call puts it in place."""
+def attach(environment: Environment) -> QuittingHook:
+    """Return the environment's `QuittingHook`; the first call puts it in place."""
     hook = environment.events.quitting
-    if not isinstance(hook, Ending):
-        hook = environment.events.quitting = Ending(environment)
+    if not isinstance(hook, QuittingHook):
+        hook = environment.events.quitting = QuittingHook(environment)
     return hook

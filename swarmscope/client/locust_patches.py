@@ -1,4 +1,4 @@
-"""What is mended in Locust and its HTTP client: the version that needs it, gone when that is."""
+"""Patches of Locust and its HTTP client, each with the version that needs it."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def attach(environment: Environment) -> None:
 
 
 def remember_default_arguments() -> None:
-    """Let Locust work out its default arguments once in a process.
+    """Make Locust work out its default arguments once per process.
 
-    A worker of Locust 2.47 builds the whole command-line parser anew for each option of each spawn
-    message (``WorkerRunner.handle_message``), one a second while a swarm ramps up.
-    With some 90 options that blocks its event loop for one to five seconds each time: latencies of
-    a ramp are wrong, and a slow machine's master takes the worker for missing and stops the swarm.
+    A worker of Locust 2.47 rebuilds the whole command-line parser for each option of each spawn
+    message (``WorkerRunner.handle_message``), once per second while a swarm ramps up. With some 90
+    options that blocks its event loop for one to five seconds each time: latencies of a ramp are
+    wrong, and on a slow machine the master takes the worker for missing and stops the swarm.
     """
     if hasattr(argument_parser.default_args_dict, "__wrapped__"):
         return
@@ -66,16 +66,16 @@ def remember_default_arguments() -> None:
 
 
 def count_from_now() -> None:
-    """Let timers that start now count from now.
+    """Make timers that start now count from now.
 
-    gevent's clock stands still while no greenlet gives way, as all the while Locust imports things.
-    Locust 2.47 sets ``--run-time`` right after that, so the swarm was shorter by what that took.
+    gevent's clock stands still while no greenlet yields, as during Locust's imports. Locust 2.47
+    sets ``--run-time`` right after those, so the swarm was shorter by the time they took.
     """
     gevent.get_hub().loop.update_now()
 
 
 def count_every_request() -> None:
-    """Let Locust count each request once, with its failure, whatever its time is.
+    """Make Locust count each request once, with its failure, whatever its time is.
 
     ``RequestStats.log_request`` of Locust 2.47 counts first and adds up afterwards: a time or a
     length that is no number raises in between. The total then has a request that no endpoint has,
@@ -116,11 +116,11 @@ def _is_hashable(*values: object) -> bool:
 
 
 def name_no_caller() -> None:
-    """Let a swarm stop when it is told to.
+    """Make a swarm stop at once.
 
-    ``Runner.stop`` of Locust 2.47 reads the sources of all that called it, for a line of its debug
-    log. That blocks the event loop for a tenth of a second or more: no user goes on, and what was
-    in flight seems slow.
+    ``Runner.stop`` of Locust 2.47 reads the sources of all its callers for a line of its debug log.
+    That blocks the event loop for a tenth of a second or more: no user continues, and requests in
+    flight seem slow.
     """
     module: Any = runners
     if module.inspect is inspect:
@@ -131,11 +131,11 @@ def name_no_caller() -> None:
 
 
 def keep_connections() -> None:
-    """Let a process with more than a thousand users keep their connections.
+    """Keep the connections of a process with more than a thousand users open.
 
-    geventhttpclient 2.6 asks ``select`` whether an idle connection still lives, which takes no file
-    number above 1,023. That one fails for all others, they count as dead, and each request of every
-    user beyond the first thousand opens a connection of its own.
+    geventhttpclient 2.6 checks with ``select`` whether an idle connection is alive, and ``select``
+    takes no file number above 1,023. It fails for all others, they count as dead, and each request
+    of every user beyond the first thousand opens a new connection.
     """
     pool: Any = ConnectionPool
     if not hasattr(pool._is_socket_alive, "__wrapped__"):
@@ -143,7 +143,7 @@ def keep_connections() -> None:
 
 
 def _is_silent(_pool: ConnectionPool, sock: socket.socket | None) -> bool:
-    """Tell whether *sock* is open and has nothing to say, as an idle connection must be."""
+    """Return whether *sock* is open with nothing to read, as an idle connection must be."""
     if sock is None or sock.fileno() < 0:
         return False
     poll = _poll()  # never gevent's own, which would let other greenlets run in between
@@ -152,11 +152,11 @@ def _is_silent(_pool: ConnectionPool, sock: socket.socket | None) -> bool:
 
 
 def finish_requests() -> None:
-    """Let a stop cut off no request, however many users there are.
+    """Keep a stop from cutting off requests, however many users there are.
 
-    ``User.stop`` of Locust 2.47 looks whether its user waits and has it killed, and gevent kills
-    some time later. Where the loop is busy, as it is with thousands of users to stop, the user's
-    wait ends in between, and what is killed is its next request: answered, and recorded nowhere.
+    ``User.stop`` of Locust 2.47 checks whether its user is waiting and has it killed, and gevent
+    kills some time later. In a busy loop, as with thousands of users to stop, the user's wait ends
+    in between, and its next request is killed: answered, but recorded nowhere.
     """
     stock = User.stop
     if hasattr(stock, "__wrapped__"):
@@ -173,24 +173,24 @@ def finish_requests() -> None:
 
 
 def _stop_at_once(user: Any) -> bool:
-    """End *user* if it waits, else tell it to stop after its task; return whether it was ended."""
+    """End *user* if it is waiting, else mark it to stop after its task; return whether it ended."""
     ended: gevent.event.AsyncResult[bool] = gevent.event.AsyncResult()
 
-    def look() -> None:  # runs in the hub: nothing comes between the look and what follows
+    def check() -> None:  # runs in the hub: nothing comes between the check and the throw
         waits = user._state in (None, LOCUST_STATE_WAITING)
         user._state = LOCUST_STATE_STOPPING
         ended.set(waits)
         if waits:
             user.greenlet.throw(gevent.GreenletExit)
 
-    gevent.get_hub().loop.run_callback(look)
+    gevent.get_hub().loop.run_callback(check)
     return bool(ended.get())
 
 
 def stop_in_order(environment: Environment) -> None:
-    """Let SIGTERM stop a swarm that a shape drives without a UI, as it stops any other.
+    """Make SIGTERM stop a swarm that a shape drives without a UI, as it stops any other.
 
-    Locust 2.47 handles that signal from after the shape's end on; before, it kills the process.
+    Locust 2.47 handles that signal only after the shape's end; before, it kills the process.
     """
 
     def stop() -> None:

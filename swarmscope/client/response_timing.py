@@ -1,4 +1,4 @@
-"""What a finished request's responses say of the server's time: all hops of it, and once."""
+"""The Server-Timing of a finished request: summed over its hops, and returned once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _raw_header = dict.get
 
 
 def timing_of(response: Any, reader: str) -> Any:
-    """Return a response's Server-Timing as it was received, None where it has none to give.
+    """Return a response's Server-Timing as it was received, None if it has none.
 
     A request that was redirected is reported once: its parts are the sums over all hops. A response
-    that a scenario reports again has no parts then, or they would count twice; *reader* is who
-    asks, each of whom gets them once.
+    that a scenario reports again has none then, or its parts would count twice: each *reader* gets
+    them once.
     """
     try:
         return _timing_of(response, reader)

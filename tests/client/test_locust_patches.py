@@ -42,7 +42,7 @@ def parsers_built(monkeypatch):
 
 
 def test_stock_builds_a_parser_for_each_look(parsers_built):
-    """What is mended is still there to mend; when this fails, `upstream` can go."""
+    """What is mended is still there to mend; when this fails, the patch can go."""
     for _ in range(3):
         argument_parser.default_args_dict()
 

@@ -1,12 +1,11 @@
-"""The page "Both ends" in Locust's UI: its routes, and who reads the runs database for them.
+"""The page "Both ends" in Locust's UI: its routes, and the process that reads runs for them.
 
     /both-ends                 the page
     /both-ends/run/RUN.json    a run's document; RUN is latest, an id, or an id's beginning
     /both-ends/runs.json       the latest runs, as `swarmscope runs --json` prints them
 
-What the database has to say comes from a child process (`swarmscope.runs.page.reader`) and is kept
-for a moment: any number of open pages cost what one does, and Locust's event loop only passes bytes
-on.
+A child process (`swarmscope.runs.page.reader`) reads the runs database, and its replies are cached
+briefly: any number of open pages cost what one does, and Locust's event loop only copies bytes.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ from swarmscope.runs.page.protocol import FRESH_S, ReplyHeader, RunRequest
 
 PATIENCE_S = 12.0
 IDLE_S = 60.0
-MOST_ANSWERS = 16
-LONGEST_NAME = 64
+MAX_ANSWERS = 16
+MAX_NAME = 64
 HTML = "text/html; charset=utf-8"
 
 LINK = (
@@ -51,8 +50,8 @@ View = Callable[..., Response]
 
 
 @dataclass
-class Answer:
-    """What is kept of an answer: a gzip'ed body, and until when it may be given again."""
+class CachedResponse:
+    """A gzip'ed body, and until when it may be sent again."""
 
     status: int
     body: bytes
@@ -62,35 +61,35 @@ class Answer:
 
 
 class Readers:
-    """Asks the child process, one question at a time; starts it when asked, ends it when idle."""
+    """Queries the child process, one request at a time; starts it on demand, ends it when idle."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._child: subprocess.Popen[bytes] | None = None
         self._turn = BoundedSemaphore()
-        self._answers: OrderedDict[str | None, Answer] = OrderedDict()
+        self._answers: OrderedDict[str | None, CachedResponse] = OrderedDict()
         self._asked = 0.0
 
-    def ask(self, run: str | None) -> Answer:
-        """Return the answer about *run*, or about all runs, that is fresh or can be had now."""
+    def ask(self, run: str | None) -> CachedResponse:
+        """Return what is known of *run*, or of all runs, from the cache or the child process."""
         self._asked = time.monotonic()
         if (kept := self._kept(run)) is None:
             with self._turn:
                 kept = self._kept(run) or self._keep(run, self._ask_child(run))
         return kept
 
-    def _kept(self, run: str | None) -> Answer | None:
+    def _kept(self, run: str | None) -> CachedResponse | None:
         answer = self._answers.get(run)
         return answer if answer and time.monotonic() < answer.until else None
 
-    def _keep(self, run: str | None, answer: Answer) -> Answer:
+    def _keep(self, run: str | None, answer: CachedResponse) -> CachedResponse:
         self._answers[run] = answer
         self._answers.move_to_end(run)
-        while len(self._answers) > MOST_ANSWERS:
+        while len(self._answers) > MAX_ANSWERS:
             self._answers.popitem(last=False)
         return answer
 
-    def _ask_child(self, run: str | None) -> Answer:
+    def _ask_child(self, run: str | None) -> CachedResponse:
         try:
             with gevent.Timeout(PATIENCE_S, TimeoutError("it takes too long")):
                 head, body = self._converse(run)
@@ -98,8 +97,8 @@ class Readers:
             self.end()
             text = f"the runs database cannot be read: {error or type(error).__name__}"
             body = gzip.compress(msgspec.json.encode({"message": text}))
-            return Answer(503, body, "", until=time.monotonic() + FRESH_S)
-        return Answer(head.status, body, head.tag, until=time.monotonic() + head.lasts_s)
+            return CachedResponse(503, body, "", until=time.monotonic() + FRESH_S)
+        return CachedResponse(head.status, body, head.tag, until=time.monotonic() + head.lasts_s)
 
     def _converse(self, run: str | None) -> tuple[ReplyHeader, bytes]:
         child = self._started()
@@ -164,7 +163,7 @@ def attach(environment: Environment, options: Options) -> None:
     @routes.get("/both-ends/run/<run>.json")
     @private
     def show_run(run: str) -> Response:
-        return _given(readers.ask(run[:LONGEST_NAME]))
+        return _given(readers.ask(run[:MAX_NAME]))
 
     app.register_blueprint(routes)
     app.after_request(_with_link)
@@ -172,14 +171,14 @@ def attach(environment: Environment, options: Options) -> None:
 
 
 @functools.cache
-def _page() -> Answer:
+def _page() -> CachedResponse:
     content = page.render(None, live=True).encode()
     tag = hashlib.sha256(content).hexdigest()[:16]
-    return Answer(200, gzip.compress(content), tag, HTML)
+    return CachedResponse(200, gzip.compress(content), tag, HTML)
 
 
-def _given(answer: Answer) -> Response:
-    """Return the answer to the current request, as short as its sender can take it."""
+def _given(answer: CachedResponse) -> Response:
+    """Return the response to the current request, compressed if its sender accepts that."""
     response = Response(answer.body, answer.status, content_type=answer.kind)
     response.headers["Cache-Control"] = "private, no-cache"  # ask whether it has changed
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -195,7 +194,7 @@ def _given(answer: Answer) -> Response:
 
 
 def _with_link(response: Response) -> Response:
-    """Put a link to the page into Locust's own, which has no place for one."""
+    """Add a link to Locust's own page, which has no place for one."""
     if request.endpoint == "locust.index" and response.status_code == 200:
         link = LINK.format(path=html.escape(url_for("both_ends.show_page")))
         response.set_data(response.get_data(as_text=True).replace("</body>", f"{link}</body>"))

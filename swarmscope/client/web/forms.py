@@ -1,7 +1,7 @@
-"""What a request to Locust's UI may hold: bad input is the sender's fault, a 4xx, and no traceback.
+"""What a request to Locust's UI may contain: bad input gets a 4xx status and no traceback.
 
-Locust converts a form's values as it stores them, one by one; a bad one ends in the middle, with
-status 500 and the ones before it in force.
+Locust converts a form's values as it stores them, one by one; at a bad one it stops with status 500
+and the ones before it in force.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def check(
     if path.endswith("/user"):
         return _check_user(body, environment)
     if "multipart/" in environ.get("CONTENT_TYPE", "").lower():
-        return Refusal("a swarm is started by an urlencoded form")
+        return Refusal("a swarm is started with an urlencoded form")
     try:
         form = parse_qs(body.decode("latin-1"), keep_blank_values=True)
     except ValueError as error:
-        return Refusal(f"this is no form: {error}", BAD_REQUEST)
+        return Refusal(f"the body is not a form: {error}", BAD_REQUEST)
     forbidden = sorted(form.keys() & set(frozen()))
     if forbidden:
         return Refusal(f"the UI may not change {', '.join(forbidden)}")
@@ -64,16 +64,16 @@ def check(
 def _body(environ: dict[str, Any]) -> bytes | Refusal:
     """Return the request's body and put it back."""
     if environ.get("HTTP_TRANSFER_ENCODING"):
-        return Refusal("a body without a Content-Length is not read", LENGTH_REQUIRED)
+        return Refusal("a body needs a Content-Length", LENGTH_REQUIRED)
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdecimal()):
-        return Refusal("its Content-Length is no number", BAD_REQUEST)
+        return Refusal("its Content-Length is not a number", BAD_REQUEST)
     if int(length) > MAX_FORM_BYTES:
-        return Refusal(f"a form may have {MAX_FORM_BYTES} bytes", TOO_LARGE)
+        return Refusal(f"a form may have at most {MAX_FORM_BYTES} bytes", TOO_LARGE)
     try:
         body: bytes = environ["wsgi.input"].read(int(length))
     except OSError:
-        return Refusal("its body ends too early", BAD_REQUEST)
+        return Refusal("its body is incomplete", BAD_REQUEST)
     environ["wsgi.input"] = io.BytesIO(body)
     return body
 
@@ -84,7 +84,7 @@ def _first(reasons: Iterable[str | None]) -> Refusal | None:
 
 
 def _check_swarm(form: Form, environment: Environment) -> Iterable[str | None]:
-    """Yield what is wrong with a swarm's form; what Locust itself answers well is left to it."""
+    """Yield what is wrong with a swarm's form, except what Locust handles well itself."""
     yield _too_many("user_count", form, int, MAX_USERS)
     yield _too_many("run_time", form, parse_timespan, MAX_RUN_TIME_S)
     shapes = {NO_SHAPE, *(environment.available_shape_classes or {})}
@@ -95,14 +95,14 @@ def _check_swarm(form: Form, environment: Environment) -> Iterable[str | None]:
         yield _unfit(key, form[key], options[key])
 
 
-def _too_many(field: str, form: Form, read: Callable[[str], int], most: int) -> str | None:
-    """Return a complaint about a number that no swarm can have; Locust refuses the rest."""
+def _too_many(field: str, form: Form, read: Callable[[str], int], limit: int) -> str | None:
+    """Return a complaint about a number too large for a swarm; Locust refuses the rest."""
     for text in form.get(field, ()):
         try:
-            if read(text) > most:
-                return f"{field} may be {most} at most"
+            if read(text) > limit:
+                return f"{field} may be at most {limit}"
         except OverflowError:
-            return f"{field} may be {most} at most"
+            return f"{field} may be at most {limit}"
         except ValueError:
             continue
     return None
@@ -126,7 +126,7 @@ def _unfit(field: str, texts: list[str], current: Any) -> str | None:
         elif all(isinstance(each, int) for each in current):
             list(map(int, words))
     except (ArithmeticError, TypeError, ValueError):
-        return f"{field}: {texts[0]!r} is no {_kind(current)}"
+        return f"{field}: {texts[0]!r} is not a {_kind(current)}"
     return None
 
 
@@ -141,7 +141,7 @@ def _check_user(body: bytes, environment: Environment) -> Refusal | None:
     except (RecursionError, ValueError):
         return Refusal("the body is not JSON", BAD_REQUEST)
     if not isinstance(sent, dict):
-        return Refusal("the body is no JSON object", BAD_REQUEST)
+        return Refusal("the body is not a JSON object", BAD_REQUEST)
     name = sent.pop("user_class_name", None)
     known = environment.available_user_classes or {}
     if not isinstance(name, str) or name not in known:
@@ -152,10 +152,10 @@ def _check_user(body: bytes, environment: Environment) -> Refusal | None:
 def _bad_attribute(user_class: Any, key: str, value: Any) -> str | None:
     current = getattr(user_class, key, None)
     if key.startswith("_") or not hasattr(user_class, key) or callable(current):
-        return f"a user class has no {key!r} that could be changed"
+        return f"a user class has no {key!r} to change"
     expected = {"tasks": list, "weight": int | float, "fixed_count": int, "host": str | None}
     if key in expected and (isinstance(value, bool) or not isinstance(value, expected[key])):
         return f"{key} cannot be {value!r}"
     if key == "tasks" and not all(isinstance(task, str) for task in value):
-        return "tasks are named by strings"
+        return "tasks must be strings"
     return None

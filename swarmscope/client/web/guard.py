@@ -1,7 +1,7 @@
-"""Keeps other web pages away from Locust's UI, which has no defence of its own.
+"""Protects Locust's UI from other web pages, against which it has no defence of its own.
 
-Locust answers any origin's requests, under any name and in any frame, and a form sent to ``/swarm``
-may overwrite any option.
+Locust answers requests from any origin, under any name and in any frame, and a form sent to
+``/swarm`` may overwrite any option.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Guard:
-    """A WSGI layer around the UI: refuses what a foreign page may have sent, any CORS and frame."""
+    """A WSGI layer around the UI: refuses requests of foreign pages, CORS, and frames."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Guard:
         self._own_names = own_names
         self._allowed = allowed
         self._check = check
-        self._told = False  # of a page that could not be read
+        self._logged = False  # whether a refused read was logged
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         def apart(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -63,17 +63,17 @@ class Guard:
         reason = self._unknown_host(environ) if reads else self._foreign(environ)
         refusal = Refusal(reason) if reason else None if reads else self._check(environ)
         if refusal:
-            if not (reads and self._told):  # an open page asks again every second
-                logger.warning("A request to the web UI was refused: %s.", refusal.reason)
-            self._told |= reads
+            if not (reads and self._logged):  # an open page asks again every second
+                logger.warning("Refused a request to the web UI: %s.", refusal.reason)
+            self._logged |= reads
             return _refuse(apart, refusal)
         return self._application(environ, apart)
 
     def _unknown_host(self, environ: dict[str, Any]) -> str | None:
-        """Return why the name under which we were asked is none of ours.
+        """Return why the request's host is not one of the UI's, or None.
 
-        To a browser, a page under an attacker's name that now points to us is of one origin with
-        ours, and may read it. What names no host at all is no browser.
+        To a browser, a page under an attacker's name that now points here has the same origin as
+        the UI, and may read it (DNS rebinding). A request without a host is not a browser's.
         """
         host = environ.get("HTTP_HOST")
         if host is None:
@@ -85,7 +85,7 @@ class Guard:
             or self._allowed.know(place.name)
         ):
             return None
-        return f"the host {host!r} is not known here{_advice(place)}"
+        return f"unknown host {host!r}{_advice(place)}"
 
     def _foreign(self, environ: dict[str, Any]) -> str | None:
         """Return why a request that changes something may be another site's, or None.
@@ -97,13 +97,13 @@ class Guard:
         sender: str | None = environ.get("HTTP_ORIGIN", environ.get("HTTP_REFERER"))
         if sender is not None and not self._is_own(sender, environ.get("HTTP_HOST", "")):
             place, _ = origin_of(sender) or (None, None)
-            return f"the origin {sender!r} is another site{_advice(place)}"
+            return f"origin {sender!r} is another site{_advice(place)}"
         if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
             return "it was sent by another site"
         return None
 
     def _is_own(self, url: str, host: str) -> bool:
-        """Return whether *url* is where we were asked, or the public place of a proxy before us."""
+        """Return whether *url* is where the request went, or the public address of a proxy."""
         origin, asked = origin_of(url), place_of(host)
         if origin is None:
             return False
@@ -120,7 +120,7 @@ def _lets_others_in(header: str) -> bool:
 
 
 def _advice(place: Place | None) -> str:
-    """Return how to let a page under this name in, if it is our own."""
+    """Return how to allow this name, if it is the UI's own."""
     if place is None:
         return ""
     name = f"[{place.name}]" if ":" in place.name else place.name

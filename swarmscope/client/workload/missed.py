@@ -1,6 +1,6 @@
-"""Counts of what a generator left out or did late; workers report theirs to the master.
+"""Counts of what the generator skipped or did late; workers report theirs to the master.
 
-A load that was not sent as asked is part of a run's result. Each kind of count is told once, when a
+A load that was not sent as requested is part of a run's result. Each count is logged once, when a
 run ends, by the process that leads it.
 """
 
@@ -59,16 +59,16 @@ def attach(environment: Environment) -> None:
     def begin(**_: object) -> None:
         of(environment).clear()
 
-    def gather(data: dict[str, Any], **_: object) -> None:
+    def add_report(data: dict[str, Any], **_: object) -> None:
         of(environment).update(read(data.get(MESSAGE_KEY, {})))
 
-    def tell(**_: object) -> None:
+    def log(**_: object) -> None:
         for sentence in sentences(of(environment)):
             logger.warning(sentence)
 
     environment.events.test_start.add_listener(begin)
-    environment.events.worker_report.add_listener(gather)
-    environment.events.test_stop.add_listener(tell)
+    environment.events.worker_report.add_listener(add_report)
+    environment.events.test_stop.add_listener(log)
 
 
 def _report(environment: Environment) -> Any:

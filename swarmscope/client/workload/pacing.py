@@ -25,7 +25,7 @@ from swarmscope.client.workload import missed
 _SLOTS = "_swarmscope_slots"
 
 
-class Slots:
+class PacingSlots:
     """The moments, *period* seconds apart, at which one user may begin a task."""
 
     def __init__(self, period: float, first: float) -> None:
@@ -62,7 +62,7 @@ def paced(seconds: float) -> Callable[[Any], float]:
         now = perf_counter()
         slots = user.__dict__.get(_SLOTS)
         if slots is None:
-            slots = user.__dict__[_SLOTS] = Slots(seconds, now + random() * seconds)
+            slots = user.__dict__[_SLOTS] = PacingSlots(seconds, now + random() * seconds)
         wait, skipped = slots.take(now)
         if skipped:
             missed.add(getattr(user, "user", user).environment, missed.SLOTS_MISSED, skipped)

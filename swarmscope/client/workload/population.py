@@ -1,4 +1,4 @@
-"""Who can take part in a level of load, and who of them is at work yet."""
+"""Which users can take part in a level of load, and which of them are at work."""
 
 from __future__ import annotations
 

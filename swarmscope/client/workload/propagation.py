@@ -58,7 +58,7 @@ def now() -> str:
 
 
 def send_again(headers: Headers) -> None:
-    """Let a request that is sent once more say when; what a scenario says itself stays."""
+    """Update the start of a request that is sent again, unless the scenario set it."""
     line: Any = _raw(headers, _SENT)
     if type(line) is tuple and type(line[0]) is _OurName:
         headers[SENT] = now()

@@ -1,7 +1,7 @@
-"""Locust's HTTP client for a load generator: what each request repeats is worked out once.
+"""A faster HTTP client for Locust: what each request would repeat is worked out once.
 
-A request of Locust's ``FastHttpUser`` parses its URL anew, several times, and asks its cookie jar
-twice, cookies or none: some 20 µs of CPU that say nothing about the service under test.
+A request of Locust's ``FastHttpUser`` parses its URL several times and consults its cookie jar
+twice, with or without cookies: some 20 µs of CPU that say nothing about the service under test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Locust's users whose requests say when they were sent and what trace they belong to."""
+"""Locust's users; their requests carry when they were sent and the trace they belong to."""
 
 from __future__ import annotations
 

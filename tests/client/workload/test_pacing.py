@@ -10,7 +10,7 @@ from locust.env import Environment
 from swarmscope.client.health.probe import WINDOWS_PER_SECOND
 from swarmscope.client.health.trust import dispersion
 from swarmscope.client.workload import missed, pacing
-from swarmscope.client.workload.pacing import Slots, paced, throughput
+from swarmscope.client.workload.pacing import PacingSlots, paced, throughput
 
 
 class Clock:
@@ -125,7 +125,7 @@ def test_no_burst_follows_a_stall(clock):
 
 def test_a_slot_reached_exactly_is_taken():
     """Being on time is not being late."""
-    slots = Slots(period=1.0, first=5.0)
+    slots = PacingSlots(period=1.0, first=5.0)
 
     assert slots.take(5.0) == (0.0, 0)
     assert slots.take(6.0) == (0.0, 0)
