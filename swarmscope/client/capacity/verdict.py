@@ -165,10 +165,10 @@ def broken_part(limits: Limits, held: Measured, broke: Measured) -> str | None:
         return "failures"
     growth = {
         part: after - (held.mean_ms(part) or 0.0)
-        for part in ("total", *PARTS)
+        for part in ("response", *PARTS)
         if (after := broke.mean_ms(part)) is not None
     }
-    unknown = growth.pop("total", 0.0) - sum(growth.values())
+    unknown = growth.pop("response", 0.0) - sum(growth.values())
     part = max(growth, key=growth.__getitem__, default=None)
     return part if part and growth[part] >= unknown else None
 

@@ -101,7 +101,7 @@ def test_without_server_timing_nobody_can_tell():
     assert broken_part(Objective(450, 0.01), bare, bare) is None
 
 
-@pytest.mark.parametrize(("ms", "part"), [(560.0, "app"), (900.0, None)])
+@pytest.mark.parametrize(("ms", "part"), [(560.0, "service"), (900.0, None)])
 def test_service_time_alone_is_named_where_it_explains_the_growth(ms, part):
     """Without a queue the rest of the growth may be anywhere: then the part is unknown."""
     held = measured([(60.0, None, 10.0, False)], 450)
