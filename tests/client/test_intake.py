@@ -23,7 +23,7 @@ from support.waiting import free_port
 
 from swarmscope.client import clock, intake
 from swarmscope.client.capacity import figures
-from swarmscope.client.capacity.live_figures import Senses
+from swarmscope.client.capacity.live_figures import LiveFigures
 from swarmscope.client.health import monitor
 from swarmscope.client.health.exporter import LocustCollector
 from swarmscope.client.health.probe import Health
@@ -74,7 +74,7 @@ class Master:
         clock.attach(self.environment)
         missed.attach(self.environment)
         self.keeper: TrustKeeper = monitor.attach(self.environment)
-        self.senses = Senses(self.environment, None)
+        self.senses = LiveFigures(self.environment, None)
         self.registry = CollectorRegistry()
         backlogs = self.workers.backlogs
         self.registry.register(
