@@ -127,7 +127,7 @@ def test_what_could_not_be_delivered_is_delivered_by_hand(field: Field, target: 
     options = ("-u", 2, "-r", 100, "-t", "2s", "--drain-time", 2.5)
     locust = field.headless(scenario(tmp_path), *options, **away)
     assert locust.process.wait(60) == 0
-    assert "kB to go" in locust.text()  # the progress line
+    assert "kB left" in locust.text()  # the progress line
     assert f"'swarmscope ship {field.journals}'" in locust.text()
     poll_until(lambda: not field.shippers(), "the shipper to give up")
     assert len(field.waiting()) == 1
