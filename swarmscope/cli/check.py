@@ -31,7 +31,7 @@ from swarmscope.runs import assembly, judged_summary, outcomes, queries, thresho
 from swarmscope.runs.judged_summary import JudgedSummary
 from swarmscope.runs.model import Run
 from swarmscope.runs.selection import Selection
-from swarmscope.runs.thresholds import Answer, Threshold
+from swarmscope.runs.thresholds import CheckResult, Threshold
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def check(
     click.get_current_context().exit(answer.status)
 
 
-def _print(answer: Answer) -> None:
+def _print(answer: CheckResult) -> None:
     console = Console(highlight=False)
     console.print(tables.outcomes_table(answer.outcomes))
     for reason in outcomes.reasons(answer.outcomes):
@@ -132,7 +132,7 @@ def _print(answer: Answer) -> None:
         console.print(harmless(f"Note: {note}"))
 
 
-def _judged(where: str | None, wanted: str, criteria: Criteria, wait_s: float) -> Answer:
+def _judged(where: str | None, wanted: str, criteria: Criteria, wait_s: float) -> CheckResult:
     """Judge the run once no more of it is expected, or as it is when the time is over."""
     patience = Patience(wait_s)
     while True:
@@ -149,7 +149,7 @@ def _judged(where: str | None, wanted: str, criteria: Criteria, wait_s: float) -
         patience.wait(waits_for)
 
 
-def _judge(where: str | None, wanted: str, criteria: Criteria) -> tuple[Answer, str]:
+def _judge(where: str | None, wanted: str, criteria: Criteria) -> tuple[CheckResult, str]:
     """Return the outcomes as of now, and what is still to come; '' for nothing."""
     with judging(where) as connection:
         run = queries.find(connection, wanted)
@@ -167,7 +167,7 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> tuple[Answer, 
     elif not criteria.thresholds and run.capacity_search:
         why = run.why_not_judged(run.requests or 0, run.left_out)
         found = thresholds.unjudged(found, f"the run's own objective: {why}")
-    return Answer(run.run, run.complete, thresholds.exit_status(found), notes, found), awaited
+    return CheckResult(run.run, run.complete, thresholds.exit_status(found), notes, found), awaited
 
 
 def _notes(connection: Connection, run: Run, summary: JudgedSummary, whole: bool) -> list[str]:

@@ -34,7 +34,7 @@ from swarmscope.runs.thresholds import (
     METRICS,
     NOT_JUDGED,
     WHOLE_RUN,
-    Answer,
+    CheckResult,
     Outcome,
     Threshold,
 )
@@ -152,7 +152,7 @@ def judge_stored(
     error = ""
     try:
         printed, error = child_processes.output_of(child, options.drain_seconds + GRACE_SECONDS)
-        answer = msgspec.json.decode(printed, type=Answer)
+        answer = msgspec.json.decode(printed, type=CheckResult)
         return answer.outcomes, answer.notes
     except subprocess.TimeoutExpired:
         child.kill()

@@ -284,19 +284,19 @@ def _task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
     return [*found[:MAX_ERRORS], *others]
 
 
-def _events(connection: Connection, run_id: datetime) -> list[document.Event]:
+def _events(connection: Connection, run_id: datetime) -> list[document.RunEvent]:
     rows = connection.execute(
         "SELECT time, coalesce(kind, ''), text FROM (SELECT * FROM events WHERE run_id = %s"
         " ORDER BY time DESC LIMIT %s) latest ORDER BY time, kind, text",
         [run_id, MAX_EVENTS],
     )
     return [
-        document.Event(t_s=_seconds(run_id, time), kind=kind, text=text)
+        document.RunEvent(t_s=_seconds(run_id, time), kind=kind, text=text)
         for time, kind, text in rows
     ]
 
 
-def _generator(connection: Connection, run: Run) -> document.GeneratorHealth | None:
+def _generator(connection: Connection, run: Run) -> document.GeneratorCurves | None:
     width = _span(run)[2]
     rows = connection.execute(
         "SELECT date_bin(make_interval(secs => %s), time, 'epoch') AS slot, max(cpu_ratio),"
@@ -306,7 +306,7 @@ def _generator(connection: Connection, run: Run) -> document.GeneratorHealth | N
     ).fetchall()
     if not rows:
         return None
-    return document.GeneratorHealth(
+    return document.GeneratorCurves(
         t_s=[_seconds(run.started, time) for time, *_ in rows],
         cpu_ratio=[_short(cpu) for _, cpu, _, _ in rows],
         loop_lag_ms=[_short(lag) for _, _, lag, _ in rows],

@@ -198,7 +198,7 @@ class EndpointError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class RunEvent:
     """Something that happened; kinds are those of the table `events`, '' for other writers'."""
 
     t_s: float
@@ -207,7 +207,7 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorHealth:
+class GeneratorCurves:
     """The load generator's health over time: at each point that of the worst worker."""
 
     t_s: list[float]
@@ -258,8 +258,8 @@ class Document:
     endpoints: list[Endpoint]
     points: Points
     errors: list[EndpointError]
-    events: list[Event]
-    generator: GeneratorHealth | None
+    events: list[RunEvent]
+    generator: GeneratorCurves | None
     server: Services | None
     grafana_url: str | None
     task_errors: list[TaskError] = field(default_factory=list)

@@ -76,7 +76,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckResult:
     """What `swarmscope check --json` prints."""
 
     run: str
