@@ -6,10 +6,10 @@ COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --genera
 up: .venv/installed  ## Start API, PostgreSQL, Prometheus, Locust and Grafana
 	.venv/bin/swarmscope up
 
-down: .venv/installed  ## Stop what `up` started; data stays
+down: .venv/installed  ## Stop what `up` started; data is kept
 	.venv/bin/swarmscope down
 
-status: .venv/installed  ## What runs, and where
+status: .venv/installed  ## Show what is running, and where
 	.venv/bin/swarmscope status
 
 test: .venv/schemas  ## Lint, import laws, types and every test that CI runs
@@ -21,16 +21,16 @@ check: .venv/installed  ## Lint, import laws and types only, in seconds
 proofs: .venv/installed  ## What takes longer, before a release: full-length faults, versions, searches
 	.venv/bin/pytest -m proof
 
-lock: .venv/installed  ## Write the lock files anew from pyproject.toml
+lock: .venv/installed  ## Rewrite the lock files from pyproject.toml
 	$(COMPILE) --all-extras --group dev -o requirements.lock pyproject.toml
 	$(COMPILE) --extra image --group build -c requirements.lock -o requirements.image.lock pyproject.toml
 	$(COMPILE) --group schemas -c requirements.lock -o requirements.schemas.lock
 
-help:  ## This list
+help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
 
 .venv/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; name one by PYTHON=PATH")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; name one with PYTHON=PATH")'
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q --require-hashes -r requirements.lock
 	.venv/bin/pip install -q --no-deps --no-build-isolation -e .

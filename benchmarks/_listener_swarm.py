@@ -96,7 +96,7 @@ class Swarm:
         os._exit(0)
 
     def switch(self, kind: str) -> None:
-        """Let requests be recorded as *kind* says from now on."""
+        """Record requests as *kind* says from now on."""
         added = {"none": [], "stock": [self.stock.on_request]}.get(kind, self.ours)
         self.handlers[:] = [*self.own, *added]
         session = users._FastSession if kind == "ours with headers" else FastHttpSession

@@ -46,7 +46,7 @@ class Reporter:
         self._socket.send(Message(kind, data, self._identity).serialize())
 
     def heartbeat(self) -> None:
-        """Say that it lives, and forget what the master has said meanwhile."""
+        """Send a heartbeat, and discard the master's messages."""
         self._send(
             "heartbeat", {"state": "running", "current_cpu_usage": 50.0, "current_memory_usage": 1}
         )

@@ -94,7 +94,7 @@ class Swarm:
 
 @contextmanager
 def open_pages(url: str, count: int) -> Iterator[None]:
-    """Let *count* pages look at the latest run until the block ends."""
+    """Keep *count* pages open on the latest run until the block ends."""
     over = threading.Event()
     pages = [threading.Thread(target=_look, args=(url, over)) for _ in range(count)]
     for page in pages:

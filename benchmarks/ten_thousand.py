@@ -239,7 +239,7 @@ def _prometheus(stack: Native, query: str) -> float:
 @main.command()
 @click.option("--start", default=50, show_default=True, help="Users of the first level.")
 def capacity(start: int) -> None:
-    """Let the capacity finder judge the development server and ours, by the classic user."""
+    """Run the capacity search on the development server and on ours, with the classic user."""
     click.echo("| service | verdict | search |\n|---|---|---|")
     with native(USERS_FILE) as stack:
         with development_server() as address:

@@ -1,9 +1,9 @@
-"""Reads Server-Timing as it was received (W3C Server Timing): which part took how long.
+"""Parses the Server-Timing header (W3C Server Timing): how long each part took.
 
-Whatever stands between client and service may add entries, also under our names. Ours is the pair
-``queue, app`` as the service writes it; of two such pairs the last, since a service that passes on
-what another one answered adds its own behind that. Without a pair a name that comes twice says
-nothing: nobody knows whose is whose.
+Proxies between client and service may add entries, even under our names. Ours is the pair
+``queue, app`` as the service writes it; of several such pairs the last, because a service that
+passes on another one's response appends its own. Without a pair, a name that occurs twice is
+unknown: its entries cannot be attributed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import re
 from itertools import pairwise
 from typing import Any
 
-LONGEST_MS = 1e9
-LONGEST_RESPONSE_MS = 1e12  # 32 years: what took longer has no time
+MAX_MS = 1e9
+MAX_RESPONSE_MS = 1e12  # 32 years: anything longer is no usable time
 _NOTHING = (None, None)
-# May hold separators (RFC 9110, section 5.6.4). It matches whatever follows the first quote: where
-# it could fail at the end, each quote of a hostile header would be tried anew.
+# May contain separators (RFC 9110, section 5.6.4). It matches anything after the first quote: if it
+# could fail at the end, it would be retried from each quote of a hostile header.
 _QUOTED = r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
 _ENTRY = re.compile(rf'(?:[^",]+|{_QUOTED})+', re.DOTALL)
 _PARAMETER = re.compile(rf'(?:[^";]+|{_QUOTED})+', re.DOTALL)
@@ -25,17 +25,17 @@ Entry = tuple[str, float | None]  # name, duration in ms
 
 
 def usable_ms(value: Any) -> float | None:
-    """Return the response time that *value* is, in milliseconds; None for what can be none.
+    """Return *value* as a response time in milliseconds; None if it cannot be one.
 
-    That is what is no number, negative, not finite, or longer than `LONGEST_RESPONSE_MS`.
+    That is, if it is not a number, negative, not finite, or at least `MAX_RESPONSE_MS`.
     """
     if isinstance(value, str | bytes):
         return None
     try:
         ms = float(value)
-    except Exception:  # whatever a custom client's object may raise
+    except Exception:  # a custom client's object may raise anything
         return None
-    return ms if 0 <= ms < LONGEST_RESPONSE_MS else None
+    return ms if 0 <= ms < MAX_RESPONSE_MS else None
 
 
 def parts(raw: Any) -> tuple[float | None, float | None]:
@@ -52,7 +52,7 @@ def parts(raw: Any) -> tuple[float | None, float | None]:
                 queue_ms, app_ms = float(queue), float(app)
             except ValueError:
                 return _durations(raw)
-            if 0 <= queue_ms < LONGEST_MS and 0 <= app_ms < LONGEST_MS:
+            if 0 <= queue_ms < MAX_MS and 0 <= app_ms < MAX_MS:
                 return queue_ms, app_ms
         return _durations(raw)
     return _durations(joined(raw))
@@ -64,9 +64,8 @@ def plausible(
     """Return (queue, app, outside) in milliseconds, as far as they fit into *ms*.
 
     *ms* is the time from sending a request to the first byte of its response. All three are known
-    if `parts` are and fit together; clocks may differ, so that they do not. Then the app's part
-    remains, which one clock measured, if it fits by itself; and so the queue's where there is no
-    app's.
+    if both given ones are and they fit together, which clocks that differ prevent. Otherwise *app*,
+    measured by one clock, is kept if it fits by itself; *queue* only if there is no *app*.
 
     >>> plausible(2.0, 5.0, 10.0), plausible(None, 5.0, 10.0), plausible(8.0, 5.0, 10.0)
     ((2.0, 5.0, 3.0), (None, 5.0, None), (None, 5.0, None))
@@ -81,7 +80,7 @@ def plausible(
 
 
 def joined(lines: Any) -> str:
-    """Return several lines of the header as one; '' for what is no list of lines."""
+    """Return several lines of the header as one; '' if *lines* is not a list of lines."""
     if not isinstance(lines, list | tuple):
         return ""
     return ",".join(str(line[-1]) for line in lines if isinstance(line, list | tuple) and line)
@@ -116,4 +115,4 @@ def _milliseconds(duration: str) -> float | None:
         ms = float(duration)
     except ValueError:
         return None
-    return ms if 0 <= ms < LONGEST_MS else None
+    return ms if 0 <= ms < MAX_MS else None

@@ -75,7 +75,7 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--requests",
     metavar="PATTERNS",
-    help="Requests that count, by type or name  [default: as --slo-requests said in Locust]",
+    help="Requests that count, by type or name  [default: those of --slo-requests in Locust]",
 )
 @wait_option
 @click.option(

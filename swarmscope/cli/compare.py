@@ -77,8 +77,8 @@ def compare(
     """Compare two runs, telling changes from noise.
 
     A and B are each latest (B's default), latest~1, an id, or the beginning of an id. Every change
-    from A to B has an interval; all intervals hold together with 95 % confidence, for what varies
-    within a run.
+    from A to B has an interval; all intervals hold simultaneously with 95 % confidence, for what
+    varies within a run.
 
     Exit status: 0, or with --max-regression 3 if anything regressed by more, 4 if that cannot be
     decided for the p95 of all requests; 4 if a run is incomplete, 2 if there is no such run.
@@ -115,7 +115,7 @@ def _compared(
     where: str | None,
     names: tuple[str, str],
     whole: bool,
-    most: float | None,
+    max_regression: float | None,
     output: Path | None,
 ) -> JudgedComparison:
     if output:
@@ -124,7 +124,7 @@ def _compared(
         a, b = (_complete(queries.find(connection, name), name) for name in names)
         documents = [assembly.assemble(connection, run.run_id, whole) for run in (a, b)]
         found = comparison.compare(connection, a, b, whole)
-    answer = _answer(found, documents, most)
+    answer = _answer(found, documents, max_regression)
     if output:
         atomic_files.write(output, page.render_comparison(documents[0], documents[1], answer))
     return answer
@@ -136,12 +136,14 @@ def _complete(run: Run, name: str) -> Run:
     return run
 
 
-def _answer(found: Comparison, documents: list[Document], most: float | None) -> JudgedComparison:
+def _answer(
+    found: Comparison, documents: list[Document], max_regression: float | None
+) -> JudgedComparison:
     pairs = zip("AB", documents, strict=True)
     doubts = [f"{label}: {d.trust.text}" for label, d in pairs if d.trust and not d.trust.trusted]
-    regressions = None if most is None else found.regressions(most)
+    regressions = None if max_regression is None else found.regressions(max_regression)
     status = CHECK_FAILED if regressions else 0
-    if most is not None and not regressions and not found.clears(most):
+    if max_regression is not None and not regressions and not found.clears(max_regression):
         status = CANNOT_TELL
     return JudgedComparison(
         found.a,
@@ -150,7 +152,7 @@ def _answer(found: Comparison, documents: list[Document], most: float | None) ->
         [*found.warnings, *doubts],
         found.changes,
         found.spans,
-        most,
+        max_regression,
         regressions,
         status,
     )
@@ -181,18 +183,18 @@ def _key(change: Change) -> shortlist.Endpoint:
 def _conclusion(answer: JudgedComparison) -> Iterator[str]:
     same = answer.spans[0] == answer.spans[1]
     yield f"{answer.spans[0]}." if same else "A: {}. B: {}.".format(*answer.spans)
-    yield "All intervals hold together with 95 % confidence, for what varies within a run."
+    yield "All intervals hold simultaneously with 95 % confidence, for what varies within a run."
     if answer.max_regression is None:
         return
-    most = f"{answer.max_regression * 100:g} %"
+    limit = f"{answer.max_regression * 100:g} %"
     if answer.status == CANNOT_TELL:
-        yield f"Cannot tell whether the p95 of all requests regressed by more than {most}:"
+        yield f"Cannot tell whether the p95 of all requests regressed by more than {limit}:"
         yield f"its change {_range(answer.changes)}. Longer runs narrow that down."
     elif answer.regressions:
-        yield f"Regressed by more than {most}: {_list(answer.regressions)}."
+        yield f"Regressed by more than {limit}: {_list(answer.regressions)}."
     else:
-        yield f"No regression by more than {most}: certain for the p95 of all requests, and nothing"
-        yield "else regressed beyond noise."
+        yield f"No regression by more than {limit}: certain for the p95 of all requests, and"
+        yield "nothing else regressed beyond noise."
 
 
 def _range(changes: list[Change]) -> str:

@@ -83,7 +83,7 @@ def migrate(
 ) -> None:
     """Create or upgrade the schema of a runs database.
 
-    It is safe to repeat. Raw requests older than their age are pruned at the end.
+    It is safe to repeat. At the end, raw requests past their retention are deleted.
 
     By default, the schema is created in the database and by the role that --database or PG*
     variables name. With both --owner-password-file and --reader-password-file, the server is

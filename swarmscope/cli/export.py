@@ -1,8 +1,8 @@
 """The verb ``export``: a run's raw requests as CSV, however many there are.
 
-A text that a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises
-(https://owasp.org/www-community/attacks/CSV_Injection), and so does a text that already looks like
-that: removing one apostrophe restores what was stored. Control characters are escaped.
+Text that a spreadsheet would read as a formula is prefixed with an apostrophe, as OWASP advises
+(https://owasp.org/www-community/attacks/CSV_Injection), and so is text that already looks escaped:
+removing one apostrophe restores what was stored. Control characters are escaped.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def export(run: str, output: Path | None, database: str | None) -> None:
     """Export a run's raw requests as CSV.
 
     RUN is latest (the default), latest~1, an id, or the beginning of an id. Rows are ordered by
-    start. Raw requests are kept for 30 days by default; the last line says if some are gone.
+    start. Raw requests are kept for 30 days by default; the last line says if any are gone.
 
-    A text that a spreadsheet would take for a formula (it begins with = + - @ or a tab) gets an
-    apostrophe in front, and control characters are escaped (ESC as \\x1b).
+    Text that a spreadsheet would read as a formula (starting with = + - @ or a tab) is prefixed
+    with an apostrophe, and control characters are escaped (ESC as \\x1b).
 
     \b
     Examples:

@@ -21,7 +21,7 @@ def ship(directory: Path | None, database: str | None) -> None:
     """Deliver samples left on disk to the runs database.
 
     DIRECTORY holds them; by default it is $SWARMSCOPE_HOME/journals. It is safe to run while
-    another shipper works there.
+    another shipper is at work there.
 
     \b
     Examples:

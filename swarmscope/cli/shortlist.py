@@ -37,8 +37,8 @@ def chosen(summaries: Iterable[Summary]) -> set[Endpoint]:
 def _first(
     rows: Sequence[Summary], figure: Callable[[Summary], float], number: int
 ) -> list[Endpoint]:
-    most = sorted(rows, key=lambda row: (-figure(row), endpoint(row)))
-    return [endpoint(row) for row in most[:number]]
+    ranked = sorted(rows, key=lambda row: (-figure(row), endpoint(row)))
+    return [endpoint(row) for row in ranked[:number]]
 
 
 def changed(verdicts: Iterable[tuple[Endpoint, str]]) -> set[Endpoint]:
@@ -57,6 +57,6 @@ def left_out(shown: int, there: int) -> str:
         return ""
     return (
         f"{there - shown:,} of {there:,} endpoints are left out. The {BUSIEST} busiest, the"
-        f" {SLOWEST} slowest by p95 and up to {FAILING} with most failures are shown; --all shows"
-        " them all."
+        f" {SLOWEST} slowest by p95 and up to {FAILING} with the most failures are shown; --all"
+        " shows them all."
     )

@@ -79,8 +79,8 @@ def up(
 ) -> None:
     """Start the stack, or some of its services.
 
-    That is the API, PostgreSQL, Prometheus, Locust and Grafana. Ctrl-C stops it; with --detach,
-    `swarmscope down` does.
+    The stack is the API, PostgreSQL, Prometheus, Locust and Grafana. Ctrl-C stops it; with
+    --detach, `swarmscope down` does.
 
     \b
     Examples:
@@ -94,7 +94,7 @@ def up(
     master = {"LOCUST_MASTER_NODE_HOST": master_host, "LOCUST_MASTER_NODE_PORT": master_port}
     given = {name: str(value) for name, value in master.items() if value is not None}
     if given and ("locust" in chosen or "locust-worker" not in chosen):
-        raise click.UsageError("--master-host and --master-port go with --only locust-worker")
+        raise click.UsageError("--master-host and --master-port need --only locust-worker")
 
     for number in ENDING_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
@@ -107,7 +107,7 @@ def up(
 
 @click.command()
 def down() -> None:
-    """Stop the stack; its data stays.
+    """Stop the stack; its data is kept.
 
     \b
     Examples:

@@ -174,9 +174,9 @@ def _value(value: Any) -> str:
 def _task_errors(errors: Sequence[TaskError]) -> str:
     if not errors:
         return ""
-    most = f"{errors[0].error} ({count(errors[0].count)})"
+    first = f"{errors[0].error} ({count(errors[0].count)})"
     rest = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
-    return f"{count(sum(error.count for error in errors))}: {most}{rest}"
+    return f"{count(sum(error.count for error in errors))}: {first}{rest}"
 
 
 def _users(run: Run) -> str:
@@ -192,7 +192,9 @@ def _workers(run: Run) -> str:
 
 
 def _clock_skew(run: Run) -> str:
-    skewed = f"{count(run.clock_skewed)} samples have no parts" if run.clock_skewed else ""
+    skewed = (
+        f"{count(run.clock_skewed)} clock-skewed samples without parts" if run.clock_skewed else ""
+    )
     corrected = f"{count(run.corrected)} start times corrected" if run.corrected else ""
     return "; ".join(filter(None, (skewed, corrected)))
 

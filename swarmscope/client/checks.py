@@ -77,7 +77,7 @@ def wanted(environment: Environment) -> Wanted | None:
 def attach(environment: Environment, options: Options | None = None) -> Judge | None:
     """Judge runs when this process ends, by the runs database too if *options* say where it is.
 
-    Only where it leads a swarm and checks were asked for; exits where those make no sense.
+    Only if it leads a swarm and checks were requested; exits if those make no sense.
     """
     asked = wanted(environment)
     return Judge(environment, asked, options) if asked else None

@@ -60,7 +60,7 @@ def set_by_machine(earliest: float) -> None:
 
 
 def attach(environment: Environment) -> None:
-    """Let a master answer with its time, and a worker ask for it."""
+    """Make a master return its time, and a worker request it."""
     if isinstance(environment.runner, MasterRunner):
         _answer(environment.runner)
     elif isinstance(environment.runner, WorkerRunner):

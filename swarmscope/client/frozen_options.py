@@ -53,7 +53,7 @@ class Options:
 
     @property
     def knows_database(self) -> bool:
-        """Whether anything says where the runs database is; if not, libpq's defaults are tried."""
+        """Whether the runs database is configured; if not, libpq's defaults are tried."""
         return bool(self.database) or self.connection != {"PGHOST": _HOST_BY_DEFAULT}
 
     @property
@@ -62,7 +62,7 @@ class Options:
         return tuple(filter(None, (self.connection.get("PGPASSWORD"), *self.hidden)))
 
     def without_secrets(self, text: str) -> str:
-        """Return *text*, which somebody gave for a run, as it may be stored and shown."""
+        """Return *text*, which a user entered about a run, as it may be stored and shown."""
         return hide(scrub_text(text), self.secrets)
 
 
@@ -120,7 +120,7 @@ def _form_options() -> dict[str, bool]:
 
 
 def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the libpq variables that the ``--pg*`` flags stand for.
+    """Return the libpq variables that the ``--pg*`` flags set.
 
     A flag left at locust-plugins' default must not hide what PGSERVICE or PGHOSTADDR say.
     """

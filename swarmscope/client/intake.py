@@ -28,7 +28,7 @@ from swarmscope.client.workload import missed
 
 FRAME = "frame"
 UNEXPECTED = "unexpected"
-LONGEST_WORKER = 200
+MAX_WORKER_NAME = 200
 
 PARTS: dict[str, tuple[str, Callable[[Any], object]]] = {  # ours, in reports: their kind and reader
     monitor.MESSAGE_KEY: ("health", Health.from_message),
@@ -85,10 +85,10 @@ def read(parts: list[bytes]) -> Message | None:
 def _decoded(parts: list[bytes], sender: str) -> Message:
     identity, body = parts
     message: Message = Message.unserialize(body)
-    if not isinstance(message.type, str) or len(sender) > LONGEST_WORKER or not _is_plain(sender):
+    if not isinstance(message.type, str) or len(sender) > MAX_WORKER_NAME or not _is_plain(sender):
         raise ValueError("no message type, or an invalid worker name")
     if message.node_id != identity.decode():
-        raise ValueError("the message names another worker than its connection")
+        raise ValueError("the message names a different worker than its connection")
     return message
 
 

@@ -23,7 +23,7 @@ from locust.runners import MasterRunner
 from locust.stats import RequestStats
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from swarmscope.server_timing import LONGEST_RESPONSE_MS, usable_ms
+from swarmscope.server_timing import MAX_RESPONSE_MS, usable_ms
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def count_every_request() -> None:
 
     @functools.wraps(stock_request)
     def log_request(self: Any, method: Any, name: Any, ms: Any, length: Any) -> None:
-        if type(ms) is not float or not 0 <= ms < LONGEST_RESPONSE_MS:
+        if type(ms) is not float or not 0 <= ms < MAX_RESPONSE_MS:
             ms = usable_ms(ms)
         if type(length) is not int:
             length = length if isinstance(length, int | float) and length == length else 0

@@ -1,4 +1,4 @@
-"""What Locust itself counted, of the requests that count."""
+"""Locust's own figures of the requests that count (`runs.selection`)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def counted(stats: RequestStats, selection: Selection) -> list[StatsEntry]:
 
 
 def figures(entries: Iterable[StatsEntry], seconds: float) -> dict[str, float] | None:
-    """Return requests, and the figures of locust-plugins' checks by their names; None of nothing.
+    """Return the number of requests, and the figures of locust-plugins' checks by their names.
 
-    Where all entries count they are Locust's own, but for the rate: that is over the *seconds* that
-    the run lasted, as everywhere else.
+    None without requests. Where all entries count, the figures are Locust's own, except the rate:
+    it is over the *seconds* that the run lasted, as everywhere else.
     """
     chosen = list(entries)
     requests = sum(entry.num_requests for entry in chosen)
@@ -37,7 +37,7 @@ def figures(entries: Iterable[StatsEntry], seconds: float) -> dict[str, float] |
 
 
 def left_out(stats: RequestStats, selection: Selection) -> str:
-    """Return the sentence about what does not count; '' for nothing."""
+    """Return a sentence about what does not count; '' if everything counts."""
     chosen = selection.counted(stats.entries)
     left: Counter[str] = Counter()
     for (name, request_type), entry in stats.entries.items():

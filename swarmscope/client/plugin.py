@@ -45,9 +45,9 @@ from swarmscope.runs.thresholds import CANNOT_TELL
 logger = logging.getLogger(__name__)
 
 NO_DATABASE = (
-    "No stack of `swarmscope up` was found here or above, and nothing names a runs database: trying"
-    " localhost at PostgreSQL's own port. SWARMSCOPE_HOME says where the stack was started, PGHOST"
-    " and PGPORT where another database is"
+    "No runs database is configured, and no stack of `swarmscope up` was found in this directory or"
+    " above it: trying localhost at PostgreSQL's default port. Set SWARMSCOPE_HOME to the home of a"
+    " stack, or PGHOST and PGPORT to where the database is"
 )
 
 
@@ -57,7 +57,7 @@ def register() -> None:
     option_conflicts.register(options.add_arguments)
     events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
-    # before others' handlers: one that waits would let samples pass unrecorded
+    # before others' handlers: while one waits, samples would go unrecorded
     listen_first(events.init, attach)
 
 
@@ -136,26 +136,26 @@ def _lead(
         if reporting and not reporting.finish(spent_s=waited_s + time.monotonic() - began):
             status = status or report.FAILED
         if status != exit_code:
-            raise SystemExit(status)  # of Locust's own end, little is left
+            raise SystemExit(status)  # little of Locust's own shutdown is left
 
     environment.events.quit.add_listener(on_quit)
     monitor.attach(environment, listener, leader, backlogs)
 
 
 def _status(exit_code: int | None, backlogs: dict[str, Backlog]) -> int | None:
-    """Return the exit status of a run of which samples may have been lost: no success."""
+    """Return the exit status of a run that may have lost samples: never 0 then."""
     if exit_code or all(backlog.is_whole for backlog in backlogs.values()):
         return exit_code
     dropped = sum(backlog.dropped for backlog in backlogs.values())
     logger.error(
-        "Samples were lost (%s dropped, %s journals removed): exit status %s",
+        "Samples were lost (samples dropped: %s, journals removed: %s): exit status %s",
         *(dropped, sum(backlog.removed for backlog in backlogs.values()), CANNOT_TELL),
     )
     return CANNOT_TELL
 
 
 class _Workers:
-    """What workers say of their journals in their reports."""
+    """What workers report of their journals."""
 
     def __init__(self) -> None:
         self.journals: set[str] = set()

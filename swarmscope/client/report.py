@@ -37,7 +37,7 @@ def writable(text: str) -> str:
 
 
 def attach(environment: Environment, options: Options | None) -> Reporting | None:
-    """Have each run's report written if one was asked for; exits where no run is recorded."""
+    """Write each run's report if one was requested; exits if no run is recorded."""
     file = vars(environment.parsed_options).get("swarm_report")
     if file and not options:
         raise SystemExit("--swarm-report needs --timescale: without it no run is recorded")

@@ -84,7 +84,7 @@ class Writer:
             os.close(file)  # last: an unlocked file would be taken for that of a dead process
 
     def is_gone(self) -> bool:
-        """Return whether the segment, or its directory, was removed: nobody would read it."""
+        """Return whether the segment, or its directory, was removed: it would never be read."""
         path = segment_path(self._directory, self.header.journal, self._number)
         try:
             return not os.path.samestat(path.stat(), os.fstat(self._file))

@@ -17,10 +17,10 @@ RELATIVE_ERROR = 0.025
 GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 BUCKETS_PER_E = 1 / log(GAMMA)  # buckets in which a value grows by the factor e
 
-SHORTEST_MS = 0.001
-LONGEST_MS = 3_600_000.0
-LOWEST = ceil(log(SHORTEST_MS) * BUCKETS_PER_E)
-HIGHEST = ceil(log(LONGEST_MS) * BUCKETS_PER_E)
+MIN_MS = 0.001
+MAX_MS = 3_600_000.0
+LOWEST = ceil(log(MIN_MS) * BUCKETS_PER_E)
+HIGHEST = ceil(log(MAX_MS) * BUCKETS_PER_E)
 
 RESOLUTIONS_S = (1, 10, 60)
 PARTS = ("response", "queue", "service", "receiving", "outside", "uncorrected")
@@ -30,17 +30,17 @@ def bucket(ms: float) -> int:
     """Return the bucket of *ms* milliseconds; beyond 1 µs and one hour, the outermost ones.
 
     A loop over many samples may inline this: ``ceil(log(ms) * BUCKETS_PER_E)`` holds for all values
-    between `SHORTEST_MS` and `LONGEST_MS`. Not-a-number raises ValueError.
+    between `MIN_MS` and `MAX_MS`. Not-a-number raises ValueError.
     """
-    if ms <= SHORTEST_MS:
+    if ms <= MIN_MS:
         return LOWEST
-    if ms >= LONGEST_MS:
+    if ms >= MAX_MS:
         return HIGHEST
     return ceil(log(ms) * BUCKETS_PER_E)
 
 
 def estimate(bucket: int) -> float:
-    """Return the milliseconds that stand for all values of *bucket*, at most 2.5 % off."""
+    """Return the milliseconds that represent all values of *bucket*, at most 2.5 % off."""
     return float(2 * GAMMA**bucket / (GAMMA + 1))
 
 
@@ -48,8 +48,8 @@ def estimate(bucket: int) -> float:
 class Window:
     """Requests and their latencies added up.
 
-    `counts` maps buckets to the number of latencies in them: what has no usable time is in `count`
-    and perhaps in `failures`, and nowhere else.
+    `counts` maps buckets to the number of latencies in them: a request without a usable time is in
+    `count`, and perhaps in `failures`, only.
     """
 
     count: int = 0
@@ -86,15 +86,15 @@ class Window:
 def window_of(values_ms: list[float], failures: int, untimed: int = 0) -> Window:
     """Return the window of requests that took *values_ms*, and of *untimed* without a time.
 
-    Values that are no number count as none.
+    Values that are not finite count as 0.
     """
     if not values_ms:
         return Window(untimed, failures)
-    total, longest = sum(values_ms), max(values_ms)
+    total, max_ms = sum(values_ms), max(values_ms)
     if not isfinite(total):
         return window_of([ms if isfinite(ms) else 0.0 for ms in values_ms], failures, untimed)
-    if min(values_ms) > SHORTEST_MS and longest < LONGEST_MS:
+    if min(values_ms) > MIN_MS and max_ms < MAX_MS:
         counts = Counter([ceil(log(ms) * BUCKETS_PER_E) for ms in values_ms])
     else:
         counts = Counter(map(bucket, values_ms))
-    return Window(len(values_ms) + untimed, failures, total, longest, counts)
+    return Window(len(values_ms) + untimed, failures, total, max_ms, counts)

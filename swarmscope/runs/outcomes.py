@@ -109,7 +109,7 @@ def _literal(text: str) -> str:
 def publish(
     outcomes: Sequence[Outcome], run: str, junit_file: Path | None, environ: Mapping[str, str]
 ) -> None:
-    """Write what was asked for: *junit_file*, and a summary where GitHub names a file for it.
+    """Write what was requested: *junit_file*, and a summary where GitHub names a file for it.
 
     Raises `atomic_files.Unwritable`.
     """

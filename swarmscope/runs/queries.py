@@ -111,14 +111,14 @@ def task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
         return cursor.execute(query, [run_id]).fetchall()
 
 
-def failures(connection: Connection, run_id: datetime, most: int) -> list[FailureGroup]:
-    """Return at most *most* failures of a run, by endpoint and text, the most frequent first.
+def failures(connection: Connection, run_id: datetime, limit: int) -> list[FailureGroup]:
+    """Return at most *limit* failures of a run, by endpoint and text, the most frequent first.
 
     Empty once raw requests are pruned.
     """
     with connection.cursor(row_factory=class_row(FailureGroup)) as cursor:
         query = "SELECT * FROM failures(%s, '-infinity', 'infinity') LIMIT %s"
-        return cursor.execute(query, [run_id, most]).fetchall()
+        return cursor.execute(query, [run_id, limit]).fetchall()
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:

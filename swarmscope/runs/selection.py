@@ -70,9 +70,9 @@ class Selection:
         """Return a sentence about *requests* (number by type) that do not count; '' for none."""
         if not requests:
             return ""
-        most = sorted(requests.items(), key=lambda item: -item[1])
-        named = [f"{count:,} of type {kind or '(none)'}" for kind, count in most[:MAX_NAMED]]
-        more = ", …" if len(most) > MAX_NAMED else ""
+        ranked = sorted(requests.items(), key=lambda item: -item[1])
+        named = [f"{count:,} of type {kind or '(none)'}" for kind, count in ranked[:MAX_NAMED]]
+        more = ", …" if len(ranked) > MAX_NAMED else ""
         why = f"{OPTION} is {self.text!r}"
         if not self.patterns:
             why = f"not HTTP; {OPTION} can count them"

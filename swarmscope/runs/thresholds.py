@@ -31,7 +31,7 @@ class Metric:
     figure: str = ""
     at_least: bool = False  # the limit is a minimum, not a maximum
     everywhere: bool = True  # also for a single endpoint
-    most: float = math.inf
+    max: float = math.inf
     quantile: float | None = None
 
     def requests_needed(self, limit: float) -> int:
@@ -48,8 +48,8 @@ METRICS = {
     "service-p95": Metric("service p95", "ms", part="service", figure="p95_ms", quantile=0.95),
     "queue-p95": Metric("queue p95", "ms", part="queue", figure="p95_ms", quantile=0.95),
     "rps": Metric("requests/s", "", figure="requests_per_s", at_least=True),
-    "fail-ratio": Metric("failure ratio", "share", figure="fail_ratio", most=1.0),
-    "avg-response-time": Metric("mean", "ms", figure="mean_ms"),
+    "fail-ratio": Metric("failure ratio", "share", figure="fail_ratio", max=1.0),
+    "avg-response-time": Metric("mean response time", "ms", figure="mean_ms"),
     "capacity-users": Metric("capacity", "users", at_least=True, everywhere=False),
 }
 
@@ -114,8 +114,8 @@ def _limit(kind: Metric, text: str, number: str) -> float:
     except ValueError:
         form = f'a number{_of(kind.unit)}, or "METHOD NAME=NUMBER" for one endpoint'
         raise ValueError(f"{text!r} is not {form if kind.everywhere else 'a number'}") from None
-    if not 0 <= limit <= kind.most or math.isinf(limit):
-        most = f" and at most {kind.most:g}" if math.isfinite(kind.most) else ""
+    if not 0 <= limit <= kind.max or math.isinf(limit):
+        most = f" and at most {kind.max:g}" if math.isfinite(kind.max) else ""
         raise ValueError(f"{text!r}: the limit must be at least 0{most}")
     return limit
 

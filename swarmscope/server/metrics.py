@@ -165,7 +165,7 @@ def _queue(registry: CollectorRegistry, buckets: Sequence[float], group: str) ->
 def _in_flight(registry: CollectorRegistry) -> Gauge:
     return Gauge(
         IN_FLIGHT,
-        "Requests that the app is handling, or streaming the response to",
+        "Requests being handled, or whose response is being streamed",
         multiprocess_mode="livesum",
         registry=registry,
     )

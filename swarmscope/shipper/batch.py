@@ -23,7 +23,7 @@ from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
 from swarmscope.runs.histogram import PARTS, Window, window_of
 from swarmscope.runs.selection import MORE_NAMES
-from swarmscope.server_timing import LONGEST_RESPONSE_MS, parts, plausible
+from swarmscope.server_timing import MAX_RESPONSE_MS, parts, plausible
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.binary_copy import MICROSECONDS
 from swarmscope.shipper.binary_copy import request_tail as tail_of
@@ -200,7 +200,7 @@ class Batch:
             found = heads.get((name, method, url)) if error is None and context is None else None
             head, cells = found or self._head(block, run, sample)
             queue = app = receiving = None
-            if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
+            if ms is not None and 0 <= ms < MAX_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (earliest <= start and end <= latest):
                     start, end = times.corrected(counts, start, ms)
@@ -225,7 +225,7 @@ class Batch:
             start, ms, _, _, _, length, greenlet, error, _, timing, trace, first_byte_ms = sample
             head, cells = self._head(block, run, sample)
             queue = app = receiving = None
-            if ms is not None and 0 <= ms < LONGEST_RESPONSE_MS:
+            if ms is not None and 0 <= ms < MAX_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (times.earliest <= start and end <= times.latest):
                     start, end = times.corrected(counts, start, ms)

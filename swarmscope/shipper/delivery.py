@@ -225,7 +225,7 @@ class Delivery:
     def _overflow_note(self, run: str) -> Event:
         text = (
             f"{self._header.worker} sent requests with more than {MAX_ENDPOINTS:,} names: the"
-            " others share one histogram"
+            " rest share one histogram"
         )
         return Event(run, "note", time.time(), text)
 

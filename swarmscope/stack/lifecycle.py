@@ -222,7 +222,7 @@ def _living_pid(state: ServiceState, known: int, log: _Log) -> int:
     """Return the service's process id; raises `StackError` if it has died once."""
     died = state.state in ("BACKOFF", "EXITED", "FATAL") or (known and state.pid != known)
     if died:
-        raise StackError(_with_log(f"{state.name} died at the start", log))
+        raise StackError(_with_log(f"{state.name} died during startup", log))
     return state.pid
 
 

@@ -97,7 +97,7 @@ def database_trouble(environment: Mapping[str, str], home: Home) -> str | None:
     if done.returncode == 0:
         return None
     reason = " ".join(done.stderr.split()).removeprefix("psql: error: ")
-    return f"it cannot be reached; until then, samples are kept {_kept(home)}; {reason}"
+    return f"it cannot be reached; until it can, samples are kept {_kept(home)}; {reason}"
 
 
 def _kept(home: Home) -> str:

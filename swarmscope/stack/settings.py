@@ -117,7 +117,7 @@ def home_directory(directory: Path, environment: Mapping[str, str]) -> Path:
             " PostgreSQL and others do not support longer ones"
         )
     if any(character in str(home) for character in "\n\r%"):  # supervisord expands %
-        raise StackError(f"SWARMSCOPE_HOME={home}: choose a path without % and line breaks")
+        raise StackError(f"SWARMSCOPE_HOME={home}: choose a path without % or line breaks")
     return home
 
 

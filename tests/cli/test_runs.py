@@ -204,7 +204,7 @@ def test_show_says_what_was_odd_and_what_was_used(two_runs, runs_database, conne
     rows = (re.split("  +", line.strip(), maxsplit=1) for line in lines[: lines.index("")])
     facts = dict(row for row in rows if len(row) == 2)
     assert facts["settings"] == "users 10, slo_p95 450"
-    assert facts["clock skew"] == "12 samples have no parts; 3 start times corrected"
+    assert facts["clock skew"] == "12 clock-skewed samples without parts; 3 start times corrected"
     assert facts["not counted"] == "2 requests after the stop"
     assert "dropped" not in facts
     assert lines[-1] == "After ramp-up (0:10 to 0:50). Failures are listed for the whole run."

@@ -10,10 +10,10 @@ import pytest
 from swarmscope.runs.histogram import (
     GAMMA,
     HIGHEST,
-    LONGEST_MS,
     LOWEST,
+    MAX_MS,
+    MIN_MS,
     RELATIVE_ERROR,
-    SHORTEST_MS,
     bucket,
     estimate,
 )
@@ -24,7 +24,7 @@ ROUNDING = 1e-12
 def test_estimates_are_within_the_bound_for_any_value():
     """Over ten orders of magnitude, evenly in the logarithm, no value is more than 2.5 % off."""
     random_source = random.Random(20)
-    low, high = math.log(SHORTEST_MS), math.log(LONGEST_MS)
+    low, high = math.log(MIN_MS), math.log(MAX_MS)
     values = [math.exp(random_source.uniform(low, high)) for _ in range(200_000)]
 
     worst = max(abs(estimate(bucket(value)) - value) / value for value in values)
@@ -48,8 +48,8 @@ def test_edges_belong_to_the_bucket_below(index):
         (0.0, LOWEST),
         (-5.0, LOWEST),  # a clock that stepped back
         (1e-300, LOWEST),
-        (SHORTEST_MS, LOWEST),
-        (LONGEST_MS, HIGHEST),
+        (MIN_MS, LOWEST),
+        (MAX_MS, HIGHEST),
         (1e300, HIGHEST),
         (math.inf, HIGHEST),
     ],

@@ -67,7 +67,7 @@ def test_too_few_requests_leave_the_objective_open(connection, requests, failed,
         f"{requests} requests are too few, 100 are needed" if met is None else ""
     )
     (listed,) = connection.execute("SELECT objective FROM run_list()").fetchone()
-    assert listed == {None: "not judged", True: "holds", False: "missed"}[met]
+    assert listed == {None: "not judged", True: "met", False: "missed"}[met]
 
 
 def test_a_search_for_the_capacity_is_not_held_to_the_objective_as_a_whole(connection):

@@ -328,7 +328,7 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     done = stack.run("up", "--detach", GRAFANA_HOME=str(grafana))
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: grafana died at the start; the end of ")
+    assert done.stderr.startswith("Error: grafana died during startup; the end of ")
     assert done.stderr.endswith("    my reason\n")
     assert "an earlier start" not in done.stderr
     port = stack.environment["GRAFANA_PORT"]

@@ -67,7 +67,7 @@ def test_a_percent_sign_in_the_home(stack: Native, tmp_path: Path) -> None:
     """supervisord cannot be told of such a path."""
     home = tmp_path / "100%"
     assert refusal(stack, SWARMSCOPE_HOME=str(home)) == (
-        f"SWARMSCOPE_HOME={home}: choose a path without % and line breaks"
+        f"SWARMSCOPE_HOME={home}: choose a path without % or line breaks"
     )
 
 

@@ -110,7 +110,7 @@ def test_a_master_is_named_for_workers_without_one(only: tuple[str, ...]) -> Non
     done = CliRunner().invoke(up, [*only, "--master-host", "127.0.0.1"])
 
     assert done.exit_code == 2
-    assert "--master-host and --master-port go with --only locust-worker" in done.stderr
+    assert "--master-host and --master-port need --only locust-worker" in done.stderr
 
 
 def test_workers_without_a_database_elsewhere_keep_what_they_have(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_without_a_database_people_are_told_what_becomes_of_samples(tmp_path: Pa
     assert nowhere == f"PGHOST is not set; samples are kept {kept}"
     assert away
     assert away.startswith(
-        f"it cannot be reached; until then, samples are kept {kept}; connection to"
+        f"it cannot be reached; until it can, samples are kept {kept}; connection to"
     )
     assert away.endswith("Is the server running on that host and accepting TCP/IP connections?")
 

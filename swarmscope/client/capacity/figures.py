@@ -108,7 +108,7 @@ class Measured:
                 mine.setdefault(key, Measured()).add(figures)
 
     def fold(self) -> None:
-        """Let all types count."""
+        """Count all types."""
         for figures in self.types.values():
             self.add(figures)
         self.types = {}
@@ -334,7 +334,7 @@ def read(data: Any) -> list[tuple[int, Measured]]:
 
 
 def attach(environment: Environment) -> Recorder | None:
-    """Let this process measure when a run needs it; None for a master, which has no users."""
+    """Make this process measure when a run needs it; None for a master, which has no users."""
     if isinstance(environment.runner, MasterRunner):
         return None
     recorder = Recorder(environment)
@@ -353,7 +353,7 @@ def gather(environment: Environment, seconds: Seconds) -> None:
     """Add what workers report to *seconds*; for a master."""
 
     def on_worker_report(data: dict[str, Any], **_: object) -> None:
-        newest = clock.now() + AHEAD_SECONDS  # a second yet to come would push all others out
+        newest = clock.now() + AHEAD_SECONDS  # a future second would displace all others
         seconds.add(taken for taken in read(data.get(MESSAGE_KEY, [])) if taken[0] <= newest)
 
     environment.events.worker_report.add_listener(on_worker_report)

@@ -14,8 +14,8 @@ from swarmscope.runs import thresholds
 from swarmscope.runs.selection import Selection
 
 RAMP_S = 2.0
-FASTEST_RAMP = 100.0  # users a second; above it Locust warns
-REPORT_S = 5.0  # until the figures of a second are there, from workers too
+FASTEST_RAMP = 100.0  # users per second; above it Locust warns
+REPORT_S = 5.0  # until all figures of one second have arrived, those of workers too
 SPARE_SHARE = 0.5  # of the levels that a search needs when nothing is in doubt
 
 

@@ -65,4 +65,4 @@ class SpawnWatch:
                 who = why.replace("the others", "they")
                 return f"none of {users:,} users was running: {who}"
             return f"only {running:,} of {users:,} users ran: {why}"
-        return f"{present.starting:,} of {users:,} users did not get through their on_start"
+        return f"{present.starting:,} of {users:,} users did not finish their on_start"

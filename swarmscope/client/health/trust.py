@@ -40,7 +40,7 @@ def dispersion(starts: Mapping[int, int], first: int, last: int) -> float | None
 
 NOT_JUDGED = (
     "Arrivals were not judged: the objective was missed throughout, and users who wait for slow"
-    " answers arrive in bursts that the service causes."
+    " responses arrive in bursts that the service causes."
 )
 
 
@@ -53,7 +53,7 @@ class Arrivals:
         self._begun = 0
 
     def begin(self, now: float) -> None:
-        """Forget what was before *now* (Unix seconds): ramp-up windows say nothing of bursts."""
+        """Forget what was before *now* (Unix seconds): ramp-up windows do not show bursts."""
         self._starts.clear()
         self._reported.clear()
         self._begun = int(now * WINDOWS_PER_SECOND) + 1
@@ -75,7 +75,7 @@ class Arrivals:
             self._starts[ALL_WORKERS].subtract(starts)
 
     def since(self, now: float) -> float:
-        """Return the start (Unix seconds) of what `dispersion` looks at *now*."""
+        """Return the start (Unix seconds) of the span that `dispersion` covers *now*."""
         return max(self._begun, _oldest(now)) / WINDOWS_PER_SECOND
 
     def dispersion(self, worker: str, now: float) -> float | None:

@@ -1,1 +1,1 @@
-"""What a master takes from its workers, and how it treats what it should not take."""
+"""What a master accepts from its workers, and what it does with the rest."""

@@ -1,4 +1,4 @@
-"""Whether a master still listens to its workers, for whoever watches over it.
+"""Whether a master still listens to its workers, for health checks and metrics.
 
 /health    in Locust's UI: 200, or 503 with a sentence, as JSON
 """
@@ -17,7 +17,7 @@ DEAF = "the master no longer listens to its workers: restart it"
 
 
 def to_workers(runner: MasterRunner) -> bool:
-    """Return whether the greenlets that hear of workers, and mend the connection, are alive."""
+    """Return whether the greenlets that listen to workers, and repair the connection, are alive."""
     alive = [getattr(greenlet, "_run", None) for greenlet in runner.greenlet if not greenlet.dead]
     return runner.client_listener in alive and runner.heartbeat_worker in alive
 
@@ -39,5 +39,5 @@ def attach(environment: Environment) -> None:
 
 
 def listens(runner: Runner | None) -> bool:
-    """Return whether *runner* hears of its users; one without workers always does."""
+    """Return whether *runner* receives reports of its users; one without workers always does."""
     return not isinstance(runner, MasterRunner) or to_workers(runner)

@@ -21,7 +21,7 @@ from locust.runners import (
 )
 from msgspec import Meta
 
-MOST = 1e15
+MAX_NUMBER = 1e15
 LATEST_S = 250e9  # Unix time; a little later ends what datetime can say
 
 STATES = {
@@ -35,8 +35,10 @@ STATES = {
 }
 
 Count = Annotated[int, Meta(ge=0, le=10**15)]
-Milliseconds = Annotated[float, Meta(ge=-MOST, le=MOST)]  # custom clients measure what they like
-Quantity = Annotated[float, Meta(ge=0, le=MOST)]
+Milliseconds = Annotated[
+    float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)
+]  # custom clients measure what they like
+Quantity = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
 Timestamp = Annotated[float, Meta(ge=0, le=LATEST_S)]
 Second = Annotated[int, Meta(ge=0, le=int(LATEST_S))]
 Label = str | int | float | None  # names are the scenario's

@@ -32,7 +32,7 @@ from swarmscope.journal.records import (
 )
 from swarmscope.journal.text_limits import MAX_TEXT
 from swarmscope.redaction import hide
-from swarmscope.server_timing import LONGEST_RESPONSE_MS, usable_ms
+from swarmscope.server_timing import MAX_RESPONSE_MS, usable_ms
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ MOST_PENDING = 5_000  # samples; more are flushed at once
 REPORT_SECONDS = 5.0  # of what was dropped, and of errors in tasks
 SECONDS_OF_CLOCK_CHANGE = 0.001
 JOURNAL = "swarmscope.journal"  # who reads a response's parts
-LEAST_STEP_SECONDS = 1.0  # of the machine's clock, that a run says
+MIN_STEP_S = 1.0  # of the machine's clock that is noted with the run
 
 _encode_json = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__qualname__}>").encode
 
@@ -87,7 +87,7 @@ class Listener:
 
     @property
     def removed(self) -> int:
-        """How many journals somebody deleted while they were written."""
+        """How many journals were deleted while they were being written."""
         return self._spool.removed
 
     def begin(self, run: str, plan: str, works: bool) -> None:
@@ -210,7 +210,7 @@ class Listener:
     def _note_step(self) -> None:
         """Note once that the machine's clock was set; the run's own clock goes on."""
         step_s = clock.step_s()
-        if self._run and abs(step_s - self._step_s) > LEAST_STEP_SECONDS:
+        if self._run and abs(step_s - self._step_s) > MIN_STEP_S:
             direction = "forward" if step_s > self._step_s else "back"
             text = (
                 f"the clock of {self.worker} was set {direction} by"
@@ -274,7 +274,7 @@ class Listener:
 def _start_of(response_time: float | None) -> float:
     """Return when a request began that has just finished; now, if its time is none."""
     now = time.time()
-    if response_time is not None and 0 <= response_time < LONGEST_RESPONSE_MS:
+    if response_time is not None and 0 <= response_time < MAX_RESPONSE_MS:
         return now - response_time / 1000
     return now
 

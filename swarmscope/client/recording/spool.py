@@ -1,4 +1,4 @@
-"""This process's journal: kept within its limit, and started over when somebody removes it."""
+"""This process's journal: kept within its limit, and started over if it is removed."""
 
 from __future__ import annotations
 

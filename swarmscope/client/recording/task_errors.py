@@ -12,7 +12,7 @@ from types import TracebackType
 
 MOST_KINDS = 50  # between two reports; the rest is counted together
 OTHER = "other errors"
-LONGEST_TEXT = 500  # characters
+MAX_TEXT = 500  # characters
 
 
 class TaskErrors:
@@ -47,4 +47,4 @@ def describe(exception: BaseException, tb: TracebackType | None) -> str:
     own = [frame for frame in frames if "site-packages" not in Path(frame.filename).parts]
     innermost = (own or list(frames))[-1:]
     place = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in innermost)
-    return text[: LONGEST_TEXT - len(place)] + place
+    return text[: MAX_TEXT - len(place)] + place

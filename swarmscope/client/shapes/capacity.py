@@ -210,7 +210,7 @@ class Capacity(Shape):
         self.announce()
 
     def _end(self, ending: EarlyEnd | None = None) -> None:
-        """Say what is known, once, and let the swarm end."""
+        """Announce what is known, once, and end the swarm."""
         assert self.runner is not None
         assert self._live is not None
         session, self._session = self._session, None
@@ -245,7 +245,7 @@ def _silence(session: Session, live: LiveFigures) -> EarlyEnd | None:
         others = ", ".join(kind or "(none)" for kind in seconds.left_out)
         reason = "no request has finished"
         if others:
-            reason = f"no request matches {selection.text!r}; there are those of type {others}"
+            reason = f"no request matches {selection.text!r}; the only types are {others}"
         return EarlyEnd(SILENCE, reason)
     for endpoint in session.settings.objective.endpoints:
         if not seconds.endpoints[endpoint]:

@@ -56,11 +56,11 @@ def attach(environment: Environment, recorder: Recorder | None) -> None:
     if not available or options is None or isinstance(environment.runner, WorkerRunner):
         return
     if options.shape and options.shape not in available:
-        sys.exit(f"--shape {options.shape}: there is no such shape, but {', '.join(available)}")
+        sys.exit(f"--shape {options.shape}: no such shape; available: {', '.join(available)}")
     chosen = available[options.shape] if options.shape else _own(available)
     environment.shape_class = chosen
     if chosen is None:
-        logger.info("No shape drives this swarm; --shape may name %s", ", ".join(available))
+        logger.info("No shape drives this swarm; --shape can choose %s", ", ".join(available))
     else:
         chosen.runner = environment.runner
         if options.headless:

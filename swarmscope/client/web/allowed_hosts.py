@@ -21,26 +21,26 @@ _NOT_IN_A_HOST = re.compile(r"[/?#@\\\s]")
 
 @dataclass(frozen=True)
 class Place:
-    """A host, in lower case, and its port where one was named."""
+    """A host in lower case, and its port if one was given."""
 
     name: str
     port: int | None = None
 
 
 def place_of(host: str) -> Place | None:
-    """Read a Host header, or the host part of a URL; None when it is neither."""
+    """Parse a Host header, or the host part of a URL; None if it is malformed."""
     if _NOT_IN_A_HOST.search(host):
         return None
     try:
         parts = urlsplit(f"//{host}")
         name, port = parts.hostname or "", parts.port
-    except ValueError:  # an unbalanced bracket, or a port that is no number
+    except ValueError:  # an unbalanced bracket, or a port that is not a number
         return None
     return Place(name.removesuffix("."), port) if name else None
 
 
 def origin_of(url: str) -> tuple[Place, int | None] | None:
-    """Read an Origin or Referer: its place, and the usual port of its scheme; None: no such."""
+    """Parse an Origin or Referer: its place, and its scheme's usual port; None if malformed."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -62,7 +62,7 @@ class AllowedHosts:
     """What ``--web-allowed-hosts`` names."""
 
     def __init__(self, text: str = "") -> None:
-        """Read a list with commas; raises ValueError with one line about an entry without use."""
+        """Parse a comma-separated list; ValueError names an entry that could never match."""
         given = (entry.strip() for entry in text.split(","))
         self._places = frozenset(_entry(entry) for entry in given if entry)
 
@@ -73,7 +73,7 @@ class AllowedHosts:
         return hash(self._places)
 
     def know(self, name: str) -> bool:
-        """Return whether *name* is one of them, at whatever port."""
+        """Return whether *name* is one of them, at any port."""
         return any(_matches(place.name, name) for place in self._places)
 
     def hold(self, place: Place, usual_port: int | None) -> bool:
@@ -92,7 +92,7 @@ def _matches(allowed: str, name: str) -> bool:
 
 
 def _entry(text: str) -> Place:
-    """Return what an entry stands for; raises ValueError where it could never match."""
+    """Parse an entry; raises ValueError if it could never match."""
     place = _address(text) or place_of(_in_ascii(text))
     if place is None or place.port == 0 or not (is_address(place.name) or _is_name(place.name)):
         raise ValueError(
@@ -102,12 +102,12 @@ def _entry(text: str) -> Place:
 
 
 def _address(text: str) -> Place | None:
-    """Return an IPv6 address that stands without brackets."""
+    """Return the place of a bare IP address, such as an IPv6 address without brackets."""
     return Place(text.lower()) if is_address(text) else None
 
 
 def _in_ascii(text: str) -> str:
-    """Return a name as browsers send it; one that none can send is left as it is."""
+    """Return a name as browsers send it; one that no browser can send is returned unchanged."""
     try:
         return text.lower() if text.isascii() else text.encode("idna").decode()
     except UnicodeError:

@@ -50,7 +50,7 @@ def check(
     if path.endswith("/user"):
         return _check_user(body, environment)
     if "multipart/" in environ.get("CONTENT_TYPE", "").lower():
-        return Refusal("a swarm is started with an urlencoded form")
+        return Refusal("a swarm is started with a URL-encoded form")
     try:
         form = parse_qs(body.decode("latin-1"), keep_blank_values=True)
     except ValueError as error:

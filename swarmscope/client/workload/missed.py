@@ -51,7 +51,7 @@ def of(environment: Environment) -> Counter[str]:
 
 
 def attach(environment: Environment) -> None:
-    """Let workers report their counts, and the leading process add them up and log them."""
+    """Make workers report their counts, and the leading process add them up and log them."""
     if isinstance(environment.runner, WorkerRunner):
         environment.events.report_to_master.add_listener(_report(environment))
         return

@@ -36,7 +36,7 @@ class Population:
         )
 
     def note(self) -> str:
-        """Return the sentence about who is left out; '' where nobody is."""
+        """Return a sentence about the users left out; '' if none are."""
         if not self.idle:
             return ""
         names = ", ".join(self.idle)
@@ -57,7 +57,7 @@ def _has_tasks(user_class: type[User]) -> bool:
 
 
 def note_users_at_work() -> None:
-    """Let users of this process be marked when their ``on_start`` is over; harmless if repeated.
+    """Mark users of this process when their ``on_start`` is over; harmless if repeated.
 
     Locust counts a user as running from its creation, and fires no event when it begins to work.
     """

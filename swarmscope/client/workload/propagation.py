@@ -16,7 +16,7 @@ from swarmscope.client import clock
 
 
 class _OurName(str):
-    """A header's name; that its type is this one tells that we have set the header."""
+    """A header's name; this type marks the headers that we have set."""
 
     __slots__ = ()
 

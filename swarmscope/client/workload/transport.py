@@ -74,7 +74,7 @@ class _CookieJar(CookieJar):
 
 
 def spare(session: FastHttpSession) -> None:
-    """Let *session*, a new one, send each request with less work. What it sends is the same."""
+    """Make *session*, a new one, send each request with less work; what it sends is the same."""
     agent: Any = session.client
     agent.__class__ = _Agent
     agent.request_type = _Request

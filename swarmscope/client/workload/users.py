@@ -36,7 +36,7 @@ class _Session(HttpSession):
         return prepared  # type: ignore[no-any-return]
 
     def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
-        """Let the next hop of a redirect say when it is sent: requests asks this last."""
+        """Stamp the next hop of a redirect with its own send time: requests calls this last."""
         super().rebuild_auth(prepared_request, response)
         hop: Any = prepared_request
         hop.start_is_ours = getattr(response.request, "start_is_ours", False)

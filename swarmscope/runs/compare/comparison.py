@@ -87,16 +87,16 @@ class Comparison:
         found = (c for c in self.changes if (c.name, c.request_type, c.part, c.measure) == total)
         return next(found, None)
 
-    def clears(self, most: float) -> bool:
-        """Return whether the p95 of all requests is certainly not worse by more than *most*."""
+    def clears(self, limit: float) -> bool:
+        """Return whether the p95 of all requests is certainly not worse by more than *limit*."""
         change = self.decisive
         if change is None or change.high is None or change.verdict == UNKNOWN:
             return False
-        return self.comparable and change.high <= most
+        return self.comparable and change.high <= limit
 
-    def regressions(self, most: float) -> list[Change]:
-        """Return the figures that are certainly worse, and by more than the share *most*."""
-        return [c for c in self.changes if c.verdict == WORSE and _worsening(c) > most]
+    def regressions(self, limit: float) -> list[Change]:
+        """Return the figures that are certainly worse, and by more than the share *limit*."""
+        return [c for c in self.changes if c.verdict == WORSE and _worsening(c) > limit]
 
 
 def _worsening(change: Change) -> float:
@@ -132,7 +132,7 @@ def compare(connection: Connection, a: Run, b: Run, whole: bool = False) -> Comp
     of_a, of_b = (figures(connection, run.run_id, whole) for run in (a, b))
     warnings = [*unlike(a, b), *unmatched(of_a, of_b)]
     if not (of_a.samples and of_b.samples):
-        warnings.append(f"a run is shorter than {MIN_SECONDS} s here: no interval can be given")
+        warnings.append(f"a span is shorter than {MIN_SECONDS} s: no intervals can be given")
     spans, alike = (of_a.span, of_b.span), of_a.is_whole == of_b.is_whole
     if not alike:
         warnings.append(f"A and B cover different spans: {spans[0]}; {spans[1]}")

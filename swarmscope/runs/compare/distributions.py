@@ -75,8 +75,8 @@ def order_statistic(p: float, n: float, probability: float) -> float:
     variance = n * p * (1 - p)
     if variance > NORMAL_VARIANCE:
         return n * p + 0.5 + normal_quantile(1 - probability) * sqrt(variance)
-    least = 1e-9
-    return _solve(lambda r: -beta_cdf(p, r, n - r + 1), -probability, least, n + 1 - least)
+    tiny = 1e-9
+    return _solve(lambda r: -beta_cdf(p, r, n - r + 1), -probability, tiny, n + 1 - tiny)
 
 
 def _solve(rising: Callable[[float], float], target: float, low: float, high: float) -> float:

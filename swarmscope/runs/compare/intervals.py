@@ -83,7 +83,7 @@ EMPTY = Histogram((), ())
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its interval; an end is infinite where the data say nothing."""
+    """A figure with its interval; an end is infinite if the data do not bound it."""
 
     value: float
     low: float
@@ -231,7 +231,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     """Return b − a, of independent runs.
 
     Zou and Donner, "Construction of confidence limits about effect measures", Statistics in
-    Medicine 27 (2008): what counts of each interval is how wide it is on the side that matters.
+    Medicine 27 (2008): what counts is how wide each interval is on the relevant side.
     """
     change = b.value - a.value
     return Estimate(

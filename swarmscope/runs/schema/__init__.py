@@ -1,4 +1,4 @@
-"""Locks: starts at the same time change a database one after the other, and all continue."""
+"""Locks: concurrent starts change a database one after the other, and all succeed."""
 
 from __future__ import annotations
 

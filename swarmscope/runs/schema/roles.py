@@ -1,4 +1,4 @@
-"""Roles of a server of our own: an owner that writes, a reader that can only read.
+"""Roles on our own server: an owner that writes, a reader that can only read.
 
 Grafana allows anonymous viewers, and a viewer can send arbitrary SQL, so only the reader's rights
 protect the data. docs/architecture.md says what these allow, and how that is bounded.
@@ -93,7 +93,7 @@ def _ensure_role(admin: Connection, role: str, password: str) -> None:
 
 
 def _leave_groups(admin: Connection) -> None:
-    """Revoke all memberships of the two roles; let the owner only end the reader's sessions."""
+    """Revoke all memberships of the two roles; the owner may only end the reader's sessions."""
     groups = admin.execute(
         "SELECT g.rolname, m.rolname, r.rolname FROM pg_auth_members a"
         " JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member"

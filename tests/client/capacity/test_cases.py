@@ -256,4 +256,4 @@ def test_nothing_that_counts_is_nothing_known(field: Field):
     found = search(field, "", "--slo-requests", "GET", "--capacity-start", 4)
 
     assert found.verdict["limit"] == "silence"
-    assert "no request matches 'GET'; there are those of type X" in found.sentence
+    assert "no request matches 'GET'; the only types are X" in found.sentence

@@ -64,7 +64,7 @@ def test_an_on_start_that_hangs_is_named():
     """All run, some never get to work."""
     reason, second = wait(lambda second: (10, 6, False))
 
-    assert reason == "6 of 10 users did not get through their on_start"
+    assert reason == "6 of 10 users did not finish their on_start"
     assert second == SLOW_S + 1
 
 

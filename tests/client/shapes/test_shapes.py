@@ -111,7 +111,7 @@ def test_the_environment_chooses_like_the_command_line(field: Field, file):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("--shape", "Stairs"), "--shape Stairs: there is no such shape, but"),
+        (("--shape", "Stairs"), "--shape Stairs: no such shape; available:"),
         (("--shape", "Smoke", "--shape-hold", "long"), "--shape-hold 'long':"),
         (("--shape", "Smoke", "--shape-users", "0"), "--shape-users '0': must be at least 1"),
     ],

@@ -66,7 +66,7 @@ def test_the_list_has_every_run_latest_first(connection):
     latest = listed[0]
     assert (latest["testplan"], latest["users"], latest["duration_s"]) == ("plan.py", 10, 40)
     assert (latest["version"], latest["description"]) == ("v2", "faster")
-    assert (latest["verdict"], latest["objective"]) == ("Plenty.", "holds")
+    assert (latest["verdict"], latest["objective"]) == ("Plenty.", "met")
     assert latest["service_p95_ms"] == pytest.approx(20, rel=RELATIVE_ERROR)
     assert int(latest["since"]) / 1000 < STARTS[3].timestamp()
     assert int(latest["until"]) / 1000 > STARTS[3].timestamp() + 40

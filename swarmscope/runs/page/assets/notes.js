@@ -52,8 +52,8 @@ function sentence(totals, objective) {
         text,
     ]);
     const all = means.reduce((sum, [mean]) => sum + mean, 0);
-    const [most, part] = means.sort(([a], [b]) => b - a)[0];
-    return all ? `${felt} ${part} took ${percent(most / all)} of the mean response time.` : felt;
+    const [largest, part] = means.sort(([a], [b]) => b - a)[0];
+    return all ? `${felt} ${part} took ${percent(largest / all)} of the mean response time.` : felt;
 }
 
 function scopeNote(document) {

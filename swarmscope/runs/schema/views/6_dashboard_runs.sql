@@ -29,7 +29,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         ) THEN 'incomplete' ELSE r.status END,
         s.requests_per_s, s.p50_ms, s.p95_ms, s.p99_ms, s.service_p50_ms, s.service_p95_ms,
         s.service_p99_ms, s.fail_ratio,
-        CASE WHEN s.met THEN 'holds' WHEN NOT s.met THEN 'missed'
+        CASE WHEN s.met THEN 'met' WHEN NOT s.met THEN 'missed'
             WHEN s.requests_per_s IS NOT NULL THEN 'not judged' END,
         (
             SELECT e.text FROM events e WHERE e.run_id = r.id AND e.kind = 'verdict'

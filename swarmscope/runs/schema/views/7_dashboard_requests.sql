@@ -62,7 +62,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         response.requests / lasted.seconds, response.failures::double precision / response.requests,
         mean_ms(response.sum_ms, response.cumulative), response.p50_ms, response.p95_ms,
         response.p99_ms, response.max_ms, service.p95_ms, queue.p95_ms, outside.p95_ms,
-        CASE WHEN response.met THEN 'holds' WHEN NOT response.met THEN 'missed'
+        CASE WHEN response.met THEN 'met' WHEN NOT response.met THEN 'missed'
             ELSE 'not judged' END
     FROM seconds_of(run, endpoints.since, endpoints.until) AS lasted (seconds)
     CROSS JOIN (SELECT * FROM figures WHERE part = 'response') response
