@@ -83,8 +83,8 @@ def test_one_table_says_what_held(judged):
         "service p95 of GET /fails … FAIL",
         "queue p95 … pass",
         "requests/s … pass",
-        "failed … pass",
-        "mean … pass",
+        "failure ratio … pass",
+        "mean response time … pass",
     ]
     assert "no requests of 'GET /none'; there are GET /fails, GET /fast" in judged.log
     assert "CHECK FAILED" not in judged.log
