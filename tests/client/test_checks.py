@@ -130,7 +130,7 @@ def test_the_objective_of_the_options_is_stored_with_the_run(judged):
 
     assert done.exit_code == 0
     assert [row.split(" whole")[0] for row in table(done.stdout + "\n")[:2]] == [
-        f"p95 ≤ 50,000 ms {digits(shown['totals']['total']['p95_ms'])} ms"
+        f"p95 ≤ 50,000 ms {digits(shown['totals']['response']['p95_ms'])} ms"
         f" {shown['totals']['requests']:,}",
         f"failure ratio ≤ 90% {percent(shown['totals']['fail_ratio'])}"
         f" {shown['totals']['requests']:,}",
