@@ -23,8 +23,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRu
 from swarmscope import atomic_files
 from swarmscope.client import child_processes, clock, exit_status, locust_stats
 from swarmscope.client.events import announced
-from swarmscope.client.frozen_options import Options, shipper_environment
-from swarmscope.client.recording.run import RUN_OPTION
+from swarmscope.client.frozen_options import RUN_OPTION, Options, shipper_environment
 from swarmscope.formatting import errors_in_tasks, printable
 from swarmscope.journal.records import start_of
 from swarmscope.runs import outcomes, thresholds

@@ -20,6 +20,8 @@ from swarmscope.home import find as find_home
 from swarmscope.redaction import hide, names_secret, scrub_text
 
 STOP_TIMEOUT_SECONDS = 10.0
+RUN_OPTION = "swarmscope_run"  # travels to workers with the parsed options of each spawn message
+PLAN_OPTION = "swarmscope_plan"
 
 CONNECTION = {  # locust-plugins' options, and libpq's variable for each
     "pghost": "PGHOST",

@@ -17,8 +17,7 @@ from locust.runners import WorkerRunner
 
 from swarmscope import atomic_files
 from swarmscope.client import child_processes
-from swarmscope.client.frozen_options import Options, shipper_environment
-from swarmscope.client.recording.run import RUN_OPTION
+from swarmscope.client.frozen_options import RUN_OPTION, Options, shipper_environment
 
 logger = logging.getLogger(__name__)
 

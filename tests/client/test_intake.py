@@ -30,7 +30,6 @@ from swarmscope.client.health.probe import Health
 from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.master import listening
 from swarmscope.client.master.rejections import rejected
-from swarmscope.client.plugin import _Workers
 from swarmscope.client.recording import backlog
 from swarmscope.client.workload import missed
 from swarmscope.runs.histogram import PARTS
@@ -68,7 +67,7 @@ class Master:
         port = free_port()
         self.environment = Environment(user_classes=[Visitor])
         self.runner: MasterRunner = self.environment.create_master_runner("127.0.0.1", port)
-        self.workers = _Workers()
+        self.workers = backlog.WorkerBacklogs()
         self.environment.events.worker_report.add_listener(self.workers.on_worker_report)
         self.environment.parsed_locustfiles = [__file__]
         clock.attach(self.environment)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from locust.env import Environment
 
+from swarmscope.client import clock
 from swarmscope.client.frozen_options import Options
 from swarmscope.client.locust_patches import count_every_request
 from swarmscope.client.recording.listener import Listener
@@ -83,7 +84,7 @@ def play(directory: Path, database: str, events: list[dict[str, Any]]) -> tuple[
         started = {"start_time": time.time()} if event.get("start_time") == "now" else {}
         environment.events.request.fire(**{**event, **started})
     listener.finish()
-    listener.record(RunStopped(run, "plan", listener.now()))
+    listener.record(RunStopped(run, "plan", clock.now()))
     listener.close()
     shipper = Shipper(directory, database)
     while shipper.round():

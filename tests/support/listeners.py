@@ -57,7 +57,7 @@ def recorded(listener: Listener) -> list[object]:
     """Return the records of a listener's journal."""
     listener.flush()
     found = []
-    for files in segments(listener._spool.directory).values():
+    for files in segments(listener.spool.directory).values():
         for segment in files:
             with Reader(segment.path) as reader:
                 frames = list(reader.frames(reader.header_end))
@@ -78,14 +78,14 @@ def samples_of(listener: Listener) -> list[list[object]]:
 
 def payloads(listener: Listener) -> list[bytes]:
     """Return what stands in a listener's first segment."""
-    (path,) = listener._spool.directory.glob("*.journal")
+    (path,) = listener.spool.directory.glob("*.journal")
     with Reader(path) as reader:
         return [frame.payload for frame in reader.frames(reader.header_end)]
 
 
 def ship(listener: Listener, database: str) -> None:
     """Deliver all that the listener has written."""
-    shipper = Shipper(listener._spool.directory, database)
+    shipper = Shipper(listener.spool.directory, database)
     while shipper.round():
         pass
     shipper.disconnect()

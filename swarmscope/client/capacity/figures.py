@@ -18,7 +18,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from msgspec import Meta
 
 from swarmscope.client import clock
-from swarmscope.client.event_order import listen_first
+from swarmscope.client.events import listen_first
 from swarmscope.client.master.messages import Count, Milliseconds, Second, convert
 from swarmscope.client.response_timing import timing_of
 from swarmscope.client.workload import missed, population

@@ -12,12 +12,13 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
 from swarmscope.client import clock
-from swarmscope.client.events import announce
+from swarmscope.client.events import announce, listen_first
 from swarmscope.client.health.probe import Health, HealthProbe
 from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.recording.backlog import Backlog
 from swarmscope.client.recording.listener import Listener
 from swarmscope.client.recording.run import Leader
+from swarmscope.client.recording.wiring import Recording
 from swarmscope.journal.records import GeneratorHealth
 
 logger = logging.getLogger(__name__)
@@ -26,19 +27,16 @@ MESSAGE_KEY = "swarmscope_health"
 LOCAL_WORKER = "local"
 
 
-def attach(
-    environment: Environment,
-    listener: Listener | None = None,
-    leader: Leader | None = None,
-    backlogs: Callable[[], dict[str, Backlog]] = dict,
-) -> TrustKeeper | None:
+def attach(environment: Environment, recording: Recording | None = None) -> TrustKeeper | None:
     """Measure in processes that run users; collect, judge and serve in the one that leads them.
 
-    A *listener* hands over its samples in batches, which costs less than an event each; *leader*
-    records the figures in its run. Returns what is collected, None in a worker.
+    What a run's figures are worth matters without a database too. A *recording* hands over its
+    samples in batches, which costs less than an event each, and stores the figures in its run.
+    Returns what is collected, None in a worker.
     """
     runner = environment.runner
-    batches = listener.batches if listener else None
+    batches = recording.listener.batches if recording else None
+    leader = recording.leader if recording else None
     if isinstance(runner, WorkerRunner):
         _report(environment, HealthProbe(environment, batches))
         return None
@@ -48,11 +46,11 @@ def attach(
     else:
         gevent.spawn(_collect_own, HealthProbe(environment, batches), keeper)
     _judge(environment, keeper)
-    if leader and listener:
-        gevent.spawn(_record, keeper, leader, listener)
+    if recording and leader:
+        gevent.spawn(_record, keeper, leader, recording.listener)
     options = environment.parsed_options
     if options is not None and options.metrics_port:
-        _serve(environment, keeper, leader, backlogs)
+        _serve(environment, keeper, leader, recording.backlogs if recording else dict)
     return keeper
 
 
@@ -128,6 +126,5 @@ def _judge(environment: Environment, keeper: TrustKeeper) -> None:
 
     environment.events.test_start.add_listener(begin)
     environment.events.spawning_complete.add_listener(end_ramp)
-    environment.events.test_stop._handlers.insert(
-        0, judge
-    )  # before who writes it down ends the run
+    # before what records it ends the run
+    listen_first(environment.events.test_stop, judge)

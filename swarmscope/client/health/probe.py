@@ -19,8 +19,7 @@ from locust.env import Environment
 from msgspec import Meta
 
 from swarmscope.client import clock
-from swarmscope.client.event_order import listen_first
-from swarmscope.client.events import Batches
+from swarmscope.client.events import Batches, listen_first
 from swarmscope.client.master.messages import convert
 from swarmscope.runs.selection import HTTP_METHODS
 

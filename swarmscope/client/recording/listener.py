@@ -15,10 +15,10 @@ from locust.exception import CatchResponseError
 from swarmscope.client import clock
 from swarmscope.client.events import Batches
 from swarmscope.client.frozen_options import Options
-from swarmscope.client.recording import task_errors
 from swarmscope.client.recording.encoding import UNENCODABLE, encoded_samples
 from swarmscope.client.recording.record_queue import RecordQueue
 from swarmscope.client.recording.spool import Spool
+from swarmscope.client.recording.task_errors import TaskErrorCounter
 from swarmscope.client.response_timing import timing_of
 from swarmscope.journal.format import MAX_PAYLOAD_BYTES, Header
 from swarmscope.journal.records import (
@@ -53,54 +53,34 @@ class Listener:
         self.worker = header.worker
         self.dropped = 0
         self.batches: Batches = []
+        self.run = ""  # that samples belong to; empty before the first
+        self.spool = Spool(options, header)
         self._secrets = options.secrets
-        self._run = ""
         self._plan = ""
         self._works = False
         self._rows: list[tuple[Any, ...]] = []
         self._late: list[tuple[float, tuple[Any, ...]]] = []  # with start delays in ms
-        self._spool = Spool(options, header)
-        self._records = RecordQueue(self._spool, header.worker)
+        self._records = RecordQueue(self.spool, header.worker)
         self._counted = 0  # samples of the current run
         self._unreported = 0
         self._reason = ""
         self._complained = False
         self._reported_at = 0.0
         self._offset_s = self._step_s = 0.0
-        self._task_errors = task_errors.TaskErrors()
+        self._task_errors = TaskErrorCounter()
         self._flusher = gevent.spawn(self._flush_forever)
-
-    @property
-    def journal(self) -> str:
-        """The id of this process's journal."""
-        return self._spool.journal
-
-    @property
-    def run(self) -> str:
-        """The run that samples belong to; empty before the first."""
-        return self._run
-
-    @property
-    def position(self) -> int:
-        """The journal's length in bytes."""
-        return self._spool.position
-
-    @property
-    def removed(self) -> int:
-        """How many journals were deleted while they were being written."""
-        return self._spool.removed
 
     def begin(self, run: str, plan: str, works: bool) -> None:
         """Start *run*: what follows belongs to it; *works* if this process sends requests."""
         self.flush()
         self._counted = 0
-        self._run, self._plan = run, plan
-        self._spool.begin(run)
+        self.run, self._plan = run, plan
+        self.spool.begin(run)
         self._records.run = run
         self._step_s = clock.step_s()
         self._works = works
         if works:
-            self.record(WorkerStarted(run, self.worker, self.now()))
+            self.record(WorkerStarted(run, self.worker, clock.now()))
             self._record_clock()
 
     def finish(self) -> None:
@@ -109,12 +89,8 @@ class Listener:
         self._report()
         if self._works:
             self._works = False
-            self.record(WorkerStopped(self._run, self.worker, self.now(), self._counted))
-        self._spool.opening = []
-
-    def now(self) -> float:
-        """Return the master's time, in Unix seconds."""
-        return clock.now()
+            self.record(WorkerStopped(self.run, self.worker, clock.now(), self._counted))
+        self.spool.opening = []
 
     def on_request(
         self,
@@ -170,9 +146,9 @@ class Listener:
 
     def on_cpu_warning(self, cpu_usage: float, **_: object) -> None:
         """Note that Locust finds this process's CPU usage (percent of a core) too high."""
-        if self._run:
+        if self.run:
             text = f"high CPU usage of {self.worker}: {cpu_usage:.0f} %"
-            self.record(Event(self._run, "note", self.now(), text))
+            self.record(Event(self.run, "note", clock.now(), text))
 
     def record(self, record: Record) -> None:
         """Append *record* after all samples so far."""
@@ -191,7 +167,7 @@ class Listener:
         self._report()
         if not self._records.end():
             self.dropped = max(self.dropped, 1)
-        self._spool.close()
+        self.spool.close()
 
     def _flush_forever(self) -> None:
         while True:
@@ -205,19 +181,19 @@ class Listener:
 
     def _record_clock(self) -> None:
         self._offset_s = clock.offset_s
-        self.record(ClockOffset(self._run, self.worker, clock.offset_s))
+        self.record(ClockOffset(self.run, self.worker, clock.offset_s))
 
     def _note_step(self) -> None:
         """Note once that the machine's clock was set; the run's own clock goes on."""
         step_s = clock.step_s()
-        if self._run and abs(step_s - self._step_s) > MIN_STEP_S:
+        if self.run and abs(step_s - self._step_s) > LEAST_STEP_SECONDS:
             direction = "forward" if step_s > self._step_s else "back"
             text = (
                 f"the clock of {self.worker} was set {direction} by"
                 f" {abs(step_s - self._step_s):,.0f} s; this run's times are not affected"
             )
             self._step_s = step_s
-            self.record(Event(self._run, "note", self.now(), text))
+            self.record(Event(self.run, "note", clock.now(), text))
 
     def _flush_samples(self) -> None:
         if self._rows:
@@ -231,22 +207,22 @@ class Listener:
         for take in self.batches:
             take(rows)
         self._counted += len(rows)
-        if self._run:  # before, there is nothing that these could belong to
+        if self.run:  # before, there is nothing that these could belong to
             self._append_block(rows, start_delay_ms)
 
     def _append_block(self, rows: list[tuple[Any, ...]], start_delay_ms: list[float]) -> None:
-        if self._records or self._spool.is_full():
-            self._drop(len(rows), self._spool.trouble or "the journal has reached its limit")
+        if self._records or self.spool.is_full():
+            self._drop(len(rows), self.spool.trouble or "the journal has reached its limit")
             return
-        payload = encoded_samples(self._run, self._plan, rows, start_delay_ms)
+        payload = encoded_samples(self.run, self._plan, rows, start_delay_ms)
         if len(payload) > MAX_PAYLOAD_BYTES:
             half = len(rows) // 2
             for part in (slice(half), slice(half, None)):
                 self._append_block(rows[part], start_delay_ms[part])
-        elif self._spool.append(payload):
+        elif self.spool.append(payload):
             self._complained = False
         else:
-            self._drop(len(rows), self._spool.trouble)
+            self._drop(len(rows), self.spool.trouble)
 
     def _drop(self, count: int, reason: str) -> None:
         """Count dropped samples; log once, until one is written again."""
@@ -254,7 +230,7 @@ class Listener:
             self._complained = True
             logger.error(
                 "Dropping samples: cannot write the journal in %s: %s",
-                self._spool.directory,
+                self.spool.directory,
                 reason,
             )
         self.dropped += count
@@ -266,9 +242,9 @@ class Listener:
         self._reported_at = time.monotonic()
         if self._unreported:
             count, self._unreported = self._unreported, 0
-            self.record(Dropped(self._run, self.worker, self.now(), count, self._reason))
+            self.record(Dropped(self.run, self.worker, clock.now(), count, self._reason))
         if (errors := self._task_errors.take()) and self._works:
-            self.record(TaskErrors(self._run, self.worker, errors))
+            self.record(TaskErrors(self.run, self.worker, errors))
 
 
 def _start_of(response_time: float | None) -> float:

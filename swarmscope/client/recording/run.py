@@ -19,7 +19,7 @@ from locust.runners import (
 
 from swarmscope.client import clock
 from swarmscope.client.events import announced
-from swarmscope.client.frozen_options import Options
+from swarmscope.client.frozen_options import PLAN_OPTION, RUN_OPTION, Options
 from swarmscope.client.objective import RunObjective, named
 from swarmscope.client.recording import provenance, run_links, run_settings
 from swarmscope.client.recording.listener import Listener
@@ -41,8 +41,6 @@ from swarmscope.runs import server_series
 
 logger = logging.getLogger(__name__)
 
-RUN_OPTION = "swarmscope_run"  # travels to workers with the parsed options of each spawn message
-PLAN_OPTION = "swarmscope_plan"
 COUNT_SECONDS = 1.0
 FOLLOW_SECONDS = 0.5
 

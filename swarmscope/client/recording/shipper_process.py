@@ -79,7 +79,7 @@ class ShipperProcess:
         self._hopeless |= exit_status == progress.HOPELESS
         if exit_status == progress.UNREADABLE:
             self._child = None
-            self._unreadable = segments(self._directory).keys() - {self._listener.journal}
+            self._unreadable = segments(self._directory).keys() - {self._listener.spool.journal}
             return True
         return self._hopeless
 
@@ -104,7 +104,7 @@ class ShipperProcess:
         patience = max(self._options.drain_seconds - spent_s, LAST_RECORD_SECONDS)
         deadline = time.monotonic() + min(patience, self._options.drain_seconds)
         shown = time.monotonic()
-        while left := self._bytes_left({self._listener.journal, *others}):
+        while left := self._bytes_left({self._listener.spool.journal, *others}):
             self.ensure()
             if self._hopeless or time.monotonic() > deadline:
                 break
@@ -135,10 +135,10 @@ class ShipperProcess:
     def backlog(self) -> Backlog:
         """Return how far our journal is from the database."""
         shipped = progress.read(self._directory)
-        position, caught_up = shipped.get(self._listener.journal, (0, 0.0))
-        unshipped = max(0, self._listener.position - position)
+        position, caught_up = shipped.get(self._listener.spool.journal, (0, 0.0))
+        unshipped = max(0, self._listener.spool.position - position)
         lag = max(0.0, time.time() - caught_up) if unshipped and caught_up else 0.0
-        return Backlog(unshipped, lag, self._listener.dropped, self._listener.removed)
+        return Backlog(unshipped, lag, self._listener.dropped, self._listener.spool.removed)
 
 
 def _locked(file: int) -> bool:

@@ -15,7 +15,7 @@ OTHER = "other errors"
 MAX_TEXT = 500  # characters
 
 
-class TaskErrors:
+class TaskErrorCounter:
     """Errors since the last `take`, by their text and the place where they were raised."""
 
     def __init__(self) -> None:

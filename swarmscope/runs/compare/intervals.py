@@ -78,9 +78,6 @@ class Histogram:
         return before + share * (self.cumulative[index] - before)
 
 
-EMPTY = Histogram((), ())
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A figure with its interval; an end is infinite if the data do not bound it."""

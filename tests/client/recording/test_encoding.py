@@ -35,12 +35,12 @@ LONG = 100_000
 def test_long_fields_take_little_room(make, more):
     """However long a field of a request is, its samples take a few kilobytes each at most."""
     listener = make()
-    before = listener.position
+    before = listener.spool.position
     for _ in range(3):
         for _ in range(10):
             fire(listener, **copy.deepcopy(more))  # a response tells its parts once
         listener.flush()
-    assert listener.position - before < 30 * MAX_SAMPLE_BYTES
+    assert listener.spool.position - before < 30 * MAX_SAMPLE_BYTES
     assert len(samples_of(listener)) == 30
 
 
@@ -57,7 +57,7 @@ def test_long_fields_are_stored_as_ever(make, runs_database):
             response=SimpleNamespace(headers={"server-timing": timing}),
         )
     listener.close()
-    shipper = Shipper(listener._spool.directory, runs_database)
+    shipper = Shipper(listener.spool.directory, runs_database)
     while shipper.round():
         pass
     found = shipper._connection.execute(

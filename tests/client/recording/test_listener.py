@@ -122,7 +122,7 @@ def test_odd_requests_are_recorded(make, more):
     fire(listener, **more)
     fire(listener)
     listener.flush()
-    (path,) = listener._spool.directory.glob("*.journal")
+    (path,) = listener.spool.directory.glob("*.journal")
     with Reader(path) as reader:
         frames = list(reader.frames(reader.header_end))
     blocks = [msgspec.msgpack.decode(frame.payload) for frame in frames]
@@ -132,10 +132,10 @@ def test_odd_requests_are_recorded(make, more):
 def test_samples_reach_the_file_within_a_tenth_of_a_second(make):
     """In an idle loop a sample is in the operating system's hands 100 ms after its event."""
     listener = make()
-    before = listener.position
+    before = listener.spool.position
     fire(listener)
     gevent.sleep(0.1)
-    assert listener.position > before
+    assert listener.spool.position > before
 
 
 def test_memory_is_bounded(make):
@@ -150,7 +150,7 @@ def test_memory_is_bounded(make):
 def test_samples_outside_any_run_are_ignored(make):
     """What is fired before the first run belongs to none, and is no error."""
     listener = make()
-    listener._run = ""
+    listener.run = ""
     fire(listener)
     assert rows(listener) == []
 

@@ -46,7 +46,7 @@ def test_a_disk_that_stays_full_hides_no_count(make, runs_database):
         fire(listener)
     listener.flush()
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (listener.position + 50, limit[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (listener.spool.position + 50, limit[1]))
     try:
         for second in range(50):
             fire(listener)
@@ -67,4 +67,4 @@ def test_a_disk_that_stays_full_hides_no_count(make, runs_database):
         "50 samples",
         "50 user counts and notes",
     ]
-    assert list(listener._spool.directory.iterdir()) == []
+    assert list(listener.spool.directory.iterdir()) == []

@@ -17,6 +17,8 @@ from swarmscope.client.recording import shipper_process
 from swarmscope.journal.format import Header
 from swarmscope.journal.writer import Writer
 
+LISTENER = SimpleNamespace(spool=SimpleNamespace(journal="ours"))
+
 
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
@@ -39,7 +41,7 @@ def watched(tmp_path, monkeypatch):
         journal_limit_bytes=1 << 20,
         drain_seconds=5.0,
     )
-    ours = shipper_process.ShipperProcess(options, SimpleNamespace(journal="ours"))
+    ours = shipper_process.ShipperProcess(options, LISTENER)
     yield ours, popen, journals
     ours._watcher.kill()
 
@@ -102,8 +104,7 @@ def test_journals_to_be_kept_are_left_to_people(watched, caplog):
     popen.reset_mock()
     header = Header("ours", 0, 0, "worker", "host", 17, False)
     Writer(journals, header).close()
-    listener = SimpleNamespace(journal="ours")
-    ours = shipper_process.ShipperProcess(replace(other._options, keep_journals=True), listener)
+    ours = shipper_process.ShipperProcess(replace(other._options, keep_journals=True), LISTENER)
 
     rounds(3)
     ours.wait(set(), shows=False)

@@ -46,7 +46,7 @@ def test_a_disk_that_cannot_be_written_costs_samples_only(make, tmp_path, caplog
 def test_a_journal_that_is_removed_is_begun_again(make, runs_database, caplog, away):
     """What was not delivered is counted as lost; all that follows is stored, as is a later run."""
     listener = make()
-    directory = listener._spool.directory
+    directory = listener.spool.directory
     for count in (5, 3, 4):
         for _ in range(count):
             fire(listener)
@@ -79,7 +79,7 @@ def test_a_journal_that_is_removed_is_begun_again(make, runs_database, caplog, a
             "the journal of worker was removed: samples not yet delivered are lost",
         ),
     ]
-    assert listener.removed == 1
+    assert listener.spool.removed == 1
     assert caplog.text.count("was removed while in use") == 1
     assert list(directory.iterdir()) == []
 
@@ -104,14 +104,14 @@ def test_a_journal_at_its_limit_drops_and_tells(make, runs_database, caplog):
     for _ in range(300):
         fire(listener)
     listener.flush()
-    listener._spool._checked_at = 0.0
+    listener.spool._checked_at = 0.0
     for _ in range(50):
         fire(listener)
     listener.flush()
     assert listener.dropped == 50
     listener.finish()
     listener.close()
-    shipper = Shipper(listener._spool.directory, runs_database)
+    shipper = Shipper(listener.spool.directory, runs_database)
     while shipper.round():
         pass
     shipper.disconnect()
@@ -127,14 +127,14 @@ def test_a_journal_at_its_limit_drops_and_tells(make, runs_database, caplog):
 def test_a_shipped_segment_makes_room(make, runs_database):
     """The limit is on what occupies the disk, not on what was ever written."""
     listener = make(journal_limit_bytes=100_000)
-    shipper = Shipper(listener._spool.directory, runs_database)
+    shipper = Shipper(listener.spool.directory, runs_database)
     for _ in range(40):
         for _ in range(200):
             fire(listener)
-        listener._spool._checked_at = 0.0
+        listener.spool._checked_at = 0.0
         listener.flush()
         while shipper.round():
             pass
     shipper.disconnect()
-    assert listener.position > 3 * 100_000
+    assert listener.spool.position > 3 * 100_000
     assert listener.dropped == 0
