@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from swarmscope.formatting import count, digits, duration, percent, printable
@@ -142,22 +142,37 @@ def facts_table(
         "settings": _settings(run, settings or {}),
         "duration": duration(run.duration_s),
         "users": _users(run),
-        "workers": _workers(run),
-        "dropped": f"{count(run.dropped)} samples" if run.dropped else "",
-        "clock skew": _clock_skew(run),
-        "not counted": f"{count(run.after_stop)} requests after the stop" if run.after_stop else "",
+        **_delivered(run),
         "objective": _objective(run),
         "verdict": verdict,
         "trust": doubt,
         "task errors": _task_errors(task_errors),
     }
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    return _known(facts)
+
+
+def _known(facts: Mapping[str, str | None]) -> Table:
+    """Return a row for each fact that has a value."""
+    columns = Column(style="bold", no_wrap=True), Column(overflow="fold")
+    table = Table.grid(*columns, padding=(0, 2, 0, 0))
     for name, value in facts.items():
         if value:
             table.add_row(name, harmless(value))
     return table
+
+
+def _delivered(run: Run) -> dict[str, str]:
+    """Return what is known of a run's workers and of samples that are lost or incomplete."""
+    skewed = (
+        f"{count(run.clock_skewed)} clock-skewed samples without parts" if run.clock_skewed else ""
+    )
+    corrected = f"{count(run.corrected)} start times corrected" if run.corrected else ""
+    return {
+        "workers": _workers(run),
+        "dropped": f"{count(run.dropped)} samples" if run.dropped else "",
+        "clock skew": "; ".join(filter(None, (skewed, corrected))),
+        "not counted": f"{count(run.after_stop)} requests after the stop" if run.after_stop else "",
+    }
 
 
 def _settings(run: Run, settings: Mapping[str, Any]) -> str:
@@ -189,14 +204,6 @@ def _workers(run: Run) -> str:
     late = max(run.unfinished_workers - run.lost_workers, 0)
     waiting = f", {late} not delivered yet" if late else ""
     return f"{run.workers}{lost}{waiting}" if run.workers else ""
-
-
-def _clock_skew(run: Run) -> str:
-    skewed = (
-        f"{count(run.clock_skewed)} clock-skewed samples without parts" if run.clock_skewed else ""
-    )
-    corrected = f"{count(run.corrected)} start times corrected" if run.corrected else ""
-    return "; ".join(filter(None, (skewed, corrected)))
 
 
 def failures_table(failures: Sequence[FailureGroup]) -> Table:

@@ -37,6 +37,13 @@ class Record(msgspec.Struct, array_like=True, tag=str.lower):
     """Base of all records; the tag is the class name in lower case."""
 
 
+class WorkerRecord(Record):
+    """Base of those about a worker's part in a run."""
+
+    run: str
+    worker: str
+
+
 class Samples(Record):
     """Requests that finished in one process within one flush."""
 
@@ -76,11 +83,8 @@ class RunStarted(Record):
     prometheus_url: str | None = None  # of the services, without user info
 
 
-class Participant(Record):
+class Participant(WorkerRecord):
     """A worker of the run, named by the leader: the worker's own journal may never arrive."""
-
-    run: str
-    worker: str
 
 
 class UserCount(Record):
@@ -122,20 +126,16 @@ class Event(Record):
     details: str | None = None
 
 
-class WorkerLost(Record):
+class WorkerLost(WorkerRecord):
     """The leader has lost a worker; `state` is Locust's, such as ``missing``."""
 
-    run: str
-    worker: str
     time: float
     state: str
 
 
-class WorkerBack(Record):
+class WorkerBack(WorkerRecord):
     """A lost worker is back."""
 
-    run: str
-    worker: str
     time: float
 
 
@@ -154,54 +154,42 @@ class RunExit(Record):
     exit_code: int
 
 
-class WorkerStarted(Record):
+class WorkerStarted(WorkerRecord):
     """This journal's process starts its part in a run."""
 
-    run: str
-    worker: str
     time: float
 
 
-class ClockOffset(Record):
+class ClockOffset(WorkerRecord):
     """A new estimate of how far (s) the worker's clock is behind the master's."""
 
-    run: str
-    worker: str
     offset_s: float
 
 
-class Dropped(Record):
+class Dropped(WorkerRecord):
     """Samples that were dropped."""
 
-    run: str
-    worker: str
     time: float
     count: int
     reason: str
 
 
-class TaskErrors(Record):
+class TaskErrors(WorkerRecord):
     """Exceptions raised in tasks since the last such record: text and count."""
 
-    run: str
-    worker: str
     errors: list[tuple[str, int]]
 
 
-class WorkerStopped(Record):
+class WorkerStopped(WorkerRecord):
     """The stop record: the last one of this process about a run."""
 
-    run: str
-    worker: str
     time: float
     samples: int | None = None  # in total, with those that were dropped
 
 
-class Resumed(Record):
+class Resumed(WorkerRecord):
     """This journal continues another one of its process that was removed."""
 
-    run: str
-    worker: str
     time: float
     journal: str  # the other one's id
 

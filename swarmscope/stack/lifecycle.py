@@ -191,9 +191,8 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
     pids: dict[str, int] = {}
     logs = {service.name: _log(home, service.name) for service in plan.services}
     names = {service.name for service in plan.services}
-    ready: set[str] = (
-        set() if "postgres" in names else {DATABASE_READY}
-    )  # on another machine, or missing
+    # else the database is on another machine, or missing
+    ready: set[str] = set() if "postgres" in names else {DATABASE_READY}
     deadline = time.monotonic() + START_S
     for name, reason in plan.absent.items():
         show(name, "absent", reason)
@@ -214,7 +213,8 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
                 ready.add(service.name)
                 show(service.name, "ready", "")
         if time.monotonic() > deadline:
-            _give_up(waiting[0], logs[waiting[0].name])
+            name = waiting[0].name
+            raise StackError(_with_log(f"{name} was not ready within {START_S:.0f} s", logs[name]))
         time.sleep(POLL_S)
 
 
@@ -224,10 +224,6 @@ def _living_pid(state: ServiceState, known: int, log: _Log) -> int:
     if died:
         raise StackError(_with_log(f"{state.name} died during startup", log))
     return state.pid
-
-
-def _give_up(service: Service, log: _Log) -> None:
-    raise StackError(_with_log(f"{service.name} was not ready within {START_S:.0f} s", log))
 
 
 class _Log(NamedTuple):

@@ -1,46 +1,10 @@
-"""What one level of a capacity search did, in figures and as a line."""
+"""What one level of a capacity search did, in words."""
 
 from __future__ import annotations
 
-from swarmscope.client.capacity.figures import Measured
 from swarmscope.runs.document import LevelFigures
 
 HELD, BROKE, UNDECIDED = "held", "broke", "undecided"
-
-
-def level_figures(
-    users: int,
-    outcome: str,
-    figures: Measured,
-    seconds: float,
-    saturated: bool,
-    limited: bool,
-    endpoint: str | None,
-) -> LevelFigures:
-    """Return what *figures*, measured for *seconds*, amount to.
-
-    *endpoint* is the one that exceeded a limit of its own.
-    """
-    requests = figures.requests
-    own = figures.endpoints.get(endpoint or "", Measured())
-    return LevelFigures(
-        users=users,
-        outcome=outcome,
-        measured_s=seconds,
-        requests=requests,
-        requests_per_s=requests / seconds if seconds > 0 else None,
-        fail_ratio=figures.failed / requests if requests else None,
-        p50_ms=figures.percentile_ms("response", 0.5),
-        p95_ms=figures.percentile_ms("response", 0.95),
-        p99_ms=figures.percentile_ms("response", 0.99),
-        service_p95_ms=figures.percentile_ms("service", 0.95),
-        queue_p95_ms=figures.percentile_ms("queue", 0.95),
-        outside_p95_ms=figures.percentile_ms("outside", 0.95),
-        broken_endpoint=endpoint,
-        endpoint_p95_ms=own.percentile_ms("response", 0.95),
-        saturated=saturated,
-        limited=limited,
-    )
 
 
 def sentence(level: LevelFigures) -> str:

@@ -6,9 +6,10 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from swarmscope.client.capacity.figures import Measured, Seconds
-from swarmscope.client.capacity.level import BROKE, HELD, UNDECIDED, level_figures
+from swarmscope.client.capacity.level import BROKE, HELD, UNDECIDED
 from swarmscope.client.capacity.search import Search
 from swarmscope.client.capacity.settings import FASTEST_RAMP, RAMP_S, SearchSettings
 from swarmscope.client.capacity.spawning import SpawnWatch
@@ -101,11 +102,28 @@ class Session:
     def report(
         self, held: bool | None, figures: Measured, seconds: float, saturated: bool, limited: bool
     ) -> LevelFigures:
-        """Return what a level did; *held* is None where nothing was decided."""
-        outcome = {True: HELD, False: BROKE, None: UNDECIDED}[held]
+        """Return what a level did in *seconds*; *held* is None where nothing was decided."""
         endpoint = None if held else self.settings.objective.broken_endpoint(figures)
-        users = self.level.users
-        return level_figures(users, outcome, figures, seconds, saturated, limited, endpoint)
+        own = figures.endpoints.get(endpoint or "", Measured())
+        requests = figures.requests
+        return LevelFigures(
+            users=self.level.users,
+            outcome={True: HELD, False: BROKE, None: UNDECIDED}[held],
+            measured_s=seconds,
+            requests=requests,
+            requests_per_s=requests / seconds if seconds > 0 else None,
+            fail_ratio=figures.failed / requests if requests else None,
+            p50_ms=figures.percentile_ms("response", 0.5),
+            p95_ms=figures.percentile_ms("response", 0.95),
+            p99_ms=figures.percentile_ms("response", 0.99),
+            service_p95_ms=figures.percentile_ms("service", 0.95),
+            queue_p95_ms=figures.percentile_ms("queue", 0.95),
+            outside_p95_ms=figures.percentile_ms("outside", 0.95),
+            broken_endpoint=endpoint,
+            endpoint_p95_ms=own.percentile_ms("response", 0.95),
+            saturated=saturated,
+            limited=limited,
+        )
 
     def note(self, held: bool, figures: Measured, seconds: float, saturated: bool) -> bool:
         """Take in what the level did; return whether the generator was the limit."""
@@ -132,15 +150,8 @@ class Session:
 
         *left_out* are requests that do not count, by type.
         """
-        users, broken = self.search.capacity, self.search.broken
+        users = self.search.capacity
         objective, selection = self.settings.objective, self.settings.selection
-        held = self._results[users, True].figures
-        broke = self._results[broken, False].figures if broken is not None else Measured()
-        endpoint = objective.broken_endpoint(broke)
-        if endpoint and objective.holds_together(broke):
-            held, broke = held.endpoints.get(endpoint, Measured()), broke.endpoints[endpoint]
-        else:
-            endpoint = None
         return CapacityVerdict(
             users=users,
             requests_per_s=self._results[users, True].requests_per_s,
@@ -150,13 +161,7 @@ class Session:
             objective=objective.words(),
             limit=self._limit(ending),
             reason="" if ending is None else ending.reason,
-            broken_users=broken,
-            broken_endpoint=endpoint,
-            broken_p95_ms=broke.percentile_ms("response", 0.95),
-            broken_fail_ratio=broke.failed / broke.requests if broke.requests else None,
-            broken_part=None
-            if broken is None
-            else broken_part(objective.of(endpoint), held, broke),
+            **self._broken(users),
             confirmed=self.search.confirmed,
             levels=self.levels,
             seconds=time.monotonic() - self.began,
@@ -165,10 +170,29 @@ class Session:
             notes=(*self.notes, *filter(None, [selection.left_out(left_out or {})])),
         )
 
-    def _percentiles(self, users: int) -> dict[str, Percentiles]:
+    def _percentiles(self, users: int) -> dict[str, Any]:
         held = self._results[users, True].figures
         return {
             part: Percentiles.of(held, part) for part in ("response", "service", "queue", "outside")
+        }
+
+    def _broken(self, users: int) -> dict[str, Any]:
+        """Return what broke beyond *users*, at the endpoint whose own limit it was, if any."""
+        broken, objective = self.search.broken, self.settings.objective
+        held = self._results[users, True].figures
+        broke = self._results[broken, False].figures if broken is not None else Measured()
+        endpoint = objective.broken_endpoint(broke)
+        if endpoint and objective.holds_together(broke):
+            held, broke = held.endpoints.get(endpoint, Measured()), broke.endpoints[endpoint]
+        else:
+            endpoint = None
+        part = None if broken is None else broken_part(objective.of(endpoint), held, broke)
+        return {
+            "broken_users": broken,
+            "broken_endpoint": endpoint,
+            "broken_p95_ms": broke.percentile_ms("response", 0.95),
+            "broken_fail_ratio": broke.failed / broke.requests if broke.requests else None,
+            "broken_part": part,
         }
 
     def _limit(self, ending: EarlyEnd | None) -> str:

@@ -67,7 +67,7 @@ class CapacityVerdict:
     broken_endpoint: str | None  # whose own limit broke; None: that of all together
     broken_p95_ms: float | None
     broken_fail_ratio: float | None
-    broken_part: str | None  # app, queue, outside, failures; None if unknown
+    broken_part: str | None  # one of `PARTS`, or failures; None if unknown
     confirmed: bool
     levels: int
     seconds: float

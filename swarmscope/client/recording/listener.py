@@ -186,7 +186,7 @@ class Listener:
     def _note_step(self) -> None:
         """Note once that the machine's clock was set; the run's own clock goes on."""
         step_s = clock.step_s()
-        if self.run and abs(step_s - self._step_s) > LEAST_STEP_SECONDS:
+        if self.run and abs(step_s - self._step_s) > MIN_STEP_S:
             direction = "forward" if step_s > self._step_s else "back"
             text = (
                 f"the clock of {self.worker} was set {direction} by"

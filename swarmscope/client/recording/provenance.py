@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import re
 import sys
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -51,14 +50,9 @@ def username() -> str:
 
 def repository(directory: Path) -> str | None:
     """Return the URL of the Git repository that *directory* is in, without user info."""
-    for url in filter(None, map(_remote, _upwards(directory))):
+    for url in filter(None, map(_remote, (directory, *directory.parents))):
         return scrub_url(url)
     return None
-
-
-def _upwards(directory: Path) -> Iterator[Path]:
-    yield directory
-    yield from directory.parents
 
 
 def _remote(directory: Path) -> str | None:
