@@ -27,13 +27,12 @@ from benchmarks._postgres import connected
 from swarmscope.journal import records
 from swarmscope.journal.format import Header
 from swarmscope.journal.writer import Writer
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import roles
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.shipper.apply import apply
 from swarmscope.shipper.process import Shipper
 from swarmscope.stack.postgres import SUPERUSER, Cluster
-
-Connection = psycopg.Connection[Any]
 
 WORKERS = 4
 ENDPOINTS = 10

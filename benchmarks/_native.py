@@ -22,8 +22,8 @@ import psutil
 
 from benchmarks._gunicorn import ROOT
 from benchmarks._ports import free_ports
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.database import connect
-from swarmscope.runs.queries import Connection
 from swarmscope.stack.settings import PORTS
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")

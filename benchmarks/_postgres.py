@@ -6,7 +6,7 @@ import time
 
 import psycopg
 
-from swarmscope.runs.queries import Connection
+from swarmscope.runs.connection import Connection
 
 START_S = 20.0
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import psycopg
@@ -26,9 +25,8 @@ from benchmarks import _large_metrics as large_metrics
 from benchmarks import _large_run as large_run
 from benchmarks._dashboard_queries import DASHBOARDS, Query, View, promql, queries, sql
 from swarmscope.journal.records import start_of
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema.maintenance import compact
-
-Connection = psycopg.Connection[Any]
 
 PIXELS = 1_000
 RUN_S = large_run.BLOCKS * large_run.BLOCK_S

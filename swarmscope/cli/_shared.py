@@ -17,11 +17,10 @@ from swarmscope import atomic_files
 from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable
 from swarmscope.runs import database
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.queries import NoSuchRun
 from swarmscope.runs.schema.migrations import NewerSchema
 from swarmscope.runs.thresholds import CANNOT_TELL
-
-Connection = psycopg.Connection[Any]
 
 NO_SUCH_RUN = 2  # exit status of verbs with a verdict
 

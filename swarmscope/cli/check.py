@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 
 from swarmscope import atomic_files
 from swarmscope.cli import tables
 from swarmscope.cli._shared import (
-    Connection,
     database_option,
     json_option,
     judging,
     one_line_errors,
+    print_json,
     run_argument,
     wait_option,
     whole_option,
@@ -28,6 +27,7 @@ from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.formatting import errors_in_tasks
 from swarmscope.runs import assembly, judged_summary, outcomes, queries, thresholds
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.judged_summary import JudgedSummary
 from swarmscope.runs.model import Run
 from swarmscope.runs.selection import Selection
@@ -117,7 +117,7 @@ def check(
     answer = _judged(database, run, Criteria(wanted, whole, requests), patience_s)
     outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(answer)))
+        print_json(answer)
     else:
         _print(answer)
     click.get_current_context().exit(answer.status)

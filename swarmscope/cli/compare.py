@@ -33,6 +33,7 @@ from swarmscope.runs.compare import comparison
 from swarmscope.runs.compare.comparison import FAIL_RATIO, RATE, Change, Comparison
 from swarmscope.runs.document import Document
 from swarmscope.runs.model import Run
+from swarmscope.runs.selection import Endpoint
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
@@ -176,7 +177,7 @@ def _shortlisted(changes: list[Change]) -> list[Change]:
     return [change for change in changes if _key(change) in shown]
 
 
-def _key(change: Change) -> shortlist.Endpoint:
+def _key(change: Change) -> Endpoint:
     return (change.name, change.request_type)
 
 
@@ -217,10 +218,9 @@ def changes_table(changes: Iterable[Change]) -> Table:
     rows = bare_table(("endpoint, ms",), ("A", "B", "change", "from", "to"), ("",))
     before = None
     for change in changes:
-        key = (change.name, change.request_type)
-        if key != before:
+        if _key(change) != before:
             rows.add_row(_endpoint(change))
-        before = key
+        before = _key(change)
         word = Text(WORDS[change.verdict], style=STYLES[change.verdict])
         rows.add_row(f"  {_label(change)}", *_figures(change), word)
     return rows

@@ -11,9 +11,10 @@ from typing import Any
 import click
 from psycopg import conninfo
 
-from swarmscope.cli._shared import Connection, database_option, one_line_errors, reading
+from swarmscope.cli._shared import database_option, one_line_errors, reading
 from swarmscope.home import locate_database
 from swarmscope.runs import database as runs_database
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import maintenance, migrations, roles
 
 

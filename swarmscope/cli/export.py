@@ -18,7 +18,6 @@ import click
 
 from swarmscope import atomic_files
 from swarmscope.cli._shared import (
-    Connection,
     database_option,
     one_line_errors,
     output_option,
@@ -27,6 +26,7 @@ from swarmscope.cli._shared import (
 )
 from swarmscope.formatting import without_controls
 from swarmscope.runs import queries
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
 
 SLICE = timedelta(minutes=1)  # sorted at once

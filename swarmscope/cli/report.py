@@ -9,7 +9,6 @@ import click
 
 from swarmscope import atomic_files
 from swarmscope.cli._shared import (
-    Connection,
     database_option,
     one_line_errors,
     output_option,
@@ -21,6 +20,7 @@ from swarmscope.cli._shared import (
 from swarmscope.cli.waiting import Patience, to_come
 from swarmscope.home import locate_prometheus
 from swarmscope.runs import assembly, captures, page, queries, server_series
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.document import Document
 from swarmscope.runs.model import Run
 

@@ -8,7 +8,6 @@ from rich.table import Table
 
 from swarmscope.cli import shortlist, tables
 from swarmscope.cli._shared import (
-    Connection,
     all_option,
     database_option,
     json_option,
@@ -19,6 +18,7 @@ from swarmscope.cli._shared import (
 )
 from swarmscope.home import locate_prometheus
 from swarmscope.runs import assembly, queries
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run, Summary
 
 
@@ -109,9 +109,9 @@ def _facts(connection: Connection, run: Run) -> Table:
 
 
 def _print_summary(console: Console, summary: list[Summary], every: bool) -> None:
-    endpoints = {shortlist.endpoint(row) for row in summary}
+    endpoints = {row.endpoint for row in summary}
     shown = endpoints if every else shortlist.chosen(summary)
-    rows = [row for row in summary if shortlist.endpoint(row) in shown]
+    rows = [row for row in summary if row.endpoint in shown]
     console.print(tables.summary_table(rows, console.width))
     if missing := shortlist.left_out(len(endpoints & shown) - 1, len(endpoints) - 1):
         console.print("", missing, sep="\n")

@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from swarmscope.runs.model import Summary
+from swarmscope.runs.selection import Endpoint
 
 FEW = 30  # endpoints, all of which are shown
 BUSIEST = 10
 SLOWEST = 10
 FAILING = 10
 
-Endpoint = tuple[str, str]  # name and request type; both empty: all endpoints together
-ALL_TOGETHER = ("", "")
-
-
-def endpoint(row: Summary) -> Endpoint:
-    """Return a row's endpoint."""
-    return (row.name, row.request_type)
+ALL_TOGETHER = ("", "")  # the endpoint that is all of them
 
 
 def chosen(summaries: Iterable[Summary]) -> set[Endpoint]:
     """Return the endpoints to show: all of a few, else the busiest, slowest and most failing."""
-    totals = [row for row in summaries if row.part == "response" and endpoint(row) != ALL_TOGETHER]
+    totals = [row for row in summaries if row.part == "response" and row.endpoint != ALL_TOGETHER]
     if len(totals) <= FEW:
-        return {ALL_TOGETHER, *map(endpoint, totals)}
+        return {ALL_TOGETHER, *(row.endpoint for row in totals)}
     failing = [row for row in totals if row.failures]
     return {
         ALL_TOGETHER,
@@ -37,8 +32,8 @@ def chosen(summaries: Iterable[Summary]) -> set[Endpoint]:
 def _first(
     rows: Sequence[Summary], figure: Callable[[Summary], float], number: int
 ) -> list[Endpoint]:
-    ranked = sorted(rows, key=lambda row: (-figure(row), endpoint(row)))
-    return [endpoint(row) for row in ranked[:number]]
+    ranked = sorted(rows, key=lambda row: (-figure(row), row.endpoint))
+    return [row.endpoint for row in ranked[:number]]
 
 
 def changed(verdicts: Iterable[tuple[Endpoint, str]]) -> set[Endpoint]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import click
-import psycopg
 
 from swarmscope.formatting import WAITING
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
 
 POLL_S = 0.5
@@ -36,7 +35,7 @@ class Patience:
         time.sleep(POLL_S)
 
 
-def to_come(connection: psycopg.Connection[Any], run: Run) -> str:
+def to_come(connection: Connection, run: Run) -> str:
     """Return in words what of *run* may still be delivered; '' for nothing.
 
     A killed worker delivers nothing more once its journal has been read to the end, although the

@@ -35,7 +35,7 @@ PARTS: dict[str, tuple[str, Callable[[Any], object]]] = {  # ours, in reports: t
     figures.MESSAGE_KEY: ("measurement", figures.read),
     figures.STARTING_KEY: ("starting", lambda data: convert(data, Count)),
     backlog.REPORT_KEY: ("journal", backlog.read_report),
-    missed.MESSAGE_KEY: ("tally", missed.read),
+    missed.MESSAGE_KEY: ("missed", missed.read),
 }
 OURS: dict[str, Callable[[Any], object]] = {clock.MESSAGE: clock.read_request}
 

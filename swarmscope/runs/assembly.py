@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from math import ceil
+from operator import attrgetter
 from typing import Any
 
 import msgspec
-import psycopg
 from psycopg.rows import dict_row
 
 from swarmscope.home import dashboard_of_run
 from swarmscope.runs import captures, document, queries, server_series
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, Document
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import Run, Summary, TaskError
 
 logger = logging.getLogger(__name__)
 
-Connection = psycopg.Connection[Any]
 Row = Mapping[str, Any]
 Span = tuple[datetime, datetime, int]  # from, until, and the width of a point in seconds
 Services = Callable[[datetime, datetime | None], server_series.Capture | None]  # by start and end
@@ -79,7 +79,7 @@ def _assemble(
 ) -> Document:
     run, row = queries.by_id(connection, run_id), _row(connection, run_id)
     rows = queries.summary(connection, run_id, whole)
-    endpoints = [_endpoint(list(group)) for _, group in groupby(rows, _endpoint_of)]
+    endpoints = [_endpoint(list(group)) for _, group in groupby(rows, attrgetter("endpoint"))]
     totals = next((e for e in endpoints if (e.name, e.request_type) == ("", "")), None)
     return Document(
         version=document.VERSION,
@@ -122,7 +122,7 @@ def _row(connection: Connection, run_id: datetime) -> Row:
 def _objective(
     run: Run, totals: document.Endpoint | None, rows: Sequence[Summary]
 ) -> document.ObjectiveResult:
-    left_out = next((row.left_out for row in rows if _endpoint_of(row) == ("", "")), 0)
+    left_out = next((row.left_out for row in rows if row.endpoint == ("", "")), 0)
     met = totals.objective_met if totals else None
     return document.ObjectiveResult(
         quantile=run.objective_quantile,
@@ -153,10 +153,6 @@ def levels(connection: Connection, run_id: datetime) -> list[document.LevelResul
         for time, details in rows
         if details
     ]
-
-
-def _endpoint_of(row: Summary) -> tuple[str, str]:
-    return row.name, row.request_type
 
 
 def _endpoint(rows: Sequence[Summary]) -> document.Endpoint:

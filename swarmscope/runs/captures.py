@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
 from psycopg.rows import class_row
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.server_series import Capture
-
-Connection = psycopg.Connection[Any]
 
 PROMETHEUS_RETENTION = "15 days"  # its default
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 from psycopg import conninfo
 
 from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_database, names_database
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import migrations
-
-Connection = psycopg.Connection[Any]
 
 CONNECT_TIMEOUT_S = 10
 START_ALONE = "`swarmscope up --only postgres` starts the database alone"

@@ -12,9 +12,9 @@ from math import ceil
 
 from swarmscope.runs import queries
 from swarmscope.runs.compare.intervals import Histogram, join
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.histogram import estimate
 from swarmscope.runs.model import Summary
-from swarmscope.runs.queries import Connection
 from swarmscope.runs.selection import MORE_NAMES, Endpoint, Selection
 from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
 
@@ -42,7 +42,7 @@ def summary(
 ) -> JudgedSummary:
     """Return a run's summary, whose totals are of the requests that *selection* counts."""
     rows = queries.summary(connection, run_id, whole)
-    requests = {_endpoint(row): row.requests for row in rows if row.part == "response"}
+    requests = {row.endpoint: row.requests for row in rows if row.part == "response"}
     requests.pop(("", ""), None)
     chosen = selection.counted(requests)
     others = requests.keys() - chosen
@@ -70,15 +70,11 @@ class Latencies:
     sum_ms: float
 
 
-def _endpoint(row: Summary) -> Endpoint:
-    return row.name, row.request_type
-
-
 def _together(
     connection: Connection, run_id: datetime, rows: Sequence[Summary], chosen: set[Endpoint]
 ) -> list[Summary]:
     """Return a row per part of the endpoints *chosen*, added up."""
-    inside = [row for row in rows if _endpoint(row) in chosen]
+    inside = [row for row in rows if row.endpoint in chosen]
     histograms = _histograms(connection, run_id, inside, chosen)
     parts = dict.fromkeys(row.part for row in inside)
     return [_sum([r for r in inside if r.part == part], histograms[part]) for part in parts]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from swarmscope.runs.selection import OPTION
+from swarmscope.runs.selection import OPTION, Endpoint
 
 AFTER_RAMP_UP = "after_ramp_up"  # a scope of SQL's `judged_span`; the others are the whole run
 
@@ -128,6 +128,11 @@ class Summary:
     scope_text: str
     objective_met: bool | None
     left_out: int = 0  # of `requests`: they do not count for the objective
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Its name and request type."""
+        return self.name, self.request_type
 
     @property
     def is_whole(self) -> bool:

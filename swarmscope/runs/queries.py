@@ -5,35 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString, TypeVar
 
-import psycopg
 from psycopg.rows import class_row
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import FailureGroup, Judgement, Run, Summary, TaskError
 from swarmscope.runs.selection import Selection
 
-Connection = psycopg.Connection[Any]
+Row = TypeVar("Row")
 
 
 class NoSuchRun(LookupError):
     """No run, or more than one, has the given name; the text is the line for the user."""
 
 
+def _rows(
+    connection: Connection, kind: type[Row], query: LiteralString, *values: object
+) -> list[Row]:
+    """Return what *query* finds, each row as one of *kind*."""
+    with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(query, values).fetchall()
+
+
 def runs(connection: Connection, limit: int) -> list[Run]:
     """Return the latest *limit* runs, latest first."""
-    with connection.cursor(row_factory=class_row(Run)) as cursor:
-        query = "SELECT * FROM run ORDER BY run_id DESC LIMIT %s"
-        return cursor.execute(query, [limit]).fetchall()
+    return _rows(connection, Run, "SELECT * FROM run ORDER BY run_id DESC LIMIT %s", limit)
 
 
 def runs_but(connection: Connection, limit: int, known: Mapping[datetime, Run]) -> list[Run]:
     """Return the latest *limit* runs, latest first; those in *known* are not queried."""
     query = "SELECT id FROM testrun ORDER BY id DESC LIMIT %s"
     ids = [run_id for (run_id,) in connection.execute(query, [limit]).fetchall()]
-    with connection.cursor(row_factory=class_row(Run)) as cursor:
-        wanted = [run_id for run_id in ids if run_id not in known]
-        asked = cursor.execute("SELECT * FROM run WHERE run_id = ANY (%s)", [wanted]).fetchall()
+    wanted = [run_id for run_id in ids if run_id not in known]
+    asked = _rows(connection, Run, "SELECT * FROM run WHERE run_id = ANY (%s)", wanted)
     found = {**known, **{run.run_id: run for run in asked}}
     return [found[run_id] for run_id in ids if run_id in found]
 
@@ -58,11 +63,9 @@ def find(connection: Connection, wanted: str) -> Run:
 
 def by_id(connection: Connection, run_id: datetime) -> Run:
     """Return the run with this very id; raises `NoSuchRun`."""
-    with connection.cursor(row_factory=class_row(Run)) as cursor:
-        run = cursor.execute("SELECT * FROM run WHERE run_id = %s", [run_id]).fetchone()
-    if run is None:
-        raise NoSuchRun(f"there is no run {run_id}; `swarmscope runs` lists them")
-    return run
+    for run in _rows(connection, Run, "SELECT * FROM run WHERE run_id = %s", run_id):
+        return run
+    raise NoSuchRun(f"there is no run {run_id}; `swarmscope runs` lists them")
 
 
 def settings(connection: Connection, run_id: datetime) -> dict[str, Any] | None:
@@ -93,22 +96,20 @@ def selection(connection: Connection, run_id: datetime) -> Selection:
 
 
 def _judgement(connection: Connection, run_id: datetime, kind: str) -> Judgement | None:
-    with connection.cursor(row_factory=class_row(Judgement)) as cursor:
-        query = (
-            "SELECT text, coalesce(details, '{}') AS details FROM events"
-            " WHERE run_id = %s AND kind = %s ORDER BY time DESC LIMIT 1"
-        )
-        return cursor.execute(query, [run_id, kind]).fetchone()
+    query = (
+        "SELECT text, coalesce(details, '{}') AS details FROM events"
+        " WHERE run_id = %s AND kind = %s ORDER BY time DESC LIMIT 1"
+    )
+    return next(iter(_rows(connection, Judgement, query, run_id, kind)), None)
 
 
 def task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
     """Return the exceptions that tasks of a run raised, the most frequent first."""
-    with connection.cursor(row_factory=class_row(TaskError)) as cursor:
-        query = (
-            "SELECT error, sum(count)::bigint AS count FROM task_error WHERE run_id = %s"
-            " GROUP BY error ORDER BY count DESC, error"
-        )
-        return cursor.execute(query, [run_id]).fetchall()
+    query = (
+        "SELECT error, sum(count)::bigint AS count FROM task_error WHERE run_id = %s"
+        " GROUP BY error ORDER BY count DESC, error"
+    )
+    return _rows(connection, TaskError, query, run_id)
 
 
 def failures(connection: Connection, run_id: datetime, limit: int) -> list[FailureGroup]:
@@ -116,15 +117,13 @@ def failures(connection: Connection, run_id: datetime, limit: int) -> list[Failu
 
     Empty once raw requests are pruned.
     """
-    with connection.cursor(row_factory=class_row(FailureGroup)) as cursor:
-        query = "SELECT * FROM failures(%s, '-infinity', 'infinity') LIMIT %s"
-        return cursor.execute(query, [run_id, limit]).fetchall()
+    query = "SELECT * FROM failures(%s, '-infinity', 'infinity') LIMIT %s"
+    return _rows(connection, FailureGroup, query, run_id, limit)
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:
     """Return all parts of all endpoints of a run, over the span that SQL's `judged_span` chose."""
-    with connection.cursor(row_factory=class_row(Summary)) as cursor:
-        return cursor.execute("SELECT * FROM summary(%s, %s)", [run_id, whole]).fetchall()
+    return _rows(connection, Summary, "SELECT * FROM summary(%s, %s)", run_id, whole)
 
 
 def finished(connection: Connection, run_id: datetime) -> int:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from swarmscope.journal import records
 from swarmscope.redaction import scrub_text
-from swarmscope.runs.database import Connection
+from swarmscope.runs.connection import Connection
 from swarmscope.shipper.sanitize import json_without_nul
 
 _COLUMNS = {  # of `testrun`, where they are not named as in the record

@@ -16,7 +16,7 @@ from uuid import UUID
 from swarmscope.journal.format import Header
 from swarmscope.journal.records import Event, RunStopped, Samples, WorkerStopped
 from swarmscope.redaction import scrub_text
-from swarmscope.runs.database import Connection
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.histogram import Window
 from swarmscope.runs.schema.maintenance import compact
 from swarmscope.shipper import binary_copy

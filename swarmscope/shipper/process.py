@@ -33,7 +33,7 @@ from swarmscope.journal.format import Damaged, Header, JournalError
 from swarmscope.journal.reader import Reader
 from swarmscope.journal.segments import Segment, is_abandoned, is_alive, not_files, segments
 from swarmscope.journal.writer import remove_reserves
-from swarmscope.runs.database import Connection
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import migrations, reader_sessions
 from swarmscope.shipper.capture import CaptureThread
 from swarmscope.shipper.delivery import Delivery, Overtaken

@@ -19,7 +19,7 @@ import psycopg
 from swarmscope.formatting import first_line
 from swarmscope.journal.format import Header
 from swarmscope.journal.records import Dropped, Event, Record, Samples
-from swarmscope.runs.database import Connection
+from swarmscope.runs.connection import Connection
 from swarmscope.shipper import binary_copy
 from swarmscope.shipper.apply import apply
 from swarmscope.shipper.batch import Batch

@@ -73,7 +73,7 @@ class Master:
         clock.attach(self.environment)
         missed.attach(self.environment)
         self.keeper: TrustKeeper = monitor.attach(self.environment)
-        self.senses = LiveFigures(self.environment, None)
+        self.live = LiveFigures(self.environment, None)
         self.registry = CollectorRegistry()
         backlogs = self.workers.backlogs
         self.registry.register(
@@ -128,7 +128,7 @@ class Master:
     def measured(self) -> figures.Measured:
         """Return what the search for a capacity has of the last minutes."""
         now = int(time.time())
-        return self.senses.seconds.between(now - 300, now + 60)
+        return self.live.seconds.between(now - 300, now + 60)
 
     def check(self) -> None:
         """Look at everything that is read of what workers said."""
@@ -137,7 +137,7 @@ class Master:
         assert isinstance(self.runner.user_count, int)
         entries = [entry.to_dict() for _, entry in sorted(self.runner.stats.entries.items())]
         json.dumps([*entries, self.runner.stats.total.to_dict()], allow_nan=False)
-        for trust in (self.keeper.verdict(), self.senses.trust.verdict()):
+        for trust in (self.keeper.verdict(), self.live.trust.verdict()):
             if trust:
                 json.dumps([trust.details(), trust.sentence()], allow_nan=False)
         heard = self.measured()
@@ -253,7 +253,7 @@ def test_no_message_breaks_the_master(master: Master):
         master.catch_up()
         master.check()
     assert sum(rejected.values()) > 1500
-    assert rejected.keys() >= {"stats", "health", "measurement", "journal", "tally", "heartbeat"}
+    assert rejected.keys() >= {"stats", "health", "measurement", "journal", "missed", "heartbeat"}
     assert rejected[intake.UNEXPECTED] == 0
     before = master.runner.stats.total.num_requests
     master.send("heartbeat", examples()["heartbeat"])

@@ -6,15 +6,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from support.command import swarmscope
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly, queries
 from swarmscope.runs.compare.comparison import compare
-
-Connection = psycopg.Connection[Any]
+from swarmscope.runs.connection import Connection
 
 PER_S = 100
 RAMP_S = 0.02  # when all users were there

@@ -20,7 +20,7 @@ from swarmscope.client.master.messages import Count, convert
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_KEY = "swarmscope_tally"
+MESSAGE_KEY = "swarmscope_missed"
 
 SLOTS_MISSED = "slots_missed"
 ARRIVALS_LATE = "arrivals_late"
@@ -33,7 +33,7 @@ WORDS = {
 
 counted = EventHook()  # fired in the process that counts: environment, kind, number
 
-_tallies: WeakKeyDictionary[Environment, Counter[str]] = WeakKeyDictionary()
+_counts: WeakKeyDictionary[Environment, Counter[str]] = WeakKeyDictionary()
 
 
 def add(environment: Environment, kind: str, number: int = 1) -> None:
@@ -44,10 +44,10 @@ def add(environment: Environment, kind: str, number: int = 1) -> None:
 
 def of(environment: Environment) -> Counter[str]:
     """Return the counts of the current run; on a worker, those not reported yet."""
-    tally = _tallies.get(environment)
-    if tally is None:
-        tally = _tallies[environment] = Counter()
-    return tally
+    counts = _counts.get(environment)
+    if counts is None:
+        counts = _counts[environment] = Counter()
+    return counts
 
 
 def attach(environment: Environment) -> None:
@@ -73,9 +73,9 @@ def attach(environment: Environment) -> None:
 
 def _report(environment: Environment) -> Any:
     def on_report_to_master(data: dict[str, Any], **_: object) -> None:
-        tally = of(environment)
-        data[MESSAGE_KEY] = dict(tally)
-        tally.clear()
+        counts = of(environment)
+        data[MESSAGE_KEY] = dict(counts)
+        counts.clear()
 
     return on_report_to_master
 
@@ -86,6 +86,6 @@ def read(data: Any) -> dict[str, int]:
     return {kind: counts[kind] for kind in WORDS.keys() & counts.keys()}
 
 
-def sentences(tally: Mapping[str, int]) -> list[str]:
+def sentences(counts: Mapping[str, int]) -> list[str]:
     """Return one sentence for people per kind that was counted."""
-    return [f"{tally[kind]} {words}." for kind, words in WORDS.items() if tally.get(kind)]
+    return [f"{counts[kind]} {words}." for kind, words in WORDS.items() if counts.get(kind)]

@@ -16,15 +16,12 @@ from datetime import datetime, timedelta
 from math import ceil, isfinite
 from typing import Any
 
-import psycopg
-
 from swarmscope.runs.compare import intervals
 from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run, Summary
 from swarmscope.runs.queries import summary
 from swarmscope.runs.sample_size import requests_for_quantile
-
-Connection = psycopg.Connection[Any]
 
 FAMILY_ERROR = 0.05  # how often two runs of one kind are called different
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

@@ -18,7 +18,7 @@ import threading
 import time
 import zlib
 from datetime import datetime
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 import psycopg
@@ -26,11 +26,11 @@ import psycopg
 from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_prometheus
 from swarmscope.runs import assembly, database, document, queries, server_series
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
 from swarmscope.runs.page.protocol import FRESH_S, ReplyHeader, RunRequest
 from swarmscope.runs.schema import migrations
 
-Connection = psycopg.Connection[Any]
 Lines = queue.SimpleQueue[bytes]
 
 NICENESS = 5  # the swarm goes first

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import reader_sessions
 
-Connection = psycopg.Connection[Any]
 Result = TypeVar("Result")
 
 KEY = 0x5357524D  # "SWRM"

@@ -9,12 +9,11 @@ and is revoked if an earlier version granted it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, LiteralString
+from typing import LiteralString
 
-import psycopg
 from psycopg import sql
 
-Connection = psycopg.Connection[Any]
+from swarmscope.runs.connection import Connection
 
 PUBLIC = "PUBLIC"
 

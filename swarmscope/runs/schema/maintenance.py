@@ -12,13 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
 import psycopg
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import persist, timescale
-
-Connection = psycopg.Connection[Any]
 
 AT_START_S = 5.0  # a start spends at most this long on pruning
 PRUNE_STEP = timedelta(minutes=1)  # per transaction, so that none grows with the run

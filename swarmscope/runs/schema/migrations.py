@@ -8,15 +8,12 @@ import re
 from collections.abc import Callable
 from functools import partial
 from importlib import resources
-from typing import Any
 
-import psycopg
 from psycopg import sql
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import one_at_a_time, persist, timescale
 from swarmscope.runs.schema.reader_sessions import READER
-
-Connection = psycopg.Connection[Any]
 
 logger = logging.getLogger(__name__)
 

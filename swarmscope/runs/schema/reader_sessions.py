@@ -8,11 +8,8 @@ pruning.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
-import psycopg
-
-Connection = psycopg.Connection[Any]
+from swarmscope.runs.connection import Connection
 
 READER = "swarmscope_reader"
 MAX_TRANSACTION = timedelta(minutes=5)  # a dashboard's query ends within 30 s

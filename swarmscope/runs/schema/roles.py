@@ -7,14 +7,12 @@ protect the data. docs/architecture.md says what these allow, and how that is bo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import psycopg
 from psycopg import conninfo, sql
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import grants, one_at_a_time, reader_sessions, timescale
-
-Connection = psycopg.Connection[Any]
 
 OWNER = "swarmscope"
 READER = reader_sessions.READER

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
 from psycopg import sql
 
-Connection = psycopg.Connection[Any]
+from swarmscope.runs.connection import Connection
 
 CHUNK = timedelta(days=1)  # pruning drops whole days
 COMPRESS_AFTER = timedelta(days=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -12,10 +11,9 @@ from support import attacks
 from support.attacks import PASSWORDS
 from support.stored_runs import Sample, store_run
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.runs.schema.roles import OWNER, connect_as_owner, prepare
-
-Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture(scope="module")

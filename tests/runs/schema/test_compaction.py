@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,8 +13,6 @@ from support.stored_runs import START, Sample, store_run
 from swarmscope.runs import queries
 from swarmscope.runs.model import Summary
 from swarmscope.runs.schema.maintenance import compact, compactable
-
-Connection = psycopg.Connection[Any]
 
 MANY_ROWS = (
     "SELECT count(*) FROM (SELECT 1 FROM histogram_closed WHERE resolution > 1"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 import pytest
 from support import attacks
 from support.attacks import PASSWORDS
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema.roles import OWNER, READER, connect_as_owner, prepare
-
-Connection = psycopg.Connection[Any]
 
 
 def _may_call(inside: Connection, role: str) -> dict[str, bool]:

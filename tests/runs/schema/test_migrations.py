@@ -14,11 +14,10 @@ from psycopg.types.json import Jsonb
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import queries
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.schema import migrations
 from swarmscope.runs.schema.migrations import NEWEST, SCRIPTS, NewerSchema, migrate
-
-Connection = psycopg.Connection[Any]
 
 
 def _columns(connection: Connection) -> dict[str, dict[str, str]]:

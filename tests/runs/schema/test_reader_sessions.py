@@ -9,19 +9,17 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
-from typing import Any
 
 import psycopg
 import pytest
 from support.databases import Database, database_of_roles
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import persist
 from swarmscope.runs.schema.maintenance import prune
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.runs.schema.reader_sessions import READER, end_old_transactions
 from swarmscope.shipper.process import Shipper
-
-Connection = psycopg.Connection[Any]
 
 AGE_S = 0.5
 TIMEOUTS = ("idle_in_transaction_session", "lock", "statement", "transaction")

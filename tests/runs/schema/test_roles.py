@@ -5,18 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import psycopg
 import pytest
 from support import attacks
 from support.attacks import PASSWORDS
 
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import roles
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.runs.schema.roles import OWNER, READER, connect_as_owner, prepare
-
-Connection = psycopg.Connection[Any]
 
 
 def _as_reader(where: str, database: str, password: str = PASSWORDS[READER]) -> Connection:

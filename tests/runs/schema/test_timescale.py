@@ -22,13 +22,13 @@ from support.stored_runs import Sample, store_run
 from support.waiting import poll_until
 
 from swarmscope.runs import queries
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import maintenance, timescale
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.runs.schema.roles import OWNER, READER, connect_as_owner, prepare
 
 pytestmark = pytest.mark.compose
 
-Connection = psycopg.Connection[Any]
 
 STAND_IN = "compose-lab/timescaledb"
 PASSWORDS = {OWNER: "owner", READER: "reader"}
