@@ -44,7 +44,6 @@ GAUGES = {
     "workers": "max by (job) (gunicorn_workers)",
     "worker_memory_bytes": "sum by (job) (gunicorn_worker_resident_memory_bytes)",
 }
-NAMES = (*RATES, *GAUGES)
 
 
 class Unavailable(Exception):

@@ -178,10 +178,11 @@ class Supervisor:
 
 def marked(mark: str) -> list[psutil.Process]:
     """Return all live processes of the start with this *mark*."""
-    return [process for process in psutil.process_iter() if _has_mark(process, mark)]
+    return [process for process in psutil.process_iter() if has_mark(process, mark)]
 
 
-def _has_mark(process: psutil.Process, mark: str) -> bool:
+def has_mark(process: psutil.Process, mark: str) -> bool:
+    """Return whether a live *process* belongs to the start with this *mark*."""
     try:
         return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):  # ended, or another user's

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import psutil
 
 from swarmscope import atomic_files
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
-from swarmscope.stack.supervision import MARK
+from swarmscope.stack.supervision import has_mark
+
+FILE = "up.json"
 
 
 @dataclass(frozen=True)
@@ -38,37 +39,29 @@ class UpRecord:
     def is_alive(self) -> bool:
         """Return whether the supervisord of this start lives: the pid may have been reused."""
         try:
-            process = psutil.Process(self.pid)
-            return (
-                process.environ().get(MARK) == self.mark
-                and process.status() != psutil.STATUS_ZOMBIE
-            )
-        except (psutil.Error, OSError):
+            return has_mark(psutil.Process(self.pid), self.mark)
+        except psutil.Error:
             return False
-
-
-def _path(home: Home) -> Path:
-    return home / "up.json"
 
 
 def read_record(home: Home) -> UpRecord | None:
     """Return the record of the last start, or None if it was stopped in order."""
     try:
-        return UpRecord(**json.loads(_path(home).read_text()))
+        return UpRecord(**json.loads((home / FILE).read_text()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise StackError(f"{_path(home)} is damaged; delete it: {error}") from error
+        raise StackError(f"{home / FILE} is damaged; delete it: {error}") from error
 
 
 def write_record(home: Home, record: UpRecord) -> None:
     """Write the record atomically."""
     try:
-        atomic_files.write(_path(home), json.dumps(asdict(record), indent=2) + "\n")
+        atomic_files.write(home / FILE, json.dumps(asdict(record), indent=2) + "\n")
     except atomic_files.Unwritable as error:
         raise StackError(str(error)) from error
 
 
 def remove_record(home: Home) -> None:
     """Remove the record: all processes of the start have ended."""
-    _path(home).unlink(missing_ok=True)
+    (home / FILE).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from support.answering import answering, lines
 from support.waiting import free_port
 
 from swarmscope.runs import assembly, server_series
-from swarmscope.runs.server_series import MAX_JOBS, MAX_POINTS, NAMES, Unavailable
+from swarmscope.runs.server_series import GAUGES, MAX_JOBS, MAX_POINTS, RATES, Unavailable
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 END = START + timedelta(seconds=60)
@@ -29,7 +29,7 @@ def test_values_come_to_their_moments():
     with answering(answer) as url:
         capture = server_series.read(url, START, END)
 
-    assert {name for _, name in capture.series} == set(NAMES)
+    assert {name for _, name in capture.series} == RATES.keys() | GAUGES.keys()
     for values in capture.series.values():
         assert (len(values), values[0], values[1:-1], values[-1]) == (31, 1.5, [None] * 29, 3)
     begun = START.timestamp()

@@ -111,12 +111,6 @@ def _collect_own(probe: HealthProbe, keeper: TrustKeeper) -> None:
 def _judge(environment: Environment, keeper: TrustKeeper) -> None:
     """Judge each run by the reports since its first ramp was complete; warn when it ends."""
 
-    def begin(**_: object) -> None:
-        keeper.begin()
-
-    def end_ramp(**_: object) -> None:
-        keeper.end_ramp()
-
     def judge(**_: object) -> None:
         trust = keeper.verdict()
         if trust:
@@ -124,7 +118,7 @@ def _judge(environment: Environment, keeper: TrustKeeper) -> None:
         if trust and (warning := trust.warning()):
             logger.warning(warning)
 
-    environment.events.test_start.add_listener(begin)
-    environment.events.spawning_complete.add_listener(end_ramp)
+    environment.events.test_start.add_listener(lambda **_: keeper.begin())
+    environment.events.spawning_complete.add_listener(lambda **_: keeper.end_ramp())
     # before what records it ends the run
     listen_first(environment.events.test_stop, judge)

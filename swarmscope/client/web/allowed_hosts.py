@@ -87,17 +87,13 @@ def _matches(allowed: str, name: str) -> bool:
 
 def _entry(text: str) -> Place:
     """Parse an entry; raises ValueError if it could never match."""
-    place = _address(text) or place_of(_in_ascii(text))
+    # a bare IP address: IPv6 needs no brackets
+    place = Place(text.lower()) if is_address(text) else place_of(_in_ascii(text))
     if place is None or place.port == 0 or not (is_address(place.name) or _is_name(place.name)):
         raise ValueError(
             f"--web-allowed-hosts {text!r}: expected NAME, NAME:PORT or *.DOMAIN, without http://"
         )
     return place
-
-
-def _address(text: str) -> Place | None:
-    """Return the place of a bare IP address, such as an IPv6 address without brackets."""
-    return Place(text.lower()) if is_address(text) else None
 
 
 def _in_ascii(text: str) -> str:

@@ -155,7 +155,6 @@ def attach(environment: Environment) -> None:
         options = environment.parsed_options
         return vars(options).keys() - CHANGEABLE - ui_extra_args_dict().keys() if options else set()
 
-    def check(environ: dict[str, Any]) -> Refusal | None:
-        return forms.check(environ, environment, frozen)
-
-    app.wsgi_app = Guard(app.wsgi_app, names, allowed, check)
+    app.wsgi_app = Guard(
+        app.wsgi_app, names, allowed, lambda environ: forms.check(environ, environment, frozen)
+    )

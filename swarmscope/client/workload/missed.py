@@ -56,9 +56,6 @@ def attach(environment: Environment) -> None:
         environment.events.report_to_master.add_listener(_report(environment))
         return
 
-    def begin(**_: object) -> None:
-        of(environment).clear()
-
     def add_report(data: dict[str, Any], **_: object) -> None:
         of(environment).update(read(data.get(MESSAGE_KEY, {})))
 
@@ -66,7 +63,7 @@ def attach(environment: Environment) -> None:
         for sentence in sentences(of(environment)):
             logger.warning(sentence)
 
-    environment.events.test_start.add_listener(begin)
+    environment.events.test_start.add_listener(lambda **_: of(environment).clear())
     environment.events.worker_report.add_listener(add_report)
     environment.events.test_stop.add_listener(log)
 

@@ -202,15 +202,11 @@ def changes(a: Figures, b: Figures) -> list[Change]:
     compared = [
         (key, measure)
         for key in order
-        for measure in _measures(key[2])
+        for measure in (*QUANTILES, *((RATE, FAIL_RATIO) if key[2] == "response" else ()))
         if all(_figure(run, key, measure) is not None for run in (a, b))
     ]
     level = 1 - FAMILY_ERROR / max(len(compared), 1)
     return [_change(a, b, key, measure, level) for key, measure in compared]
-
-
-def _measures(part: str) -> tuple[str, ...]:
-    return (*QUANTILES, *((RATE, FAIL_RATIO) if part == "response" else ()))
 
 
 def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Change:
