@@ -78,7 +78,7 @@ def compare(
     """Compare two runs, telling changes from noise.
 
     A and B are each latest (B's default), latest~1, an id, or the beginning of an id. Every change
-    from A to B has an interval; all intervals hold simultaneously with 95 % confidence, for what
+    from A to B has an interval; all intervals hold jointly with 95 % confidence, for what
     varies within a run.
 
     Exit status: 0, or with --max-regression 3 if anything regressed by more, 4 if that cannot be
@@ -184,7 +184,7 @@ def _key(change: Change) -> Endpoint:
 def _conclusion(answer: JudgedComparison) -> Iterator[str]:
     same = answer.spans[0] == answer.spans[1]
     yield f"{answer.spans[0]}." if same else "A: {}. B: {}.".format(*answer.spans)
-    yield "All intervals hold simultaneously with 95 % confidence, for what varies within a run."
+    yield "All intervals hold jointly with 95 % confidence, for what varies within a run."
     if answer.max_regression is None:
         return
     limit = f"{answer.max_regression * 100:g} %"
