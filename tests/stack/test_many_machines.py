@@ -206,7 +206,7 @@ def test_each_says_what_it_waits_for_and_what_it_opens(machines: Machines) -> No
     """A worker that comes first waits for its master; the hub warns of its open doors."""
     hub, near = (machines.said[name] for name in ("hub", "near"))
 
-    assert near.startswith(f"locust-worker waits: no master answers at {HUB}:")
+    assert near.startswith(f"locust-worker is waiting: no master answers at {HUB}:")
     assert "locust-worker-1 is ready" in near
     assert "No database" not in near
     assert "Locust's master listens at 0.0.0.0:" in hub
@@ -250,7 +250,7 @@ def test_sent_is_counted_is_stored_once_all_journals_are_brought(machines: Machi
     log = machines.far.text()
     assert "Cannot write to the runs database; samples are queued in" in log
     assert "Network is unreachable" in log
-    assert f"wait in {machines.journals}: 'swarmscope ship {machines.journals}'" in log
+    assert f"remain in {machines.journals}: 'swarmscope ship {machines.journals}'" in log
     assert f"{hub.sent() - stored:,} samples delivered" in done.stdout, done.stderr
     assert hub.query("SELECT count(*) FROM request") == [(hub.sent(),)]
     assert hub.query("SELECT complete FROM run") == [(True,)]
