@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,9 +24,8 @@ def first_seconds(made: document.Document, seconds: int) -> document.Document:
     return replace(made, run=run, points=first_points(made.points, seconds))
 
 
-def test_a_refresh_keeps_what_the_reader_does(browser, frozen):
-    """The charts stay the same objects; zoom, cursor, hidden curves and focus are kept."""
-    served = [first_seconds(frozen.document, 60)]
+def serving(served: list[document.Document]) -> Callable[[Route], None]:
+    """Return what answers the live page's requests: always the only document of *served*."""
 
     def serve(route: Route) -> None:
         path = route.request.url.removeprefix(ADDRESS)
@@ -34,8 +34,15 @@ def test_a_refresh_keeps_what_the_reader_does(browser, frozen):
         content = b"[]" if path.endswith("runs.json") else document.encode(served[0])
         return route.fulfill(body=content, content_type="application/json")
 
+    return serve
+
+
+def test_a_refresh_keeps_what_the_reader_does(browser, frozen):
+    """The charts stay the same objects; zoom, cursor, hidden curves and focus are kept."""
+    served = [first_seconds(frozen.document, 60)]
+
     with opened(browser) as tab:
-        tab.route("**/*", serve)
+        tab.route("**/*", serving(served))
         tab.goto(ADDRESS)
         expect(tab.locator("#state")).to_have_text("running")
         assert curves(tab, "rates")["requests/s"][0] == frozen.document.points.t_s[:59]
@@ -61,3 +68,21 @@ def test_a_refresh_keeps_what_the_reader_does(browser, frozen):
         expect(hidden).to_have_attribute("aria-pressed", "false")
         tab.get_by_role("button", name="Reset zoom").click()
         assert span(tab) == [0, 80]
+
+
+def test_curves_that_come_later_may_be_hidden_at_first(browser, frozen):
+    """The services' own arrive once Prometheus has scraped, on a page opened before the run."""
+    whole = first_seconds(frozen.document, 80)
+    (p95,) = (series for series in whole.server.series if series.name == "p95_ms")
+    server = replace(whole.server, series=[*whole.server.series, replace(p95, name="p50_ms")])
+    served = [replace(first_seconds(frozen.document, 60), server=None)]
+
+    with opened(browser) as tab:
+        tab.route("**/*", serving(served))
+        tab.goto(ADDRESS)
+        expect(tab.locator("#state")).to_have_text("running")
+        button = tab.locator("#both-ends .legend").get_by_role("button", name="all traffic p50")
+        expect(button).to_have_count(0)
+
+        served[0] = replace(whole, server=server)
+        expect(button).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)

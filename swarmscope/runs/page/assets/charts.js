@@ -37,8 +37,8 @@ function furnish(id, spec) {
     const table = scrolling(`Figures: ${title}`);
     const figures = make("details", {}, make("summary", {}, "Show as table"), table);
     card.querySelector(".chart").replaceChildren(surface, note, legend, figures);
-    const hidden = new Set(spec.series.filter(({ away }) => away).map(({ label }) => label));
-    const chart = { card, title, surface, note, legend, table, figures, hidden };
+    const chosen = new Map(); // curves that somebody has shown or hidden, by label
+    const chart = { card, title, surface, note, legend, table, figures, chosen };
     chart.logarithmic = spec.prefersLogarithmic;
     if (chart.logarithmic != null) addScaleButton(chart);
     figures.addEventListener("toggle", () => fillFigures(chart));
@@ -73,7 +73,11 @@ function refresh(chart) {
     if (at != null) u.setCursor({ left: u.valToPos(at, "x"), top: u.cursor.top });
 }
 
-const isShown = ({ spec, hidden }, index) => !hidden.has(spec.series[index - 1].label);
+/** Whether a curve is drawn; one that comes later, as in a run that has just begun, may be away too. */
+function isShown({ spec, chosen }, index) {
+    const { label, away } = spec.series[index - 1];
+    return chosen.get(label) ?? !away;
+}
 
 /** The data that uPlot draws; of stacked series, their sums. */
 function shownData(chart) {
@@ -134,7 +138,7 @@ function options(chart) {
 function toggled(chart, index) {
     const { show, label } = chart.u.series[index];
     label.setAttribute("aria-pressed", String(show));
-    chart.hidden[show ? "delete" : "add"](chart.spec.series[index - 1].label);
+    chart.chosen.set(chart.spec.series[index - 1].label, show);
     if (chart.spec.left.stacked) chart.u.setData(shownData(chart));
 }
 

@@ -21,7 +21,7 @@ const ENDPOINT_COLUMNS = [
     { name: "Requests/s", of: (e) => digits(e.requests_per_s), by: (e) => e.requests_per_s },
     ...["p50", "p95", "p99", "max"].map((figure) => latencyColumn("response", figure)),
     ...STACKED.map((part) => latencyColumn(part, "p95")),
-    { name: "Mean, by part", text: "short", of: split, by: (e) => e.response.mean_ms },
+    { name: "Parts", text: "short", of: split, by: (e) => e.response.mean_ms },
 ];
 
 function latencyColumn(part, figure) {

@@ -87,8 +87,8 @@ function completenessNotes({ dropped, clock_skewed, corrected, after_stop }) {
         [dropped, "Samples dropped.", "samples were dropped for lack of space."],
         [
             clock_skewed,
-            "Clocks differ.",
-            "samples have no parts of latency: the clocks of client and server differ.",
+            "Parts unknown.",
+            "samples have no parts of latency: the times of client and server contradict each other.",
         ],
         [
             corrected,
