@@ -9,11 +9,11 @@ import requests
 
 from support.waiting import poll_until
 
-TIMEOUT_S = 30
-
 
 class LocustUi(ABC):
     """Something that serves Locust's UI at an address."""
+
+    timeout_s = 30.0  # for an answer
 
     @property
     @abstractmethod
@@ -22,13 +22,13 @@ class LocustUi(ABC):
 
     def post(self, path: str, **form: object) -> dict[str, Any]:
         """Send what the UI's buttons send."""
-        answer = requests.post(f"{self.url}{path}", data=form, timeout=TIMEOUT_S)
+        answer = requests.post(f"{self.url}{path}", data=form, timeout=self.timeout_s)
         answer.raise_for_status()
         return dict(answer.json())
 
     def state(self) -> dict[str, Any]:
         """Return what the UI shows: `user_count`, `state`, `stats`, `workers` …"""
-        return dict(requests.get(f"{self.url}/stats/requests", timeout=TIMEOUT_S).json())
+        return dict(requests.get(f"{self.url}/stats/requests", timeout=self.timeout_s).json())
 
     def start(self, users: int, rate: float = 100) -> None:
         """Start a swarm, *rate* users per second, and wait for its users."""

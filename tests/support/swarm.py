@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.databases import libpq_environment
 from support.gunicorn import ROOT, running_gunicorn
-from support.locust_ui import TIMEOUT_S, LocustUi
+from support.locust_ui import LocustUi
 from support.processes import clean_environment, running
 from support.waiting import free_port, poll_until, port_answers
 
@@ -27,6 +27,8 @@ COUNTED = "flask_http_request_duration_seconds_count"
 @dataclass(frozen=True)
 class Stack(LocustUi):
     """Where the parts of a running stack are; `database` is its owner's connection string."""
+
+    timeout_s = 10.0
 
     api: str
     api_metrics: str
@@ -47,7 +49,7 @@ class Stack(LocustUi):
 
     def counted(self) -> int:
         """Return how many requests the API has counted since it started."""
-        text = requests.get(f"{self.api_metrics}/metrics", timeout=TIMEOUT_S).text
+        text = requests.get(f"{self.api_metrics}/metrics", timeout=self.timeout_s).text
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
         return int(sum(sample.value for sample in samples if sample.name == COUNTED))
 
@@ -81,7 +83,7 @@ class Stack(LocustUi):
     def query(self, expression: str) -> list[dict[str, object]]:
         """Return Prometheus's answer to an instant query."""
         answer = requests.post(
-            f"{self.prometheus}/api/v1/query", data={"query": expression}, timeout=TIMEOUT_S
+            f"{self.prometheus}/api/v1/query", data={"query": expression}, timeout=self.timeout_s
         ).json()
         assert answer["status"] == "success", answer
         return answer["data"]["result"]
