@@ -56,7 +56,7 @@ class Options:
     @property
     def knows_database(self) -> bool:
         """Whether the runs database is configured; if not, libpq's defaults are tried."""
-        return bool(self.database) or self.connection != {"PGHOST": _HOST_BY_DEFAULT}
+        return bool(self.database) or _is_given(self.connection)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -140,8 +140,14 @@ def _connection(parsed: Any, environ: Mapping[str, str]) -> Mapping[str, str]:
 
 def _database_of(home: Path, connection: Mapping[str, str], environ: Mapping[str, str]) -> str:
     """Return the URL of the database of `swarmscope up`, unless a flag or PG* names another."""
-    named = connection != {"PGHOST": _HOST_BY_DEFAULT} or names_database(environ)
-    return "" if named else read_address(home, DATABASE_URL)
+    if _is_given(connection) or names_database(environ):
+        return ""
+    return read_address(home, DATABASE_URL)
+
+
+def _is_given(connection: Mapping[str, str]) -> bool:
+    """Return whether the ``--pg*`` flags say more than locust-plugins' defaults."""
+    return connection != {"PGHOST": _HOST_BY_DEFAULT}
 
 
 def shipper_environment(options: Options) -> dict[str, str]:
