@@ -17,7 +17,7 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.locust import Field, locust_field, scenario
 
-from swarmscope.client import checks, options
+from swarmscope.client import checks
 from swarmscope.client.events import announce
 from swarmscope.formatting import digits, percent
 
@@ -151,14 +151,6 @@ def test_what_nobody_can_tell_has_a_status_of_its_own(cluster, target, tmp_path)
     assert status == 4
     assert "Not judged: the runs database cannot be reached" in locust.text()
     assert table(locust.text()) == ["p95 ≤ 1,000 ms – after ramp-up not judged"]
-
-
-@pytest.fixture
-def parser() -> LocustArgumentParser:
-    parser = LocustArgumentParser()
-    locust_plugins.add_arguments(parser)
-    options.add_arguments(parser)
-    return parser
 
 
 @pytest.mark.parametrize(

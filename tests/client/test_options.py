@@ -5,23 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import locust_plugins
-import pytest
-from locust.argument_parser import LocustArgumentParser
-
-from swarmscope.client import options
 from swarmscope.client.options import OPTIONS, Option
 from swarmscope.runs.thresholds import METRICS
 
 OF_THE_LAUNCHER = {"LOCUST_METRICS_PORT"}  # `swarmscope up` has a default of its own
-
-
-@pytest.fixture
-def parser() -> LocustArgumentParser:
-    parser = LocustArgumentParser()
-    locust_plugins.add_arguments(parser)
-    options.add_arguments(parser)
-    return parser
 
 
 def as_text(option: Option) -> str:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -144,20 +145,25 @@ def test_the_port_dies_with_the_arbiter(serve):
         working.join()
 
 
-def test_a_taken_port_stops_the_start(serve, tmp_path):
+def refused(tmp_path: Path, base: Path, port: int) -> str:
+    """Start a gunicorn whose metrics cannot be served; return the log that it ends with."""
+    conf = tmp_path / "conf.py"
+    conf.write_text(f"from swarmscope.server.gunicorn import *\nserve_metrics(port={port})\n")
+    gunicorn = start_gunicorn(
+        "-c", str(conf), "-b", "127.0.0.1:0", "support.service:create_app()",
+        log=tmp_path / "log", environment={"PROMETHEUS_MULTIPROC_DIR": str(base)},
+    )  # fmt: skip
+    assert gunicorn.process.wait(20) == 1
+    return gunicorn.log.read_text()
+
+
+def test_a_taken_port_stops_the_start(tmp_path):
     """With one line that names it and what moves it; nothing is left."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        conf = tmp_path / "taken.py"
-        conf.write_text(f"from swarmscope.server.gunicorn import *\nserve_metrics(port={port})\n")
         base = tmp_path / "metrics"
-        gunicorn = start_gunicorn(
-            "-c", str(conf), "-b", "127.0.0.1:0", "support.service:create_app()",
-            log=tmp_path / "log", environment={"PROMETHEUS_MULTIPROC_DIR": str(base)},
-        )  # fmt: skip
+        log = refused(tmp_path, base, port)
 
-        assert gunicorn.process.wait(20) == 1
-        log = gunicorn.log.read_text()
         assert f"Error: cannot serve the metrics on 127.0.0.1:{port} (Address" in log
         assert "serve_metrics(port=…)" in log
         assert "Traceback" not in log
@@ -167,16 +173,9 @@ def test_a_taken_port_stops_the_start(serve, tmp_path):
 def test_no_place_for_the_files_stops_the_start(tmp_path):
     """With one line that names it and what moves it."""
     (tmp_path / "file").touch()
-    conf = tmp_path / "conf.py"
-    conf.write_text("from swarmscope.server.gunicorn import *\nserve_metrics(port=0)\n")
     base = tmp_path / "file" / "metrics"
-    gunicorn = start_gunicorn(
-        "-c", str(conf), "-b", "127.0.0.1:0", "support.service:create_app()",
-        log=tmp_path / "log", environment={"PROMETHEUS_MULTIPROC_DIR": str(base)},
-    )  # fmt: skip
+    log = refused(tmp_path, base, port=0)
 
-    assert gunicorn.process.wait(20) == 1
-    log = gunicorn.log.read_text()
     assert f"Error: cannot make the metrics directory in {base} (Not a directory)" in log
     assert "Traceback" not in log
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from support.command import answer
 from support.known_service import known_service
 from support.locust import Field, locust_field
-from support.processes import clean_environment
 from support.waiting import poll_until
 
 CLOSED = """
@@ -80,7 +77,7 @@ def test_a_closed_system_is_measured(tmp_path, runs_database):
         options = (*QUICK, "--capacity-start", 20, "--capacity-precision", 0.1)
         options += ("--check-capacity-users", 20)
         found = search(field, CLOSED.format(period_s=0.5), *options)
-        shown = show(field)
+        shown = json.loads(answer("show", "--json", "--database", field.database))
 
     assert found["users"] == pytest.approx(25, rel=0.1)
     assert found["requests_per_s"] == pytest.approx(50, rel=0.1)
@@ -94,18 +91,6 @@ def test_a_closed_system_is_measured(tmp_path, runs_database):
         "text": found["sentence"],
         "details": {k: v for k, v in found.items() if k not in ("status", "sentence")},
     }
-
-
-def show(field: Field) -> dict[str, object]:
-    """Return what ``swarmscope show --json`` says of the latest run."""
-    command = [Path(sys.executable).with_name("swarmscope"), "show", "--json"]
-    answer = subprocess.run(
-        [*command, "--database", field.database],
-        env=clean_environment(),
-        capture_output=True,
-        check=True,
-    )
-    return dict(json.loads(answer.stdout))
 
 
 @pytest.mark.proof

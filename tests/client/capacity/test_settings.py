@@ -6,18 +6,9 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
-from locust.argument_parser import LocustArgumentParser
 
-from swarmscope.client import options
 from swarmscope.client.capacity.settings import SearchSettings
 from swarmscope.client.capacity.trial import Limits
-
-
-@pytest.fixture
-def parser() -> LocustArgumentParser:
-    parser = LocustArgumentParser()
-    options.add_arguments(parser)
-    return parser
 
 
 def test_the_objective_is_the_databases(parser, runs_database):
