@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import requests
 from support.compose import Project, need_engine
-from support.swarm import COUNTED, TIMEOUT_S, Stack
+from support.swarm import COUNTED, Stack
 from support.waiting import free_port, poll_until
 
 PORTS = ("API_PORT", "GRAFANA_PORT", "LOCUST_WEB_PORT", "POSTGRES_PORT", "PROMETHEUS_PORT")
@@ -24,6 +24,7 @@ SECRETS = {  # of whom, as the service sees it: (service, path), (mode, uid)
     ("grafana", "/run/secrets-grafana/secret_key"): "444 10001",
 }
 USERS, REQUESTS = 50, 200
+TIMEOUT_S = 10  # of one request
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
 
