@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from swarmscope.stack.ports import check_ports
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.probes import is_ready
 from swarmscope.stack.runs_database import prepare
-from swarmscope.stack.services import DATABASE_READY, NEEDED_FILES, Service
+from swarmscope.stack.services import DATABASE_READY, Service
 from swarmscope.stack.settings import LISTENERS, LOOPBACK, StackSettings, is_loopback
 from swarmscope.stack.supervision import (
     ServiceState,
@@ -68,14 +68,6 @@ def _inherited(settings: StackSettings, home: Home) -> dict[str, str]:
     return general | far
 
 
-def check_checkout(directory: Path, only: Set[str]) -> None:
-    """Raise `StackError` unless *directory* has the files that the chosen services read."""
-    for service, names in NEEDED_FILES.items():
-        for path in (directory / name for name in names if service in only):
-            if not path.exists():
-                raise StackError(f"{path} is missing: run this in a checkout of swarmscope")
-
-
 def start(settings: StackSettings, home: Home, show: Show) -> subprocess.Popen[bytes]:
     """Start everything and return supervisord's process once all services are ready.
 
@@ -90,7 +82,7 @@ def start(settings: StackSettings, home: Home, show: Show) -> subprocess.Popen[b
         socket.parent.mkdir(mode=0o700)
     try:
         process = start_supervisor(
-            configuration, settings.checkout, _inherited(settings, home), mark
+            configuration, settings.directory, _inherited(settings, home), mark
         )
         write_record(home, _record(mark, process.pid, socket, plan, settings))
         _bring_up(_await_supervisor(process, socket, home), plan, home, show)

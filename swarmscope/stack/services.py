@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -18,18 +19,12 @@ from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.remote import libpq
 from swarmscope.stack.settings import StackSettings
+from swarmscope.stack.shipped import shipped
 from swarmscope.stack.tools import Grafana
 
 LOCUST_STOP_S = 30.0  # for users to finish their tasks; then journals are delivered
 DATABASE_READY = "database"  # a dependency: the schema exists, not only the server
 DASHBOARD = "/d/swarm"
-NEEDED_FILES = {  # service: files of the checkout that it reads
-    "api": ("api/gunicorn.conf.py",),
-    "grafana": ("grafana/grafana.env", "grafana/provisioning"),
-    "locust": ("locustfiles",),
-    "locust-worker": ("locustfiles",),
-    "prometheus": ("prometheus/prometheus.yml", "prometheus/rules.yml"),
-}
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,8 @@ class Service:
     """A program under supervision.
 
     *check* says when it is ready (see `swarmscope.readiness`), *after* names the services that must
-    be ready first; *secrets* are passed in its environment, and not on its command line.
+    be ready first; *secrets* are passed in its environment, and not on its command line. It runs in
+    *directory*, by default in the one where `up` was called.
     """
 
     name: str
@@ -47,6 +43,7 @@ class Service:
     after: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
     stop_signal: str = "TERM"
     stop_s: float = 20
 
@@ -80,6 +77,7 @@ def api(settings: StackSettings) -> Service:
             "API_PORT": str(port),
             "API_METRICS_PORT": str(settings.ports["API_METRICS_PORT"]),
         },
+        directory=shipped(),
     )
 
 
@@ -87,7 +85,7 @@ def prometheus(program: Path, settings: StackSettings, home: Home) -> Service:
     """Return Prometheus, with a copy of its configuration and a file of targets beside it."""
     directory = home / "prometheus"
     for name in ("prometheus.yml", "rules.yml"):
-        shutil.copyfile(settings.checkout / "prometheus" / name, directory / name)
+        shutil.copyfile(shipped() / "prometheus" / name, directory / name)
     targets = [
         _target(settings.ports["API_METRICS_PORT"], "api"),
         _target(settings.ports["LOCUST_METRICS_PORT"], "locust"),
@@ -113,7 +111,7 @@ def _target(port: int, job: str) -> dict[str, object]:
 
 
 def grafana(program: Grafana, settings: StackSettings, home: Home) -> Service:
-    """Return Grafana, provisioned from the checkout, and open to all users of this machine."""
+    """Return Grafana, provisioned with our dashboards, and open to all users of this machine."""
     data = home / "grafana"
     (home / GRAFANA_URL).write_text(settings.url("GRAFANA_PORT", DASHBOARD) + "\n")
     (data / "grafana.ini").touch()  # else it would read its installation's
@@ -139,7 +137,7 @@ def _reader_password(settings: StackSettings, home: Home) -> dict[str, str]:
 
 
 def _grafana_environment(settings: StackSettings, home: Home) -> dict[str, str]:
-    common = dotenv_values(settings.checkout / "grafana/grafana.env", interpolate=False)
+    common = dotenv_values(shipped() / "grafana/grafana.env", interpolate=False)
     files = {
         f"GF_SECURITY_{name.upper()}": f"$__file{{{home.secret_path(name)}}}"
         for name in ("admin_password", "secret_key")
@@ -151,7 +149,7 @@ def _grafana_environment(settings: StackSettings, home: Home) -> dict[str, str]:
         "GF_PATHS_DATA": str(home / "grafana"),
         "GF_PATHS_LOGS": str(home / "grafana/log"),
         "GF_PATHS_PLUGINS": str(home / "grafana/plugins"),
-        "GF_PATHS_PROVISIONING": str(settings.checkout / "grafana/provisioning"),
+        "GF_PATHS_PROVISIONING": str(shipped() / "grafana/provisioning"),
         "GF_SERVER_HTTP_ADDR": "127.0.0.1",
         "GF_SERVER_HTTP_PORT": str(settings.ports["GRAFANA_PORT"]),
         **_database_address(settings, home),
@@ -226,7 +224,9 @@ def locust_workers(settings: StackSettings, home: Home) -> list[Service]:
 
 
 def _locust(settings: StackSettings) -> tuple[str, ...]:
-    scenarios = settings.environment.get("LOCUST_LOCUSTFILE") or "locustfiles"
+    scenarios = settings.environment.get("LOCUST_LOCUSTFILE") or os.path.relpath(
+        shipped() / "locustfiles", settings.directory
+    )
     return (*_python("locust"), "-f", scenarios, "--timescale")
 
 

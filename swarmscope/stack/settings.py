@@ -48,10 +48,11 @@ DRAIN_S = 30.0  # Locust's own default
 class StackSettings:
     """The settings of `up`. `environment` is the merged one, which services inherit.
 
-    *only* are the services to run here; the workers' master, at *master_host*, may be elsewhere.
+    *directory* is where `up` was called, *only* are the services to run here; the workers' master,
+    at *master_host*, may be elsewhere.
     """
 
-    checkout: Path
+    directory: Path
     home: Path
     grafana_home: Path | None
     locust_workers: int
@@ -83,7 +84,7 @@ def read_settings(
         master_host = environment.get("LOCUST_MASTER_NODE_HOST") or LOOPBACK
         master_port = _number(environment, "LOCUST_MASTER_NODE_PORT", master_port, MAX_PORT)
     return StackSettings(
-        checkout=directory,
+        directory=directory,
         home=home_directory(directory, environment),
         grafana_home=_path(directory, grafana_home) if grafana_home else None,
         locust_workers=_number(environment, "LOCUST_WORKERS", _cores(), MAX_WORKERS),

@@ -113,7 +113,10 @@ def _command(service: Service) -> str:
     inside single quotes here, which can be closed and reopened between the two characters.
     """
     assignments = [f"{name}={value}" for name, value in service.environment.items()]
-    command = shlex.join(["/usr/bin/env", *assignments, *service.command])
+    words = ["/usr/bin/env", *assignments, *service.command]
+    if service.directory:
+        words = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(service.directory), *words]
+    command = shlex.join(words)
     return command.replace("%", "%%").replace(" ;", " '';").replace(" #", " ''#")
 
 

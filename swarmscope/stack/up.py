@@ -15,7 +15,7 @@ from swarmscope.home import JOURNALS
 from swarmscope.journal.segments import segments
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
-from swarmscope.stack.lifecycle import check_checkout, clean_up, running, start, stop
+from swarmscope.stack.lifecycle import clean_up, running, start, stop
 from swarmscope.stack.progress import Progress
 from swarmscope.stack.settings import StackSettings
 from swarmscope.stack.supervision import Supervisor
@@ -27,7 +27,6 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def run(settings: StackSettings, home: Home, console: Console, detach: bool) -> int:
     """Start the stack and, unless *detach*, wait for an interrupt; return the exit status."""
-    check_checkout(settings.checkout, settings.only)
     home.make()
     with home.locked():
         if record := running(home):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.native import Native, native
+from support.native import Native
 
 from swarmscope.stack.postgres import MAJOR_VERSION
 from swarmscope.stack.settings import PORTS
@@ -77,16 +77,6 @@ def test_a_home_with_a_path_that_is_too_long(stack: Native, tmp_path: Path) -> N
     said = refusal(stack, SWARMSCOPE_HOME=str(home))
     assert said.startswith(f"SWARMSCOPE_HOME={home}: choose a path of at most 700 bytes")
     assert not home.exists()
-
-
-def test_elsewhere_than_in_a_checkout(tmp_path: Path) -> None:
-    """The first missing file is named, and the directory is left as it was."""
-    (tmp_path / "here").mkdir()
-    stack = native(tmp_path / "here", tmp_path / "here/.swarmscope")
-    assert refusal(stack) == (
-        f"{tmp_path}/here/api/gunicorn.conf.py is missing: run this in a checkout of swarmscope"
-    )
-    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_a_grafana_home_without_grafana(stack: Native, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.services import locust_master, locust_workers
 from swarmscope.stack.settings import PORTS, read_settings
+from swarmscope.stack.shipped import shipped
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -74,7 +76,8 @@ def test_the_example_lists_every_port(root: Path) -> None:
 
 def test_own_scenarios(tmp_path: Path) -> None:
     """`LOCUST_LOCUSTFILE` is Locust's own setting, and holds for master and workers alike."""
-    for environment, file in (({}, "locustfiles"), ({"LOCUST_LOCUSTFILE": "mine.py"}, "mine.py")):
+    sample = os.path.relpath(shipped() / "locustfiles", tmp_path)
+    for environment, file in (({}, sample), ({"LOCUST_LOCUSTFILE": "mine.py"}, "mine.py")):
         settings = read_settings(tmp_path, environment)
         home = Home(settings.home)
         locusts = [locust_master(settings, home), *locust_workers(settings, home)]

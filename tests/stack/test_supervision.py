@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,21 @@ def test_a_command_arrives_word_for_word(tmp_path: Path, directory: str) -> None
     assert options.configroot.supervisord.server_configs[0]["file"] == str(
         home / "supervisord.sock"
     )
+
+
+def test_a_service_runs_in_its_own_directory(tmp_path: Path) -> None:
+    """Whatever its name contains."""
+    home, directory = Home(tmp_path / "home"), tmp_path / "50% #1 ;2 it's"
+    home.make()
+    directory.mkdir()
+    service = Service(name="here", command=("pwd",), check="http:1/", directory=directory)
+    path = write_configuration(home, home / "supervisord.sock", [service])
+
+    options = ServerOptions()
+    options.realize(["-c", str(path)])
+    command = shlex.split(options.process_group_configs[0].process_configs[0].command)
+
+    assert subprocess.check_output(command, text=True) == f"{directory}\n"
 
 
 def test_a_long_path_moves_the_socket(tmp_path: Path) -> None:
