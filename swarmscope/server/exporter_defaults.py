@@ -23,14 +23,13 @@ def is_measured(app: Flask) -> bool:
 
 
 def replace_exporter(app: Flask) -> None:
-    """Remove the hooks and the endpoint of an exporter that already measures *app*."""
+    """Remove the hooks of an exporter that already measures *app*."""
     found = False
     for hooks in (app.after_request_funcs, app.teardown_request_funcs):
         kept = [hook for hook in hooks.get(None, ()) if not _counts_requests(hook)]
         found |= len(kept) < len(hooks.get(None, ()))
         hooks[None] = kept
     if found:
-        app.view_functions.pop(ENDPOINT, None)
         _warn(app)
 
 

@@ -6,6 +6,9 @@ In gunicorn's conf file::
 
     serve_metrics(port=9102, host="127.0.0.1")  # optional: these are the defaults
 
+In each worker, the Flask app is found once it is loaded, and measured; ``instrument(app)`` in its
+code is needed only for other settings than the defaults.
+
 Hooks that the conf file defines itself, above or below the import, run after those of the same name
 from here.
 """
@@ -39,6 +42,7 @@ __all__ = [  # `import *` loads them in this order
     "nworkers_changed",
     "on_reload",
     "post_fork",
+    "post_worker_init",
     "pre_fork",
     "serve_metrics",
     "when_ready",
@@ -47,7 +51,8 @@ __all__ = [  # `import *` loads them in this order
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's and the exporter's switch
 RETRY_S = 1.0
 HOOKS = (
-    "child_exit", "nworkers_changed", "on_reload", "post_fork", "pre_fork", "when_ready",
+    "child_exit", "nworkers_changed", "on_reload", "post_fork", "post_worker_init", "pre_fork",
+    "when_ready",
 )  # fmt: skip
 ARBITER = "arbiter"  # for values that a preloaded app sets
 
@@ -197,6 +202,23 @@ def post_fork(server: Any, worker: Any) -> None:
         FILES.attach(_state.directory, str(worker.slot))
 
 
+def post_worker_init(worker: Any) -> None:
+    """Measure the Flask apps that the new worker has loaded, unless their code does so itself."""
+    if worker.app.callable is None:  # it did not load, which gunicorn has logged (reload)
+        return
+    measured: list[Any] = []
+    if "flask" in sys.modules:
+        from swarmscope.server.auto_instrumentation import instrument_apps_of
+
+        measured = instrument_apps_of(worker)
+    if not measured and FILES.slot == "0":  # once, not in every worker
+        worker.log.warning(
+            "Requests are served but not measured: no Flask app was found behind %s; call"
+            " swarmscope.server.instrument(app) where the app is created",
+            getattr(worker.app, "app_uri", None) or worker.wsgi,
+        )
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Keep the ended worker's counters and CPU time, remove its gauges."""
     _state.slots.free(worker.slot)
@@ -205,4 +227,9 @@ def child_exit(server: Any, worker: Any) -> None:
         merge_ended(_state.directory, _state.slots.restarts.keys())
 
 
-chain_in_arbiters(lambda cfg: chain(cfg, _ours(), _state.above))
+def _set_up(cfg: Any) -> None:
+    chain(cfg, _ours(), _state.above)
+    sys.modules.pop("swarmscope.server.serve", None)  # a reload reads the conf file again
+
+
+chain_in_arbiters(_set_up)

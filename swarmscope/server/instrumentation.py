@@ -36,6 +36,7 @@ from swarmscope.server.slots import FILES
 __all__ = ["BUCKETS", "current_trace_id", "instrument"]
 
 DEFAULT_PATH = "/metrics"
+EXCLUDE_VARIABLE = "SWARMSCOPE_EXCLUDE"  # URL paths, separated by commas
 FIRST_SCRAPES = 10  # after these, all processes of a server have started
 UNGROUPED = "ungrouped"  # a request for which `group_by` failed
 UNKNOWN = "unknown"  # a label that needs a response, and there was none
@@ -75,7 +76,8 @@ def instrument(
 
         metrics = instrument(app, exclude={"/health"})
 
-    *buckets* are histogram edges in seconds, *exclude* URL paths that are not measured. *path* is
+    *buckets* are histogram edges in seconds, *exclude* URL paths that are not measured, besides
+    those in the environment's ``SWARMSCOPE_EXCLUDE``, separated by commas. *path* is
     where the app itself exposes metrics: by default ``/metrics``, or nowhere ("") if
     `swarmscope.server.gunicorn` serves them. *group_by* is an attribute of a request or a function
     of it, whose errors give the group ``ungrouped``. *exporter* is one from ``for_app_factory``; by
@@ -94,7 +96,8 @@ def instrument(
     path = _exposed_path(app, exporter, path)
     switches = Switches(requests, queue_time, in_flight)
     metrics = _metrics_of(exporter, buckets, group_by, switches)
-    unmeasured = frozenset({*exclude, path} - {""})  # that is the root of a mounted app
+    excluded = {part.strip() for part in os.environ.get(EXCLUDE_VARIABLE, "").split(",")}
+    unmeasured = frozenset({*exclude, *excluded, path} - {""})  # that is the root of a mounted app
     middleware = Middleware(app, exporter, metrics, unmeasured, _group(group_by), server_timing)
     app.wsgi_app = middleware  # type: ignore[method-assign]
     app.extensions[EXTENSION] = middleware
@@ -126,6 +129,7 @@ def _exposed_path(app: Flask, exporter: PrometheusMetrics, path: str | None) -> 
             path,
         )
     if path:
+        app.view_functions.pop(ENDPOINT, None)  # that of an exporter that was there before
         exporter.register_endpoint(path, app)
         if not one_worker:
             _warn_about_other_processes(app, path)

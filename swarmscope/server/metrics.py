@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from swarmscope.server.slots import FILES, observer
 
 OBJECTIVE_S = 0.45
+SLO_VARIABLE = "SWARMSCOPE_SLO_P95_MS"
 GROWTH = 1.2
 
 DURATION = "flask_http_request_duration_seconds"
@@ -27,9 +29,14 @@ Observe = Callable[[float], None]
 Labels = tuple[str, ...]  # method, group, status, the exporter's default labels
 
 
-def _ladder() -> tuple[float, ...]:
-    """Return edges from 1 ms to 30 s that grow by 1.2, rounded to 3 digits, and the objective."""
+def _ladder(slo_ms: str | None) -> tuple[float, ...]:
+    """Return edges from 1 ms to 30 s that grow by 1.2, rounded to 3 digits, and the objectives.
+
+    Raises ValueError if *slo_ms* is not a positive number of milliseconds.
+    """
     edges = {OBJECTIVE_S, 30.0}
+    if slo_ms:
+        edges.add(_seconds(slo_ms))
     edge = 0.001
     while edge < 30.0:
         edges.add(float(f"{edge:.3g}"))
@@ -37,7 +44,17 @@ def _ladder() -> tuple[float, ...]:
     return tuple(sorted(edges))
 
 
-BUCKETS = _ladder()
+def _seconds(slo_ms: str) -> float:
+    try:
+        seconds = float(slo_ms) / 1000
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{SLO_VARIABLE} is not a positive number of milliseconds: {slo_ms!r}")
+    return seconds
+
+
+BUCKETS = _ladder(os.environ.get(SLO_VARIABLE))
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,17 @@ SIGNATURES = {
     "on_reload": "server",
     "pre_fork": "server, worker",
     "post_fork": "server, worker",
+    "post_worker_init": "worker",
     "child_exit": "server, worker",
 }
 OWN = "".join(
-    f"def {name}({parameters}):\n    server.log.info('mine: {name}')\n"
+    f"def {name}({parameters}):\n    {parameters.split(',')[0]}.log.info('mine: {name}')\n"
     for name, parameters in SIGNATURES.items()
 )
 CALLING = "from swarmscope.server import gunicorn as metrics\n" + "".join(
     f"def {name}({parameters}):\n"
-    f"    metrics.{name}({parameters})\n    server.log.info('mine: {name}')\n"
+    f"    metrics.{name}({parameters})\n"
+    f"    {parameters.split(',')[0]}.log.info('mine: {name}')\n"
     for name, parameters in SIGNATURES.items()
 )
 
@@ -68,6 +70,7 @@ def test_both_run_once(serve, conf, preload):
             "on_reload": 1,
             "pre_fork": 2,
             "post_fork": 2,
+            "post_worker_init": 2,
             "child_exit": 1,
         }
         found = service.scrape()

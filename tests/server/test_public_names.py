@@ -12,7 +12,10 @@ import pytest
 import swarmscope.server
 import swarmscope.server.gunicorn
 
-HOOKS = {"child_exit", "nworkers_changed", "on_reload", "post_fork", "pre_fork", "when_ready"}
+HOOKS = {
+    "child_exit", "nworkers_changed", "on_reload", "post_fork", "post_worker_init", "pre_fork",
+    "when_ready",
+}  # fmt: skip
 
 
 @pytest.fixture(name="documented")
