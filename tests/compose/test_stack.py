@@ -23,6 +23,7 @@ SECRETS = {  # of whom, as the service sees it: (service, path), (mode, uid)
     ("grafana", "/run/secrets-grafana/reader_password"): "444 10001",
     ("grafana", "/run/secrets-grafana/secret_key"): "444 10001",
 }
+FILES = "docker-compose.yml:tests/compose/checked_often.yml"
 USERS, REQUESTS = 50, 200
 TIMEOUT_S = 10  # of one request
 
@@ -33,7 +34,8 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
 def project():
     """The stack, up and healthy, on ports and under a name of its own; nothing of it stays."""
     name = f"swarmscope-test-{secrets.token_hex(4)}"
-    project = Project(name, {port: str(free_port()) for port in PORTS})
+    ports = {port: str(free_port()) for port in PORTS}
+    project = Project(name, {"COMPOSE_FILE": FILES, **ports})
     need_engine(["python:3.13-slim", *project.foreign_images()])
     try:
         project.up("--build")
@@ -217,11 +219,24 @@ def test_scaling_adds_workers(project, stack):
     poll_until(lambda: len(stack.state()["workers"]) == 3, "a third worker", seconds=30)
 
 
-@pytest.mark.proof
-def test_data_and_secrets_survive_down_and_up(project, stack):
-    """Also the API's own, and what Locust could not deliver before it was killed."""
+def add_to_the_api(project):
+    """Add a testing type, and return it."""
     new = {"name": "container testing", "description": "what this test does"}
     assert requests.post(f"{api(project)}/tests", json=new, timeout=TIMEOUT_S).status_code == 204
+    return new
+
+
+def down_and_up(project, *services):
+    """Remove all containers and start anew; grafana and all are not asked to end, it takes 10 s."""
+    project.compose("kill", "grafana")
+    project.compose("down")
+    project.up(*services)
+
+
+@pytest.mark.proof
+def test_all_data_and_secrets_survive_down_and_up(project, stack):
+    """Also the API's own, and what Locust could not deliver before it was killed."""
+    new = add_to_the_api(project)
     secrets_before = [project.run_in(service, "cat", path) for service, path in SECRETS]
     rows, before = stack.stored(), counted(project)
     project.compose("stop", "timescale")
@@ -229,10 +244,23 @@ def test_data_and_secrets_survive_down_and_up(project, stack):
     undelivered = counted(project) - before
     project.compose("kill", "locust", "locust-worker")
 
-    project.compose("down")
-    project.up()
+    down_and_up(project)
 
     assert [project.run_in(service, "cat", path) for service, path in SECRETS] == secrets_before
     assert new in requests.get(f"{api(project)}/tests", timeout=TIMEOUT_S).json()
     assert undelivered >= REQUESTS
     poll_until(lambda: stack.stored() == rows + undelivered, "the rest of the samples", seconds=40)
+
+
+def test_data_survive_down_and_up(project, stack):
+    """The runs database's and the API's own; the last test here, as only those two come back."""
+    new = add_to_the_api(project)
+    with psycopg.connect(stack.database) as connection:
+        connection.execute("INSERT INTO setting (name, value) VALUES ('test', 42)")
+
+    down_and_up(project, "api", "timescale")
+
+    with psycopg.connect(stack.database) as connection:
+        kept = connection.execute("SELECT value FROM setting WHERE name = 'test'").fetchall()
+    assert kept == [(42,)]
+    assert new in requests.get(f"{api(project)}/tests", timeout=TIMEOUT_S).json()

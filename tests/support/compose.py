@@ -110,6 +110,7 @@ class Project:
         return [name for kind in ("volume", "network") for name in _docker(kind, *command).split()]
 
     def remove(self) -> None:
-        """Stop everything and delete volumes, network and image."""
+        """End everything at once and delete volumes, network and image."""
+        self.compose("kill")
         self.compose("down", "--volumes")
         _docker("image", "rm", f"{self.name}-app")
