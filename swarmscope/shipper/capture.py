@@ -37,13 +37,21 @@ class CaptureThread:
         self._requested = self._done = 0
         self._hold_until = 0.0
         self._logged: set[str] = set()
-        threading.Thread(target=self._work, daemon=True).start()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
 
     def request(self) -> None:
         """Request a capture: runs may have ended."""
         self._requested += 1
         self._hold_until = time.monotonic() + MAX_HOLD_S
         self._wake.set()
+
+    def close(self) -> None:
+        """End the thread after the capture that is under way; a process that ends need not."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join()
 
     def is_busy(self) -> bool:
         """Return whether a requested capture is still worth waiting for."""
@@ -53,6 +61,8 @@ class CaptureThread:
         while True:
             again = self._requested and (self._logged or self._url)
             self._wake.wait(RETRY_S if again else None)
+            if self._closed:
+                return
             self._wake.clear()
             requested = self._requested
             try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -27,10 +29,19 @@ def over(runs_database) -> datetime:
         return store_run(connection, [Sample(1, 5)], start=start)
 
 
-def test_a_prometheus_that_is_away_is_complained_of_once(runs_database, over, caplog):
+@pytest.fixture
+def capture_from(runs_database) -> Iterator[Callable[[str | None], CaptureThread]]:
+    """Return what starts a thread that captures from a URL; all end before the database does."""
+    with contextlib.ExitStack() as threads:
+        yield lambda url: threads.enter_context(
+            contextlib.closing(CaptureThread(runs_database, {}, url))
+        )
+
+
+def test_a_prometheus_that_is_away_is_complained_of_once(capture_from, runs_database, over, caplog):
     """The shipper lives no longer for it, the log has one line, and nothing is stored."""
     url = f"http://someone:password@127.0.0.1:{free_port()}"
-    capturing = CaptureThread(runs_database, {}, url)
+    capturing = capture_from(url)
     assert not capturing.is_busy()
 
     with caplog.at_level(logging.WARNING):
@@ -45,7 +56,7 @@ def test_a_prometheus_that_is_away_is_complained_of_once(runs_database, over, ca
         assert captures.stored(connection, over) is None
 
 
-def test_it_is_tried_again(runs_database, over, monkeypatch):
+def test_it_is_tried_again(capture_from, runs_database, over, monkeypatch):
     """A run that was over while Prometheus was away gets its series when that is back."""
     monkeypatch.setattr("swarmscope.shipper.capture.RETRY_S", 0.1)
     away = iter([True, True])
@@ -56,7 +67,7 @@ def test_it_is_tried_again(runs_database, over, monkeypatch):
         return Capture(since, 2.0, {("api", "workers"): [2.0]})
 
     monkeypatch.setattr(server_series, "read", read)
-    capturing = CaptureThread(runs_database, {}, "http://prometheus.test")
+    capturing = capture_from("http://prometheus.test")
     capturing.request()
 
     def stored() -> Capture | None:
@@ -66,9 +77,9 @@ def test_it_is_tried_again(runs_database, over, monkeypatch):
     assert poll_until(stored, "the series").series == {("api", "workers"): [2.0]}
 
 
-def test_without_an_address_nothing_waits(runs_database, over, caplog):
+def test_without_an_address_nothing_waits(capture_from, over, caplog):
     """Nobody is asked, and nobody lives longer for it."""
-    capturing = CaptureThread(runs_database, {}, None)
+    capturing = capture_from(None)
     capturing.request()
 
     poll_until(lambda: not capturing.is_busy(), "the look", MAX_HOLD_S / 2)
@@ -129,17 +140,17 @@ def asked(monkeypatch) -> list[str]:
         (None, "here", None, []),
     ],
 )
-def test_who_is_asked(runs_database, over, asked, named, host, own, expected):
+def test_who_is_asked(capture_from, runs_database, over, asked, named, host, own, expected):
     """What the run's options named comes first; a loopback address holds on its own machine."""
     lead(runs_database, over, named, socket.gethostname() if host == "here" else host)
-    capturing = CaptureThread(runs_database, {}, own)
+    capturing = capture_from(own)
     capturing.request()
     poll_until(lambda: not capturing.is_busy(), "the look")
 
     assert asked == expected
 
 
-def test_one_that_is_away_holds_up_no_other(runs_database, asked, caplog):
+def test_one_that_is_away_holds_up_no_other(capture_from, runs_database, asked, caplog):
     """Each is asked once in a look, and each is complained of."""
     now = datetime.now(UTC) - timedelta(minutes=10)
     runs = [now + timedelta(seconds=2 * number) for number in range(3)]
@@ -151,7 +162,7 @@ def test_one_that_is_away_holds_up_no_other(runs_database, asked, caplog):
         lead(runs_database, run, named, "elsewhere")
 
     with caplog.at_level(logging.WARNING):
-        capturing = CaptureThread(runs_database, {}, None)
+        capturing = capture_from(None)
         capturing.request()
         poll_until(lambda: not capturing.is_busy(), "the look")
 
