@@ -1,5 +1,7 @@
 PYTHON ?= python3
 COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
+# Tests start hundreds of processes: where this is set, each compiles the package for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: up down status test check proofs lock help
 
@@ -13,7 +15,7 @@ status: .venv/installed  ## Show what is running, and where
 	.venv/bin/swarmscope status
 
 test: .venv/schemas  ## Lint, import laws, types and every test that CI runs
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy && .venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not proof"
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy && .venv/bin/pytest -n 4 --no-loadscope-reorder -m "not proof"
 
 check: .venv/installed  ## Lint, import laws and types only, in seconds
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy

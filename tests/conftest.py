@@ -23,10 +23,27 @@ from support.databases import fresh_database, fresh_runs_database, superuser_dsn
 from support.locust import Field, locust_field
 from support.target import Target, running_target
 from support.waiting import free_port, poll_until
+from xdist.scheduler import LoadFileScheduling
 
 from swarmscope.stack.postgres import Cluster
 
-LONG = ("compose", "stack", "client", "dashboards", "api")  # folders whose files take minutes
+LONG = (
+    "compose",
+    "stack",
+    "dashboards",
+    "client",
+    "shipper",
+    "api",
+)  # folders whose files take minutes
+APART = (  # files of long tests that share nothing: each test goes to whichever process is free
+    "api/test_gunicorn.py",
+    "client/capacity/test_cases.py",
+    "client/capacity/test_runs.py",
+    "client/recording/test_run.py",
+    "client/shapes/test_shapes.py",
+    "client/workload/test_open_user.py",
+    "server/test_gunicorn.py",
+)
 FAST = "fsync = off\nfull_page_writes = off\n"  # its data need not survive the machine
 
 
@@ -39,6 +56,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=rank)
+
+
+class Scheduling(LoadFileScheduling):
+    """Keeps a file's tests together, in one process, unless they are better `APART`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return nodeid if file.endswith(APART) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Take the place of xdist's own scheduler."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

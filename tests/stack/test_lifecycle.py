@@ -209,7 +209,7 @@ def test_a_killed_service_is_restarted(up: Native, name: str) -> None:
         service = up.services()[name]
         return service["pid"] not in (None, before) and service["state"] == "running"
 
-    assert poll_until(back, f"{name} to be back", seconds=30)
+    assert poll_until(back, f"{name} to be back", seconds=30, every=0.5)
 
 
 def test_a_killed_master_gets_its_workers_back(up: Native) -> None:

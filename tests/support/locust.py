@@ -190,4 +190,5 @@ def faketime(offset: str) -> dict[str, str]:
         "LD_PRELOAD": str(library),
         "FAKETIME": offset,
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # files' times are off, too: others would compile again
     }
