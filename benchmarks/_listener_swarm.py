@@ -28,7 +28,6 @@ from locust_plugins.listeners.timescale import Timescale
 from benchmarks._listener_kinds import KINDS
 from swarmscope.client import plugin
 from swarmscope.client.recording.listener import Listener
-from swarmscope.client.workload import users
 
 USERS = 10
 WARM_UP_SECONDS = 2.0
@@ -53,6 +52,12 @@ def response() -> FastResponse:
     made = FastResponse(_no_socket)
     made.headers = HEADERS
     return made
+
+
+class Unmarked(FastHttpSession):
+    """A session as Locust has it before swarmscope marks its requests."""
+
+    _send_request_safe_mode = FastHttpSession._send_request_safe_mode
 
 
 class Visitor(locust.FastHttpUser):
@@ -99,7 +104,7 @@ class Swarm:
         """Record requests as *kind* says from now on."""
         added = {"none": [], "stock": [self.stock.on_request]}.get(kind, self.ours)
         self.handlers[:] = [*self.own, *added]
-        session = users._FastSession if kind == "ours with headers" else FastHttpSession
+        session = FastHttpSession if kind == "ours with headers" else Unmarked
         for greenlet in self.runner.user_greenlets:
             greenlet.args[0].client.__class__ = session
 

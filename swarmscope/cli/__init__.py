@@ -18,6 +18,7 @@ VERBS = {
     "status": "swarmscope.cli.stack",
     "down": "swarmscope.cli.stack",
     "logs": "swarmscope.cli.stack",
+    "locust": "swarmscope.cli.locust",
     "runs": "swarmscope.cli.runs",
     "show": "swarmscope.cli.runs",
     "export": "swarmscope.cli.export",
@@ -28,6 +29,7 @@ VERBS = {
     "migrate": "swarmscope.cli.database",
     "ship": "swarmscope.cli.ship",
 }
+EXTRAS = {"swarmscope.cli.stack": "stack", "swarmscope.cli.locust": "client"}  # else runs
 
 
 class LazyGroup(click.Group):
@@ -54,7 +56,7 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("swarmscope"):
                 raise
-            extra = "stack" if VERBS[name] == "swarmscope.cli.stack" else "runs"
+            extra = EXTRAS.get(VERBS[name], "runs")
             return _missing(name, error.name.split(".")[0], extra)
         command = getattr(module, name)
         assert isinstance(command, click.Command)

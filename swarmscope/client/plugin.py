@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from types import ModuleType
 from typing import Any
 
 import locust_plugins
@@ -28,11 +31,17 @@ from swarmscope.client.recording import wiring
 from swarmscope.client.shapes import shape
 from swarmscope.client.web import both_ends, guard
 from swarmscope.client.workload import missed, notes
+from swarmscope.client.workload.marking import mark_requests
+
+logger = logging.getLogger(__name__)
+
+STOCK_LISTENER = "locust_plugins.listeners.timescale"
 
 
 def register() -> None:
     """Add our options, and take the place of locust-plugins' Timescale listener."""
     intake.install()
+    mark_requests()
     option_conflicts.register(options.add_arguments)
     events.quitting.remove_listener(locust_plugins.do_checks)
     events.init.remove_listener(locust_plugins.on_locust_init)
@@ -53,6 +62,7 @@ def attach(environment: Environment, **_: object) -> None:
         judge = checks.attach(environment, frozen)
         recording = None
         if frozen:
+            _replace_stock_listener()
             both_ends.attach(environment, frozen)
             clock.attach(environment)
             recording = wiring.attach(environment, frozen, judge, reporting)
@@ -60,3 +70,16 @@ def attach(environment: Environment, **_: object) -> None:
     missed.attach(environment)
     notes.attach(environment)
     shape.attach(environment, figures.attach(environment))
+
+
+def _replace_stock_listener() -> None:
+    """Make the listener that a scenario starts itself do nothing: it would record all once more."""
+    module: Any = sys.modules.get(STOCK_LISTENER)
+    if module is None:  # not imported yet, which would load psycopg2
+        module = sys.modules[STOCK_LISTENER] = ModuleType(STOCK_LISTENER)
+        module.Timescale = type("Timescale", (), {})
+    module.Timescale.__init__ = _do_nothing
+
+
+def _do_nothing(_listener: object, *_arguments: object, **_options: object) -> None:
+    logger.warning("The Timescale listener of locust-plugins is not started: swarmscope records")

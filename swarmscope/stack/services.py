@@ -16,6 +16,7 @@ from swarmscope.container.secrets import OWNER
 from swarmscope.home import GRAFANA_URL, PROMETHEUS_URL
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import DATABASE, Home
+from swarmscope.stack.locust_command import locust_command
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.remote import libpq
 from swarmscope.stack.settings import StackSettings
@@ -227,7 +228,7 @@ def _locust(settings: StackSettings) -> tuple[str, ...]:
     scenarios = settings.environment.get("LOCUST_LOCUSTFILE") or os.path.relpath(
         shipped() / "locustfiles", settings.directory
     )
-    return (*_python("locust"), "-f", scenarios, "--timescale")
+    return locust_command(scenarios)
 
 
 def _runs_database(settings: StackSettings, home: Home) -> dict[str, str]:

@@ -17,12 +17,18 @@ from werkzeug.serving import make_server
 
 from swarmscope.client.response_timing import timing_of
 from swarmscope.client.workload import users
+from swarmscope.client.workload.marking import mark_requests
 from swarmscope.server import instrument
 from swarmscope.server_timing import parts
 
-USERS = [users.FastHttpUser, users.HttpUser]
+USERS = [users.FastHttpUser, users.HttpUser, locust.FastHttpUser, locust.HttpUser]
 WORK_MS = 400
 QUEUE = "flask_http_request_queue_seconds"
+
+
+@pytest.fixture(autouse=True)
+def _marks() -> None:
+    mark_requests()
 
 
 @pytest.fixture
@@ -115,8 +121,8 @@ def test_a_redirect_to_an_error_has_no_wrong_parts(service, base):
 
 
 @pytest.mark.parametrize("base", [locust.FastHttpUser, locust.HttpUser])
-def test_stock_users_know_all_of_the_apps_part(service, base):
-    """They say no start, so there is no queue; the app's part is that of all hops."""
+def test_users_that_say_no_start_know_all_of_the_apps_part(unmarked, service, base):
+    """There is no queue; the app's part is that of all hops."""
     user, reported = user_of(base, service)
     user.client.get("/slow")
 
@@ -139,7 +145,11 @@ def test_headers_of_a_session_stay(service, base):
     """Set once for all requests of a user, they hold; the trace is theirs."""
     user, _ = user_of(base, service)
     mine = {"X-Request-Start": "t=1", "traceparent": f"00-{'ab' * 16}-{'1' * 16}-00"}
-    session = user.client.client.default_headers if base is USERS[0] else user.client.headers
+    session = (
+        user.client.client.default_headers
+        if issubclass(base, locust.FastHttpUser)
+        else user.client.headers
+    )
     session.update(mine)
 
     assert user.client.get("/fast").trace_id == b"\xab" * 16
@@ -177,7 +187,7 @@ def test_the_trace_of_a_tracer_of_geventhttpclient(service, monkeypatch):
     assert user.client.get("/fast").trace_id == b"\xcd" * 16
 
 
-@pytest.mark.parametrize("base", [*USERS, locust.FastHttpUser, locust.HttpUser])
+@pytest.mark.parametrize("base", USERS)
 def test_a_response_that_is_reported_again_has_its_parts_once(service, base):
     """By a scenario that makes a figure of its own of it; each reader has them once."""
     user, reported = user_of(base, service)

@@ -1,4 +1,4 @@
-"""What a run notes at its start: users without a queue time, and which requests count."""
+"""What a run notes at its start: users whose requests have no parts, and which requests count."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ import logging
 import locust
 from locust.env import Environment
 from locust.runners import WorkerRunner
+from locust.user.users import PytestUser
 
 from swarmscope.client.events import announce
-from swarmscope.client.workload.users import FastHttpUser, HttpUser
 from swarmscope.runs.selection import Selection
 
 logger = logging.getLogger(__name__)
 
-OURS = (FastHttpUser, HttpUser)
-STOCK = (locust.FastHttpUser, locust.HttpUser)
+HTTP = (locust.FastHttpUser, locust.HttpUser, PytestUser)
 
 
 def attach(environment: Environment) -> None:
-    """Log the stock users of each run when it starts, and note them and the selection with it."""
+    """Log each run's custom users when it starts, and note them and the selection with it."""
     if isinstance(environment.runner, WorkerRunner):
         return
 
     def note(**_: object) -> None:
-        if text := stock_users(environment):
+        if text := custom_users(environment):
             logger.warning(text)
             announce(environment, "note", text)
         _note_selection(environment)
@@ -40,16 +39,13 @@ def _note_selection(environment: Environment) -> None:
         announce(environment, "note", text, {"requests": selection.text})
 
 
-def stock_users(environment: Environment) -> str:
-    """Return the sentence about HTTP users that are not swarmscope's; '' where there are none."""
-    stock = [c for c in environment.user_classes if issubclass(c, STOCK)]
-    names = sorted(c.__name__ for c in stock if not issubclass(c, OURS))
+def custom_users(environment: Environment) -> str:
+    """Return the sentence about users that have no HTTP client of Locust's; '' without any."""
+    names = sorted(c.__name__ for c in environment.user_classes if not issubclass(c, HTTP))
     if not names:
         return ""
-    who = (
-        f"{names[0]} is a stock user" if len(names) == 1 else f"{', '.join(names)} are stock users"
-    )
     return (
-        f"{who} of Locust: requests without X-Request-Start have no queue time;"
-        " HttpUser and FastHttpUser of swarmscope.client send it."
+        f"Requests that {', '.join(names)} {'reports' if len(names) == 1 else 'report'} to Locust"
+        " are counted as reported, by response time only: without X-Request-Start and"
+        " Server-Timing there is no queue and no service time."
     )

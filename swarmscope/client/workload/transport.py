@@ -11,10 +11,7 @@ from http.cookiejar import CookieJar
 from typing import Any
 
 from geventhttpclient.url import URL
-from geventhttpclient.useragent import CompatRequest
-from locust.contrib.fasthttp import FastHttpSession, FastRequest, LocustUserAgent
-
-from swarmscope.client.workload.propagation import send_again
+from locust.contrib.fasthttp import FastHttpSession, FastRequest
 
 
 def _once(part: Any) -> cached_property[Any]:
@@ -48,16 +45,6 @@ class _Request(FastRequest):
     def set_url(self, url: str | URL, params: Any = None) -> None:
         super().set_url(_parsed(url) if isinstance(url, str) and params is None else url, params)
 
-    def redirect(self, code: int, location: str) -> None:
-        super().redirect(code, location)
-        send_again(self.headers)
-
-
-class _Agent(LocustUserAgent):
-    def _may_retry(self, request: CompatRequest) -> bool:
-        send_again(request.headers)
-        return super()._may_retry(request)
-
 
 class _CookieJar(CookieJar):
     """A jar that is opened only when there is a cookie to put in or to take out."""
@@ -76,6 +63,5 @@ class _CookieJar(CookieJar):
 def spare(session: FastHttpSession) -> None:
     """Make *session*, a new one, send each request with less work; what it sends is the same."""
     agent: Any = session.client
-    agent.__class__ = _Agent
     agent.request_type = _Request
     session.cookiejar = agent.cookiejar = _CookieJar()

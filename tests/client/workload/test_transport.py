@@ -97,7 +97,7 @@ def visit(port: int, lean: bool) -> list[tuple[str, str, object]]:
     return seen
 
 
-def test_the_same_bytes_are_sent(recorder):
+def test_the_same_bytes_are_sent(unmarked, recorder):
     """Cookies that come, stay, expire; redirects; parameters; odd paths; bodies; credentials."""
     stock = visit(recorder.port, lean=False)
     expected, recorder.received = recorder.received, []

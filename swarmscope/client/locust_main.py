@@ -1,0 +1,58 @@
+"""Locust with swarmscope in it, whatever the scenario imports: what ``swarmscope locust`` runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import locust.main  # first: it patches sockets for gevent
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+from swarmscope.client import plugin
+from swarmscope.home import DATABASE_URL, find, names_database, read_address
+
+logger = logging.getLogger("swarmscope.client.locust_main")  # `__name__` is __main__
+
+RECORDS = "LOCUST_TIMESCALE"  # locust-plugins' variable of --timescale
+NOT_RECORDED = (
+    "Nothing is recorded: there is no runs database. Start one with `swarmscope up`, set PGHOST or"
+    " SWARMSCOPE_HOME to where one is, or keep the samples on disk with --timescale --keep-journals"
+)
+EXAMPLES = """Examples:
+
+    swarmscope locust -f my_test.py -H https://www.example.com
+
+    swarmscope locust --headless -u 100 -t 20m --processes 4 MyHttpUser AnotherUser
+"""
+
+
+def main() -> None:
+    """Run Locust with the arguments of this process; exit as it does.
+
+    A swarm is recorded if a runs database is known, unless LOCUST_TIMESCALE says otherwise.
+    """
+    plugin.register()
+    if names_database() or read_address(find(), DATABASE_URL):
+        os.environ.setdefault(RECORDS, "true")
+    events.init.add_listener(_note_if_unrecorded)
+    events.init_command_line_parser.add_listener(_describe)
+    sys.argv[0] = "locust"  # as it names itself in errors
+    locust.main.main()
+
+
+def _note_if_unrecorded(environment: Environment, **_: object) -> None:
+    options = environment.parsed_options
+    if options and not options.timescale and RECORDS not in os.environ:
+        logger.warning(NOT_RECORDED)
+
+
+def _describe(parser: LocustArgumentParser) -> None:
+    parser.description = "Usage: swarmscope locust [options] [UserClass ...]"
+    parser.epilog = EXAMPLES
+
+
+if __name__ == "__main__":
+    main()
