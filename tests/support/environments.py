@@ -15,6 +15,13 @@ UNREACHABLE = ("Failed to fetch", "error sending request", "dns error", "Network
 SECONDS = 600
 
 
+def build_wheel(directory: Path) -> Path:
+    """Build this checkout's wheel into *directory*, with the backend that this environment has."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=SECONDS)
+    return next(directory.glob("*.whl"))
+
+
 def programs_of(directory: Path, python: str, *requirements: str) -> Path:
     """Make an environment with this swarmscope's server end; return where its programs are.
 

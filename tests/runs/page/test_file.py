@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from flit_core.wheel import make_wheel_in
 from support.browser import needs_chromium
 from support.charts import first_points
+from support.environments import build_wheel
 from support.rich_run import DESCRIPTION, ENDPOINT, ERROR, EVENT, TASK_ERROR
 
 from swarmscope.runs import page
@@ -67,7 +67,7 @@ def test_a_report_of_five_minutes_is_small_enough_to_send(frozen):
 
 def test_the_page_is_in_the_wheel(root, tmp_path):
     """A wheel, and so the image, has all that the page consists of, with uPlot and its licence."""
-    wheel = make_wheel_in(root / "pyproject.toml", tmp_path).file
+    wheel = build_wheel(tmp_path)
 
     names = [file.relative_to(ASSETS).as_posix() for file in ASSETS.rglob("*") if file.is_file()]
     assert {"page.html", "page.css", "run.js", "vendor/uPlot.iife.min.js", "vendor/LICENSE"} < set(
