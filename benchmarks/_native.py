@@ -24,7 +24,7 @@ from benchmarks._gunicorn import ROOT
 from benchmarks._ports import free_ports
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.database import connect
-from swarmscope.stack.settings import PORTS
+from swarmscope.stack.ports import PORTS
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 PATIENCE_S = 120.0

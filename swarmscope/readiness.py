@@ -3,6 +3,7 @@
 A check is one line:
 
 - ``http:PORT/PATH``: GET gets a status from 200 to 399, as for the ``httpGet`` of Kubernetes;
+- ``answer:PORT/PATH``: GET gets any status at all;
 - ``connected:PORT``: the process is connected to that port of another, as a Locust worker, which
   serves nothing, is to its master's;
 - ``postgres:PORT``: PostgreSQL accepts sessions, as ``pg_isready`` defines it.
@@ -30,7 +31,12 @@ def parse(check: str) -> Check:
 
 
 def answers(port: int, path: str, timeout_s: float) -> bool:
-    """Return whether GET */path* on *port* of this machine gets a status from 200 to 399.
+    """Return whether GET */path* on *port* of this machine gets a status from 200 to 399."""
+    return 200 <= status_of(port, path, timeout_s) < 400
+
+
+def status_of(port: int, path: str, timeout_s: float) -> int:
+    """Return the status that GET */path* on *port* of this machine gets, 0 if it is not HTTP.
 
     Raises OSError where nothing answers. It speaks HTTP by hand: it may run every few seconds, in a
     process of its own, beside a load test, and an HTTP client's import would cost the most of that.
@@ -41,4 +47,4 @@ def answers(port: int, path: str, timeout_s: float) -> bool:
         with connection.makefile("rb") as response:
             version, _, rest = response.readline(100).partition(b" ")
     status = rest[:3]
-    return version.startswith(b"HTTP/") and status.isdigit() and 200 <= int(status) < 400
+    return int(status) if version.startswith(b"HTTP/") and status.isdigit() else 0

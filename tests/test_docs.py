@@ -9,7 +9,7 @@ from support.gunicorn import running_gunicorn
 from support.waiting import free_port
 
 from swarmscope.cli import VERBS
-from swarmscope.stack.settings import PORTS
+from swarmscope.stack.ports import PORTS
 
 API_AS_DOCUMENTED = "http://localhost:5000"
 
@@ -51,10 +51,10 @@ def test_settings_are_those_of_the_example_file(readme, root):
 
 def test_every_port_is_a_documented_setting(readme):
     """The launcher's ports and their defaults are those in the table."""
-    for name, (default, _) in PORTS.items():
+    for name, port in PORTS.items():
         row = re.search(rf"^\| `{name}` \|.*$", readme, re.M)
         assert row, name
-        assert str(default) in row[0]
+        assert str(port.default) in row[0]
 
 
 def test_the_first_swarm_session_runs_as_printed(readme, tmp_path):

@@ -13,7 +13,9 @@ from support.waiting import free_port
 
 from swarmscope.readiness import Check, answers, parse
 from swarmscope.stack import services as stack
+from swarmscope.stack.apps import app_service
 from swarmscope.stack.layout import Home
+from swarmscope.stack.project import read_project
 from swarmscope.stack.settings import read_settings
 from swarmscope.stack.tools import Grafana
 
@@ -67,19 +69,18 @@ def native(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     """The launcher's check of each service, at the ports that containers have."""
     directory = tmp_path_factory.mktemp("home")
     ports = {"POSTGRES_PORT": "5432"}
-    settings = read_settings(
-        root, {"SWARMSCOPE_HOME": str(directory), "LOCUST_WORKERS": "1"} | ports
-    )
+    environ = {"SWARMSCOPE_HOME": str(directory), "LOCUST_WORKERS": "1"} | ports
+    settings = read_settings(root, environ, project=read_project(root))
     home = Home(directory)
     home.make()
     services = [
-        stack.api(settings),
+        app_service(settings.apps[0], settings, home),
         stack.grafana(Grafana(("grafana",), directory), settings, home),
         stack.locust_master(settings, home),
         *stack.locust_workers(settings, home),
         stack.prometheus(Path("prometheus"), settings, home),
     ]
-    return {service.kind: service.check for service in services}
+    return {service.name.removesuffix("-1"): service.check for service in services}
 
 
 def test_compose_asks_what_the_launcher_asks(root: Path, native: dict[str, str]) -> None:

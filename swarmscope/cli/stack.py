@@ -19,9 +19,10 @@ from swarmscope.atomic_files import Unwritable
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.logs import print_logs
+from swarmscope.stack.ports import MAX_PORT
 from swarmscope.stack.progress import Progress
+from swarmscope.stack.project import NOT_A_PROJECT, read_project
 from swarmscope.stack.settings import (
-    MAX_PORT,
     SERVICES,
     home_directory,
     merged_environment,
@@ -79,8 +80,8 @@ def up(
 ) -> None:
     """Start the stack, or some of its services.
 
-    The stack is the API, PostgreSQL, Prometheus, Locust and Grafana. Ctrl-C stops it; with
-    --detach, `swarmscope down` does.
+    The stack is the app that swarmscope.toml names, PostgreSQL, Prometheus, Locust and Grafana.
+    Ctrl-C stops it; with --detach, `swarmscope down` does.
 
     \b
     Examples:
@@ -101,7 +102,10 @@ def up(
             signal.signal(number, _interrupt)
     os.umask(PRIVATE_FILES)
     with explained():
-        settings = read_settings(Path.cwd(), os.environ | given, chosen)
+        project = read_project(Path.cwd())
+        if project is None and "app" in chosen:
+            raise StackError(NOT_A_PROJECT)
+        settings = read_settings(Path.cwd(), os.environ | given, chosen, project)
         sys.exit(run(settings, Home(settings.home), _console(), detach))
 
 

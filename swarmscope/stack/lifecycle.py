@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +18,16 @@ from swarmscope.redaction import scrub_url
 from swarmscope.runs.schema import roles
 from swarmscope.stack import remote
 from swarmscope.stack import services as stack
+from swarmscope.stack.apps import app_service
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.ports import check_ports
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.probes import is_ready
+from swarmscope.stack.project import App
 from swarmscope.stack.runs_database import prepare
 from swarmscope.stack.services import DATABASE_READY, Service
-from swarmscope.stack.settings import LISTENERS, LOOPBACK, StackSettings, is_loopback
+from swarmscope.stack.settings import LOOPBACK, StackSettings, is_loopback
 from swarmscope.stack.supervision import (
     ServiceState,
     Supervisor,
@@ -34,6 +36,7 @@ from swarmscope.stack.supervision import (
     start_supervisor,
     write_configuration,
 )
+from swarmscope.stack.targets import serves_metrics, unannounced, write_targets
 from swarmscope.stack.tools import GET_GRAFANA, GET_PROMETHEUS, find_grafana, find_prometheus
 from swarmscope.stack.up_record import UpRecord, read_record, remove_record, write_record
 
@@ -84,8 +87,11 @@ def start(settings: StackSettings, home: Home, show: Show) -> subprocess.Popen[b
         process = start_supervisor(
             configuration, settings.directory, _inherited(settings, home), mark
         )
-        write_record(home, _record(mark, process.pid, socket, plan, settings))
+        record = _record(mark, process.pid, socket, plan, settings)
+        write_record(home, record)
         _bring_up(_await_supervisor(process, socket, home), plan, home, show)
+        if commands := unannounced(settings):
+            write_record(home, _with_targets(commands, record, settings, home))
     except BaseException:
         try:
             stop(home, show)
@@ -93,6 +99,21 @@ def start(settings: StackSettings, home: Home, show: Show) -> subprocess.Popen[b
             end_marked(mark, None, patience_s=0)  # the interrupt may have come before the record
         raise
     return process
+
+
+def _with_targets(
+    commands: Iterable[App], record: UpRecord, settings: StackSettings, home: Home
+) -> UpRecord:
+    """Have Prometheus scrape the commands that serve metrics; return the record with the others."""
+    serving = {app.name: serves_metrics(app) for app in commands}
+    if "prometheus" in settings.only:
+        write_targets(settings, home, [name for name, serves in serving.items() if serves])
+    silent = [
+        f"{name} serves no metrics: only the client's side of it is measured."
+        for name, serves in serving.items()
+        if not serves
+    ]
+    return replace(record, warnings=[*record.warnings, *silent])
 
 
 def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
@@ -106,7 +127,7 @@ def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
     if "grafana" in only:
         dashboards = find_grafana(settings.environment, settings.grafana_home)
     listening = only if dashboards else only - {"grafana"}
-    check_ports(settings.ports, (name for name, who in LISTENERS.items() if who in listening))
+    check_ports(listener for listener in settings.listeners if listener.service in listening)
     if "locust-worker" in only and "locust" not in only:
         remote.wait_for_master(settings, show)
     cluster = _cluster(home, settings.ports["POSTGRES_PORT"], settings.postgres_bind_host)
@@ -119,10 +140,14 @@ def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
     (home / GRAFANA_URL).unlink(missing_ok=True)
     if dashboards:
         found.append(stack.grafana(dashboards, settings, home))
-    found += [stack.api(settings), *stack.locust_workers(settings, home)]
-    found = [*found, stack.locust_master(settings, home, has_grafana=bool(dashboards))]
+    if "app" in only:
+        found += [app_service(app, settings, home) for app in settings.apps if not app.url]
+    if "locust-worker" in only:
+        found += stack.locust_workers(settings, home)
+    if "locust" in only:
+        found.append(stack.locust_master(settings, home, has_grafana=bool(dashboards)))
     absent |= {name: how for name, how in GET.items() if name in only - {s.name for s in found}}
-    return Plan(cluster, [service for service in found if service.kind in only], absent)
+    return Plan(cluster, found, absent)
 
 
 def _prepare_database(
@@ -161,8 +186,13 @@ def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: StackSettin
         urls={service.name: service.url for service in plan.services},
         checks={service.name: service.check for service in plan.services},
         absent=plan.absent,
-        exposed=remote.exposure_warnings(settings),
-        target=scrub_url(stack.target(settings)) if "locust" in settings.only else None,
+        warnings=remote.exposure_warnings(settings),
+        apps={
+            app.name: scrub_url(app.url or f"http://{LOOPBACK}:{app.port}")
+            for app in settings.apps
+            if app.url or "app" in settings.only
+        },
+        target=scrub_url(settings.target) if "locust" in settings.only else None,
     )
 
 

@@ -1,26 +1,60 @@
-"""Checks before a start that the stack's ports are free."""
+"""The stack's ports, and checks before a start that they are free."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import psutil
 
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.settings import PORTS
+
+MAX_PORT = 65535
 
 
-def check_ports(ports: Mapping[str, int], wanted: Iterable[str]) -> None:
-    """Raise `StackError` with every port of the settings *wanted* that is not available."""
-    complaints = [line for name in wanted if (line := _complaint(name, ports[name]))]
+class Port(NamedTuple):
+    """A port: its default, the service that listens there, as what, and its key in [ports]."""
+
+    default: int
+    service: str  # of SERVICES
+    what: str
+    key: str | None = None
+
+
+PORTS = {  # by setting
+    "API_PORT": Port(5000, "app", "the app"),
+    "API_METRICS_PORT": Port(9102, "app", "the app's metrics"),
+    "LOCUST_WEB_PORT": Port(8089, "locust", "the Locust UI", "locust"),
+    "LOCUST_MASTER_BIND_PORT": Port(
+        5557, "locust", "Locust's master, for its workers", "locust-master"
+    ),
+    "GRAFANA_PORT": Port(3000, "grafana", "Grafana", "grafana"),
+    "LOCUST_METRICS_PORT": Port(9646, "locust", "Locust's metrics", "locust-metrics"),
+    "PROMETHEUS_PORT": Port(9090, "prometheus", "Prometheus", "prometheus"),
+    "POSTGRES_PORT": Port(54329, "postgres", "PostgreSQL", "postgres"),
+}
+
+
+class Listener(NamedTuple):
+    """A port that the stack will listen on: what for, and the setting that moves it."""
+
+    port: int
+    service: str  # of SERVICES
+    what: str
+    setting: str
+
+
+def check_ports(listeners: Iterable[Listener]) -> None:
+    """Raise `StackError` with every port that is not available."""
+    complaints = [line for listener in listeners if (line := _complaint(listener))]
     if complaints:
         raise StackError("\n".join(complaints))
 
 
-def _complaint(setting: str, port: int) -> str | None:
-    _, who = PORTS[setting]
+def _complaint(listener: Listener) -> str | None:
+    port = listener.port
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT does not matter
@@ -30,7 +64,10 @@ def _complaint(setting: str, port: int) -> str | None:
             trouble = f"is taken{_holder(port)}"
         else:
             trouble = f"is not available ({error.strerror})"
-        return f"port {port}, needed by {who}, {trouble}; choose another with {setting}=PORT"
+        return (
+            f"port {port}, needed by {listener.what}, {trouble}; choose another with"
+            f" {listener.setting}=PORT"
+        )
     return None
 
 

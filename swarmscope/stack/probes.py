@@ -6,7 +6,7 @@ import subprocess
 
 import psutil
 
-from swarmscope.readiness import answers, parse
+from swarmscope.readiness import answers, parse, status_of
 from swarmscope.stack.postgres import binary
 
 TIMEOUT_S = 1.0
@@ -20,6 +20,8 @@ def is_ready(check: str, pid: int) -> bool:
     if kind == "postgres":
         return _accepts_sessions(port)
     try:
+        if kind == "answer":
+            return status_of(port, path, TIMEOUT_S) > 0
         return answers(port, path, TIMEOUT_S)
     except OSError:
         return False

@@ -14,6 +14,7 @@ from rich.text import Text
 STYLES = {
     "ready": "green",
     "running": "green",
+    "elsewhere": "dim",
     "waiting": "dim",
     "retrying": "yellow",
     "failed": "red",

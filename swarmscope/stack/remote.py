@@ -114,7 +114,7 @@ def exposure_warnings(settings: StackSettings) -> list[str]:
             f"Locust's master listens at {settings.master_bind_host}:{port} without a password:"
             " anyone who can reach it can join the swarm. Allow only your own network."
         )
-        if settings.environment.get("LOCUST_HOST") is None:
+        if settings.target == settings.url("API_PORT"):
             warnings.append(
                 "LOCUST_HOST is not set: a worker on another machine would send requests to itself."
             )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +16,10 @@ from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.locust_command import locust_command
 from swarmscope.stack.postgres import Cluster
 from swarmscope.stack.remote import libpq
-from swarmscope.stack.settings import StackSettings
+from swarmscope.stack.settings import SCENARIOS, StackSettings
 from swarmscope.stack.shipped import shipped
+from swarmscope.stack.slo import with_objective
+from swarmscope.stack.targets import write_targets
 from swarmscope.stack.tools import Grafana
 
 LOCUST_STOP_S = 30.0  # for users to finish their tasks; then journals are delivered
@@ -45,13 +44,14 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+    is_app: bool = False
     stop_signal: str = "TERM"
     stop_s: float = 20
 
     @property
     def kind(self) -> str:
-        """The name without a number, as in ``--only``."""
-        return self.name.rstrip("-0123456789")
+        """What ``--only`` calls it: ``app``, else the name without a number."""
+        return "app" if self.is_app else self.name.rstrip("-0123456789")
 
 
 def postgres(cluster: Cluster, home: Home) -> Service:
@@ -66,32 +66,14 @@ def postgres(cluster: Cluster, home: Home) -> Service:
     )
 
 
-def api(settings: StackSettings) -> Service:
-    """Return the sample API, the service under test; it has a separate database."""
-    port = settings.ports["API_PORT"]
-    return Service(
-        name="api",
-        command=(*_python("gunicorn"), "-c", "api/gunicorn.conf.py", "api:create_app()"),
-        check=f"http:{port}/health/ready",
-        url=settings.url("API_PORT"),
-        environment={
-            "API_PORT": str(port),
-            "API_METRICS_PORT": str(settings.ports["API_METRICS_PORT"]),
-        },
-        directory=shipped(),
-    )
-
-
 def prometheus(program: Path, settings: StackSettings, home: Home) -> Service:
     """Return Prometheus, with a copy of its configuration and a file of targets beside it."""
     directory = home / "prometheus"
-    for name in ("prometheus.yml", "rules.yml"):
-        shutil.copyfile(shipped() / "prometheus" / name, directory / name)
-    targets = [
-        _target(settings.ports["API_METRICS_PORT"], "api"),
-        _target(settings.ports["LOCUST_METRICS_PORT"], "locust"),
-    ]
-    (directory / "targets/swarmscope.json").write_text(json.dumps(targets, indent=2) + "\n")
+    source = shipped() / "prometheus"
+    shutil.copyfile(source / "prometheus.yml", directory / "prometheus.yml")
+    rules = with_objective((source / "rules.yml").read_text(), settings.environment)
+    (directory / "rules.yml").write_text(rules)
+    write_targets(settings, home)
     port = settings.ports["PROMETHEUS_PORT"]
     (home / PROMETHEUS_URL).write_text(settings.url("PROMETHEUS_PORT") + "\n")
     return Service(
@@ -105,10 +87,6 @@ def prometheus(program: Path, settings: StackSettings, home: Home) -> Service:
         check=f"http:{port}/-/ready",
         url=settings.url("PROMETHEUS_PORT"),
     )
-
-
-def _target(port: int, job: str) -> dict[str, object]:
-    return {"targets": [f"127.0.0.1:{port}"], "labels": {"job": job}}
 
 
 def grafana(program: Grafana, settings: StackSettings, home: Home) -> Service:
@@ -194,17 +172,12 @@ def locust_master(settings: StackSettings, home: Home, has_grafana: bool = False
         after=(DATABASE_READY,),
         environment=_runs_database(settings, home)
         | {
-            "LOCUST_HOST": target(settings),
+            "LOCUST_HOST": settings.target,
             "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
         }
         | ({"LOCUST_GRAFANA_URL": links} if links else {}),
         stop_s=LOCUST_STOP_S + settings.locust_drain_s,
     )
-
-
-def target(settings: StackSettings) -> str:
-    """Return the address under test: the API's, unless LOCUST_HOST names another."""
-    return settings.environment.get("LOCUST_HOST") or settings.url("API_PORT")
 
 
 def locust_workers(settings: StackSettings, home: Home) -> list[Service]:
@@ -225,9 +198,12 @@ def locust_workers(settings: StackSettings, home: Home) -> list[Service]:
 
 
 def _locust(settings: StackSettings) -> tuple[str, ...]:
-    scenarios = settings.environment.get("LOCUST_LOCUSTFILE") or os.path.relpath(
-        shipped() / "locustfiles", settings.directory
-    )
+    scenarios = settings.environment.get("LOCUST_LOCUSTFILE")
+    if not scenarios:
+        raise StackError(
+            f"no {' and no '.join(SCENARIOS)} here: `swarmscope init` writes a first scenario;"
+            " locustfile in [load] names one elsewhere"
+        )
     return locust_command(scenarios)
 
 
@@ -242,8 +218,3 @@ def _runs_database(settings: StackSettings, home: Home) -> dict[str, str]:
         "PGUSER": OWNER,
         "PGPASSFILE": str(home.pgpass),
     }
-
-
-def _python(program: str) -> tuple[str, ...]:
-    """Return the command of a Python *program* in this environment, regardless of PATH."""
-    return (sys.executable, "-m", program)

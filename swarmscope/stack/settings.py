@@ -5,41 +5,24 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from swarmscope.home import HOME
 from swarmscope.stack.errors import StackError
+from swarmscope.stack.ports import MAX_PORT, PORTS, Listener
+from swarmscope.stack.project import App, Project
+from swarmscope.stack.project_keys import MAX_WORKERS
 
-SERVICES = ("postgres", "prometheus", "grafana", "api", "locust-worker", "locust")
-PORTS = {  # setting: (default, what listens there)
-    "API_PORT": (5000, "the API"),
-    "API_METRICS_PORT": (9102, "the API's metrics"),
-    "LOCUST_WEB_PORT": (8089, "the Locust UI"),
-    "LOCUST_MASTER_BIND_PORT": (5557, "Locust's master, for its workers"),
-    "GRAFANA_PORT": (3000, "Grafana"),
-    "LOCUST_METRICS_PORT": (9646, "Locust's metrics"),
-    "PROMETHEUS_PORT": (9090, "Prometheus"),
-    "POSTGRES_PORT": (54329, "PostgreSQL"),
-}
-LISTENERS = {  # setting of a port: its service
-    "API_PORT": "api",
-    "API_METRICS_PORT": "api",
-    "LOCUST_WEB_PORT": "locust",
-    "LOCUST_MASTER_BIND_PORT": "locust",
-    "GRAFANA_PORT": "grafana",
-    "LOCUST_METRICS_PORT": "locust",
-    "PROMETHEUS_PORT": "prometheus",
-    "POSTGRES_PORT": "postgres",
-}
-MAX_PORT = 65535
+SERVICES = ("postgres", "prometheus", "grafana", "app", "locust-worker", "locust")
+
+SCENARIOS = ("locustfile.py", "locustfiles")  # where they are unless a setting says
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "*")  # for ZeroMQ and PostgreSQL alike
 HOSTS_WITH_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::")  # that include 127.0.0.1
-MAX_WORKERS = 256
 MAX_HOME_BYTES = 700  # bytes; PostgreSQL truncates paths at 1,024, and files lie deep in the home
 DRAIN_S = 30.0  # Locust's own default
 
@@ -48,16 +31,20 @@ DRAIN_S = 30.0  # Locust's own default
 class StackSettings:
     """The settings of `up`. `environment` is the merged one, which services inherit.
 
-    *directory* is where `up` was called, *only* are the services to run here; the workers' master,
-    at *master_host*, may be elsewhere.
+    *directory* is where `up` was called; *project* is where the apps run, whose ports are filled in
+    in *apps*. *only* are the services to run here; the workers' master, at *master_host*, may be
+    elsewhere.
     """
 
     directory: Path
+    project: Path
     home: Path
     grafana_home: Path | None
     locust_workers: int
     locust_drain_s: float
     ports: Mapping[str, int]
+    listeners: Sequence[Listener]
+    apps: Sequence[App]
     environment: Mapping[str, str]
     only: frozenset[str]
     master_bind_host: str
@@ -69,15 +56,28 @@ class StackSettings:
         """Return the address of the service at the port of that setting."""
         return f"http://127.0.0.1:{self.ports[port]}{path}"
 
+    @property
+    def target(self) -> str:
+        """The address under test: the app's, unless LOCUST_HOST names another."""
+        elsewhere = self.environment.get("LOCUST_HOST") or (self.apps and self.apps[0].url)
+        return elsewhere or self.url("API_PORT")
+
 
 def read_settings(
-    directory: Path, environ: Mapping[str, str], only: Iterable[str] = SERVICES
+    directory: Path,
+    environ: Mapping[str, str],
+    only: Iterable[str] = SERVICES,
+    project: Project | None = None,
 ) -> StackSettings:
-    """Return the settings for *directory*; raises `StackError` with the name of a bad one."""
-    environment = merged_environment(directory, environ)
+    """Return the settings for *directory* and *project*; raises `StackError` naming a bad one."""
+    project = project or Project(directory, (), {})
+    environment = _from_file(project, directory) | merged_environment(directory, environ)
     _check_host(environment)
     grafana_home = environment.get("GRAFANA_HOME")
-    ports = _ports(environment)
+    ports = {
+        name: _number(environment, name, port.default, MAX_PORT) for name, port in PORTS.items()
+    }
+    apps = [_app(app, n, environment, ports) for n, app in enumerate(project.apps)]
     master_bind_host = _address(environment, "LOCUST_MASTER_BIND_HOST")
     master_host, master_port = _near(master_bind_host), ports["LOCUST_MASTER_BIND_PORT"]
     if "locust" not in only:
@@ -85,17 +85,45 @@ def read_settings(
         master_port = _number(environment, "LOCUST_MASTER_NODE_PORT", master_port, MAX_PORT)
     return StackSettings(
         directory=directory,
+        project=project.directory,
         home=home_directory(directory, environment),
         grafana_home=_path(directory, grafana_home) if grafana_home else None,
         locust_workers=_number(environment, "LOCUST_WORKERS", _cores(), MAX_WORKERS),
         locust_drain_s=_seconds(environment, "LOCUST_DRAIN_TIME", DRAIN_S),
         ports=ports,
+        listeners=_listeners(ports, apps),
+        apps=apps,
         environment=environment,
         only=frozenset(only),
         master_bind_host=master_bind_host,
         master_host=master_host,
         master_port=master_port,
         postgres_bind_host=_address(environment, "POSTGRES_BIND_HOST"),
+    )
+
+
+def _from_file(project: Project, directory: Path) -> dict[str, str]:
+    """Return the project's settings as environment variables, paths as *directory* sees them."""
+    values = dict(project.environment)
+    there = [name for name in SCENARIOS if (project.directory / name).exists()]
+    scenarios = values.get("LOCUST_LOCUSTFILE") or next(iter(there), None)
+    if scenarios:
+        to_project = os.path.relpath(project.directory, directory)
+        paths = [os.path.normpath(Path(to_project, path.strip())) for path in scenarios.split(",")]
+        values["LOCUST_LOCUSTFILE"] = ",".join(paths)
+    return values
+
+
+def _app(app: App, number: int, environment: Mapping[str, str], ports: Mapping[str, int]) -> App:
+    """Return the project's *number*th app with its ports and what *environment* overrides."""
+    first = number == 0  # whose ports are settings
+    return replace(
+        app,
+        port=ports["API_PORT"] + number if first or not app.port else app.port,
+        metrics_port=ports["API_METRICS_PORT"] + number
+        if first or not app.metrics_port
+        else app.metrics_port,
+        env={name: environment.get(name, value) for name, value in app.env.items()},
     )
 
 
@@ -181,12 +209,31 @@ def _check_host(environment: Mapping[str, str]) -> None:
         )
 
 
-def _ports(environment: Mapping[str, str]) -> dict[str, int]:
-    ports: dict[str, int] = {}
-    for name, (default, _) in PORTS.items():
-        port = _number(environment, name, default, MAX_PORT)
-        for other, taken in ports.items():
-            if port == taken:
-                raise StackError(f"{name} and {other} are both {port}: change one of them")
-        ports[name] = port
-    return ports
+def _listeners(ports: Mapping[str, int], apps: Sequence[App]) -> list[Listener]:
+    """Return who listens where; raises `StackError` if two would listen at one port."""
+    listeners = [listener for n, app in enumerate(apps) for listener in _listeners_of(app, n)]
+    listeners += [
+        Listener(ports[name], port.service, port.what, name)
+        for name, port in PORTS.items()
+        if port.service != "app"
+    ]
+    taken: dict[int, str] = {}
+    for port, _, _, setting in listeners:
+        if other := taken.get(port):
+            raise StackError(f"{setting} and {other} are both {port}: change one of them")
+        taken[port] = setting
+    return listeners
+
+
+def _listeners_of(app: App, number: int) -> list[Listener]:
+    if app.url:
+        return []
+    assert app.port
+    assert app.metrics_port
+    settings = [f"[services.{app.name}] {key}" for key in ("port", "metrics_port")]
+    port, metrics_port = settings if number else ("API_PORT", "API_METRICS_PORT")
+    listeners = [Listener(app.port, "app", app.name, port)]
+    if not app.metrics:
+        what = f"{app.name}'s metrics"
+        listeners.append(Listener(app.metrics_port, "app", what, metrics_port))
+    return listeners

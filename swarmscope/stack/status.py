@@ -15,7 +15,11 @@ from swarmscope.stack.up_record import UpRecord, read_record
 
 
 class ServiceStatus(TypedDict):
-    """One service. *state*: running, starting, restarting, stopping, stopped, failed or absent."""
+    """One service.
+
+    *state*: running, starting, restarting, stopping, stopped, failed, absent, or elsewhere for an
+    app that was not started here.
+    """
 
     name: str
     state: str
@@ -45,6 +49,11 @@ def describe(home: Home) -> Status:
         states = {}
     services = [_describe_service(name, record, states.get(name)) for name in record.urls]
     services += [
+        {"name": name, "state": "elsewhere", "pid": None, "url": url}
+        for name, url in record.apps.items()
+        if name not in record.urls
+    ]
+    services += [
         {"name": name, "state": "absent", "pid": None, "url": None} for name in record.absent
     ]
     state = "up" if record.is_alive() else "crashed"
@@ -71,12 +80,13 @@ def table(status: Status) -> Text:
     """Return *status* for a terminal, one service per line; long addresses are not cut."""
     if status["state"] == "down":
         return Text("swarmscope is down; `swarmscope up` starts it.")
-    lines = [Text(f"{'service':<18}{'state':<12}{'pid':<9}where", "bold")]
+    width = max([18, *(len(service["name"]) + 2 for service in status["services"])])
+    lines = [Text(f"{'service':<{width}}{'state':<12}{'pid':<9}where", "bold")]
     for service in status["services"]:
         state = service["state"]
         lines.append(
             Text.assemble(
-                f"{service['name']:<18}",
+                f"{service['name']:<{width}}",
                 (f"{state:<12}", STYLES.get(state, "red")),
                 f"{service['pid'] or '':<9}{service['url'] or ''}",
             )

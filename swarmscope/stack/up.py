@@ -61,24 +61,27 @@ def _print_success(home: Home, progress: Progress, console: Console) -> UpRecord
 
 def _print_addresses(record: UpRecord, console: Console) -> None:
     urls = record.urls
-    after = {"Grafana": "/d/swarm", "API": "/tests"}
     driven = "under test"
+    apps = [(app, url, driven if url == record.target else "") for app, url in record.apps.items()]
+    target = None if record.target in record.apps.values() else record.target
+    grafana = urls.get("grafana")
     rows = [
         ("Locust", urls.get("locust"), "start a load test here"),
-        ("Grafana", urls.get("grafana"), "watch both ends of it"),
+        ("Grafana", grafana and f"{grafana}/d/swarm", "watch both ends of it"),
         ("Prometheus", urls.get("prometheus"), ""),
-        ("API", urls.get("api"), driven if record.target == urls.get("api") else ""),
-        ("Target", record.target if record.target != urls.get("api") else None, driven),
+        *apps,
+        ("Target", target, driven),
         ("Database", record.database and f"psql '{record.database}'", ""),
     ]
+    width = max(len(name) + 2 for name, _, _ in rows)
     console.print()
     for name, where, what in rows:
         if where:
-            text = f"  {name:<12}{where}{after.get(name, '')}  "
+            text = f"  {name:<{width}}{where}  "
             console.print(Text.assemble(text, (what, "dim")), soft_wrap=True)
     for name, how in record.absent.items():
         console.print(Text(f"  No {name}: {how}.", "yellow"), soft_wrap=True)
-    for text in record.exposed:
+    for text in record.warnings:
         console.print(Text(f"  {text}", "yellow"), soft_wrap=True)
     if urls.get("locust"):
         console.print(f"\nNext: open {urls['locust']}, set the number of users, and press Start.")

@@ -21,8 +21,9 @@ class UpRecord:
     """A start: its mark, supervisord's process and socket, and its services.
 
     They may take *stop_s* seconds to stop. *urls*, *checks* and *absent* are by service name;
-    *absent* says how to install what is missing, *exposed* warns of what other machines can reach.
-    *database* is None if it is elsewhere, *target*, the address under test, if no master runs here.
+    *absent* says how to install what is missing, *warnings* are lines for the user. *apps* are the
+    services under test with their addresses, also those that run elsewhere. *database* is None if
+    it is elsewhere, *target*, the address under test, if no master runs here.
     """
 
     mark: str
@@ -33,7 +34,8 @@ class UpRecord:
     urls: Mapping[str, str | None] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
-    exposed: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    apps: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
 
     def is_alive(self) -> bool:

@@ -5,8 +5,8 @@ import re
 import pytest
 from support.compose import Project, need_compose
 
+from swarmscope.stack.ports import PORTS
 from swarmscope.stack.postgres import SERVER_OPTIONS
-from swarmscope.stack.settings import PORTS
 
 IMAGES = {
     "prometheus": "prom/prometheus:v3.13.1",
@@ -57,7 +57,7 @@ def test_everything_is_published_on_loopback_only(services):
 
 def test_published_ports_have_the_native_defaults(services):
     """PostgreSQL's is the exception: there it keeps clear of a server of the machine's own."""
-    defaults = {setting: default for setting, (default, _) in PORTS.items()}
+    defaults = {setting: default for setting, (default, *_) in PORTS.items()}
     expected = {
         (*PUBLISHED[setting], {**defaults, "POSTGRES_PORT": 5432}[setting]) for setting in PUBLISHED
     }

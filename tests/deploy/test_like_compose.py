@@ -12,7 +12,7 @@ from support.kustomize import (
     environment,
 )
 
-from swarmscope.stack.settings import PORTS
+from swarmscope.stack.ports import PORTS
 
 PORT_NAMES = {  # setting: (service, name of the port)
     "API_PORT": ("api", "http"),

@@ -43,7 +43,7 @@ def open_to_others(home: Path) -> list[str]:
 @pytest.mark.usefixtures("everybody")
 def test_a_stack_leaves_nothing_to_read(stack: Native) -> None:
     """Logs, the record of what runs, the API's database, journals: all of a stack that worked."""
-    started = stack.run("up", "--detach", "--only", "postgres", "--only", "api")
+    started = stack.run("up", "--detach", "--only", "postgres", "--only", "app")
     assert started.returncode == 0, started.stdout + started.stderr
     made = {path.relative_to(stack.home).parts[0] for path in stack.home.rglob("*")}
     found = open_to_others(stack.home)

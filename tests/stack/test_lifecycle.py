@@ -24,7 +24,7 @@ from support.waiting import poll_until
 from swarmscope.stack.postgres import binary
 
 pytestmark = pytest.mark.stack
-PART = ("--only", "postgres", "--only", "api")
+PART = ("--only", "postgres", "--only", "app")
 part_or_whole = pytest.mark.parametrize(
     "only", [pytest.param(PART, id="part"), pytest.param((), id="whole", marks=pytest.mark.proof)]
 )

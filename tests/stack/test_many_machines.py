@@ -168,7 +168,7 @@ def _start(hub: Hub, near: Machine) -> dict[str, str]:
         )
     assert waiting.stdout
     first = waiting.stdout.readline()
-    parts = [word for part in ("postgres", "api", "locust") for word in ("--only", part)]
+    parts = [word for part in ("postgres", "app", "locust") for word in ("--only", part)]
     done = hub.run("up", "--detach", *parts)
     assert done.returncode == 0, done.stdout + done.stderr
     rest, _ = waiting.communicate(timeout=SECONDS)

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from support.native import Native
 
+from swarmscope.stack.ports import PORTS
 from swarmscope.stack.postgres import MAJOR_VERSION
-from swarmscope.stack.settings import PORTS
 
 
 def refusal(stack: Native, **changes: str) -> str:
@@ -31,7 +31,7 @@ def test_taken_ports(stack: Native) -> None:
     holder = f"{psutil.Process().name()} (pid {os.getpid()})"
     assert done.returncode == 1
     assert done.stderr.removeprefix("Error: ").splitlines() == [
-        f"port {api}, needed by the API, is taken by {holder}; choose another with API_PORT=PORT",
+        f"port {api}, needed by api, is taken by {holder}; choose another with API_PORT=PORT",
         f"port {postgres}, needed by PostgreSQL, is taken by {holder};"
         " choose another with POSTGRES_PORT=PORT",
     ]

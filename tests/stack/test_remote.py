@@ -104,7 +104,7 @@ def test_a_wrong_port_ends_the_start(stack: Native) -> None:
     assert stack.leftovers() == []
 
 
-@pytest.mark.parametrize("only", [(), ("--only", "locust"), ("--only", "api")])
+@pytest.mark.parametrize("only", [(), ("--only", "locust"), ("--only", "app")])
 def test_a_master_is_named_for_workers_without_one(only: tuple[str, ...]) -> None:
     """Elsewhere the option would be without effect, so it is refused."""
     done = CliRunner().invoke(up, [*only, "--master-host", "127.0.0.1"])
@@ -153,7 +153,7 @@ def test_what_is_open_is_told(tmp_path: Path) -> None:
     opened = {"LOCUST_MASTER_BIND_HOST": "0.0.0.0", "POSTGRES_BIND_HOST": "192.0.2.1"}
 
     assert exposure_warnings(read_settings(tmp_path, {})) == []
-    assert exposure_warnings(read_settings(tmp_path, opened, ["api"])) == []
+    assert exposure_warnings(read_settings(tmp_path, opened, ["app"])) == []
     master, host, postgres = exposure_warnings(read_settings(tmp_path, opened))
     assert master.startswith("Locust's master listens at 0.0.0.0:5557 without a password")
     assert host.startswith("LOCUST_HOST is not set")

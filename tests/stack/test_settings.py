@@ -10,8 +10,10 @@ import pytest
 
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
+from swarmscope.stack.ports import PORTS
+from swarmscope.stack.project import read_project
 from swarmscope.stack.services import locust_master, locust_workers
-from swarmscope.stack.settings import PORTS, read_settings
+from swarmscope.stack.settings import read_settings
 from swarmscope.stack.shipped import shipped
 
 
@@ -20,7 +22,7 @@ def test_defaults(tmp_path: Path) -> None:
     settings = read_settings(tmp_path, {})
 
     assert settings.home == tmp_path / ".swarmscope"
-    assert settings.ports == {name: default for name, (default, _) in PORTS.items()}
+    assert settings.ports == {name: port.default for name, port in PORTS.items()}
     assert settings.locust_workers >= 1
     assert settings.grafana_home is None
 
@@ -69,16 +71,17 @@ def test_the_example_lists_every_port(root: Path) -> None:
     """`.env.example` and the launcher's table are one fact in two places."""
     listed = dict(re.findall(r"^#(\w+)=(.*)$", (root / ".env.example").read_text(), re.MULTILINE))
 
-    for name, (default, _) in PORTS.items():
-        assert listed[name] in (str(default), "")  # "" where Compose has another default
+    for name, port in PORTS.items():
+        assert listed[name] in (str(port.default), "")  # "" where Compose has another default
     assert {"LOCUST_WORKERS", "SWARMSCOPE_HOME", "GRAFANA_HOME"} <= set(listed)
 
 
 def test_own_scenarios(tmp_path: Path) -> None:
     """`LOCUST_LOCUSTFILE` is Locust's own setting, and holds for master and workers alike."""
     sample = os.path.relpath(shipped() / "locustfiles", tmp_path)
+    project = read_project(shipped())
     for environment, file in (({}, sample), ({"LOCUST_LOCUSTFILE": "mine.py"}, "mine.py")):
-        settings = read_settings(tmp_path, environment)
+        settings = read_settings(tmp_path, environment, project=project)
         home = Home(settings.home)
         locusts = [locust_master(settings, home), *locust_workers(settings, home)]
 

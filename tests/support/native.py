@@ -18,7 +18,7 @@ import psutil
 
 from support.processes import clean_environment
 from support.waiting import port_answers
-from swarmscope.stack.settings import PORTS
+from swarmscope.stack.ports import PORTS
 from swarmscope.stack.supervision import MARK
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")

@@ -1,0 +1,84 @@
+"""The services under test: how each is started, and where Prometheus scrapes it."""
+
+from __future__ import annotations
+
+import shlex
+
+from swarmscope.stack.app_python import AppPython, find_python, lend
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.layout import Home
+from swarmscope.stack.project import App
+from swarmscope.stack.services import Service
+from swarmscope.stack.settings import LOOPBACK, StackSettings
+from swarmscope.stack.slo import limit
+
+SERVE = "python:swarmscope.server.serve"  # gunicorn's conf file
+PROBED = "/swarmscope-is-it-up"  # where no `ready` is set; any answer will do
+
+
+def app_service(app: App, settings: StackSettings, home: Home) -> Service:
+    """Return the service that runs *app*; raises `StackError` if its Python cannot."""
+    python = find_python(app, settings.project, settings.environment)
+    complaint = python and python.complaint()
+    if app.wsgi and complaint:
+        assert python
+        raise StackError(f"{app.name}'s environment ({python.title}) {complaint}")
+    measured = None if complaint else python
+    environment = _addresses(app, settings)
+    if python:
+        lent = lend(home, app, python)
+        environment |= python.environment(settings.environment, lent)
+    return Service(
+        name=app.name,
+        command=_command(app, settings, python),
+        check=f"http:{app.port}{app.ready}" if app.ready else f"answer:{app.port}{PROBED}",
+        url=f"http://{LOOPBACK}:{app.port}",
+        environment={**environment, **(_measuring(app, settings) if measured else {}), **app.env},
+        directory=settings.project,
+        is_app=True,
+    )
+
+
+def _bind_host(settings: StackSettings) -> str:
+    return settings.environment.get("API_HOST") or LOOPBACK
+
+
+def _command(app: App, settings: StackSettings, python: AppPython | None) -> tuple[str, ...]:
+    if app.command:
+        return tuple(shlex.split(app.command))
+    assert python
+    assert app.wsgi
+    gunicorn = (str(python.program), "-m", "gunicorn", "-c", SERVE)
+    return (*gunicorn, "--bind", _bound(app, settings), app.wsgi)
+
+
+def _bound(app: App, settings: StackSettings) -> str:
+    host = _bind_host(settings)
+    return f"[{host}]:{app.port}" if ":" in host else f"{host}:{app.port}"
+
+
+def _addresses(app: App, settings: StackSettings) -> dict[str, str]:
+    """Return the app's ports, under our names for the sample and under everybody's."""
+    return {
+        "PORT": str(app.port),
+        "API_PORT": str(app.port),
+        "API_METRICS_PORT": str(app.metrics_port),
+    }
+
+
+def _measuring(app: App, settings: StackSettings) -> dict[str, str]:
+    """Return what `swarmscope.server.serve` reads, and what makes a command's gunicorn load it."""
+    values = {
+        "SWARMSCOPE_METRICS_PORT": str(app.metrics_port),
+        "SWARMSCOPE_METRICS_HOST": _bind_host(settings),
+        "SWARMSCOPE_EXCLUDE": ",".join((*app.exclude, *([] if app.ready else [PROBED]))),
+    }
+    if app.gunicorn:
+        values["SWARMSCOPE_GUNICORN_CONF"] = str(settings.project / app.gunicorn)
+    if (p95_ms := limit(settings.environment, "LOCUST_SLO_P95")) is not None:
+        values["SWARMSCOPE_SLO_P95_MS"] = f"{p95_ms:g}"
+    if app.command:
+        given = settings.environment.get("GUNICORN_CMD_ARGS", "")
+        added = f"--config {SERVE} --bind {_bound(app, settings)}"
+        values["GUNICORN_CMD_ARGS"] = f"{given} {added}".strip()
+    return values

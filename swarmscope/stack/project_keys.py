@@ -1,0 +1,156 @@
+"""The keys of ``swarmscope.toml``: what each may hold, and the variable that overrides it.
+
+``docs/swarmscope-toml.md`` has the same table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from swarmscope.stack.ports import MAX_PORT, PORTS
+
+MAX_WORKERS = 256
+SOURCES = ("wsgi", "command", "url")  # an app has one of them
+Complaint = Callable[[Any], str | None]  # what is wrong with a value, None if nothing is
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key: its check, its default and meaning as the page has them, and its variable."""
+
+    complaint: Complaint
+    default: str
+    meaning: str
+    variable: str | None = None
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return "must be a string in quotes"
+    return None if value.strip() and value.isprintable() else "must be one line, and not empty"
+
+
+def _wsgi(value: Any) -> str | None:
+    if complaint := _text(value):
+        return complaint
+    if re.match(r"[\w./-]+\.py\b", value):
+        module = value.partition(".py")[0].strip("./").replace("/", ".")
+        return f"names a file: name the module, such as {module}:app"
+    return None if re.match(r"\w[\w.]*(:.+)?$", value) else 'must be like "shop:create_app()"'
+
+
+def _url(value: Any) -> str | None:
+    if complaint := _text(value):
+        return complaint
+    return None if _is_url(value) else 'must be like "https://staging.example"'
+
+
+def _metrics(value: Any) -> str | None:
+    if complaint := _text(value):
+        return complaint
+    if _is_url(value) or re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d+", value):
+        return None
+    return 'must be like "10.0.0.7:9102" or "https://staging.example/metrics"'
+
+
+def _is_url(value: str) -> bool:
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _path(value: Any) -> str | None:
+    complaint = _text(value)
+    return complaint or (None if value.startswith("/") else "must begin with /")
+
+
+def _paths(value: Any) -> str | None:
+    if not isinstance(value, list):
+        return 'must be a list, such as ["/health"]'
+    return next((text for path in value if (text := _path(path))), None)
+
+
+def _variables(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return 'must be a table, such as { SHOP_DATABASE_URL = "sqlite:///shop.db" }'
+    wrong = [name for name, text in value.items() if not isinstance(text, str)]
+    return f"{wrong[0]} must be a string in quotes" if wrong else None
+
+
+def _whole(largest: int) -> Complaint:
+    def complaint(value: Any) -> str | None:
+        right = type(value) is int and 1 <= value <= largest  # True is an int, too
+        return None if right else f"must be a whole number from 1 to {largest}"
+
+    return complaint
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _limit_ms(value: Any) -> str | None:
+    right = _number(value) and 0 < value < float("inf")
+    return None if right else "must be a number of ms above 0"
+
+
+def _ratio(value: Any) -> str | None:
+    return None if _number(value) and 0 <= value <= 1 else "must be a number from 0 to 1"
+
+
+_port = _whole(MAX_PORT)
+
+APP = {
+    "name": Key(_text, "the directory's", "its name in Grafana and Prometheus, and for `logs`"),
+    "wsgi": Key(_wsgi, "", "a WSGI app to serve with gunicorn: `shop:app`, `shop:create_app()`"),
+    "command": Key(_text, "", "or a program to start, which listens on `$PORT`"),
+    "url": Key(_url, "", "or the address of an app that runs already; nothing is started"),
+    "gunicorn": Key(_text, "`gunicorn.conf.py`, if there is one", "gunicorn's conf file"),
+    "metrics": Key(
+        _metrics,
+        "",
+        "with `command` or `url`: where its metrics are, `HOST:PORT` or a URL; without any, only"
+        " the client's side is measured",
+    ),
+    "python": Key(
+        _text,
+        "`$VIRTUAL_ENV`, `.venv`, `venv`, that of `uv run`",
+        "the app's own Python, or the directory of its environment",
+    ),
+    "port": Key(_port, "`5000`", "the port that it listens on", "API_PORT"),
+    "metrics_port": Key(_port, "`9102`", "the port of its metrics", "API_METRICS_PORT"),
+    "ready": Key(_path, "the port answers", "the URL path that answers once it is ready"),
+    "exclude": Key(_paths, "`[]`", "URL paths that are not measured, such as health checks"),
+    "env": Key(_variables, "`{}`", "its environment variables; `.env` and the environment win"),
+}
+KEYS = {
+    "app": APP,
+    "load": {
+        "locustfile": Key(
+            _text,
+            "`locustfile.py`, else `locustfiles`",
+            "the scenarios: a file, a directory, or several, comma-separated",
+            "LOCUST_LOCUSTFILE",
+        ),
+        "host": Key(_url, "the app's address", "the target of a swarm", "LOCUST_HOST"),
+        "workers": Key(
+            _whole(MAX_WORKERS), "one per CPU", "Locust's worker processes", "LOCUST_WORKERS"
+        ),
+    },
+    "slo": {
+        "p95_ms": Key(
+            _limit_ms, "`450`", "the limit of the response time's p95, in ms", "LOCUST_SLO_P95"
+        ),
+        "fail_ratio": Key(
+            _ratio, "`0.01`", "the share of requests that may fail", "LOCUST_SLO_FAIL_RATIO"
+        ),
+    },
+    "ports": {
+        port.key: Key(_port, f"`{port.default}`", f"the port of {port.what}", variable)
+        for variable, port in PORTS.items()
+        if port.key
+    },
+}
