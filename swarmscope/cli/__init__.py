@@ -15,6 +15,7 @@ from swarmscope.formatting import printable
 
 VERBS = {
     "up": "swarmscope.cli.stack",
+    "demo": "swarmscope.cli.stack",
     "status": "swarmscope.cli.stack",
     "down": "swarmscope.cli.stack",
     "logs": "swarmscope.cli.stack",

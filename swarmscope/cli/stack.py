@@ -1,4 +1,4 @@
-"""The verbs ``up``, ``status``, ``logs`` and ``down``."""
+"""The verbs ``up``, ``demo``, ``status``, ``logs`` and ``down``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -60,24 +60,33 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt(number)
 
 
-@click.command()
-@click.option("--detach", is_flag=True, help="Return once every service is ready.")
-@click.option(
-    "--only",
-    multiple=True,
-    type=click.Choice(SERVICES),
-    help="Start only this service; repeatable. PGHOST names a database elsewhere.",
+START_OPTIONS = (
+    click.option("--detach", is_flag=True, help="Return once every service is ready."),
+    click.option(
+        "--only",
+        multiple=True,
+        type=click.Choice(SERVICES),
+        help="Start only this service; repeatable. PGHOST names a database elsewhere.",
+    ),
+    click.option("--master-host", metavar="HOST", help="Host of the workers' master."),
+    click.option(
+        "--master-port",
+        metavar="PORT",
+        type=click.IntRange(1, MAX_PORT),
+        help="The master's port for workers  [default: 5557]",
+    ),
 )
-@click.option("--master-host", metavar="HOST", help="Host of the workers' master.")
-@click.option(
-    "--master-port",
-    metavar="PORT",
-    type=click.IntRange(1, MAX_PORT),
-    help="The master's port for workers  [default: 5557]",
-)
-def up(
-    detach: bool, only: tuple[str, ...], master_host: str | None, master_port: int | None
-) -> None:
+
+
+def _starts(start: Callable[..., None]) -> click.Command:
+    """Return the verb with the options of a start."""
+    for option in reversed(START_OPTIONS):
+        start = option(start)
+    return click.command()(start)
+
+
+@_starts
+def up(**options: Any) -> None:
     """Start the stack, or some of its services.
 
     The stack is the app that swarmscope.toml names, PostgreSQL, Prometheus, Locust and Grafana.
@@ -89,6 +98,26 @@ def up(
       swarmscope up --detach --only postgres --only prometheus
       swarmscope up --only locust-worker --master-host load-1.example
     """
+    _start(**options)
+
+
+@_starts
+def demo(**options: Any) -> None:
+    """Start the stack with the sample API and its scenario.
+
+    Everything that it creates is in .swarmscope here; `swarmscope down` stops it.
+
+    \b
+    Examples:
+      swarmscope demo
+      swarmscope demo --detach
+    """
+    _start(**options)
+
+
+def _start(
+    detach: bool, only: tuple[str, ...], master_host: str | None, master_port: int | None
+) -> NoReturn:
     from swarmscope.stack.up import run
 
     chosen = only or SERVICES

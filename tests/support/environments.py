@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from support.gunicorn import ROOT
 
 UNREACHABLE = ("Failed to fetch", "error sending request", "dns error", "Network is unreachable")
 SECONDS = 600
+UV = Path(sys.executable).parent / "uv"
 
 
 def build_wheel(directory: Path) -> Path:
@@ -22,20 +24,32 @@ def build_wheel(directory: Path) -> Path:
     return next(directory.glob("*.whl"))
 
 
+def around_the_wheel(directory: Path) -> Path:
+    """Make an environment of our wheel and the packages of this one; return its programs' place."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
+    python = directory / "bin/python"
+    wheel = build_wheel(directory / "dist")
+    command = [str(UV), "pip", "install", "--quiet", "--no-deps", "--python", str(python)]
+    subprocess.run([*command, str(wheel)], check=True, timeout=SECONDS)
+    # a line of a .pth file is searched for packages, not for .pth files: not for the editable one
+    (site,) = directory.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return directory / "bin"
+
+
 def programs_of(directory: Path, python: str, *requirements: str) -> Path:
     """Make an environment with this swarmscope's server end; return where its programs are.
 
     *python* is a version, *requirements* are what else to install. Skips the test where there is
     no such Python, or no package index; a requirement that cannot be met fails it.
     """
-    uv = Path(sys.executable).parent / "uv"
     installed = sorted(Path.home().glob(f".pyenv/versions/{python}.*/bin"))
     path = os.pathsep.join([*map(str, installed), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "UV_PYTHON_DOWNLOADS": "never"}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(uv), *arguments], env=environment, capture_output=True, text=True, timeout=SECONDS
+            [str(UV), *arguments], env=environment, capture_output=True, text=True, timeout=SECONDS
         )
 
     if run("venv", "--quiet", "--python", python, str(directory)).returncode:

@@ -33,11 +33,12 @@ class Native:
     directory: Path
     home: Path
     environment: Mapping[str, str]
+    swarmscope: tuple[str, ...] = SWARMSCOPE
 
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run `swarmscope ARGUMENTS` to its end, with *changes* to the environment."""
         return subprocess.run(
-            [*SWARMSCOPE, *arguments],
+            [*self.swarmscope, *arguments],
             cwd=self.directory,
             env={**self.environment, **changes},
             stdin=subprocess.DEVNULL,
@@ -49,7 +50,7 @@ class Native:
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `swarmscope ARGUMENTS`; what it says comes by the pipe `stdout`."""
         return subprocess.Popen(
-            [*SWARMSCOPE, *arguments],
+            [*self.swarmscope, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
