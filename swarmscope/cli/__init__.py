@@ -14,6 +14,7 @@ import swarmscope
 from swarmscope.formatting import printable
 
 VERBS = {
+    "init": "swarmscope.cli.init",
     "up": "swarmscope.cli.stack",
     "demo": "swarmscope.cli.stack",
     "status": "swarmscope.cli.stack",
@@ -30,7 +31,11 @@ VERBS = {
     "migrate": "swarmscope.cli.database",
     "ship": "swarmscope.cli.ship",
 }
-EXTRAS = {"swarmscope.cli.stack": "stack", "swarmscope.cli.locust": "client"}  # else runs
+EXTRAS = {  # else runs
+    "swarmscope.cli.init": "stack",
+    "swarmscope.cli.locust": "client",
+    "swarmscope.cli.stack": "stack",
+}
 
 
 class LazyGroup(click.Group):

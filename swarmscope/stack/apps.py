@@ -24,16 +24,18 @@ def app_service(app: App, settings: StackSettings, home: Home) -> Service:
         assert python
         raise StackError(f"{app.name}'s environment ({python.title}) {complaint}")
     measured = None if complaint else python
-    environment = _addresses(app, settings)
+    environment = {**app.env, **_addresses(app, settings)}
     if python:
         lent = lend(home, app, python)
-        environment |= python.environment(settings.environment, lent)
+        environment |= python.environment({**settings.environment, **app.env}, lent)
+    if measured:
+        environment |= _measuring(app, settings)
     return Service(
         name=app.name,
         command=_command(app, settings, python),
         check=f"http:{app.port}{app.ready}" if app.ready else f"answer:{app.port}{PROBED}",
         url=f"http://{LOOPBACK}:{app.port}",
-        environment={**environment, **(_measuring(app, settings) if measured else {}), **app.env},
+        environment=environment,
         directory=settings.project,
         is_app=True,
     )
@@ -78,7 +80,7 @@ def _measuring(app: App, settings: StackSettings) -> dict[str, str]:
     if (p95_ms := limit(settings.environment, "LOCUST_SLO_P95")) is not None:
         values["SWARMSCOPE_SLO_P95_MS"] = f"{p95_ms:g}"
     if app.command:
-        given = settings.environment.get("GUNICORN_CMD_ARGS", "")
+        given = {**settings.environment, **app.env}.get("GUNICORN_CMD_ARGS", "")
         added = f"--config {SERVE} --bind {_bound(app, settings)}"
         values["GUNICORN_CMD_ARGS"] = f"{given} {added}".strip()
     return values

@@ -1,0 +1,80 @@
+"""The verb ``init``: settings and a first scenario for the Flask app of a project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from textwrap import indent
+
+import click
+
+from swarmscope import atomic_files
+from swarmscope.cli.stack import explained
+from swarmscope.onboarding.errors import Unclear
+from swarmscope.onboarding.plan import NewFile, Wishes, plan
+from swarmscope.stack.app_python import find_python
+from swarmscope.stack.project import App
+from swarmscope.stack.settings import merged_environment
+
+
+@click.command()
+@click.option("--app", metavar="MODULE:APP", help="The app, as gunicorn names it.")
+@click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="Where requests come from: an OpenAPI file in JSON, or a service's metrics; a file or a"
+    " URL  [default: the app's routes]",
+)
+@click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
+@click.option("--all-methods", is_flag=True, help="Call more than GET: what changes data, too.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+@click.option("--dry-run", is_flag=True, help="Write nothing, show everything.")
+def init(
+    app: str | None,
+    source: str | None,
+    python: str | None,
+    all_methods: bool,
+    force: bool,
+    dry_run: bool,
+) -> None:
+    """Write settings and a first scenario for a Flask app.
+
+    Finds the app in the current directory, loads it with the project's own Python, and sends it a
+    GET per route to see what can be called.
+
+    \b
+    Examples:
+      swarmscope init
+      swarmscope init --app "shop:create_app()" --dry-run
+      swarmscope init --from https://shop.example/metrics
+    """
+    directory = Path.cwd()
+    wishes = Wishes(app, source, python, all_methods)
+    with explained():
+        environment = merged_environment(directory, os.environ)
+        app_python = find_python(App("app", wsgi="app", python=python), directory, environment)
+        assert app_python  # a command that is not Python's has none
+        try:
+            found = plan(directory, wishes, app_python, environment)
+        except Unclear as error:
+            raise click.ClickException(str(error)) from error
+        for note in found.notes:
+            click.echo(note)
+        written = [_write(directory, file, force, dry_run) for file in found.files]
+    if any(written) and not dry_run:
+        click.echo("\nNext: swarmscope up")
+
+
+def _write(directory: Path, file: NewFile, force: bool, dry_run: bool) -> bool:
+    """Show a file and write it, unless it exists; return whether it was written."""
+    path = directory / file.path
+    if file.end_of is None and path.exists() and not force:
+        click.echo(f"\n{file.path} exists and stays as it is; --force overwrites it.")
+        return False
+    mark = "+ " if file.end_of is not None else "  "
+    click.echo(f"\n{file.path}")
+    click.echo(indent(file.text.rstrip("\n"), mark))
+    if not dry_run:
+        atomic_files.write(path, (file.end_of or "") + file.text)
+    return True

@@ -1,0 +1,106 @@
+"""Loads the first of a project's candidates that is a Flask app, or says why none is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmscope.onboarding.app_process import AppProblem, AppProcess, app_process
+from swarmscope.onboarding.candidates import SOURCE_ROOTS, Candidate
+from swarmscope.onboarding.errors import Unclear
+from swarmscope.stack.app_python import AppPython
+
+MAX_TRIED = 8
+NAME_IT = "name it, as in: swarmscope init --app shop:app"
+
+
+@dataclass(frozen=True)
+class LoadedApp:
+    """A candidate that loads, its process, and what was wrong with those before it, by target."""
+
+    candidate: Candidate
+    process: AppProcess
+    problems: Mapping[str, str]
+
+
+@contextmanager
+def loaded_app(
+    candidates: Sequence[Candidate],
+    directory: Path,
+    python: AppPython,
+    environment: Mapping[str, str],
+) -> Iterator[LoadedApp]:
+    """Load the first candidate that can be; raises `Unclear` if there is none."""
+    problems: dict[str, str] = {}
+    for candidate in _loadable(candidates, directory):
+        with ExitStack() as stack:
+            try:
+                process = stack.enter_context(
+                    app_process(
+                        python.program,
+                        directory,
+                        candidate.target,
+                        {**environment, **import_path(candidate, environment)},
+                    )
+                )
+            except AppProblem as problem:
+                problems[candidate.target] = _explained(candidate, problem, python)
+                continue
+            yield LoadedApp(candidate, process, problems)
+            return
+    raise Unclear(next(iter(problems.values())))
+
+
+def import_path(candidate: Candidate, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variable that has the candidate imported from its root."""
+    given = environment.get("PYTHONPATH")
+    path = os.pathsep.join(filter(None, (candidate.root, given)))
+    return {"PYTHONPATH": path} if candidate.root else {}
+
+
+def _loadable(candidates: Sequence[Candidate], directory: Path) -> Iterator[Candidate]:
+    """Yield what can be tried; of an installed project in ``src/``, without that first."""
+    tried = [each for each in candidates if not (each.needs or each.is_local)]
+    if not tried:
+        raise Unclear(_why_none(candidates, directory))
+    for each in tried[:MAX_TRIED]:
+        if each.root in SOURCE_ROOTS:
+            yield Candidate(each.target, "", each.where)
+        yield each
+
+
+def _why_none(candidates: Sequence[Candidate], directory: Path) -> str:
+    if not candidates:
+        return f"no Flask app found in {directory}; {NAME_IT}"
+    first = candidates[0]
+    module, _, call = first.target.partition(":")
+    if first.is_local:
+        return (
+            f"{first.where}: {call} keeps its Flask app to itself; create it at the module's top"
+            " level, or return it from a function such as create_app()"
+        )
+    names = " and ".join(first.needs)
+    example = ", ".join(f'{name}="…"' for name in first.needs)
+    return (
+        f"{first.where}: {call} cannot be called without {names}; write the call out:\n"
+        f"  swarmscope init --app '{module}:{call.removesuffix('()')}({example})'"
+    )
+
+
+def _explained(candidate: Candidate, problem: AppProblem, python: AppPython) -> str:
+    target = candidate.target
+    if problem.kind == "arguments":
+        return f"{target}: {problem}; write the call out, as in --app 'shop:create_app(\"test\")'"
+    if problem.kind == "not-flask":
+        return f"{target} is a {problem} in which no Flask app can be seen; {NAME_IT}"
+    if problem.kind == "no-such-name":
+        return f"{target}: {problem}"
+    if problem.kind == "no-flask":
+        return f"{target} does not load: {python.title} {python.complaint()}, or name --python"
+    return (
+        f"{target} does not load: {problem}\n"
+        f"{python.title} loaded it; install what it needs there, or set its variables in .env."
+    )
