@@ -8,7 +8,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/swarmscope/bin/pip install --require-hashes --only-binary :all: -r /build/requirements.image.lock
 
 FROM dependencies AS package
-COPY pyproject.toml README.md LICENSE /build/
+COPY pyproject.toml README.md LICENSE swarmscope.toml /build/
 COPY swarmscope /build/swarmscope
 RUN /opt/swarmscope/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /build
 

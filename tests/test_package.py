@@ -14,7 +14,7 @@ import pytest
 from support.environments import around_the_wheel
 from support.native import Native, native
 
-MAPPED = ("api", "grafana", "locustfiles", "prometheus")
+MAPPED = ("api", "grafana", "locustfiles", "prometheus", "swarmscope.toml")
 STAYS = {  # what only containers and tests read
     "grafana/kustomization.yaml",
     "prometheus/kustomization.yaml",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -29,10 +30,24 @@ def locust(arguments: tuple[str, ...]) -> None:
 
     ARGUMENTS are Locust's own. The locustfile needs no change: its requests say when they were
     sent, and every run is stored if there is a runs database. LOCUST_TIMESCALE=false stores none.
+    Scenarios, host and SLO are those of swarmscope.toml unless ARGUMENTS or the environment say.
 
     \b
     Examples:
       swarmscope locust -f locustfile.py -H http://localhost:5000
       swarmscope locust --headless -u 50 -r 10 -t 60s --check-p95 450
     """
-    os.execv(LOCUST[0], [*LOCUST, *arguments])
+    os.execve(LOCUST[0], [*LOCUST, *arguments], os.environ | _of_project())
+
+
+def _of_project() -> dict[str, str]:
+    """Return what ``swarmscope.toml`` says of scenarios, host and SLO."""
+    try:
+        from swarmscope.stack.errors import StackError
+        from swarmscope.stack.settings import locust_environment
+    except ModuleNotFoundError:  # without the extra there is no `up`
+        return {}
+    try:
+        return locust_environment(Path.cwd(), os.environ)
+    except StackError as error:
+        raise click.ClickException(str(error)) from error

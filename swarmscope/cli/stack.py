@@ -28,6 +28,7 @@ from swarmscope.stack.settings import (
     merged_environment,
     read_settings,
 )
+from swarmscope.stack.shipped import shipped
 from swarmscope.stack.status import describe, table
 from swarmscope.stack.up_record import read_record
 
@@ -98,7 +99,7 @@ def up(**options: Any) -> None:
       swarmscope up --detach --only postgres --only prometheus
       swarmscope up --only locust-worker --master-host load-1.example
     """
-    _start(**options)
+    _start(Path.cwd(), **options)
 
 
 @_starts
@@ -112,12 +113,17 @@ def demo(**options: Any) -> None:
       swarmscope demo
       swarmscope demo --detach
     """
-    _start(**options)
+    _start(shipped(), **options)
 
 
 def _start(
-    detach: bool, only: tuple[str, ...], master_host: str | None, master_port: int | None
+    where: Path,
+    detach: bool,
+    only: tuple[str, ...],
+    master_host: str | None,
+    master_port: int | None,
 ) -> NoReturn:
+    """Start the project in the directory *where*, with home and ``.env`` of this one."""
     from swarmscope.stack.up import run
 
     chosen = only or SERVICES
@@ -131,7 +137,7 @@ def _start(
             signal.signal(number, _interrupt)
     os.umask(PRIVATE_FILES)
     with explained():
-        project = read_project(Path.cwd())
+        project = read_project(where)
         if project is None and "app" in chosen:
             raise StackError(NOT_A_PROJECT)
         settings = read_settings(Path.cwd(), os.environ | given, chosen, project)

@@ -65,10 +65,26 @@ def running(home: Home) -> UpRecord | None:
 
 
 def _inherited(settings: StackSettings, home: Home) -> dict[str, str]:
-    """Return what all services inherit; ``PG*`` only if the runs database is on another machine."""
-    general = {k: v for k, v in settings.environment.items() if not k.startswith("PG")}
-    far = {} if "postgres" in settings.only else remote.libpq(settings.environment, home)
-    return general | far
+    """Return what all services inherit, less what `_without_pg` hides from each."""
+    return {**settings.environment, **_far_database(settings, home)}
+
+
+def _far_database(settings: StackSettings, home: Home) -> dict[str, str]:
+    """Return the ``PG*`` of a runs database on another machine, if it is on one."""
+    return {} if "postgres" in settings.only else remote.libpq(settings.environment, home)
+
+
+def _without_pg(services: list[Service], settings: StackSettings, home: Home) -> list[Service]:
+    """Hide the user's ``PG*`` from all but the apps, and from the apps what we add to them."""
+    given = {name for name in settings.environment if name.startswith("PG")}
+    far = _far_database(settings, home).keys()
+
+    def hidden(service: Service) -> set[str]:
+        if service.is_app:
+            return far - given
+        return set() if far else given - service.environment.keys()
+
+    return [replace(service, hidden=tuple(sorted(hidden(service)))) for service in services]
 
 
 def start(settings: StackSettings, home: Home, show: Show) -> subprocess.Popen[bytes]:
@@ -123,16 +139,18 @@ def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
     """
     only = settings.only
     home.check_space()
-    dashboards = metrics = None
+    dashboards = None
     if "grafana" in only:
         dashboards = find_grafana(settings.environment, settings.grafana_home)
     listening = only if dashboards else only - {"grafana"}
     check_ports(listener for listener in settings.listeners if listener.service in listening)
     if "locust-worker" in only and "locust" not in only:
         remote.wait_for_master(settings, show)
+    both_ends = _both_ends(settings, home, bool(dashboards))  # first: most mistakes are there
     cluster = _cluster(home, settings.ports["POSTGRES_PORT"], settings.postgres_bind_host)
     absent = _prepare_database(cluster, settings, home, show)
     found = [stack.postgres(cluster, home)] if "postgres" in only else []
+    metrics = None
     if "prometheus" in only:
         metrics = find_prometheus(settings.environment, home / "tools/prometheus")
     if metrics:
@@ -140,14 +158,20 @@ def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
     (home / GRAFANA_URL).unlink(missing_ok=True)
     if dashboards:
         found.append(stack.grafana(dashboards, settings, home))
-    if "app" in only:
-        found += [app_service(app, settings, home) for app in settings.apps if not app.url]
-    if "locust-worker" in only:
-        found += stack.locust_workers(settings, home)
-    if "locust" in only:
-        found.append(stack.locust_master(settings, home, has_grafana=bool(dashboards)))
     absent |= {name: how for name, how in GET.items() if name in only - {s.name for s in found}}
-    return Plan(cluster, found, absent)
+    return Plan(cluster, _without_pg([*found, *both_ends], settings, home), absent)
+
+
+def _both_ends(settings: StackSettings, home: Home, has_grafana: bool) -> list[Service]:
+    """Return the apps and what loads them."""
+    found: list[Service] = []
+    if "app" in settings.only:
+        found += [app_service(app, settings, home) for app in settings.apps if not app.url]
+    if "locust-worker" in settings.only:
+        found += stack.locust_workers(settings, home)
+    if "locust" in settings.only:
+        found.append(stack.locust_master(settings, home, has_grafana))
+    return found
 
 
 def _prepare_database(
@@ -212,9 +236,9 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
     """Start each service as soon as its dependencies are ready; return when all are."""
     pids: dict[str, int] = {}
     logs = {service.name: _log(home, service.name) for service in plan.services}
-    names = {service.name for service in plan.services}
+    by_name = {service.name: service for service in plan.services}
     # else the database is on another machine, or missing
-    ready: set[str] = set() if "postgres" in names else {DATABASE_READY}
+    ready: set[str] = set() if "postgres" in by_name else {DATABASE_READY}
     deadline = time.monotonic() + START_S
     for name, reason in plan.absent.items():
         show(name, "absent", reason)
@@ -226,7 +250,9 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
                 show(service.name, "starting", "")
         states = supervisor.states()
         for name in pids:
-            pids[name] = _living_pid(states[name], pids[name], logs[name])
+            if _has_died(states[name], pids[name]):
+                raise _failure(by_name[name], "died during startup", logs[name])
+            pids[name] = states[name].pid
         for service in waiting:
             if pids.get(service.name) and is_ready(service.check, pids[service.name]):
                 if service.name == "postgres":
@@ -235,17 +261,14 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
                 ready.add(service.name)
                 show(service.name, "ready", "")
         if time.monotonic() > deadline:
-            name = waiting[0].name
-            raise StackError(_with_log(f"{name} was not ready within {START_S:.0f} s", logs[name]))
+            slow = waiting[0]
+            raise _failure(slow, f"was not ready within {START_S:.0f} s", logs[slow.name])
         time.sleep(POLL_S)
 
 
-def _living_pid(state: ServiceState, known: int, log: _Log) -> int:
-    """Return the service's process id; raises `StackError` if it has died once."""
-    died = state.state in ("BACKOFF", "EXITED", "FATAL") or (known and state.pid != known)
-    if died:
-        raise StackError(_with_log(f"{state.name} died during startup", log))
-    return state.pid
+def _has_died(state: ServiceState, known: int) -> bool:
+    """Return whether a service has died once since its process was *known*."""
+    return state.state in ("BACKOFF", "EXITED", "FATAL") or bool(known and state.pid != known)
 
 
 class _Log(NamedTuple):
@@ -271,6 +294,18 @@ def _log(home: Home, service: str) -> _Log:
 def _with_log(line: str, log: _Log) -> str:
     lines = log.lines()[-LOG_LINES:]
     return "\n".join([f"{line}; the end of {log.path}:", *(f"    {text}" for text in lines)])
+
+
+def _failure(service: Service, line: str, log: _Log) -> StackError:
+    """Return the error of a service: of an app its own last words, of others the end of the log."""
+    if not service.is_app:
+        return StackError(_with_log(f"{service.name} {line}", log))
+    lines = [text for text in log.lines() if text.strip()]
+    own = [text for text in lines if text[0] not in "[ \t"]  # neither gunicorn's nor a frame
+    last = (own or lines or ["it printed nothing"])[-1]
+    return StackError(
+        f"{service.name} {line}: {last}\n`swarmscope logs {service.name}` has the rest"
+    )
 
 
 def stop(home: Home, show: Show) -> bool:

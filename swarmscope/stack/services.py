@@ -32,8 +32,9 @@ class Service:
     """A program under supervision.
 
     *check* says when it is ready (see `swarmscope.readiness`), *after* names the services that must
-    be ready first; *secrets* are passed in its environment, and not on its command line. It runs in
-    *directory*, by default in the one where `up` was called.
+    be ready first; *secrets* are passed in its environment, and not on its command line; *hidden*
+    are variables that it does not inherit. It runs in *directory*, by default in the one where `up`
+    was called.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Service:
     after: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     directory: Path | None = None
     is_app: bool = False
     stop_signal: str = "TERM"

@@ -14,11 +14,11 @@ from dotenv import dotenv_values
 from swarmscope.home import HOME
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.ports import MAX_PORT, PORTS, Listener
-from swarmscope.stack.project import App, Project
+from swarmscope.stack.project import App, Project, read_project
 from swarmscope.stack.project_keys import MAX_WORKERS
 
 SERVICES = ("postgres", "prometheus", "grafana", "app", "locust-worker", "locust")
-
+BY_HAND = ("LOCUST_HOST", "LOCUST_LOCUSTFILE", "LOCUST_SLO_FAIL_RATIO", "LOCUST_SLO_P95")
 SCENARIOS = ("locustfile.py", "locustfiles")  # where they are unless a setting says
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "*")  # for ZeroMQ and PostgreSQL alike
@@ -100,6 +100,16 @@ def read_settings(
         master_port=master_port,
         postgres_bind_host=_address(environment, "POSTGRES_BIND_HOST"),
     )
+
+
+def locust_environment(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a project says to a Locust that is started by hand: scenarios, target and SLO."""
+    project = read_project(directory)
+    if project is None:
+        return {}
+    settings = read_settings(directory, environ, project=project)
+    values = {**settings.environment, "LOCUST_HOST": settings.target}
+    return {name: values[name] for name in BY_HAND if name in values}
 
 
 def _from_file(project: Project, directory: Path) -> dict[str, str]:

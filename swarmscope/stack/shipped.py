@@ -10,7 +10,8 @@ import swarmscope
 def shipped() -> Path:
     """Return the directory that holds ``api/``, ``grafana/``, ``locustfiles/``, ``prometheus/``.
 
-    The build maps them into the package; in a checkout (an editable install) they are beside it.
+    The sample's ``swarmscope.toml`` is there, too. The build maps all of it into the package; in a
+    checkout (an editable install) it is beside the package.
     """
     package = Path(swarmscope.__file__).parent
     built_in = package / "shipped"

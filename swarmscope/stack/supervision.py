@@ -113,7 +113,8 @@ def _command(service: Service) -> str:
     inside single quotes here, which can be closed and reopened between the two characters.
     """
     assignments = [f"{name}={value}" for name, value in service.environment.items()]
-    words = ["/usr/bin/env", *assignments, *service.command]
+    hidden = [word for name in service.hidden for word in ("-u", name)]
+    words = ["/usr/bin/env", *hidden, *assignments, *service.command]
     if service.directory:
         words = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(service.directory), *words]
     command = shlex.join(words)
