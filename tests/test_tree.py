@@ -51,6 +51,7 @@ QUESTIONS = {  # of more than one module
     "stack/browser": "does a first swarm work by clicking?",
     "stack/conservation": "sent = counted = scraped = stored?",
     "stack/many_machines": "do three machines work together?",
+    "stack/own_app": "does `up` run another project's app in its own environment?",
     "stack/refusals": "what does `up` refuse?",
 }
 

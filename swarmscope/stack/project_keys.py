@@ -104,25 +104,28 @@ def _ratio(value: Any) -> str | None:
 _port = _whole(MAX_PORT)
 
 APP = {
-    "name": Key(_text, "the directory's", "its name in Grafana and Prometheus, and for `logs`"),
-    "wsgi": Key(_wsgi, "", "a WSGI app to serve with gunicorn: `shop:app`, `shop:create_app()`"),
-    "command": Key(_text, "", "or a program to start, which listens on `$PORT`"),
-    "url": Key(_url, "", "or the address of an app that runs already; nothing is started"),
+    "name": Key(
+        _text,
+        "that of the directory",
+        "its name in Prometheus, Grafana, `status` and `logs`",
+    ),
+    "wsgi": Key(_wsgi, "", "the app, to be served with gunicorn: `shop:app`, `shop:create_app()`"),
+    "command": Key(_text, "", "or a program that serves it on `$PORT`"),
+    "url": Key(_url, "", "or where it runs already; nothing is started"),
     "gunicorn": Key(_text, "`gunicorn.conf.py`, if there is one", "gunicorn's conf file"),
     "metrics": Key(
         _metrics,
         "",
-        "with `command` or `url`: where its metrics are, `HOST:PORT` or a URL; without any, only"
-        " the client's side is measured",
+        "with `command` or `url`: where its metrics are, `HOST:PORT` or a URL",
     ),
     "python": Key(
         _text,
-        "`$VIRTUAL_ENV`, `.venv`, `venv`, that of `uv run`",
-        "the app's own Python, or the directory of its environment",
+        "`$VIRTUAL_ENV`, `.venv`, `venv`, `uv run`",
+        "its Python, or the directory of its environment",
     ),
     "port": Key(_port, "`5000`", "the port that it listens on", "API_PORT"),
     "metrics_port": Key(_port, "`9102`", "the port of its metrics", "API_METRICS_PORT"),
-    "ready": Key(_path, "the port answers", "the URL path that answers once it is ready"),
+    "ready": Key(_path, "any HTTP answer", "a URL path that answers 200 to 399 once it is ready"),
     "exclude": Key(_paths, "`[]`", "URL paths that are not measured, such as health checks"),
     "env": Key(_variables, "`{}`", "its environment variables; `.env` and the environment win"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.ports import PORTS
 from swarmscope.stack.project import App, Project, read_project, safe_name
+from swarmscope.stack.project_keys import KEYS
 from swarmscope.stack.settings import SERVICES, StackSettings, read_settings
 
 WHOLE = """\
@@ -225,3 +227,42 @@ def test_two_services_on_one_port(tmp_path: Path) -> None:
     assert str(error.value) == (
         "LOCUST_WEB_PORT and [services.x] port are both 8089: change one of them"
     )
+
+
+def test_the_page_has_every_key(root: Path) -> None:
+    """One table, with the defaults and variables of the launcher's own."""
+    page = (root / "docs/swarmscope-toml.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `[")]
+
+    assert rows == [
+        f"| `[{table}] {name}` | {key.default} | "
+        f"{f'`{key.variable}`' if key.variable else ''} | {key.meaning} |"
+        for table, keys in KEYS.items()
+        for name, key in keys.items()
+    ]
+
+
+def test_the_pages_examples_are_right(root: Path, tmp_path: Path) -> None:
+    """Both files, and the error that it shows."""
+    page = (root / "docs/swarmscope-toml.md").read_text()
+    short, long = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+
+    assert parsed(tmp_path, short).apps[0].wsgi == "shop:create_app()"
+    assert [app.name for app in parsed(tmp_path, long).apps] == ["shop", "pricing"]
+    assert complaint(tmp_path, short.replace("wsgi", "wsgy")) in page
+
+
+def test_the_sample_is_a_project(root: Path) -> None:
+    """`make up` and `swarmscope demo` start it."""
+    project = read_project(root)
+
+    assert project
+    assert project.apps == (
+        App(
+            "api",
+            wsgi="api:create_app()",
+            gunicorn="api/gunicorn.conf.py",
+            ready="/health/ready",
+        ),
+    )
+    assert project.environment == {"LOCUST_LOCUSTFILE": "locustfiles"}

@@ -38,10 +38,15 @@ def around_the_wheel(directory: Path) -> Path:
 
 
 def programs_of(directory: Path, python: str, *requirements: str) -> Path:
-    """Make an environment with this swarmscope's server end; return where its programs are.
+    """Make an environment with this swarmscope's server end, too; see `foreign_programs`."""
+    return foreign_programs(directory, python, "-e", f"{ROOT}[server]", *requirements)
 
-    *python* is a version, *requirements* are what else to install. Skips the test where there is
-    no such Python, or no package index; a requirement that cannot be met fails it.
+
+def foreign_programs(directory: Path, python: str, *requirements: str) -> Path:
+    """Make an environment; return where its programs are.
+
+    *python* is a version, *requirements* are what to install. Skips the test where there is no such
+    Python, or no package index; a requirement that cannot be met fails it.
     """
     installed = sorted(Path.home().glob(f".pyenv/versions/{python}.*/bin"))
     path = os.pathsep.join([*map(str, installed), os.environ["PATH"]])
@@ -56,7 +61,7 @@ def programs_of(directory: Path, python: str, *requirements: str) -> Path:
         pytest.skip(f"there is no Python {python} here")
     programs = directory / "bin"
     target = ("--python", str(programs / "python"))
-    done = run("pip", "install", "--quiet", *target, "-e", f"{ROOT}[server]", *requirements)
+    done = run("pip", "install", "--quiet", *target, *requirements)
     if done.returncode and any(words in done.stderr for words in UNREACHABLE):
         pytest.skip("there is no package index here")
     assert done.returncode == 0, done.stderr
