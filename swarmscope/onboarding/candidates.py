@@ -30,7 +30,8 @@ MAX_DEPTH = 4  # directories below the project's
 MAX_FILES = 3000
 HINTS = (b"Flask", b"create_app", b"make_app", b"OpenAPI")
 FLASK_ENVIRONMENTS = (".flaskenv", ".env")
-DEVELOPMENT = ("dev", "debug", "manage", "run", "run_dev", "runserver")  # names of modules
+USUAL = ("wsgi", "app", "application", "main")  # names of modules, the best first
+DEVELOPMENT = ("dev", "debug", "manage", "run", "run_dev", "runserver")
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,18 @@ class Project:
                 target = f"{module}:{found.call}"
                 yield Candidate(target, root, where, found.needs, found.is_local)
 
-    def _rank(self, name: tuple[str, str]) -> tuple[int, int, str]:
-        """Order modules: a usual name, near the top, before a runner for development."""
+    def _rank(self, name: tuple[str, str]) -> tuple[int, int, bool, bool, str]:
+        """Order modules: a usual name, near the top, before a runner for development.
+
+        Of equals, the one named as the project's directory is first, then packages: a single file
+        beside them is more often a helper, such as a stand-in for another service.
+        """
         root, module = name
         stem = module.rpartition(".")[2]
-        usual = 0 if stem == "wsgi" else 2 if stem in DEVELOPMENT else 1
-        return usual, module.count(".") + len(Path(root).parts), module
+        usual = USUAL.index(stem) if stem in USUAL else len(USUAL) + (stem in DEVELOPMENT)
+        depth = module.count(".") + len(Path(root).parts)
+        is_file = self.modules[name].name != "__init__.py"
+        return usual, depth, stem != self.directory.name, is_file, module
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.directory).as_posix()

@@ -54,6 +54,16 @@ CASES = {
         "wsgi:application",
         "",
     ),
+    "a package before a file beside it": (
+        {"pricing.py": APP, "shop/__init__.py": FACTORY},
+        "shop:create_app()",
+        "",
+    ),
+    "app.py before the package that it imports": (
+        {"app.py": "from shop import create_app\napp = create_app()", "shop/__init__.py": FACTORY},
+        "app:app",
+        "",
+    ),
     "a factory before a runner": (
         {"run.py": "from shop import create_app\napp = create_app()", "shop/__init__.py": FACTORY},
         "shop:create_app()",
