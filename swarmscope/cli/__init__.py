@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from swarmscope.formatting import printable
 
 VERBS = {
     "init": "swarmscope.cli.init",
+    "try": "swarmscope.cli.try_app",
     "up": "swarmscope.cli.stack",
     "demo": "swarmscope.cli.stack",
     "status": "swarmscope.cli.stack",
@@ -35,6 +37,7 @@ EXTRAS = {  # else runs
     "swarmscope.cli.init": "stack",
     "swarmscope.cli.locust": "client",
     "swarmscope.cli.stack": "stack",
+    "swarmscope.cli.try_app": "stack",
 }
 
 
@@ -64,7 +67,7 @@ class LazyGroup(click.Group):
                 raise
             extra = EXTRAS.get(VERBS[name], "runs")
             return _missing(name, error.name.split(".")[0], extra)
-        command = getattr(module, name)
+        command = getattr(module, f"{name}_app" if iskeyword(name) else name)
         assert isinstance(command, click.Command)
         return command
 

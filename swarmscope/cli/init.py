@@ -11,7 +11,7 @@ import click
 from swarmscope import atomic_files
 from swarmscope.cli.stack import explained
 from swarmscope.onboarding.errors import Unclear
-from swarmscope.onboarding.plan import NewFile, Wishes, plan
+from swarmscope.onboarding.plan import NewFile, Plan, Wishes, plan
 from swarmscope.stack.app_python import find_python
 from swarmscope.stack.project import App
 from swarmscope.stack.settings import merged_environment
@@ -49,21 +49,26 @@ def init(
       swarmscope init --app "shop:create_app()" --dry-run
       swarmscope init --from https://shop.example/metrics
     """
-    directory = Path.cwd()
-    wishes = Wishes(app, source, python, all_methods)
     with explained():
-        environment = merged_environment(directory, os.environ)
-        app_python = find_python(App("app", wsgi="app", python=python), directory, environment)
-        assert app_python  # a command that is not Python's has none
-        try:
-            found = plan(directory, wishes, app_python, environment)
-        except Unclear as error:
-            raise click.ClickException(str(error)) from error
-        for note in found.notes:
-            click.echo(note)
-        written = [_write(directory, file, force, dry_run) for file in found.files]
+        found = planned(Wishes(app=app, source=source, python=python, all_methods=all_methods))
+        written = [_write(Path.cwd(), file, force, dry_run) for file in found.files]
     if any(written) and not dry_run:
         click.echo("\nNext: swarmscope up")
+
+
+def planned(wishes: Wishes) -> Plan:
+    """Return the plan for the current directory, once its notes are printed."""
+    directory = Path.cwd()
+    environment = merged_environment(directory, os.environ)
+    app_python = find_python(App("app", wsgi="app", python=wishes.python), directory, environment)
+    assert app_python  # a command that is not Python's has none
+    try:
+        found = plan(directory, wishes, app_python, environment)
+    except Unclear as error:
+        raise click.ClickException(str(error)) from error
+    for note in found.notes:
+        click.echo(note)
+    return found
 
 
 def _write(directory: Path, file: NewFile, force: bool, dry_run: bool) -> bool:

@@ -53,12 +53,19 @@ def _home() -> Home:
     return Home(home_directory(directory, merged_environment(directory, os.environ)))
 
 
-def _console() -> Console:
+def console() -> Console:
     return Console(highlight=False, markup=False)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt(number)
+
+
+def interruptible() -> None:
+    """Have every signal that ends a process raise KeyboardInterrupt, as Ctrl-C does."""
+    for number in ENDING_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
 
 
 START_OPTIONS = (
@@ -132,16 +139,14 @@ def _start(
     if given and ("locust" in chosen or "locust-worker" not in chosen):
         raise click.UsageError("--master-host and --master-port need --only locust-worker")
 
-    for number in ENDING_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, _interrupt)
+    interruptible()
     os.umask(PRIVATE_FILES)
     with explained():
         project = read_project(where)
         if project is None and "app" in chosen:
             raise StackError(NOT_A_PROJECT)
         settings = read_settings(Path.cwd(), os.environ | given, chosen, project)
-        sys.exit(run(settings, Home(settings.home), _console(), detach))
+        sys.exit(run(settings, Home(settings.home), console(), detach))
 
 
 @click.command()
@@ -158,14 +163,14 @@ def down() -> None:
     os.umask(PRIVATE_FILES)
     with explained():
         home = _home()
-        console = _console()
+        terminal = console()
         if read_record(home) is None:
-            console.print(f"swarmscope is not up (nothing runs from {home.path}).", soft_wrap=True)
+            terminal.print(f"swarmscope is not up (nothing runs from {home.path}).", soft_wrap=True)
             return
-        with home.locked(), Progress(console) as progress:
+        with home.locked(), Progress(terminal) as progress:
             ran = stop(home, progress.set)
-        console.print("swarmscope is down." if ran else CRASHED)
-        report_undelivered(home, console)
+        terminal.print("swarmscope is down." if ran else CRASHED)
+        report_undelivered(home, terminal)
 
 
 @click.command()
@@ -183,7 +188,7 @@ def status(as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(found, indent=2))
         else:
-            _console().print(table(found), soft_wrap=True)
+            console().print(table(found), soft_wrap=True)
 
 
 @click.command()

@@ -1,1 +1,1 @@
-"""`swarmscope init`: finds a project's Flask app, and writes its settings and a first scenario."""
+"""`swarmscope init` and `try`: a project's Flask app found, a first scenario, a first answer."""

@@ -31,9 +31,13 @@ OK = 200
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user asks for: *app* is a target, *source* what ``--from`` names."""
+    """What the user asks for: *app* is a target, *source* what ``--from`` names.
+
+    *locustfile* is a scenario that is there; without it, one is looked for.
+    """
 
     app: str | None = None
+    locustfile: str | None = None
     source: str | None = None
     python: str | None = None
     all_methods: bool = False
@@ -50,10 +54,26 @@ class NewFile:
 
 @dataclass
 class Plan:
-    """What was found, in *notes*, a line each, and the *files* to write."""
+    """What was found: *notes* are lines for the user.
 
-    notes: list[str] = field(default_factory=list)
-    files: list[NewFile] = field(default_factory=list)
+    *scenarios* is where the project's own are; without any, *mix* and *origin* make one. *ignored*
+    is what to add to ``.gitignore``.
+    """
+
+    settings: ProjectFile
+    notes: list[str]
+    scenarios: str | None = None
+    mix: Mix | None = None
+    origin: Origin | None = None
+    ignored: list[NewFile] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[NewFile]:
+        """The files to write."""
+        found = [NewFile(SETTINGS, self.settings.text)]
+        if self.mix and self.origin:
+            found.append(NewFile(SCENARIO, Scenario(self.mix, self.origin).text))
+        return found + self.ignored
 
 
 def plan(
@@ -63,9 +83,8 @@ def plan(
     source = read_source(wishes.source) if wishes.source else ""
     project = Project(directory, environment)
     candidates = project.named(wishes.app, "--app") if wishes.app else project.candidates()
-    existing = None if wishes.source else scenarios(directory)
+    existing = wishes.locustfile or (None if wishes.source else scenarios(directory))
     with loaded_app(candidates, directory, python, environment) as found:
-        result = Plan(_found(found, candidates, python))
         routes = routes_of(found.process.rules)
         settings = ProjectFile(
             wsgi=found.candidate.target,
@@ -76,16 +95,16 @@ def plan(
             env=import_path(found.candidate, {}),
             locustfile=existing if existing not in DEFAULT_SCENARIOS else None,
         )
-        result.files.append(NewFile(SETTINGS, settings.text))
+        result = Plan(settings, _found(found, candidates, python), existing)
         if existing:
             result.notes.append(f"Scenarios: {existing}, as they are.")
         else:
-            mix, text = drawn_mix(found.process, found.candidate, wishes, source)
-            result.notes += _about(mix)
-            result.files.append(NewFile(SCENARIO, Scenario(mix, Origin(directory.name, text)).text))
+            result.mix, text = drawn_mix(found.process, found.candidate, wishes, source)
+            result.origin = Origin(directory.name, text)
+            result.notes += _about(result.mix)
     if complaint := python.complaint():
         result.notes.append(f"Not ready for `swarmscope up`: {python.title} {complaint}.")
-    result.files += _ignored(directory)
+    result.ignored = _ignored(directory)
     return result
 
 

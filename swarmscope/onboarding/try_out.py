@@ -1,0 +1,204 @@
+"""`swarmscope try`: a stack in a temporary home, a smoke test, a capacity search, a report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmscope import atomic_files
+from swarmscope.onboarding.plan import Plan
+from swarmscope.onboarding.scenario import Scenario
+from swarmscope.onboarding.smoke import smoked
+from swarmscope.stack.errors import StackError
+from swarmscope.stack.layout import Home
+from swarmscope.stack.lifecycle import start, stop
+from swarmscope.stack.locust_command import locust_command
+from swarmscope.stack.ports import PORTS
+from swarmscope.stack.progress import Progress
+from swarmscope.stack.project import App, Project, safe_name
+from swarmscope.stack.settings import StackSettings, read_settings
+
+Say = Callable[[str], None]
+
+PORT_RANGE = (16000, 32000)  # below those that Linux gives to outgoing connections
+QUICK = {  # a search of minutes: coarser than the default, on shorter levels
+    "LOCUST_CAPACITY_START": "20",
+    "LOCUST_CAPACITY_PRECISION": "0.15",
+    "LOCUST_CAPACITY_WARM_UP": "2",
+    "LOCUST_CAPACITY_WINDOW": "8",
+}
+TOLD = re.compile(  # lines of Locust's log: about levels, and warnings
+    r"\[[^\]]*\] \S+/(?:INFO/swarmscope\.client\.(?:capacity|shapes\.capacity)|(?:WARNING|ERROR)/)"
+    r"[\w.]*: (.*)"
+)
+SHAPES = 'from swarmscope.client import Capacity\n\n__all__ = ["Capacity"]\n'
+END_S = 60.0  # for Locust to end after its last line
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is asked for: the objective, the bounds of the search, and the report's file."""
+
+    p95_ms: float
+    run_time: str
+    users_max: int | None
+    output: Path
+
+
+def try_out(
+    found: Plan,
+    directory: Path,
+    environ: Mapping[str, str],
+    trial: Trial,
+    progress: Progress,
+    say: Say,
+) -> None:
+    """Start the app, find out what it can take, and write the report; nothing is left running.
+
+    Raises `StackError`, or KeyboardInterrupt once everything has been stopped.
+    """
+    with tempfile.TemporaryDirectory(prefix="swarmscope-try-") as name:
+        settings = _settings(found, directory, Path(name), environ, trial)
+        with _running(settings, progress):
+            locustfile = _scenario(found, Path(name), settings, say)
+            shapes = Path(name) / "capacity_shape.py"
+            shapes.write_text(SHAPES)
+            report = Path(name) / "report.html"
+            _search(f"{locustfile},{shapes}", settings, trial, report, say)
+            atomic_files.write(trial.output, report.read_text(encoding="utf-8"))
+
+
+def _settings(
+    found: Plan, directory: Path, scratch: Path, environ: Mapping[str, str], trial: Trial
+) -> StackSettings:
+    """Return the settings of a stack beside any other one: with a home and ports of its own."""
+    app = found.settings
+    project = Project(
+        directory,
+        (
+            App(
+                safe_name(directory.name),
+                wsgi=app.wsgi,
+                gunicorn=app.gunicorn,
+                python=app.python,
+                ready=app.ready,
+                exclude=tuple(app.exclude),
+                env=app.env,
+            ),
+        ),
+        {**QUICK, "LOCUST_SLO_P95": f"{trial.p95_ms:g}"},
+    )
+    own = dict(zip(PORTS, map(str, _free_ports(len(PORTS))), strict=True))
+    own |= {"SWARMSCOPE_HOME": str(scratch / "home"), "LOCUST_HOST": ""}
+    only = ["postgres", "app", *(["prometheus"] if shutil.which("prometheus") else [])]
+    return read_settings(directory, {**environ, **own}, only, project)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nothing uses now."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.randrange(*PORT_RANGE)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.add(port)
+    return list(ports)
+
+
+@contextmanager
+def _running(settings: StackSettings, progress: Progress) -> Iterator[None]:
+    """Start the stack, and stop it at the end of the block, also after an interrupt."""
+    home = Home(settings.home)
+    home.make()
+    with home.locked():
+        try:
+            with progress, _private_files():
+                start(settings, home, progress.set)
+            yield
+        finally:
+            stop(home, lambda *_: None)
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Close what is written in the block to other users; the report is not."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _scenario(found: Plan, scratch: Path, settings: StackSettings, say: Say) -> str:
+    """Return the project's scenarios, or write one of the requests that work."""
+    if found.scenarios:
+        return found.scenarios
+    assert found.mix
+    assert found.origin
+    mix, failed = smoked(found.mix, settings.target)
+    for name, trouble in failed.items():
+        say(f"Left out: {name} fails ({trouble}).")
+    if not mix.requests:
+        raise StackError(
+            "every request of the scenario fails: see what the app needs to answer them"
+        )
+    path = scratch / "locustfile.py"
+    path.write_text(Scenario(mix, found.origin).text)
+    return str(path)
+
+
+def _search(locustfile: str, settings: StackSettings, trial: Trial, report: Path, say: Say) -> None:
+    """Run the capacity search, pass on what swarmscope logs in it, and write the report."""
+    command = [
+        *locust_command(locustfile),
+        *("--headless", "--only-summary", "--shape", "Capacity", "--host", settings.target),
+        *("--run-time", trial.run_time, "--swarm-report", str(report)),
+    ]
+    if trial.users_max:
+        command += ["--capacity-max", str(trial.users_max)]
+    environment = {k: v for k, v in settings.environment.items() if not k.startswith("PG")}
+    process = subprocess.Popen(
+        command,
+        cwd=settings.directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # one group, which is ended as a whole
+    )
+    last: deque[str] = deque(maxlen=LOG_LINES)
+    try:
+        _pass_on(process, last, say)
+    finally:
+        _end(process)
+    if not report.exists():
+        raise StackError("\n    ".join(["the capacity search failed; the end of its log:", *last]))
+
+
+def _pass_on(process: subprocess.Popen[str], last: deque[str], say: Say) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        last.append(line.rstrip())
+        if ours := TOLD.match(line):
+            say(ours[1])
+    process.wait(END_S)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Leave nothing of Locust running, its shipper included."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,136 @@
+"""`swarmscope try`: from an app to an answer, and nothing left behind."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from support.native import SWARMSCOPE
+from support.processes import clean_environment
+from support.projects import write_project
+
+SHOP = """
+    import time
+    from flask import Flask
+
+    def create_app():
+        app = Flask(__name__)
+
+        @app.get("/items")
+        def list_items():
+            return [{"id": 3}]
+
+        @app.get("/items/<int:item_id>")
+        def show_item(item_id):
+            time.sleep(0.05)
+            return {"id": item_id}
+
+        @app.get("/broken")
+        def broken():
+            raise RuntimeError("not today")
+
+        return app
+"""
+QUICK = {"LOCUST_CAPACITY_WARM_UP": "1", "LOCUST_CAPACITY_WINDOW": "2"}
+
+
+class Place:
+    """A project below ``src/``, a directory for temporary files, and the command there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.project = write_project(directory / "shop", {"src/shop.py": SHOP})
+        self.scratch = Path(tempfile.mkdtemp(prefix="try-"))  # a short path, for a socket in it
+        programs = directory / "programs"  # all but Prometheus, whose last figures are waited for
+        programs.mkdir()
+        for path in Path("/usr/bin").iterdir():
+            if path.name != "prometheus":
+                (programs / path.name).symlink_to(path)
+        self._environment = clean_environment(TMPDIR=str(self.scratch), PATH=str(programs), **QUICK)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``swarmscope try ARGUMENTS``; its output comes by the pipe `stdout`."""
+        return subprocess.Popen(
+            [*SWARMSCOPE, "try", *arguments],
+            cwd=self.project,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """Return what runs with our directory for temporary files."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TMPDIR") == str(self.scratch):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Return a place; afterwards nothing of it runs."""
+    found = Place(tmp_path)
+    yield found
+    for process in found.processes():
+        process.kill()
+    shutil.rmtree(found.scratch)
+
+
+def test_it_leaves_a_report_and_nothing_else(place: Place) -> None:
+    """The scenario is made of the requests that work; the app is one below ``src/``."""
+    process = place.start("shop:create_app()", "--run-time", "6", "-o", "shop.html")
+    printed, _ = process.communicate(timeout=100)
+
+    assert process.returncode == 0, printed
+    assert printed.startswith("App: shop:create_app(), by --app; loaded by ")
+    assert "\nLeft out: GET /broken fails (500 INTERNAL SERVER ERROR).\n" in printed
+    assert printed.endswith("time was up after 6 s.\nReport: shop.html\n")
+    page = (place.project / "shop.html").read_text()
+    assert "int:item_id" in page
+    assert "/broken" not in page
+    assert sorted(path.name for path in place.project.iterdir()) == ["shop.html", "src"]
+    assert list(place.scratch.iterdir()) == []
+    assert place.processes() == []
+
+
+def test_an_interrupt_leaves_nothing(place: Place) -> None:
+    """In the middle of the search."""
+    process = place.start("--run-time", "60")
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("The search takes"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stdout.read()
+
+    assert process.wait(60) == 130, (lines, rest)
+    assert rest.endswith("Everything has been stopped.\n")
+    assert not (place.project / "swarmscope-try.html").exists()
+    assert list(place.scratch.iterdir()) == []
+    assert place.processes() == []
+
+
+@pytest.mark.proof
+def test_it_finds_the_capacity(place: Place) -> None:
+    """Of one worker that takes 50 ms for every second request."""
+    process = place.start("--run-time", "90", "--p95", "300", "--users-max", "200")
+    printed, _ = process.communicate(timeout=200)
+
+    assert process.returncode == 0, printed
+    assert "users broke: " in printed
+    assert "The application can handle " in printed
+    assert "p95 within 300 ms" in printed
