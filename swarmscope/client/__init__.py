@@ -12,8 +12,9 @@
             self.client.get("/tests")
 
 Importing anything from here makes swarmscope take part in the Locust process that loads the
-locustfile. Outside Locust the import does nothing. The names in ``__all__`` are public; everything
-else in this package is private and may change.
+locustfile. Outside Locust the import does nothing; a program that uses Locust as a library calls
+`record`. The names in ``__all__`` are public; everything else in this package is private and may
+change.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from swarmscope.client.library import record
     from swarmscope.client.shapes.capacity import Capacity
     from swarmscope.client.shapes.staged import Smoke, Soak, Spike, Stage, Staged, Steady, Steps
     from swarmscope.client.workload.open_user import OpenUser
@@ -42,9 +44,11 @@ __all__ = [
     "Steady",
     "Steps",
     "paced",
+    "record",
     "throughput",
 ]
 _MODULES = {
+    "library": ("record",),
     "shapes.capacity": ("Capacity",),
     "shapes.staged": ("Smoke", "Soak", "Spike", "Stage", "Staged", "Steady", "Steps"),
     "workload.open_user": ("OpenUser",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 import locust.main  # first: it patches sockets for gevent
 from locust import events
@@ -19,7 +20,7 @@ logger = logging.getLogger("swarmscope.client.locust_main")  # `__name__` is __m
 RECORDS = "LOCUST_TIMESCALE"  # locust-plugins' variable of --timescale
 NOT_RECORDED = (
     "Nothing is recorded: there is no runs database. Start one with `swarmscope up`, set PGHOST or"
-    " SWARMSCOPE_HOME to where one is, or keep the samples on disk with --timescale --keep-journals"
+    " SWARMSCOPE_HOME to where one is, or keep the samples on disk with --keep-journals"
 )
 EXAMPLES = """Examples:
 
@@ -32,15 +33,22 @@ EXAMPLES = """Examples:
 def main() -> None:
     """Run Locust with the arguments of this process; exit as it does.
 
-    A swarm is recorded if a runs database is known, unless LOCUST_TIMESCALE says otherwise.
+    Runs are recorded if they have somewhere to go, unless LOCUST_TIMESCALE says otherwise.
     """
     plugin.register()
-    if names_database() or read_address(find(), DATABASE_URL):
+    if _has_destination(sys.argv[1:]):
         os.environ.setdefault(RECORDS, "true")
     events.init.add_listener(_note_if_unrecorded)
     events.init_command_line_parser.add_listener(_describe)
     sys.argv[0] = "locust"  # as it names itself in errors
     locust.main.main()
+
+
+def _has_destination(arguments: Sequence[str]) -> bool:
+    """Return whether samples have somewhere to go: a runs database, or journals that are kept."""
+    given = any(argument.startswith(("--pg", "--keep-journals")) for argument in arguments)
+    variable = names_database() or bool(os.environ.get("LOCUST_KEEP_JOURNALS"))
+    return given or variable or bool(read_address(find(), DATABASE_URL))
 
 
 def _note_if_unrecorded(environment: Environment, **_: object) -> None:

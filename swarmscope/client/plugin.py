@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 import locust_plugins
 from locust import events
@@ -35,11 +37,13 @@ from swarmscope.client.workload.marking import mark_requests
 
 logger = logging.getLogger(__name__)
 
+_attached: WeakSet[Environment] = WeakSet()
 STOCK_LISTENER = "locust_plugins.listeners.timescale"
 
 
+@functools.cache
 def register() -> None:
-    """Add our options, and take the place of locust-plugins' Timescale listener."""
+    """Add our options, and take the place of locust-plugins' Timescale listener; only once."""
     intake.install()
     mark_requests()
     option_conflicts.register(options.add_arguments)
@@ -50,7 +54,13 @@ def register() -> None:
 
 
 def attach(environment: Environment, **_: object) -> None:
-    """Attach every feature to this Locust process, in the order in which they handle events."""
+    """Attach every feature to this Locust process, in the order in which they handle events.
+
+    Only once: a program that uses Locust as a library may fire `init` itself.
+    """
+    if environment in _attached:
+        return
+    _attached.add(environment)
     locust_patches.attach(environment)
     exit_status.attach(environment)
     parsed: Any = environment.parsed_options

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from support.locust import Field, scenario
 
+from swarmscope.stack.locust_command import LOCUST
+
 UNNEEDED = {
     "psycopg",
     "rich",
@@ -29,7 +31,10 @@ def listed_in(directory: Path, name: str) -> dict[str, str]:
 
 
 def test_no_locust_process_loads_what_only_others_need(field: Field, tmp_path):
-    """Master, worker and single process record and judge a run without psycopg and rich."""
+    """Master, worker and single process record and judge a run without psycopg and rich.
+
+    So does one whose scenario does not know swarmscope.
+    """
     file = scenario(tmp_path, more=LISTED_AT_EXIT)
     checks = ("--check-p95", 60_000, "--check-fail-ratio", 1)
     port = ("--master", "--master-bind-port", field.master_port, "--expect-workers", 1)
@@ -38,6 +43,10 @@ def test_no_locust_process_loads_what_only_others_need(field: Field, tmp_path):
         file, *SHORT, *checks, *port, **listed_in(tmp_path, "master")
     )
     processes["worker"] = field.worker(file, **listed_in(tmp_path, "worker"))
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    unchanged = scenario(elsewhere, listener="stock", more=LISTED_AT_EXIT)
+    field.program = LOCUST
+    processes["unchanged"] = field.headless(unchanged, *SHORT, **listed_in(tmp_path, "unchanged"))
 
     for name, locust in processes.items():
         assert locust.process.wait(60) in (0, 4), locust.text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from support.processes import clean_environment
 
 from swarmscope.stack.locust_command import LOCUST
@@ -65,3 +66,18 @@ def test_without_a_database_locust_runs_and_says_so(tmp_path: Path):
     assert done.stderr.count("Nothing is recorded: there is no runs database") == 1
     assert "Nothing is recorded" not in chosen.stderr
     assert not (tmp_path / ".swarmscope").exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--keep-journals",)])
+def test_samples_that_have_somewhere_to_go_are_recorded(tmp_path: Path, arguments):
+    """To a database that the home names, or to journals that are kept."""
+    (tmp_path / "locustfile.py").write_text(FAILING)
+    home = tmp_path / ".swarmscope"
+    if not arguments:
+        home.mkdir()
+        (home / "database.url").write_text("postgresql://nobody@127.0.0.1:1/none")
+    load = ("--headless", "-u", "1", "-t", "1", "-H", "http://127.0.0.1:1", "--drain-time", "0")
+    done = run(tmp_path, *load, *arguments)
+
+    assert "Nothing is recorded" not in done.stderr
+    assert list((home / "journals").glob("*.journal")), done.stderr

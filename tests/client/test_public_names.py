@@ -25,6 +25,7 @@ PUBLIC = [
     "Steady",
     "Steps",
     "paced",
+    "record",
     "throughput",
 ]
 

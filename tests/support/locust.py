@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class Field:
     database: str
     master_port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str | Path] = (LOCUST,)
     started: list[Locust] = field(default_factory=list)
 
     @property
@@ -88,7 +89,7 @@ class Field:
     def run(self, *arguments: object, **environment: str) -> Locust:
         """Start ``locust ARGUMENTS``."""
         log = self.directory / f"locust-{len(self.started)}.log"
-        command = [LOCUST, "--host", self.host, "--timescale", *arguments]
+        command = [*self.program, "--host", self.host, "--timescale", *arguments]
         settings = {"LOCUST_JOURNAL_DIR": str(self.journals), **libpq_environment(self.database)}
         with log.open("ab") as output:
             process = subprocess.Popen(

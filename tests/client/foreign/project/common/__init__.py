@@ -1,0 +1,1 @@
+"""What the locustfiles of this directory share."""
