@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 
 from swarmscope.stack.app_python import AppPython, find_python, lend
 from swarmscope.stack.errors import StackError
@@ -24,15 +26,16 @@ def app_service(app: App, settings: StackSettings, home: Home) -> Service:
         assert python
         raise StackError(f"{app.name}'s environment ({python.title}) {complaint}")
     measured = None if complaint else python
-    environment = {**app.env, **_addresses(app, settings)}
+    words, conf = _without_conf(_words(app)) if measured else (_words(app), None)
+    environment = {**app.env, **_addresses(app)}
     if python:
         lent = lend(home, app, python)
         environment |= python.environment({**settings.environment, **app.env}, lent)
     if measured:
-        environment |= _measuring(app, settings)
+        environment |= _measuring(app, settings, conf)
     return Service(
         name=app.name,
-        command=_command(app, settings, python),
+        command=_served(app, settings, python) if app.wsgi else tuple(words),
         check=f"http:{app.port}{app.ready}" if app.ready else f"answer:{app.port}{PROBED}",
         url=f"http://{LOOPBACK}:{app.port}",
         environment=environment,
@@ -45,9 +48,28 @@ def _bind_host(settings: StackSettings) -> str:
     return settings.environment.get("API_HOST") or LOOPBACK
 
 
-def _command(app: App, settings: StackSettings, python: AppPython | None) -> tuple[str, ...]:
-    if app.command:
-        return tuple(shlex.split(app.command))
+def _words(app: App) -> list[str]:
+    """Return the words of a command, with its port for ``$PORT``."""
+    return shlex.split(re.sub(r"\$(PORT\b|\{PORT\})", str(app.port), app.command or ""))
+
+
+def _without_conf(words: list[str]) -> tuple[list[str], str | None]:
+    """Return a gunicorn command without its conf file, and that file.
+
+    On the command line it would go before ours, which loads it.
+    """
+    if not any(Path(word).name == "gunicorn" for word in words):
+        return words, None
+    for at, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in ("-c", "--config") and (equals or at + 1 < len(words)):
+            end = at + (1 if equals else 2)
+            file = value or words[at + 1]
+            return ([*words[:at], *words[end:]], file) if ":" not in file else (words, None)
+    return words, None
+
+
+def _served(app: App, settings: StackSettings, python: AppPython | None) -> tuple[str, ...]:
     assert python
     assert app.wsgi
     gunicorn = (str(python.program), "-m", "gunicorn", "-c", SERVE)
@@ -59,7 +81,7 @@ def _bound(app: App, settings: StackSettings) -> str:
     return f"[{host}]:{app.port}" if ":" in host else f"{host}:{app.port}"
 
 
-def _addresses(app: App, settings: StackSettings) -> dict[str, str]:
+def _addresses(app: App) -> dict[str, str]:
     """Return the app's ports, under our names for the sample and under everybody's."""
     return {
         "PORT": str(app.port),
@@ -68,15 +90,15 @@ def _addresses(app: App, settings: StackSettings) -> dict[str, str]:
     }
 
 
-def _measuring(app: App, settings: StackSettings) -> dict[str, str]:
+def _measuring(app: App, settings: StackSettings, conf: str | None) -> dict[str, str]:
     """Return what `swarmscope.server.serve` reads, and what makes a command's gunicorn load it."""
     values = {
         "SWARMSCOPE_METRICS_PORT": str(app.metrics_port),
         "SWARMSCOPE_METRICS_HOST": _bind_host(settings),
         "SWARMSCOPE_EXCLUDE": ",".join((*app.exclude, *([] if app.ready else [PROBED]))),
     }
-    if app.gunicorn:
-        values["SWARMSCOPE_GUNICORN_CONF"] = str(settings.project / app.gunicorn)
+    if own := app.gunicorn or conf:
+        values["SWARMSCOPE_GUNICORN_CONF"] = str(settings.project / own)
     if (p95_ms := limit(settings.environment, "LOCUST_SLO_P95")) is not None:
         values["SWARMSCOPE_SLO_P95_MS"] = f"{p95_ms:g}"
     if app.command:

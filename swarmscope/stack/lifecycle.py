@@ -159,7 +159,10 @@ def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
     if dashboards:
         found.append(stack.grafana(dashboards, settings, home))
     absent |= {name: how for name, how in GET.items() if name in only - {s.name for s in found}}
-    return Plan(cluster, _without_pg([*found, *both_ends], settings, home), absent)
+    services = _without_pg([*found, *both_ends], settings, home)
+    if not services:
+        raise StackError("nothing to start here: the app runs elsewhere")
+    return Plan(cluster, services, absent)
 
 
 def _both_ends(settings: StackSettings, home: Home, has_grafana: bool) -> list[Service]:
@@ -262,7 +265,8 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
                 show(service.name, "ready", "")
         if time.monotonic() > deadline:
             slow = waiting[0]
-            raise _failure(slow, f"was not ready within {START_S:.0f} s", logs[slow.name])
+            trouble = f"did not answer at {slow.url}" if slow.is_app else "was not ready"
+            raise _failure(slow, f"{trouble} within {START_S:.0f} s", logs[slow.name])
         time.sleep(POLL_S)
 
 

@@ -195,4 +195,6 @@ class _Reader:
                 *path,
                 "metrics",
             )
+        if "url" in table:
+            table = {**table, "url": table["url"].rstrip("/")}
         return App(**{**table, "exclude": tuple(table.get("exclude", ()))})

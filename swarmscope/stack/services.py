@@ -206,6 +206,12 @@ def _locust(settings: StackSettings) -> tuple[str, ...]:
             f"no {' and no '.join(SCENARIOS)} here: `swarmscope init` writes a first scenario;"
             " locustfile in [load] names one elsewhere"
         )
+    for path in scenarios.split(","):
+        if "://" not in path and not (settings.directory / path.strip()).exists():
+            raise StackError(
+                f"there is no {path.strip()}: name the scenarios by locustfile in [load], or by"
+                " LOCUST_LOCUSTFILE"
+            )
     return locust_command(scenarios)
 
 

@@ -36,12 +36,12 @@ wsgi = "shop:app"
 env = {{ SHOP_COLOUR = "green" }}
 
 [services.pricing]
-command = "gunicorn --threads 2 shop:app"
+command = "gunicorn --threads 2 -c conf.py shop:app"
 port = {}
 metrics_port = {}
 
 [services.files]
-command = "sh -c 'exec python -m http.server --bind 127.0.0.1 $PORT'"
+command = "python -m http.server --bind 127.0.0.1 $PORT"
 port = {}
 metrics_port = {}
 
@@ -89,6 +89,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     directory = tmp_path_factory.mktemp("shop")
     foreign_programs(directory / ".venv", "3.11", "flask", "gunicorn==23.*")
     (directory / "shop.py").write_text(SHOP)
+    (directory / "conf.py").write_text('bind = "0.0.0.0:1"\nproc_name = "from-conf"\n')
     (directory / "locustfile.py").write_text(SCENARIO)
     ports = [free_port() for _ in range(4)]
     (directory / "swarmscope.toml").write_text(PROJECT.format(*ports))

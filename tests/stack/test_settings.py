@@ -78,6 +78,7 @@ def test_the_example_lists_every_port(root: Path) -> None:
 
 def test_own_scenarios(tmp_path: Path) -> None:
     """`LOCUST_LOCUSTFILE` is Locust's own setting, and holds for master and workers alike."""
+    (tmp_path / "mine.py").touch()
     sample = os.path.relpath(shipped() / "locustfiles", tmp_path)
     project = read_project(shipped())
     for environment, file in (({}, sample), ({"LOCUST_LOCUSTFILE": "mine.py"}, "mine.py")):
@@ -88,3 +89,20 @@ def test_own_scenarios(tmp_path: Path) -> None:
         assert len(locusts) >= 2
         for service in locusts:
             assert service.command[service.command.index("-f") + 1] == file
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "said"),
+    [
+        ("", "no locustfile.py and no locustfiles here: `swarmscope init` writes a first scenario"),
+        ("a.py,nope/", "there is no nope/: name the scenarios by locustfile in [load], or by "),
+    ],
+)
+def test_scenarios_that_are_not_there(tmp_path: Path, scenarios: str, said: str) -> None:
+    """It is known before anything is started."""
+    (tmp_path / "a.py").touch()
+    settings = read_settings(tmp_path, {"LOCUST_LOCUSTFILE": scenarios})
+
+    with pytest.raises(StackError) as error:
+        locust_master(settings, Home(settings.home))
+    assert str(error.value).startswith(said)

@@ -17,7 +17,8 @@ from swarmscope.stack.up import _print_addresses
 
 def said(directory: Path, *only: str, **environment: str) -> str:
     """Return what `up` says of a start with these settings."""
-    project = Project(directory, (App("shop", wsgi="shop:app"),), {"LOCUST_LOCUSTFILE": "x.py"})
+    project = Project(directory, (App("shop", wsgi="shop:app"),), {})
+    (directory / "locustfile.py").touch()
     settings = read_settings(directory, environment, only or ("app", "locust"), project)
     home = Home(settings.home)
     locust = [locust_master(settings, home)] if "locust" in settings.only else []
