@@ -38,11 +38,31 @@ def test_the_notes_say_what_to_know_first(desk, frozen):
 
     p95 = digits(frozen.document.totals.response.p95_ms)
     assert notes[0].startswith(f"Objective missed. The response time's p95 was {p95} ms with ")
-    assert "; the objective is p95 ≤ 450 ms, failures ≤ 1.00%. The queue took 9" in notes[0]
+    share = percent(_share(frozen.document.totals, "queue"))
+    assert "; the objective is p95 ≤ 450 ms, failures ≤ 1.00%. The queue took " in notes[0]
+    assert notes[0].endswith(f"The queue took {share} of the mean response time.")
     assert notes[1:] == [
         f"Trust. {frozen.document.trust.text}",
         'Errors in tasks. Tasks raised 7 exceptions; see "What failed?".',
     ]
+
+
+def test_a_slow_handler_is_what_took_the_time(frozen, shown):
+    """The part with the largest mean is named, with its share of all parts."""
+    totals = frozen.document.totals
+    slow = replace(totals, service=replace(totals.service, mean_ms=10 * totals.queue.mean_ms))
+
+    with shown(replace(frozen.document, totals=slow)) as page:
+        note = page.locator("#notes li").first.inner_text()
+
+    share = percent(_share(slow, "service"))
+    assert note.endswith(f"The service time took {share} of the mean response time.")
+
+
+def _share(totals, part):
+    """Return a part's share of the mean response time."""
+    parts = (totals.queue, totals.service, totals.receiving, totals.outside)
+    return getattr(totals, part).mean_ms / sum(known.mean_ms for known in parts if known)
 
 
 def test_the_levels_of_a_search_are_a_table(desk, frozen):

@@ -36,7 +36,7 @@ function objectiveNote({ run, totals, objective }) {
 }
 
 const PART_TEXTS = {
-    app: "The service time",
+    service: "The service time",
     queue: "The queue",
     receiving: "Receiving responses",
     outside: "Time outside the app",
