@@ -57,6 +57,7 @@ class Home:
             self._close()
             for name in DIRECTORIES:
                 (self.path / name).mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            write_private(self.path / ".gitignore", "*\n")  # secrets, in a project's directory
         except OSError as error:
             raise StackError(
                 f"{error.filename}: {error.strerror}; set SWARMSCOPE_HOME to another place"

@@ -50,6 +50,7 @@ def test_a_stack_leaves_nothing_to_read(stack: Native) -> None:
     assert stack.run("down").returncode == 0
 
     assert {"api", "lock", "logs", "postgres", "secrets", "up.json"} <= made
+    assert (stack.home / ".gitignore").read_text() == "*\n"
     assert found == []
 
 

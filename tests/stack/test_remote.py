@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from swarmscope.cli.stack import up
 from swarmscope.stack import remote
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
+from swarmscope.stack.lifecycle import _without_pg
 from swarmscope.stack.remote import (
     MasterTrouble,
     database_trouble,
@@ -25,7 +27,9 @@ from swarmscope.stack.remote import (
     libpq,
     master_trouble,
 )
+from swarmscope.stack.services import Service
 from swarmscope.stack.settings import read_settings
+from swarmscope.stack.supervision import _command
 
 
 @contextlib.contextmanager
@@ -179,3 +183,28 @@ def test_a_name_is_no_address_to_listen_at(tmp_path: Path, name: str) -> None:
     """ZeroMQ and PostgreSQL would each make something else of it."""
     with pytest.raises(StackError, match=f"^{name}=hub: must be an IPv4 address of this mach"):
         read_settings(tmp_path, {name: "hub"})
+
+
+@pytest.mark.parametrize(
+    ("only", "hidden"),
+    [
+        (("postgres", "app", "locust"), {"shop": (), "locust": ("PGHOST", "PGUSER")}),
+        (("app", "locust"), {"shop": ("PGDATABASE",), "locust": ()}),
+    ],
+)
+def test_whose_the_users_pg_variables_are(
+    tmp_path: Path, only: tuple[str, ...], hidden: dict[str, tuple[str, ...]]
+) -> None:
+    """The app's always, as they were given; ours if the runs database is on another machine."""
+    settings = read_settings(tmp_path, {"PGHOST": "db.example", "PGUSER": "me"}, only)
+    services = [
+        Service("shop", ("serve",), "http:1", is_app=True),
+        Service("locust", ("locust",), "http:2", environment={"PGPORT": "54329"}),
+    ]
+
+    found = _without_pg(services, settings, Home(tmp_path))
+
+    assert {service.name: service.hidden for service in found} == hidden
+    assert _command(replace(services[0], hidden=("PGDATABASE",))) == (
+        "/usr/bin/env -u PGDATABASE serve"
+    )
