@@ -35,6 +35,8 @@ CHOSEN = {
     "baseline": "previous",
     "endpoint": "All endpoints",
     "job": "api",
+    "run_services": ".+",
+    "service": ".*",
     "instance": ".*",
     "route": ".*",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from swarmscope.runs.queries import NoSuchRun
 from swarmscope.runs.schema.migrations import NewerSchema
 from swarmscope.runs.thresholds import CANNOT_TELL
 
-NO_SUCH_RUN = 2  # exit status of verbs with a verdict
+JUDGING = {"no_run": 2, "no_answer": CANNOT_TELL}  # exit statuses of verbs with a verdict
 
 run_argument = click.argument("run", default="latest")
 database_option = click.option(
@@ -82,9 +81,6 @@ def reading(where: str | None, **statuses: int) -> Iterator[Connection]:
     """Connect for a verb that reads; *statuses* are those of `one_line_errors`."""
     with one_line_errors(**statuses), database.connect_to_read(where) as connection:
         yield connection
-
-
-judging = partial(reading, no_run=NO_SUCH_RUN, no_answer=CANNOT_TELL)
 
 
 def print_json(value: object) -> None:

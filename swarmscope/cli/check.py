@@ -14,17 +14,18 @@ from rich.console import Console
 from swarmscope import atomic_files
 from swarmscope.cli import tables
 from swarmscope.cli._shared import (
+    JUDGING,
     database_option,
     json_option,
-    judging,
     one_line_errors,
     print_json,
+    reading,
     run_argument,
     wait_option,
     whole_option,
 )
 from swarmscope.cli.tables import harmless
-from swarmscope.cli.waiting import Patience, to_come
+from swarmscope.cli.waiting import settled, to_come
 from swarmscope.formatting import errors_in_tasks
 from swarmscope.runs import assembly, judged_summary, outcomes, queries, thresholds
 from swarmscope.runs.connection import Connection
@@ -114,7 +115,8 @@ def check(
     wanted = [threshold for group in given.values() for threshold in group]
     if junit:
         atomic_files.check(junit)
-    answer = _judged(database, run, Criteria(wanted, whole, requests), patience_s)
+    found = settled(database, run, patience_s, to_come, **JUDGING)
+    answer = _judge(database, found, Criteria(wanted, whole, requests))
     outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
     if as_json:
         print_json(answer)
@@ -132,28 +134,9 @@ def _print(answer: CheckResult) -> None:
         console.print(harmless(f"Note: {note}"))
 
 
-def _judged(where: str | None, wanted: str, criteria: Criteria, wait_s: float) -> CheckResult:
-    """Judge the run once no more of it is expected, or as it is when the time is over."""
-    patience = Patience(wait_s)
-    while True:
-        waits_for = "the runs database"
-        try:
-            answer, waits_for = _judge(where, wanted, criteria)
-            wanted = answer.run  # so that `latest` stays the same run
-        except click.ClickException:
-            if patience.is_over:
-                raise
-        else:
-            if not waits_for or patience.is_over:
-                return answer
-        patience.wait(waits_for)
-
-
-def _judge(where: str | None, wanted: str, criteria: Criteria) -> tuple[CheckResult, str]:
-    """Return the outcomes as of now, and what is still to come; '' for nothing."""
-    with judging(where) as connection:
+def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
+    with reading(where, **JUDGING) as connection:
         run = queries.find(connection, wanted)
-        awaited = to_come(connection, run)
         selection = criteria.selection or queries.selection(connection, run.run_id)
         summary = judged_summary.summary(connection, run.run_id, criteria.whole, selection)
         verdict = queries.verdict(connection, run.run_id)
@@ -167,7 +150,7 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> tuple[CheckRes
     elif not criteria.thresholds and run.capacity_search:
         why = run.why_not_judged(run.requests or 0, run.left_out)
         found = thresholds.unjudged(found, f"the run's own objective: {why}")
-    return CheckResult(run.run, run.complete, thresholds.exit_status(found), notes, found), awaited
+    return CheckResult(run.run, run.complete, thresholds.exit_status(found), notes, found)
 
 
 def _notes(connection: Connection, run: Run, summary: JudgedSummary, whole: bool) -> list[str]:

@@ -15,14 +15,15 @@ from rich.text import Text
 from swarmscope import atomic_files
 from swarmscope.cli import shortlist
 from swarmscope.cli._shared import (
+    JUDGING,
     all_option,
     database_option,
     failure,
     json_option,
-    judging,
     one_line_errors,
     output_option,
     print_json,
+    reading,
     whole_option,
 )
 from swarmscope.cli.check import incomplete
@@ -121,7 +122,7 @@ def _compared(
 ) -> JudgedComparison:
     if output:
         atomic_files.check(output)
-    with judging(where) as connection:
+    with reading(where, **JUDGING) as connection:
         a, b = (_complete(queries.find(connection, name), name) for name in names)
         documents = [assembly.assemble(connection, run.run_id, whole) for run in (a, b)]
         found = comparison.compare(connection, a, b, whole)

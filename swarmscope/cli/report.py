@@ -17,11 +17,10 @@ from swarmscope.cli._shared import (
     wait_option,
     whole_option,
 )
-from swarmscope.cli.waiting import Patience, to_come
+from swarmscope.cli.waiting import settled, to_come
 from swarmscope.home import locate_prometheus
 from swarmscope.runs import assembly, captures, page, queries, server_series
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.document import Document
 from swarmscope.runs.model import Run
 
 
@@ -46,31 +45,14 @@ def report(
       swarmscope report latest~1 -o before.html
     """
     atomic_files.check(output or Path("swarmscope.html"))
-    document = _settled(database, run, whole, patience_s)
+    found = settled(database, run, patience_s, _to_come)
+    with reading(database) as connection:
+        services = assembly.ask_prometheus(locate_prometheus())
+        run_id = queries.find(connection, found).run_id
+        document = assembly.assemble(connection, run_id, whole, services)
     path = output or Path(f"swarmscope-{document.run.id.replace(':', '-')}.html")
     atomic_files.write(path, page.render(document, live=False))
     click.echo(path)
-
-
-def _settled(where: str | None, wanted: str, whole: bool, patience_s: float) -> Document:
-    """Return a run's document once no more of it is expected, or after *patience_s*.
-
-    A run that has just ended may not be in the database yet, and the database may be down.
-    """
-    patience = Patience(patience_s)
-    while True:
-        is_late, waits_for = patience.is_over, "the runs database"
-        try:
-            with reading(where) as connection:
-                run = queries.find(connection, wanted)
-                waits_for = _to_come(connection, run)
-                if is_late or not waits_for:
-                    services = assembly.ask_prometheus(locate_prometheus())
-                    return assembly.assemble(connection, run.run_id, whole, services)
-        except click.ClickException:
-            if is_late:
-                raise
-        patience.wait(waits_for)
 
 
 def _to_come(connection: Connection, run: Run) -> str:

@@ -14,8 +14,11 @@ from swarmscope.cli._shared import (
     print_json,
     reading,
     run_argument,
+    wait_option,
     whole_option,
 )
+from swarmscope.cli.brief import lines
+from swarmscope.cli.waiting import settled, to_come
 from swarmscope.home import locate_prometheus
 from swarmscope.runs import assembly, queries
 from swarmscope.runs.connection import Connection
@@ -59,9 +62,19 @@ def runs(limit: int, as_json: bool, database: str | None) -> None:
 @run_argument
 @whole_option
 @all_option
+@click.option("--brief", is_flag=True, help="Print about ten lines.")
 @json_option
+@wait_option
 @database_option
-def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None) -> None:
+def show(
+    run: str,
+    whole: bool,
+    every: bool,
+    brief: bool,
+    as_json: bool,
+    patience_s: float,
+    database: str | None,
+) -> None:
     """Print a run's figures.
 
     RUN is latest (the default), latest~1, an id, or the beginning of an id. Figures are those after
@@ -73,11 +86,16 @@ def show(run: str, whole: bool, every: bool, as_json: bool, database: str | None
     Examples:
       swarmscope show
       swarmscope show latest~1 --whole
+      swarmscope show --brief
       swarmscope show 2026-03-01T12 --json
     """
+    run = settled(database, run, patience_s, to_come)
     with reading(database) as connection:
         found = queries.find(connection, run)
-        if as_json:
+        if brief:
+            document = assembly.assemble(connection, found.run_id, whole)
+            click.echo("\n".join(lines(document)))
+        elif as_json:
             services = assembly.ask_prometheus(locate_prometheus())
             print_json(assembly.assemble(connection, found.run_id, whole, services))
         else:

@@ -228,13 +228,17 @@ def outcomes_table(found: Iterable[Outcome]) -> Table:
 
 def _objective(run: Run) -> str:
     """Return the run's objective and whether it was met, or why it was not judged."""
-    limit = f"p{run.objective_quantile * 100:g} within {run.objective_ms:,g} ms"
-    limits = f"{limit}, at most {run.objective_fail_ratio * 100:g}% failed"
+    text = limits(run.objective_quantile, run.objective_ms, run.objective_fail_ratio)
     if run.objective_met is not None:
-        return f"{'met' if run.objective_met else 'missed'} ({limits})"
+        return f"{'met' if run.objective_met else 'missed'} ({text})"
     if run.requests is None:
         return ""
-    return f"not judged ({limits}): {run.why_not_judged(run.requests, run.left_out)}"
+    return f"not judged ({text}): {run.why_not_judged(run.requests, run.left_out)}"
+
+
+def limits(quantile: float, limit_ms: float, fail_ratio: float) -> str:
+    """Return an objective in words."""
+    return f"p{quantile * 100:g} within {limit_ms:,g} ms, at most {fail_ratio * 100:g}% failed"
 
 
 def span(summaries: Sequence[Summary], run: Run, has_failures: bool = False) -> str:

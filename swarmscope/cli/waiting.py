@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import click
 
+from swarmscope.cli._shared import reading
 from swarmscope.formatting import WAITING
+from swarmscope.runs import queries
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
 
@@ -33,6 +36,33 @@ class Patience:
             left = max(self._deadline - self._printed, 0.0)
             click.echo(f"{WAITING}{reason}, at most {left:.0f} s more", err=True)
         time.sleep(POLL_S)
+
+
+Awaited = Callable[[Connection, Run], str]  # in words what may still come; '' for nothing
+
+
+def settled(
+    where: str | None, wanted: str, patience_s: float, awaited: Awaited, **statuses: int
+) -> str:
+    """Return the id of the run *wanted* once no more of it is *awaited*, or after *patience_s*.
+
+    A run that has just ended may not be in the database yet, and the database may be down.
+    *statuses* are those of `reading`.
+    """
+    patience = Patience(patience_s)
+    while True:
+        is_late, reason = patience.is_over, "the runs database"
+        try:
+            with reading(where, **statuses) as connection:
+                run = queries.find(connection, wanted)
+                wanted = run.run  # `latest` stays the same run
+                reason = awaited(connection, run)
+            if is_late or not reason:
+                return wanted
+        except click.ClickException:
+            if is_late:
+                raise
+        patience.wait(reason)
 
 
 def to_come(connection: Connection, run: Run) -> str:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 from support.databases import Database, database_of_roles
+from support.gunicorn import running_gunicorn
 from support.swarm import Stack, running_stack
 from support.waiting import free_port, poll_until
 
@@ -18,6 +20,7 @@ class Recorded:
     """A finished swarm, and the view that its link opens."""
 
     users = 8
+    services = ("pricing", "shop")  # what Prometheus scrapes; Locust drives shop only
     everything = ".*"  # what the option All of a variable stands for
 
     def __init__(
@@ -36,8 +39,8 @@ class Recorded:
     @staticmethod
     def variables(run: str, **others: str) -> dict[str, str]:
         """Return what a viewer has chosen: a value for each variable of any dashboard."""
-        chosen = {"job": "api", "instance": Recorded.everything, "route": Recorded.everything}
-        chosen["endpoint"] = "All endpoints"
+        everything = dict.fromkeys(("service", "instance", "route"), Recorded.everything)
+        chosen = {"run_services": ".+", "job": "shop", "endpoint": "All endpoints", **everything}
         return {"run": run, "baseline": run, **chosen, **others}
 
     def ask(self, query, view) -> tuple[list[str], list[tuple]]:
@@ -51,13 +54,21 @@ def recorded(cluster, tmp_path_factory):
     """Let a small swarm run until each end has told all that dashboards ask for."""
     directory = tmp_path_factory.mktemp("swarm")
     scenario = Path(__file__).parent / "_scenario.py"
-    nobody = {"orders": free_port()}  # a target that is down: an alert that fires
+    ports = {"orders": free_port(), "pricing": free_port()}  # orders is down: an alert that fires
     with (
         database_of_roles(cluster) as database,
-        running_stack(directory, database.owner, scenario, more_targets=nobody) as stack,
+        _running_pricing(directory, ports["pricing"]) as pricing,
+        running_stack(
+            directory,
+            database.owner,
+            scenario,
+            more_targets=ports,
+            service="shop",
+            LOCUST_SLO_P95="60000",  # bursts are not judged where the objective was missed
+        ) as stack,
     ):
         stack.start(Recorded.users, Recorded.users)
-        poll_until(lambda: _everything_happened(stack), "a request of each kind", 60)
+        poll_until(lambda: _everything_happened(stack, pricing.url), "a request of each kind", 60)
         poll_until(lambda: _health_was_reported(stack), "the generator's health", 60)
         poll_until(lambda: stack.query('ALERTS{alertstate="firing"}'), "an alert", 60)
         stack.stop()
@@ -74,11 +85,22 @@ def recorded(cluster, tmp_path_factory):
             yield Recorded(stack, database, log, reader)
 
 
-def _everything_happened(stack):
+def _running_pricing(directory, metrics_port):
+    """Run a service that somebody else calls while the swarm drives the shop."""
+    conf = ("--config", "api/gunicorn.conf.py", "--pythonpath", "tests")
+    settings = {"API_WORKERS": "1", "API_METRICS_PORT": str(metrics_port)}
+    log = directory / "pricing.log"
+    return running_gunicorn(*conf, "support.working:create_app()", log=log, environment=settings)
+
+
+def _everything_happened(stack, pricing):
+    requests.get(f"{pricing}/5", timeout=10)
     rows = {(row["method"], row["name"]): row for row in stack.state()["stats"]}
     kinds = [("GET", "/tests"), ("POST", "/tests"), ("GET", "/missing")]
-    recording = stack.query('job:flask_http_request_duration_seconds:p95_rate10s{job="api"} > 0')
-    return recording and all(rows.get(kind, {}).get("num_requests", 0) > 20 for kind in kinds)
+    recorded = stack.query("job:flask_http_request_duration_seconds:p95_rate10s > 0")
+    return {found["metric"]["job"] for found in recorded} == set(Recorded.services) and all(
+        rows.get(kind, {}).get("num_requests", 0) > 20 for kind in kinds
+    )
 
 
 def _health_was_reported(stack):

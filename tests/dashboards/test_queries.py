@@ -199,20 +199,58 @@ def test_curves_add_up_to_what_was_sent(recorded):
 
 
 def _ask_prometheus(recorded, title, moment):
-    """Return, of the API dashboard's panel *title*, {refId: {labels' values: number}}."""
-    answers = {}
-    for query in PROMQL:
-        if query.dashboard == "api" and query.place.startswith(f"panel {title}, "):
-            answer = requests.post(
-                f"{recorded.stack.prometheus}/api/v1/query",
-                data={"query": promql(query.text, recorded.view), "time": moment},
-                timeout=10,
-            ).json()
-            answers[query.target["refId"]] = {
-                tuple(one["metric"].values()): float(one["value"][1])
-                for one in answer["data"]["result"]
-            }
-    return answers
+    """Return, of the dashboard service's panel *title*, {refId: {labels' values: number}}."""
+    return {
+        query.target["refId"]: _instant(recorded, query, recorded.view, moment)
+        for query in PROMQL
+        if query.dashboard == "service" and query.place.startswith(f"panel {title}, ")
+    }
+
+
+def _instant(recorded, query, view, moment):
+    """Return Prometheus's answer to *query*, {labels' values: number}."""
+    answer = requests.post(
+        f"{recorded.stack.prometheus}/api/v1/query",
+        data={"query": promql(query.text, view), "time": moment},
+        timeout=10,
+    ).json()
+    result = answer["data"]["result"]
+    return {tuple(one["metric"].values()): float(one["value"][1]) for one in result}
+
+
+BY_SERVICE = [query for query in PROMQL if "${service:regex}" in query.text]
+
+
+@pytest.mark.parametrize("query", BY_SERVICE, ids=str)
+def test_services_are_told_apart(recorded, query):
+    """Each service has a curve of its own, which its legend names; a chosen one is alone."""
+    assert "{{job}}" in query.target["legendFormat"]
+    for chosen, shown in (("shop", {("shop",)}), (".*", {("pricing",), ("shop",)})):
+        variables = recorded.variables(recorded.run, service=chosen)
+        view = View(recorded.view.start, recorded.view.end, variables, 1)
+
+        assert _instant(recorded, query, view, recorded.view.end).keys() == shown
+
+
+def test_the_services_offered_are_those_of_the_run(recorded, what_if):
+    """Until it is known which they were, all that Prometheus scrapes; Locust is none of them."""
+    (offer,) = [query for query in PROMQL if query.place == "variable service"]
+    (known,) = [query for query in SQL if query.place == "variable run_services"]
+
+    def offered():
+        (services,) = what_if.execute(sql(known.text, recorded.view)).fetchone()
+        variables = recorded.variables(recorded.run, run_services=services)
+        view = View(recorded.view.start, recorded.view.end, variables, 1)
+        return _instant(recorded, offer, view, recorded.view.end).keys()
+
+    assert offered() == {("pricing",), ("shop",)}
+    what_if.execute(
+        "INSERT INTO server_series (run_id, job, name, points) SELECT id, job, name, points"
+        " FROM testrun, (VALUES ('pricing', 'requests_per_s', ARRAY[0, NULL]),"
+        " ('pricing', 'workers', ARRAY[2]), ('shop', 'requests_per_s', ARRAY[NULL, 3]))"
+        " AS stored (job, name, points)"
+    )
+    assert offered() == {("shop",)}
 
 
 def test_a_service_is_judged_without_any_run(recorded):

@@ -30,6 +30,7 @@ class Stack(LocustUi):
 
     timeout_s = 10.0
 
+    service: str  # the API's job
     api: str
     api_metrics: str
     locust: str
@@ -55,7 +56,7 @@ class Stack(LocustUi):
 
     def scraped(self) -> int:
         """Return the API's count as Prometheus last saw it, raw."""
-        result = self.query(f"sum({COUNTED})")
+        result = self.query(f'sum({COUNTED}{{job="{self.service}"}})')
         return int(float(result[0]["value"][1])) if result else 0
 
     def stored(self) -> int:
@@ -97,31 +98,33 @@ def running_stack(
     workers: int = 2,
     more_targets: Mapping[str, int] | None = None,
     application: str = "api:create_app()",
+    service: str = "api",
     captures: bool = False,
-    **api_settings: str,
+    **settings: str,
 ) -> Iterator[Stack]:
     """Run *application*, Locust master and *workers*, and Prometheus until the block ends.
 
-    *database* is the connection string of a migrated runs database's owner; *api_settings* are
-    ``API_*`` variables, *more_targets* {job: port} for Prometheus to scrape too. With *captures*
-    Locust knows of Prometheus. All files, among them a log per process, go to *directory*.
+    *database* is the connection string of a migrated runs database's owner; *settings* are
+    variables of the API and of Locust, *service* is the API's job, *more_targets* {job: port} for
+    Prometheus to scrape too. With *captures* Locust knows of Prometheus. All files, among them a
+    log per process, go to *directory*.
     """
     with contextlib.ExitStack() as parts, _logs_in_failures(directory):
         metrics_port = free_port()
-        gunicorn = parts.enter_context(
-            _running_api(directory, application, metrics_port, api_settings)
-        )
+        gunicorn = parts.enter_context(_running_api(directory, application, metrics_port, settings))
         ports = {name: free_port() for name in ("web", "master", "metrics", "prometheus")}
         if captures:
             (directory / "home").mkdir()
             url = f"http://127.0.0.1:{ports['prometheus']}"
             (directory / "home/prometheus.url").write_text(url)
-        parts.enter_context(_running_locust(directory, database, scenario, gunicorn.url, ports))
+        environment = _locust_environment(directory, database, settings)
+        parts.enter_context(_running_locust(directory, environment, scenario, gunicorn.url, ports))
         for number in range(workers):
-            parts.enter_context(_running_worker(directory, database, scenario, ports, number))
-        targets = {"api": metrics_port, "locust": ports["metrics"], **(more_targets or {})}
+            parts.enter_context(_running_worker(directory, environment, scenario, ports, number))
+        targets = {service: metrics_port, "locust": ports["metrics"], **(more_targets or {})}
         parts.enter_context(_running_prometheus(directory, targets, ports["prometheus"]))
         stack = Stack(
+            service=service,
             api=gunicorn.url,
             api_metrics=f"http://127.0.0.1:{metrics_port}",
             locust=f"http://127.0.0.1:{ports['web']}",
@@ -150,7 +153,8 @@ def _wait_until_ready(stack: Stack, workers: int) -> None:
     poll_until(lambda: len(stack.state()["workers"]) == workers, "workers", seconds=60)
     port = int(stack.prometheus.rpartition(":")[2])
     poll_until(lambda: port_answers(port), "Prometheus to listen", seconds=60)
-    poll_until(lambda: stack.query('up{job="api"} == 1'), "a scrape of the API", seconds=60)
+    is_up = f'up{{job="{stack.service}"}} == 1'
+    poll_until(lambda: stack.query(is_up), "a scrape of the API", seconds=60)
 
 
 def _running_api(directory, application, metrics_port, settings):
@@ -164,27 +168,27 @@ def _running_api(directory, application, metrics_port, settings):
     return running_gunicorn(*arguments, log=directory / "api.log", environment=environment)
 
 
-def _locust_environment(directory: Path, database: str) -> dict[str, str]:
+def _locust_environment(
+    directory: Path, database: str, settings: Mapping[str, str]
+) -> dict[str, str]:
     home = {
         "SWARMSCOPE_HOME": str(directory / "home"),
         "LOCUST_GRAFANA_URL": "http://localhost:3000/d/swarm",
     }
-    return clean_environment(**libpq_environment(database), **home)
+    return clean_environment(**libpq_environment(database), **home, **settings)
 
 
-def _running_locust(directory, database, scenario, host, ports):
+def _running_locust(directory, environment, scenario, host, ports):
     command = [LOCUST, "-f", scenario, "--master", "--timescale", "--host", host]
     command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(ports["master"])]
     command += ["--web-host", "127.0.0.1", "--web-port", str(ports["web"])]
     command += ["--metrics-port", str(ports["metrics"]), "--stop-timeout", "10"]
-    environment = _locust_environment(directory, database)
     return running(command, directory / "locust.log", environment, ROOT)
 
 
-def _running_worker(directory, database, scenario, ports, number):
+def _running_worker(directory, environment, scenario, ports, number):
     command = [LOCUST, "-f", scenario, "--worker", "--timescale", "--stop-timeout", "10"]
     command += ["--master-host", "127.0.0.1", "--master-port", str(ports["master"])]
-    environment = _locust_environment(directory, database)
     return running(command, directory / f"locust-worker-{number}.log", environment, ROOT)
 
 

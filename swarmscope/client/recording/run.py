@@ -55,7 +55,7 @@ class Leader:
         self._runner: Runner = environment.runner
         self._options = options
         self._listener = listener
-        self._latest = ""
+        self.latest = ""
         self._objective: RunObjective | None = None  # the run's; the UI may change it between runs
         self._settings: dict[str, Any] = {}
         self._workers: dict[str, str] = {}  # who takes part: last known state
@@ -68,8 +68,8 @@ class Leader:
         announced.add_listener(self._on_announced)
 
     def _on_start(self, **_: object) -> None:
-        is_first = not self._latest
-        self.run = self._latest = run_id(self._new_start())
+        is_first = not self.latest
+        self.run = self.latest = run_id(self._new_start())
         self._objective = named(self._environment.parsed_options)
         self._settings = self._current_settings(is_first)
         self._publish_run(self.run, self._options.plan)
@@ -86,7 +86,7 @@ class Leader:
 
     def _new_start(self) -> float:
         """Return the time, later than the last run's by a microsecond at least."""
-        earliest = start_of(self._latest) + 2e-6 if self._latest else 0.0
+        earliest = start_of(self.latest) + 2e-6 if self.latest else 0.0
         clock.set_by_machine(earliest)
         return max(clock.own(), earliest)
 
@@ -154,8 +154,8 @@ class Leader:
         """Record the process's exit status with the run that its end, or Ctrl-C, ended."""
         self._on_stop()
         headless = getattr(self._environment.parsed_options, "headless", False)
-        if self._latest and headless and exit_code is not None:
-            self._listener.record(RunExit(self._latest, exit_code))
+        if self.latest and headless and exit_code is not None:
+            self._listener.record(RunExit(self.latest, exit_code))
 
     @property
     def objective(self) -> RunObjective | None:
@@ -165,7 +165,7 @@ class Leader:
     def _log_links(self, title: str, ended: float | None = None) -> None:
         """Log where the latest run can be seen: its dashboard, and the page in the UI."""
         url = self._options.grafana_url
-        dashboard = run_links.grafana_link(url, self._latest, ended) if url else ""
+        dashboard = run_links.grafana_link(url, self.latest, ended) if url else ""
         for link in filter(None, (dashboard, run_links.both_ends_link(self._environment))):
             logger.info("%s: %s", title, link)
 

@@ -95,11 +95,12 @@ class ShipperProcess:
             start_new_session=True,  # Ctrl-C is for Locust; what it leaves must be delivered
         )
 
-    def wait(self, others: Set[str], shows: bool, spent_s: float = 0.0) -> None:
+    def wait(self, others: Set[str], shows: bool, spent_s: float = 0.0) -> bool:
         """Wait until our closed journal is delivered, and those of *others* as they close.
 
-        *others* may grow meanwhile. Gives up after the drain time, of which *spent_s* was waited
-        before, but always gives the last record a chance; *shows*: log the progress.
+        Return whether they are. *others* may grow meanwhile. Gives up after the drain time, of
+        which *spent_s* was waited before, but always gives the last record a chance; *shows*: log
+        the progress.
         """
         patience = max(self._options.drain_seconds - spent_s, LAST_RECORD_SECONDS)
         deadline = time.monotonic() + min(patience, self._options.drain_seconds)
@@ -122,6 +123,7 @@ class ShipperProcess:
                 "" if self._options.keep_journals else " or the next start",
             )
         self._watcher.kill()
+        return not left
 
     def _bytes_left(self, journals: set[str]) -> int:
         """Return the bytes on disk of *journals* that the database has not confirmed."""

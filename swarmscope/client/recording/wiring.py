@@ -14,7 +14,7 @@ from uuid import uuid4
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from swarmscope.client import report
+from swarmscope.client import report, run_summary
 from swarmscope.client.checks import Judge
 from swarmscope.client.events import listen_first
 from swarmscope.client.frozen_options import STOP_TIMEOUT_SECONDS, Options
@@ -76,6 +76,7 @@ def _lead(
     reporting: Reporting | None,
 ) -> Recording:
     leader, workers = Leader(environment, options, listener), WorkerBacklogs()
+    parsed: Any = environment.parsed_options
     if isinstance(environment.runner, MasterRunner):
         environment.events.worker_report.add_listener(workers.on_worker_report)
 
@@ -87,10 +88,14 @@ def _lead(
         leader.quit(status)
         listener.close()
         status = exit_status(status, backlogs())
-        waited_s, began = judge.waited_s if judge else 0.0, time.monotonic()
-        shipper.wait(workers.journals, shows=True, spent_s=waited_s)
-        if reporting and not reporting.finish(spent_s=waited_s + time.monotonic() - began):
+        waited_s = judge.waited_s if judge else 0.0
+        began = time.monotonic() - waited_s
+        delivered = shipper.wait(workers.journals, shows=True, spent_s=waited_s)
+        if reporting and not reporting.finish(spent_s=time.monotonic() - began):
             status = status or report.FAILED
+        if delivered and leader.latest and parsed.headless:
+            left_s = max(options.drain_seconds - (time.monotonic() - began), 0.0)
+            run_summary.show(options, leader.latest, left_s, parsed.swarm_report)
         if status != exit_code:
             raise SystemExit(status)  # little of Locust's own shutdown is left
 

@@ -1,8 +1,9 @@
--- For every dashboard: its links, its list of runs, its names of endpoints.
+-- For every dashboard: its links, its list of runs, its services, its names of endpoints.
 --
 --   run_of(run) -> the id of a run that is named by text: its id, or 'latest'; NULL for anything else
 --   run_range(run) -> since, until: the time range of a link to a run, as Grafana's URLs have it
 --   run_choice: a view, what a list of runs offers: label, run (text; first 'latest')
+--   services_of(run) -> a regular expression that matches the `job` labels of the run's services
 
 -- Compares text, so that any text in a link names a run or none, and never raises an error.
 CREATE FUNCTION run_of(run text) RETURNS timestamptz
@@ -33,6 +34,15 @@ CREATE VIEW run_choice AS
             ), run_text(id)
         FROM testrun ORDER BY id DESC LIMIT 500
     );
+
+-- Services that counted a request in the run; any, until that is known. Whatever is not plain matches
+-- any character: nothing in a label ends the string that the expression is part of.
+CREATE FUNCTION services_of(run_id timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(string_agg(regexp_replace(job, '[^[:alnum:]_-]', '.', 'g'), '|'), '.+')
+    FROM server_series s
+    WHERE s.run_id = services_of.run_id AND name = 'requests_per_s' AND 0 < ANY (points)
+$$;
 
 -- An endpoint as it is shown, and chosen in a list.
 CREATE FUNCTION endpoint_text(name text, request_type text) RETURNS text
