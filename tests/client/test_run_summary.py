@@ -10,11 +10,11 @@ from support.target import Target
 
 from swarmscope.formatting import count, digits, percent
 
-FAILING = '''
+FAILING = """
     @task
     def fail(self):
         self.client.get("/status/503", name="/odd\\x1b name")
-'''
+"""
 
 
 def facts(log: str) -> dict[str, list[str]]:
