@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -306,7 +307,8 @@ def _failure(service: Service, line: str, log: _Log) -> StackError:
         return StackError(_with_log(f"{service.name} {line}", log))
     lines = [text for text in log.lines() if text.strip()]
     own = [text for text in lines if text[0] not in "[ \t"]  # neither gunicorn's nor a frame
-    last = (own or lines or ["it printed nothing"])[-1]
+    errors = [text for text in own if re.match(r"[\w.]*(Error|Exception)\b", text)]
+    last = (errors or own or lines or ["it printed nothing"])[-1]
     return StackError(
         f"{service.name} {line}: {last}\n`swarmscope logs {service.name}` has the rest"
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,18 @@ def _wsgi(value: Any) -> str | None:
         module = value.partition(".py")[0].strip("./").replace("/", ".")
         return f"names a file: name the module, such as {module}:app"
     return None if re.match(r"\w[\w.]*(:.+)?$", value) else 'must be like "shop:create_app()"'
+
+
+def _command(value: Any) -> str | None:
+    if complaint := _text(value):
+        return complaint
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        return f"{str(error).lower()}: check its quotes"
+    if {"&&", "||", "|", ";", ">", "&"} & {*words}:
+        return "there is no shell around it: write sh -c '...'"
+    return None
 
 
 def _url(value: Any) -> str | None:
@@ -110,7 +123,7 @@ APP = {
         "its name in Prometheus, Grafana, `status` and `logs`",
     ),
     "wsgi": Key(_wsgi, "", "the app, to be served with gunicorn: `shop:app`, `shop:create_app()`"),
-    "command": Key(_text, "", "or a program that serves it on `$PORT`"),
+    "command": Key(_command, "", "or a program that serves it on `$PORT`"),
     "url": Key(_url, "", "or where it runs already; nothing is started"),
     "gunicorn": Key(_text, "`gunicorn.conf.py`, if there is one", "gunicorn's conf file"),
     "metrics": Key(

@@ -187,6 +187,8 @@ def test_the_environment_goes_before_env_before_the_file(tmp_path, toml, variabl
         ('[app]\nwsgi = "shop app"\n', '2: [app] wsgi: must be like "shop:create_app()"'),
         (APP + 'command = "x"\n', "3: [app] has wsgi and command: keep one"),
         ('[app]\nurl = "https://x"\nport = 80\n', "3: [app] port has no effect with url, "),
+        ('[app]\ncommand = "a \\"b"\n', "2: [app] command: no closing quotation: check its quotes"),
+        ('[app]\ncommand = "cd x && y"\n', "2: [app] command: there is no shell around it"),
         ('[app]\nurl = "shop.example"\n', '2: [app] url: must be like "https://staging.example"'),
         ('[app]\nmetrics = "x:1"\nwsgi = "a:b"\n', "2: [app] metrics goes with command or url;"),
         (APP + 'port = "5000"\n', "3: [app] port: must be a whole number from 1 to 6"),
