@@ -50,7 +50,9 @@ def init(
       swarmscope init --from https://shop.example/metrics
     """
     with explained():
-        found = planned(Wishes(app=app, source=source, python=python, all_methods=all_methods))
+        found = planned(
+            Wishes(app=app, source=source, python=python, all_methods=all_methods, anew=force)
+        )
         written = [_write(Path.cwd(), file, force, dry_run) for file in found.files]
     if any(written) and not dry_run:
         click.echo("\nNext: swarmscope up")

@@ -74,7 +74,12 @@ def main() -> None:
 def load(target: str) -> Any:
     """Return what *target* names as gunicorn does: ``module:name``, ``module:call(literals)``."""
     module_name, _, expression = target.partition(":")
-    module = importlib.import_module(module_name)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if f"{module_name}.".startswith(f"{error.name}."):
+            raise Refused("no-such-module", f"there is no module {error.name}") from None
+        raise
     node = ast.parse(expression or "app", mode="eval").body
     call = node if isinstance(node, ast.Call) else None
     name = ast.unparse(call.func) if call else expression or "app"
@@ -161,7 +166,7 @@ def response_to(client: Any, path: str) -> dict[str, Any]:
         signal.signal(signal.SIGALRM, _interrupt)
         signal.setitimer(signal.ITIMER_REAL, REQUEST_S)
     try:
-        response = client.get(path)
+        response = client.get(path, headers={"Accept": "*/*"})  # as Locust does
         body = _json(response) if response.mimetype.endswith("json") else None
         location = response.headers.get("Location", "")
         response.close()

@@ -14,6 +14,8 @@ from swarmscope.onboarding.errors import Unclear
 from swarmscope.stack.app_python import AppPython
 
 MAX_TRIED = 8
+SHOWN_OTHERS = 3
+NOT_THERE = ("no-such-module", "no-such-name")  # what a file names that is out of date
 NAME_IT = "name it, as in: swarmscope init --app shop:app"
 
 
@@ -33,7 +35,7 @@ def loaded_app(
     python: AppPython,
     environment: Mapping[str, str],
 ) -> Iterator[LoadedApp]:
-    """Load the first candidate that can be; raises `Unclear` if there is none."""
+    """Load the first candidate that exists; raises `Unclear` if that fails, or if there is none."""
     problems: dict[str, str] = {}
     for candidate in _loadable(candidates, directory):
         with ExitStack() as stack:
@@ -48,10 +50,20 @@ def loaded_app(
                 )
             except AppProblem as problem:
                 problems[candidate.target] = _explained(candidate, problem, python)
-                continue
+                if problem.kind in NOT_THERE:
+                    continue
+                others = _others(candidates, candidate)
+                raise Unclear(problems[candidate.target] + others) from problem
             yield LoadedApp(candidate, process, problems)
             return
     raise Unclear(next(iter(problems.values())))
+
+
+def _others(candidates: Sequence[Candidate], failed: Candidate) -> str:
+    """Return a line that names the other candidates, "" if there are none."""
+    names = {each.target: each.where for each in candidates if each.target != failed.target}
+    shown = [f"{target} ({where})" for target, where in names.items()][:SHOWN_OTHERS]
+    return f"\nOthers: {', '.join(shown)}; --app chooses." if shown else ""
 
 
 def import_path(candidate: Candidate, environment: Mapping[str, str]) -> dict[str, str]:
@@ -96,7 +108,7 @@ def _explained(candidate: Candidate, problem: AppProblem, python: AppPython) -> 
         return f"{target}: {problem}; write the call out, as in --app 'shop:create_app(\"test\")'"
     if problem.kind == "not-flask":
         return f"{target} is a {problem} in which no Flask app can be seen; {NAME_IT}"
-    if problem.kind == "no-such-name":
+    if problem.kind in NOT_THERE:
         return f"{target}: {problem}"
     if problem.kind == "no-flask":
         return f"{target} does not load: {python.title} {python.complaint()}, or name --python"

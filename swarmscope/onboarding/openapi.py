@@ -113,11 +113,11 @@ class OpenApi:
         """Return an example of the JSON body, and whether the operation takes a body at all."""
         for parameter in parameters:
             if parameter.get("in") == "body":
-                return self._example(parameter.get("schema", {})), True
+                return self._example(parameter.get("schema", {}), writing=True), True
         if not (content := self._resolved(operation.get("requestBody", {})).get("content")):
             return None, False
         media = content.get("application/json", {})
-        return media.get("example") or self._example(media.get("schema", {})), True
+        return media.get("example") or self._example(media.get("schema", {}), writing=True), True
 
     def _answer(self, operation: Json) -> Answer | None:
         """Return what a successful answer looks like, if it has a list."""
@@ -142,20 +142,26 @@ class OpenApi:
             value = found
         return value
 
-    def _example(self, schema: Json, depth: int = 0) -> Any:
-        """Return a value that fits *schema*, None if it does not say enough."""
+    def _example(self, schema: Json, depth: int = 0, writing: bool = False) -> Any:
+        """Return a value that fits *schema*, None if it does not say enough.
+
+        A value for *writing* has no properties that are read only.
+        """
         schema = self._resolved(schema)
         given = _examples(schema, schema)
         if given or depth > MAX_DEPTH:
             return given[0] if given else None
         if "allOf" in schema:
-            parts = [self._example(part, depth + 1) for part in schema["allOf"]]
+            parts = [self._example(part, depth + 1, writing) for part in schema["allOf"]]
             return {k: v for part in parts if isinstance(part, dict) for k, v in part.items()}
         if "properties" in schema:
-            names = schema["properties"]
-            return {name: self._example(each, depth + 1) for name, each in names.items()}
+            return {
+                name: self._example(each, depth + 1, writing)
+                for name, each in schema["properties"].items()
+                if not (writing and each.get("readOnly"))
+            }
         if schema.get("type") == "array":
-            item = self._example(schema.get("items", {}), depth + 1)
+            item = self._example(schema.get("items", {}), depth + 1, writing)
             return [] if item is None else [item]
         return EXAMPLES.get(str(schema.get("format")), EXAMPLES.get(str(schema.get("type"))))
 

@@ -16,7 +16,7 @@ from swarmscope.onboarding.mix import Mix, mix_of
 from swarmscope.onboarding.openapi import OpenApi
 from swarmscope.onboarding.project_file import ProjectFile
 from swarmscope.onboarding.routes import Argument, Route, routes_of, unmeasured
-from swarmscope.onboarding.scenario import Origin, Scenario
+from swarmscope.onboarding.scenario import MARK, Origin, Scenario
 from swarmscope.onboarding.source import is_openapi, read_source
 from swarmscope.onboarding.start_commands import read_text
 from swarmscope.onboarding.traffic import counts_of, weighted
@@ -33,7 +33,8 @@ OK = 200
 class Wishes:
     """What the user asks for: *app* is a target, *source* what ``--from`` names.
 
-    *locustfile* is a scenario that is there; without it, one is looked for.
+    *locustfile* is a scenario that is there; without it, one is looked for. If *anew*, one that
+    `init` wrote does not count.
     """
 
     app: str | None = None
@@ -41,6 +42,7 @@ class Wishes:
     source: str | None = None
     python: str | None = None
     all_methods: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def plan(
     project = Project(directory, environment)
     candidates = project.named(wishes.app, "--app") if wishes.app else project.candidates()
     existing = wishes.locustfile or (None if wishes.source else scenarios(directory))
+    if wishes.anew and existing == SCENARIO and MARK in read_text(directory / SCENARIO):
+        existing = None
     with loaded_app(candidates, directory, python, environment) as found:
         routes = routes_of(found.process.rules)
         settings = ProjectFile(
@@ -192,7 +196,8 @@ def _about(mix: Mix) -> list[str]:
     lines = [f"{text}{left}."]
     if mix.failing:
         failing = ", ".join(f"{rule} ({status})" for rule, status in mix.failing.items())
-        lines.append(f"Failing now: {failing}; is everything there that the app needs?")
+        hint = "once the app has what it needs, `swarmscope init --force` may find more"
+        lines.append(f"Failing now: {failing}; {hint}.")
     return lines
 
 

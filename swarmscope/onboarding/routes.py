@@ -14,9 +14,9 @@ HEALTH = re.compile(
     r"/(health|healthz|health[_-]?check|livez?|liveness|readyz?|readiness|ping|alive)(/\w+)?/?$",
     re.I,
 )
-MACHINES = re.compile(  # what programs ask for, not users
-    r"/metrics/?$|/(favicon\.ico|robots\.txt|sitemap\.xml)$|/static/|/(openapi|swagger|api-?docs)\b"
-    r"|swagger-?ui|redoc|rapidoc|/socket\.io\b|^/_",
+MACHINES = re.compile(  # rules and views of what programs ask for, not users
+    r"/metrics/?$|/(favicon\.ico|robots\.txt|sitemap\.xml)$|/static/|/(swagger|api-?docs)\b"
+    r"|openapi|api-?spec\b|swagger[_-]?ui|redoc|rapidoc|/socket\.io\b|^/_",
     re.I,
 )
 LOGOUT = re.compile(r"/(log|sign)[_-]?out\b", re.I)
@@ -111,8 +111,11 @@ def _choices(options: str) -> tuple[str, ...]:
 
 
 def routes_of(rules: Iterable[Mapping[str, Any]]) -> list[Route]:
-    """Return the routes of an app's rules, as `describe_app` reports them, in their order."""
-    return [
+    """Return the routes of an app's rules, as `describe_app` reports them, in their order.
+
+    Of several views of the same rule, the first answers.
+    """
+    found = [
         Route(
             method,
             rule["rule"],
@@ -124,13 +127,15 @@ def routes_of(rules: Iterable[Mapping[str, Any]]) -> list[Route]:
         for method in METHODS
         if method in rule["methods"]
     ]
+    return list({(each.method, each.rule): each for each in reversed(found)}.values())[::-1]
 
 
 def is_for_users(route: Route) -> bool:
     """Return whether users call the route: not static files, health, metrics, log-in, log-out."""
     others = (HEALTH, MACHINES, LOGOUT, LOGIN)
     is_static = route.name == "static" or route.name.endswith(".static")
-    return not (is_static or any(pattern.search(route.rule) for pattern in others))
+    is_other = any(pattern.search(route.rule) for pattern in others) or MACHINES.search(route.name)
+    return not (is_static or is_other)
 
 
 def unmeasured(routes: Iterable[Route]) -> list[str]:

@@ -24,9 +24,10 @@ RESERVED = frozenset(  # attributes of Locust's users
         *("start", "stop", "tasks", "wait", "wait_function", "wait_time", "weight"),
     }
 )
+MARK = "Written by `swarmscope init`"
 HEAD = '''"""What users of {service} do: {origin}.
 
-Written by `swarmscope init`, to be edited. It also runs alone:
+{mark}, to be edited. It also runs alone:
 
     locust -f {file} -H {host}
 """
@@ -88,7 +89,11 @@ class Scenario:
         """The Locust file."""
         origin, login = self._origin, self._mix.login
         head = HEAD.format(
-            service=origin.service, origin=origin.text, file=origin.file, host=origin.host
+            mark=MARK,
+            service=origin.service,
+            origin=origin.text,
+            file=origin.file,
+            host=origin.host,
         )
         name = "".join(word.capitalize() for word in re.split(r"\W|_", origin.service)) + "User"
         return "".join(

@@ -31,7 +31,7 @@ def _trouble(request: Request, url: str) -> str:
         url + request.example,
         data=body,
         method=request.route.method,
-        headers={"Content-Type": "application/json"} if body else {},
+        headers={"Accept": "*/*"} | ({"Content-Type": "application/json"} if body else {}),
     )
     try:
         with urllib.request.urlopen(call, timeout=SECONDS):

@@ -63,6 +63,23 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path) -> None:
     assert "HttpUser" in (tmp_path / "locustfile.py").read_text()
 
 
+def test_a_scenario_of_ours_is_drawn_again_if_forced(tmp_path: Path) -> None:
+    """As after the app's database has been filled; one that a person wrote is not."""
+    write_project(tmp_path, {"app.py": APP})
+    answer("init", cwd=tmp_path)
+    drawn = (tmp_path / "locustfile.py").read_text()
+    (tmp_path / "locustfile.py").write_text(drawn + "# and more\n")
+
+    assert "Scenarios: locustfile.py, as they are." in answer("init", cwd=tmp_path)
+    answer("init", "--force", cwd=tmp_path)
+    assert (tmp_path / "locustfile.py").read_text() == drawn
+
+    mine = drawn.replace("Written by", "Once written by").replace("`swarmscope init`", "it")
+    (tmp_path / "locustfile.py").write_text(mine)
+    answer("init", "--force", cwd=tmp_path)
+    assert (tmp_path / "locustfile.py").read_text() == mine
+
+
 def test_the_variables_of_the_file_reach_the_app(tmp_path: Path) -> None:
     """As they do under `up`; and the Python that was named is in the settings."""
     needs = "import os\nos.environ['SHOP_NEEDS']\nfrom flask import Flask\napp = Flask(__name__)\n"

@@ -11,7 +11,10 @@ from swarmscope.onboarding.errors import Unclear
 from swarmscope.onboarding.mix import mix_of
 from swarmscope.onboarding.openapi import OpenApi
 
-ITEM = {"type": "object", "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
+ITEM = {
+    "type": "object",
+    "properties": {"id": {"type": "integer", "readOnly": True}, "name": {"type": "string"}},
+}
 ITEMS = {"type": "array", "items": {"$ref": "#/components/schemas/Item"}}
 SHOP = {
     "openapi": "3.0.3",
@@ -109,7 +112,7 @@ def test_other_methods_if_asked() -> None:
     posted = next(r for r in OpenApi(json.dumps(SHOP), "").routes if r.method == "POST")
 
     assert "POST /v1/items" in requests
-    assert posted.body == {"id": 1, "name": "example"}
+    assert posted.body == {"name": "example"}  # the id is read only
     assert gaps["DELETE /v1/items/{id}"] == "it deletes what it is called for"
     assert gaps["POST /v1/upload"] == "write what it should send"
 

@@ -143,16 +143,23 @@ def test_notes_name_the_app_and_the_others(planned: Planned) -> None:
     ]
 
 
-def test_what_does_not_load_is_passed_over(planned: Planned) -> None:
-    """And named; a working app after it is taken."""
-    found = planned(
-        {"app.py": "import nothing_such\n" + APP.replace("\n    ", "\n"), "shop.py": APP}
-    )
+def test_what_is_not_there_is_passed_over(planned: Planned) -> None:
+    """And named; the next candidate is taken."""
+    found = planned({"Procfile": "web: gunicorn old:app", "shop.py": APP})
 
-    assert found.notes[0] == (
-        "app:app does not load: app.py:1: ModuleNotFoundError: No module named 'nothing_such'"
-    )
+    assert found.notes[0] == "old:app: there is no module old"
     assert 'wsgi = "shop:app"' in found.files[0].text
+
+
+def test_what_does_not_load_is_not_replaced_by_another_app(refused: Refused) -> None:
+    """What it lacks may be all that is wrong; the others are named."""
+    broken = "import nothing_such\n" + APP.replace("\n    ", "\n")
+
+    assert refused({"app.py": broken, "pricing.py": APP}) == (
+        "app:app does not load: app.py:1: ModuleNotFoundError: No module named 'nothing_such'\n"
+        f"{INSTALL}\n"
+        "Others: pricing:app (pricing.py:3); --app chooses."
+    )
 
 
 def test_the_user_names_the_app(planned: Planned) -> None:
@@ -196,7 +203,7 @@ DECOYS = {
     "an app that is not there yet": (
         LAZY,
         "shop:application is a function in which no Flask app can be seen; name it, as in:"
-        " swarmscope init --app shop:app",
+        " swarmscope init --app shop:app\nOthers: shop:make() (shop.py:3); --app chooses.",
     ),
     "a module that is missing": (
         "from flask import Flask\nimport nothing_such\napp = Flask(__name__)\n",
@@ -242,6 +249,7 @@ def test_a_name_that_is_wrong(refused: Refused) -> None:
     files = {"shop/__init__.py": FACTORY}
 
     assert refused(files, app="shop:web") == "shop:web: shop has no web"
+    assert refused(files, app="stop:web") == "stop:web: there is no module stop"
     assert refused(files, app="shop:create_app(1, 2)") == (
         "shop:create_app(1, 2): create_app(): too many positional arguments; write the call out, as"
         " in --app 'shop:create_app(\"test\")'"

@@ -45,6 +45,10 @@ SHOP = """
     def login():
         return "Who are you?"
 
+    @app.get("/image")
+    def image():
+        return "", 406 if request.headers.get("Accept") == "*/*" else 200
+
     @app.get("/me")
     def me():
         return "log in first", 401
