@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import time
@@ -10,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
@@ -21,6 +19,7 @@ from swarmscope.stack import remote
 from swarmscope.stack import services as stack
 from swarmscope.stack.apps import app_service
 from swarmscope.stack.errors import StackError
+from swarmscope.stack.failures import ServiceLog, failure, log_of, with_log
 from swarmscope.stack.layout import DATABASE, Home
 from swarmscope.stack.ports import check_ports
 from swarmscope.stack.postgres import Cluster
@@ -44,7 +43,6 @@ from swarmscope.stack.up_record import UpRecord, read_record, remove_record, wri
 START_S = 90.0  # Grafana's first start on a slow machine takes half of it
 STOP_MARGIN_S = 30.0
 POLL_S = 0.05
-LOG_LINES = 15
 GET = {"prometheus": GET_PROMETHEUS, "grafana": GET_GRAFANA}
 
 Show = Callable[[str, str, str], None]  # service, state, detail
@@ -151,11 +149,9 @@ def make_plan(settings: StackSettings, home: Home, show: Show) -> Plan:
     cluster = _cluster(home, settings.ports["POSTGRES_PORT"], settings.postgres_bind_host)
     absent = _prepare_database(cluster, settings, home, show)
     found = [stack.postgres(cluster, home)] if "postgres" in only else []
-    metrics = None
-    if "prometheus" in only:
-        metrics = find_prometheus(settings.environment, home / "tools/prometheus")
-    if metrics:
-        found.append(stack.prometheus(metrics, settings, home))
+    unpacked = home / "tools/prometheus"
+    if "prometheus" in only and (program := find_prometheus(settings.environment, unpacked)):
+        found.append(stack.prometheus(program, settings, home))
     (home / GRAFANA_URL).unlink(missing_ok=True)
     if dashboards:
         found.append(stack.grafana(dashboards, settings, home))
@@ -233,13 +229,15 @@ def _await_supervisor(process: subprocess.Popen[bytes], socket: Path, home: Home
             return supervisor
         except OSError:
             time.sleep(POLL_S)
-    raise StackError(_with_log("supervisord did not start", _Log(home / "logs/supervisord.out")))
+    raise StackError(
+        with_log("supervisord did not start", ServiceLog(home / "logs/supervisord.out"))
+    )
 
 
 def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> None:
     """Start each service as soon as its dependencies are ready; return when all are."""
     pids: dict[str, int] = {}
-    logs = {service.name: _log(home, service.name) for service in plan.services}
+    logs = {service.name: log_of(home, service.name) for service in plan.services}
     by_name = {service.name: service for service in plan.services}
     # else the database is on another machine, or missing
     ready: set[str] = set() if "postgres" in by_name else {DATABASE_READY}
@@ -255,7 +253,7 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
         states = supervisor.states()
         for name in pids:
             if _has_died(states[name], pids[name]):
-                raise _failure(by_name[name], "died during startup", logs[name])
+                raise failure(by_name[name], "died during startup", logs[name])
             pids[name] = states[name].pid
         for service in waiting:
             if pids.get(service.name) and is_ready(service.check, pids[service.name]):
@@ -267,51 +265,13 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
         if time.monotonic() > deadline:
             slow = waiting[0]
             trouble = f"did not answer at {slow.url}" if slow.is_app else "was not ready"
-            raise _failure(slow, f"{trouble} within {START_S:.0f} s", logs[slow.name])
+            raise failure(slow, f"{trouble} within {START_S:.0f} s", logs[slow.name])
         time.sleep(POLL_S)
 
 
 def _has_died(state: ServiceState, known: int) -> bool:
     """Return whether a service has died once since its process was *known*."""
     return state.state in ("BACKOFF", "EXITED", "FATAL") or bool(known and state.pid != known)
-
-
-class _Log(NamedTuple):
-    """A log file, and its length before this start."""
-
-    path: Path
-    begin: int = 0
-
-    def lines(self) -> list[str]:
-        """Return the lines that this start has written."""
-        if not self.path.exists():
-            return []
-        content = self.path.read_bytes()
-        begin = self.begin if self.begin <= len(content) else 0  # rotated
-        return content[begin:].decode(errors="replace").splitlines()
-
-
-def _log(home: Home, service: str) -> _Log:
-    path = home.log(service)
-    return _Log(path, path.stat().st_size if path.exists() else 0)
-
-
-def _with_log(line: str, log: _Log) -> str:
-    lines = log.lines()[-LOG_LINES:]
-    return "\n".join([f"{line}; the end of {log.path}:", *(f"    {text}" for text in lines)])
-
-
-def _failure(service: Service, line: str, log: _Log) -> StackError:
-    """Return the error of a service: of an app its own last words, of others the end of the log."""
-    if not service.is_app:
-        return StackError(_with_log(f"{service.name} {line}", log))
-    lines = [text for text in log.lines() if text.strip()]
-    own = [text for text in lines if text[0] not in "[ \t"]  # neither gunicorn's nor a frame
-    errors = [text for text in own if re.match(r"[\w.]*(Error|Exception)\b", text)]
-    last = (errors or own or lines or ["it printed nothing"])[-1]
-    return StackError(
-        f"{service.name} {line}: {last}\n`swarmscope logs {service.name}` has the rest"
-    )
 
 
 def stop(home: Home, show: Show) -> bool:

@@ -37,7 +37,7 @@ PORTS = {  # by setting
 }
 
 
-class Listener(NamedTuple):
+class ListeningPort(NamedTuple):
     """A port that the stack will listen on: what for, and the setting that moves it."""
 
     port: int
@@ -46,14 +46,14 @@ class Listener(NamedTuple):
     setting: str
 
 
-def check_ports(listeners: Iterable[Listener]) -> None:
+def check_ports(listeners: Iterable[ListeningPort]) -> None:
     """Raise `StackError` with every port that is not available."""
     complaints = [line for listener in listeners if (line := _complaint(listener))]
     if complaints:
         raise StackError("\n".join(complaints))
 
 
-def _complaint(listener: Listener) -> str | None:
+def _complaint(listener: ListeningPort) -> str | None:
     port = listener.port
     try:
         with socket.socket() as probe:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.project_keys import APP, KEYS, SOURCES, Key
+from swarmscope.stack.project_keys import APP, KEYS, SOURCES, ProjectKey
 from swarmscope.stack.toml_lines import line_of
 
 FILE = "swarmscope.toml"
@@ -136,7 +136,9 @@ class _Reader:
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
         return self._error(f"{what} is unknown; {hint}", *path)
 
-    def _check_keys(self, table: Mapping[str, Any], keys: Mapping[str, Key], *path: str) -> None:
+    def _check_keys(
+        self, table: Mapping[str, Any], keys: Mapping[str, ProjectKey], *path: str
+    ) -> None:
         title = f"[{'.'.join(path)}]"
         for name, value in table.items():
             if name not in keys:

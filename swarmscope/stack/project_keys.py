@@ -20,7 +20,7 @@ Complaint = Callable[[Any], str | None]  # what is wrong with a value, None if n
 
 
 @dataclass(frozen=True)
-class Key:
+class ProjectKey:
     """A key: its check, its default and meaning as the page has them, and its variable."""
 
     complaint: Complaint
@@ -117,55 +117,61 @@ def _ratio(value: Any) -> str | None:
 _port = _whole(MAX_PORT)
 
 APP = {
-    "name": Key(
+    "name": ProjectKey(
         _text,
         "that of the directory",
         "its name in Prometheus, Grafana, `status` and `logs`",
     ),
-    "wsgi": Key(_wsgi, "", "the app, to be served with gunicorn: `shop:app`, `shop:create_app()`"),
-    "command": Key(_command, "", "or a program that serves it on `$PORT`"),
-    "url": Key(_url, "", "or where it runs already; nothing is started"),
-    "gunicorn": Key(_text, "`gunicorn.conf.py`, if there is one", "gunicorn's conf file"),
-    "metrics": Key(
+    "wsgi": ProjectKey(
+        _wsgi, "", "the app, to be served with gunicorn: `shop:app`, `shop:create_app()`"
+    ),
+    "command": ProjectKey(_command, "", "or a program that serves it on `$PORT`"),
+    "url": ProjectKey(_url, "", "or where it runs already; nothing is started"),
+    "gunicorn": ProjectKey(_text, "`gunicorn.conf.py`, if there is one", "gunicorn's conf file"),
+    "metrics": ProjectKey(
         _metrics,
         "",
         "with `command` or `url`: where its metrics are, `HOST:PORT` or a URL",
     ),
-    "python": Key(
+    "python": ProjectKey(
         _text,
         "`$VIRTUAL_ENV`, `.venv`, `venv`, `uv run`",
         "its Python, or the directory of its environment",
     ),
-    "port": Key(_port, "`5000`", "the port that it listens on", "API_PORT"),
-    "metrics_port": Key(_port, "`9102`", "the port of its metrics", "API_METRICS_PORT"),
-    "ready": Key(_path, "any HTTP answer", "a URL path that answers 200 to 399 once it is ready"),
-    "exclude": Key(_paths, "`[]`", "URL paths that are not measured, such as health checks"),
-    "env": Key(_variables, "`{}`", "its environment variables; `.env` and the environment win"),
+    "port": ProjectKey(_port, "`5000`", "the port that it listens on", "API_PORT"),
+    "metrics_port": ProjectKey(_port, "`9102`", "the port of its metrics", "API_METRICS_PORT"),
+    "ready": ProjectKey(
+        _path, "any HTTP answer", "a URL path that answers 200 to 399 once it is ready"
+    ),
+    "exclude": ProjectKey(_paths, "`[]`", "URL paths that are not measured, such as health checks"),
+    "env": ProjectKey(
+        _variables, "`{}`", "its environment variables; `.env` and the environment win"
+    ),
 }
 KEYS = {
     "app": APP,
     "load": {
-        "locustfile": Key(
+        "locustfile": ProjectKey(
             _text,
             "`locustfile.py`, else `locustfiles`",
             "the scenarios: a file, a directory, or several, comma-separated",
             "LOCUST_LOCUSTFILE",
         ),
-        "host": Key(_url, "the app's address", "the target of a swarm", "LOCUST_HOST"),
-        "workers": Key(
+        "host": ProjectKey(_url, "the app's address", "the target of a swarm", "LOCUST_HOST"),
+        "workers": ProjectKey(
             _whole(MAX_WORKERS), "one per CPU", "Locust's worker processes", "LOCUST_WORKERS"
         ),
     },
     "slo": {
-        "p95_ms": Key(
+        "p95_ms": ProjectKey(
             _limit_ms, "`450`", "the limit of the response time's p95, in ms", "LOCUST_SLO_P95"
         ),
-        "fail_ratio": Key(
+        "fail_ratio": ProjectKey(
             _ratio, "`0.01`", "the share of requests that may fail", "LOCUST_SLO_FAIL_RATIO"
         ),
     },
     "ports": {
-        port.key: Key(_port, f"`{port.default}`", f"the port of {port.what}", variable)
+        port.key: ProjectKey(_port, f"`{port.default}`", f"the port of {port.what}", variable)
         for variable, port in PORTS.items()
         if port.key
     },

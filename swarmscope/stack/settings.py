@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 
 from swarmscope.home import HOME
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.ports import MAX_PORT, PORTS, Listener
+from swarmscope.stack.ports import MAX_PORT, PORTS, ListeningPort
 from swarmscope.stack.project import App, Project, read_project
 from swarmscope.stack.project_keys import MAX_WORKERS
 
@@ -43,7 +43,7 @@ class StackSettings:
     locust_workers: int
     locust_drain_s: float
     ports: Mapping[str, int]
-    listeners: Sequence[Listener]
+    listeners: Sequence[ListeningPort]
     apps: Sequence[App]
     environment: Mapping[str, str]
     only: frozenset[str]
@@ -219,11 +219,11 @@ def _check_host(environment: Mapping[str, str]) -> None:
         )
 
 
-def _listeners(ports: Mapping[str, int], apps: Sequence[App]) -> list[Listener]:
+def _listeners(ports: Mapping[str, int], apps: Sequence[App]) -> list[ListeningPort]:
     """Return who listens where; raises `StackError` if two would listen at one port."""
     listeners = [listener for n, app in enumerate(apps) for listener in _listeners_of(app, n)]
     listeners += [
-        Listener(ports[name], port.service, port.what, name)
+        ListeningPort(ports[name], port.service, port.what, name)
         for name, port in PORTS.items()
         if port.service != "app"
     ]
@@ -235,15 +235,15 @@ def _listeners(ports: Mapping[str, int], apps: Sequence[App]) -> list[Listener]:
     return listeners
 
 
-def _listeners_of(app: App, number: int) -> list[Listener]:
+def _listeners_of(app: App, number: int) -> list[ListeningPort]:
     if app.url:
         return []
     assert app.port
     assert app.metrics_port
     settings = [f"[services.{app.name}] {key}" for key in ("port", "metrics_port")]
     port, metrics_port = settings if number else ("API_PORT", "API_METRICS_PORT")
-    listeners = [Listener(app.port, "app", app.name, port)]
+    listeners = [ListeningPort(app.port, "app", app.name, port)]
     if not app.metrics:
         what = f"{app.name}'s metrics"
-        listeners.append(Listener(app.metrics_port, "app", what, metrics_port))
+        listeners.append(ListeningPort(app.metrics_port, "app", what, metrics_port))
     return listeners
