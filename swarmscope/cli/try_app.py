@@ -74,7 +74,6 @@ def try_app(
 
     \b
     Examples:
-      swarmscope try
       swarmscope try "shop:create_app()" --p95 300 -o shop.html
       swarmscope try --from https://shop.example/metrics --run-time 10m
     """
@@ -82,9 +81,9 @@ def try_app(
     with explained():
         atomic_files.check(output)
         found = planned(Wishes(app=app, locustfile=locustfile, source=source, python=python))
-        trial = Trial(p95_ms, run_time, users_max, output)
+        asked = Trial(p95_ms, run_time, users_max, output)
         try:
-            try_out(found, Path.cwd(), os.environ, trial, Progress(console()), click.echo)
+            try_out(found, Path.cwd(), os.environ, asked, Progress(console()), click.echo)
         except KeyboardInterrupt:
             click.echo("Everything has been stopped.")
             sys.exit(INTERRUPTED)

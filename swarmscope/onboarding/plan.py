@@ -85,9 +85,7 @@ def plan(
     source = read_source(wishes.source) if wishes.source else ""
     project = Project(directory, environment)
     candidates = project.named(wishes.app, "--app") if wishes.app else project.candidates()
-    existing = wishes.locustfile or (None if wishes.source else scenarios(directory))
-    if wishes.anew and existing == SCENARIO and MARK in read_text(directory / SCENARIO):
-        existing = None
+    existing = wishes.locustfile or _kept(directory, wishes)
     with loaded_app(candidates, directory, python, environment) as found:
         routes = routes_of(found.process.rules)
         settings = ProjectFile(
@@ -110,6 +108,13 @@ def plan(
         result.notes.append(f"Not ready for `swarmscope up`: {python.title} {complaint}.")
     result.ignored = _ignored(directory)
     return result
+
+
+def _kept(directory: Path, wishes: Wishes) -> str | None:
+    """Return where the project's scenarios are, None if another one is wanted."""
+    found = None if wishes.source else scenarios(directory)
+    is_ours = found == SCENARIO and MARK in read_text(directory / SCENARIO)
+    return None if wishes.anew and is_ours else found
 
 
 def _found(found: LoadedApp, candidates: Sequence[Candidate], python: AppPython) -> list[str]:
