@@ -38,7 +38,7 @@ from swarmscope.runs.selection import Endpoint
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
-WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "too few"}
+WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "unknown"}
 MAX_NAMED = 5  # regressions, below the table
 LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
 

@@ -121,7 +121,7 @@ def _facts(connection: Connection, run: Run) -> Table:
         run,
         verdict.text if verdict else None,
         queries.task_errors(connection, run.run_id),
-        queries.settings(connection, run.run_id),
+        queries.settings(connection, run),
         trust.text if trust and not trust.trusted else None,
     )
 

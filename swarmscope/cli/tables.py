@@ -139,7 +139,7 @@ def facts_table(
         "host": run.host,
         "started by": run.username,
         "state": state(run),
-        "settings": _settings(run, settings or {}),
+        "settings": _settings(settings or {}),
         "duration": duration(run.duration_s),
         "users": _users(run),
         **_delivered(run),
@@ -175,10 +175,9 @@ def _delivered(run: Run) -> dict[str, str]:
     }
 
 
-def _settings(run: Run, settings: Mapping[str, Any]) -> str:
-    """Return in one line what a run was started with, without what is empty, unused or its host."""
-    unused = ("host",) if run.capacity_search else ("host", "capacity_")
-    named = {name: value for name, value in settings.items() if not name.startswith(unused)}
+def _settings(settings: Mapping[str, Any]) -> str:
+    """Return in one line what a run was started with, without what is empty and its host."""
+    named = {name: value for name, value in settings.items() if name != "host"}
     return ", ".join(f"{name} {_value(v)}" for name, v in named.items() if v not in (None, "", []))
 
 

@@ -77,7 +77,8 @@ def assemble(
 def _assemble(
     connection: Connection, run_id: datetime, whole: bool, known: document.Points | None
 ) -> Document:
-    run, row = queries.by_id(connection, run_id), _row(connection, run_id)
+    run = queries.by_id(connection, run_id)
+    row = _row(connection, run_id) | {"settings": queries.settings(connection, run)}
     rows = queries.summary(connection, run_id, whole)
     endpoints = [_endpoint(list(group)) for _, group in groupby(rows, attrgetter("endpoint"))]
     totals = next((e for e in endpoints if (e.name, e.request_type) == ("", "")), None)
@@ -106,17 +107,17 @@ def _assemble(
     )
 
 
-def _row(connection: Connection, run_id: datetime) -> Row:
+def _row(connection: Connection, run_id: datetime) -> dict[str, Any]:
     """Return the columns of a run that the view `run` lacks, named as in `document.RunDetails`."""
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(
             "SELECT run_text(id) AS id, profile_name AS profile, env AS environment,"
-            " changeset_guid AS test_version, gitrepo AS repository, arguments, settings,"
+            " changeset_guid AS test_version, gitrepo AS repository, arguments,"
             " exit_code, grafana_url, coalesce(versions, '{}') AS versions"
             " FROM testrun WHERE id = %s",
             [run_id],
         )
-        return found.fetchall()[0]
+        return dict(found.fetchall()[0])
 
 
 def _objective(

@@ -68,11 +68,17 @@ def by_id(connection: Connection, run_id: datetime) -> Run:
     raise NoSuchRun(f"there is no run {run_id}; `swarmscope runs` lists them")
 
 
-def settings(connection: Connection, run_id: datetime) -> dict[str, Any] | None:
-    """Return the settings a run was started with, None where they were not recorded."""
+def settings(connection: Connection, run: Run) -> dict[str, Any] | None:
+    """Return the settings *run* was started with, a search's only of a capacity search.
+
+    None where they were not recorded.
+    """
     query = "SELECT settings FROM testrun WHERE id = %s"
-    row = connection.execute(query, [run_id]).fetchone()
-    return row[0] if row else None
+    given: dict[str, Any] | None
+    ((given,),) = connection.execute(query, [run.run_id]).fetchall()
+    if given is None or run.capacity_search:
+        return given
+    return {name: value for name, value in given.items() if not name.startswith("capacity_")}
 
 
 def verdict(connection: Connection, run_id: datetime) -> Judgement | None:

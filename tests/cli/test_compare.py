@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,9 @@ from support.command import swarmscope
 from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
+from swarmscope.runs.compare import comparison
 from swarmscope.runs.compare.comparison import Change, Comparison, unmatched
+from swarmscope.runs.compare.intervals import Estimate
 
 HOSTILE = "/<script>alert(1)</script>\x1b[31m[bold]"
 SECONDS = 40
@@ -277,3 +280,19 @@ def test_runs_judged_by_unlike_parts_pass_no_gate(connection, runs_database):
 
     assert done.exit_code == 4
     assert "Warning: A and B cover different spans: After ramp-up; Whole run:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.5, 1.0, (-0.5, 1.0)),
+        (-0.99, 3e7, (-math.inf, math.inf)),  # a standing queue
+        (0.5, 3e7, (0.5, math.inf)),
+        (-0.9999, -0.5, (-math.inf, -0.5)),
+    ],
+)
+def test_an_interval_that_bounds_nothing_has_no_end(low, high, expected):
+    """The end that tells worse from better stays."""
+    found = comparison._bounded(Estimate(0.1, low, high), "p95")
+    assert (found.low, found.high) == expected
+    assert comparison._bounded(Estimate(0.0, -1.0, 1.0), comparison.FAIL_RATIO).low == -1.0

@@ -204,6 +204,8 @@ def test_show_says_what_was_odd_and_what_was_used(two_runs, runs_database, conne
     rows = (re.split("  +", line.strip(), maxsplit=1) for line in lines[: lines.index("")])
     facts = dict(row for row in rows if len(row) == 2)
     assert facts["settings"] == "users 10, slo_p95 450"
+    stored = json.loads(answer("show", "latest~1", "--json", "--database", runs_database))
+    assert "capacity_start" not in stored["run"]["settings"]
     assert facts["clock skew"] == "12 clock-skewed samples without parts; 3 start times corrected"
     assert facts["not counted"] == "2 requests after the stop"
     assert "dropped" not in facts

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from typing import Any
 
 from swarmscope.runs.compare import intervals
@@ -41,6 +41,10 @@ ALIKE = {
     "users": "peak_users",
 }
 
+MAX_SPREAD = (
+    25.0  # an interval whose ends' ratio exceeds it, as of a standing queue, bounds nothing
+)
+
 WORSE, BETTER, SAME, UNKNOWN = "worse", "better", "same", "unknown"
 
 
@@ -50,7 +54,7 @@ class Change:
 
     *a* and *b* are as in `swarmscope show`: ms, requests per second, or a share. *change* and its
     interval from *low* to *high* are relative (0.1: a tenth more), for `fail_ratio` a difference of
-    shares; an end is None if there are too few requests to bound it.
+    shares; an end is None if the requests do not bound it.
     """
 
     name: str
@@ -214,7 +218,7 @@ def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Cha
     if key not in a.samples or key not in b.samples or _too_few(a, b, key, measure):
         change = now - was if measure == FAIL_RATIO else now / was - 1
         return Change(*key, measure, was, now, change, None, None, UNKNOWN)
-    found = _estimate(a.samples[key], b.samples[key], measure, level)
+    found = _bounded(_estimate(a.samples[key], b.samples[key], measure, level), measure)
     low, high = (end if isfinite(end) else None for end in (found.low, found.high))
     verdict = _verdict(found, measure)
     return Change(*key, measure, was, now, found.value, low, high, verdict)
@@ -240,6 +244,14 @@ def _estimate(a: Sample, b: Sample, measure: str, level: float) -> Estimate:
     share = QUANTILES[measure]
     found = intervals.difference(a.quantile(share, level), b.quantile(share, level))
     return intervals.relative(found)
+
+
+def _bounded(change: Estimate, measure: str) -> Estimate:
+    """Return *change* without the ends that its interval is too wide for."""
+    if measure == FAIL_RATIO or 1 + change.high <= MAX_SPREAD * (1 + change.low):
+        return change
+    low = change.low if change.low > 0 else -inf
+    return Estimate(change.value, low, change.high if change.high < 0 else inf)
 
 
 def _verdict(change: Estimate, measure: str) -> str:

@@ -66,7 +66,7 @@ def test_users_stand_beside_requests_per_second(desk, frozen):
 
 
 def test_saturation_and_health_are_drawn(desk, frozen):
-    """The app's own series, and the load generator's, on axes of their own."""
+    """The services' own series, and the load generator's, on axes of their own."""
     saturation, health = (curves(desk, card) for card in ("saturation", "generator"))
     series = {s.name: s.values for s in frozen.document.server.series}
     generator = frozen.document.generator
@@ -120,7 +120,8 @@ def test_an_idle_service_is_not_measured(frozen, shown):
         chart = page.locator("#saturation .chart").inner_text()
 
     assert chart == (
-        "Not measured: none of the apps that Prometheus knows (idle) counted a request in this run."
+        "Not measured: none of the services that Prometheus knows (idle) counted a request in this"
+        " run."
     )
 
 

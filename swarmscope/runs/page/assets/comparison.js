@@ -1,7 +1,7 @@
 // Two runs on the time since each one's start, and what changed from A to B.
 
 const MEASURES = { requests_per_s: "requests/s", fail_ratio: "failures" };
-const VERDICTS = { same: "no clear change", unknown: "too few requests" };
+const VERDICTS = { same: "no clear change", unknown: "unknown" };
 const MOODS = { worse: "bad", better: "good" };
 const WIDTH = 150; // of a drawn interval
 const SVG = "http://www.w3.org/2000/svg";

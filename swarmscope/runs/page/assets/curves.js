@@ -110,7 +110,7 @@ function serviceCurves(server, wanted) {
     });
 }
 
-/** The app's own percentiles, of all its traffic; p50 and p99 are hidden at first. */
+/** The service's own percentiles, of all its traffic; p50 and p99 are hidden at first. */
 function allTraffic(server) {
     const look = (p) => ({ color: `--service-${p}`, dash: [5, 4], away: p !== "p95" });
     const named = PERCENTILES.map((p) => [`${p}_ms`, [`all traffic ${p}`, look(p)]]);
@@ -120,7 +120,7 @@ function allTraffic(server) {
 function rates({ points, server, ...document }) {
     const { t_s: x } = points;
     const look = { color: "--service-p95", dash: [5, 4] };
-    const counted = { requests_per_s: ["counted by the app, all traffic", look] };
+    const counted = { requests_per_s: ["counted by the service, all traffic", look] };
     const users = { axis: "right", stepped: true };
     return {
         ...frame({ points, ...document }),
@@ -136,7 +136,7 @@ function rates({ points, server, ...document }) {
     };
 }
 
-/** What to stack, from the top down: the known parts, or without the app's, two of them. */
+/** What to stack, from the top down: the known parts, or without the service's, two of them. */
 function stackedParts({ t_s: x, response, ...points }) {
     if (points.service || !points.receiving)
         return STACKED.filter((part) => points[part])
@@ -157,7 +157,7 @@ function parts(document) {
         ...frame(document),
         left: { ...latencyAxis("mean"), stacked: true },
         series: stackedParts(document.points),
-        empty: "No request came with its parts: the app does not send Server-Timing.",
+        empty: "No request came with its parts: the service does not send Server-Timing.",
     };
 }
 
@@ -181,7 +181,7 @@ function saturation(document) {
     };
 }
 
-/** What the chart lacks although the app is known; absent is not zero. */
+/** What the chart lacks although the service is known; absent is not zero. */
 function unmeasured(series) {
     const names = Object.values(SATURATION).map(([label]) => label);
     const lacking = names.filter((name) => !series.some(({ label }) => label.startsWith(name)));
@@ -190,10 +190,10 @@ function unmeasured(series) {
 
 function whyUnmeasured({ server }) {
     const jobs = [...new Set((server?.series ?? []).map(({ job }) => job))].join(", ");
-    if (!jobs) return "Prometheus did not respond, or the app has no metrics";
+    if (!jobs) return "Prometheus did not respond, or the service has no metrics";
     return drivenJobs(server).size
         ? `${jobs} has no metrics of its workers`
-        : `none of the apps that Prometheus knows (${jobs}) counted a request in this run`;
+        : `none of the services that Prometheus knows (${jobs}) counted a request in this run`;
 }
 
 function generatorHealth(document) {

@@ -39,7 +39,7 @@ const PART_TEXTS = {
     service: "The service time",
     queue: "The queue",
     receiving: "Receiving responses",
-    outside: "Time outside the app",
+    outside: "Time outside the service",
 };
 
 /** The run in a sentence or two, with the part that took most of the response time. */
