@@ -2,10 +2,14 @@
 
 import re
 import shlex
+import shutil
 import subprocess
+import sys
+from textwrap import dedent
 
 import pytest
 from support.gunicorn import running_gunicorn
+from support.processes import clean_environment
 from support.waiting import free_port
 
 from swarmscope.cli import VERBS
@@ -80,6 +84,29 @@ def test_the_first_swarm_session_runs_as_printed(readme, tmp_path):
             answered += f"$ {command}\n{output}"
 
     assert answered == session
+
+
+def test_init_says_what_the_page_shows(root, tmp_path):
+    """`swarmscope init` on the shop, in an environment that has what it needs."""
+    page = (root / "docs/your-service.md").read_text()
+    shown = re.search(r"```console\n\$ swarmscope init\n(.*?)```", page, re.S)[1]
+    shop = shutil.copytree(root / "examples/shop", tmp_path / "shop")
+    (shop / "swarmscope.toml").unlink()
+    (shop / ".venv").symlink_to(sys.prefix)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "swarmscope", "init"],
+        cwd=shop,
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    version = re.compile(r"Python [\d.]+")
+    assert version.sub("Python", done.stdout) == version.sub("Python", shown)
+    table = re.search(r"swarmscope.toml\n(.*?)\n\n?Next", shown, re.S)[1]
+    assert (shop / "swarmscope.toml").read_text() == dedent(table) + "\n"
 
 
 def test_links_lead_somewhere(root):
