@@ -42,6 +42,7 @@ QUESTIONS = {  # of more than one module
     "server/decomposition": "is a delay found in the part where it was made?",
     "server/documentation": "is every metric documented?",
     "server/exporter_examples": "do the exporter's own examples work?",
+    "server/foreign_apps": "what do apps as their frameworks document them need?",
     "server/frameworks": "do Flask-RESTful, RESTX, Sock, SocketIO and asgiref work?",
     "server/public_names": "what does an app import?",
     "server/versions": "which versions of Flask and gunicorn work?",

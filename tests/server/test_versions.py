@@ -7,8 +7,10 @@ import signal
 
 import pytest
 from support.environments import programs_of
+from support.gunicorn import running_gunicorn
+from support.scraping import scrape
 from support.timed_client import get_all
-from support.waiting import poll_until
+from support.waiting import free_port, poll_until
 
 TOTAL = "flask_http_request_total"
 QUEUE = "flask_http_request_queue_seconds_count"
@@ -46,3 +48,27 @@ def test_counts_are_exact_with_other_versions(serve, tmp_path, python, versions)
             assert found.value("gunicorn_workers") == 2
             assert found.total("gunicorn_worker_restarts_total") == 2
             assert "gunicorn_backlog_connections" in {name for name, _ in found}
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("python", "versions"), [("3.11", OLDEST), ("3.13", NEWEST)])
+def test_an_app_is_found_with_other_versions(tmp_path, python, versions):
+    """With the conf module, preloaded or not: the hook runs, and the app's callable is there."""
+    programs = programs_of(tmp_path / "environment", python, *versions)
+    (tmp_path / "app.py").write_text(
+        "from flask import Flask\nfrom werkzeug.middleware.proxy_fix import ProxyFix\n"
+        "app = Flask(__name__)\napp.add_url_rule('/<name>', view_func=lambda name: name)\n"
+        "fixed = ProxyFix(app.wsgi_app)\n"
+    )
+    for options in ((), ("--preload",), ("-k", "gthread", "--threads", "2")):
+        port = free_port()
+        with running_gunicorn(
+            "-c", "python:swarmscope.server.serve", "-w", "2", *options, "app:fixed",
+            log=tmp_path / "log", directory=tmp_path, programs=programs,
+            environment={"SWARMSCOPE_METRICS_PORT": str(port)},
+        ) as server:  # fmt: skip
+            get_all(server.port, ["/you"] * 20, clients=2)
+
+            found = scrape(f"http://127.0.0.1:{port}/metrics")
+            assert found.total(TOTAL) == found.total(QUEUE, url_rule="/<name>") == 20
