@@ -233,4 +233,4 @@ def test_an_app_that_cannot_be_found_is_served_all_the_same(serve, tmp_path):
             assert get(server.port, "/").status == 404
 
         assert scrape(metrics).total(TOTAL) == 0
-        assert server.log.read_text().count(UNMEASURED) == 1
+        poll_until(lambda: server.log.read_text().count(UNMEASURED) == 1, "one line that says so")

@@ -143,7 +143,7 @@ def test_whatever_is_around_the_app(project, app):
         if app == "hidden()":
             assert service.scrape().total(TOTAL) == 0
             said = "no Flask app was found behind shop:hidden(); call swarmscope.server.instrument"
-            assert service.log().count(said) == 1
+            poll_until(lambda: service.log().count(said) == 1, "one line that says what to do")
         else:
             found = service.scrape()
             assert found.total(COUNT, url_rule="/items/<int:number>") == found.total(TOTAL) == 20
