@@ -51,6 +51,7 @@ def stack(project):
     port = project.settings
     return Stack(
         api="http://api:5000",
+        service="api",
         api_metrics="",  # not published: `counted` asks from inside
         locust=f"http://127.0.0.1:{port['LOCUST_WEB_PORT']}",
         locust_metrics="",
