@@ -47,7 +47,7 @@ def fresh_database(cluster: Cluster, template: str = "template1") -> Iterator[st
     """Create a database, a copy of *template*; yields its superuser's connection string."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield superuser_dsn(cluster, name)
     with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:  # tests restart servers
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
