@@ -3,7 +3,7 @@ COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --genera
 # Tests start hundreds of processes: where this is set, each compiles the package for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up down status test check proofs lock help
+.PHONY: up down status test check proofs release lock help
 
 up: .venv/installed  ## Start API, PostgreSQL, Prometheus, Locust and Grafana
 	.venv/bin/swarmscope up
@@ -22,6 +22,9 @@ check: .venv/installed  ## Lint, import laws and types only, in seconds
 
 proofs: .venv/installed  ## What takes longer, before a release: full-length faults, versions, searches
 	.venv/bin/pytest -m proof
+
+release: .venv/installed  ## Build sdist and wheel of HEAD, check them, and try the wheel from nothing
+	.ci/release
 
 lock: .venv/installed  ## Rewrite the lock files from pyproject.toml
 	$(COMPILE) --all-extras --group dev -o requirements.lock pyproject.toml
