@@ -68,7 +68,7 @@ def read(url: str) -> bytes:
 
 @pytest.mark.stack
 def test_the_demo_runs_in_an_empty_directory(demo: Native, programs: Path) -> None:
-    """From the wheel alone; what it writes is in .swarmscope, and nothing beside the package."""
+    """From the wheel alone, under its own scenario; all that it writes is in .swarmscope."""
     (shipped,) = programs.parent.glob("lib/python*/site-packages/swarmscope/shipped")
     before = files_of(shipped)
 
@@ -81,6 +81,10 @@ def test_the_demo_runs_in_an_empty_directory(demo: Native, programs: Path) -> No
         answer = json.loads(read(services["prometheus"]["url"] + "/api/v1/rules"))
         assert {rule["name"] for group in answer["data"]["groups"] for rule in group["rules"]}
     assert services["locust"]["state"] == "running"
+    locust = demo.run("locust", "--headless", "-u", "2", "-r", "2", "-t", "3s")
+    assert locust.returncode == 0, locust.stdout + locust.stderr
+    run = json.loads(demo.run("show", "latest", "--json").stdout)
+    assert {endpoint["name"] for endpoint in run["endpoints"]} == {"/tests"}
     assert demo.run("down").returncode == 0
 
     assert [path.name for path in demo.directory.iterdir()] == [".swarmscope"]

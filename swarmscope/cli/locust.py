@@ -30,7 +30,8 @@ def locust(arguments: tuple[str, ...]) -> None:
 
     ARGUMENTS are Locust's own. The locustfile needs no change: its requests say when they were
     sent, and every run is stored if there is a runs database. LOCUST_TIMESCALE=false stores none.
-    Scenarios, host and SLO are those of swarmscope.toml unless ARGUMENTS or the environment say.
+    Scenarios, host and SLO are those of the project that `up` or `demo` runs here, unless ARGUMENTS
+    or the environment say.
 
     \b
     Examples:
@@ -41,13 +42,26 @@ def locust(arguments: tuple[str, ...]) -> None:
 
 
 def _of_project() -> dict[str, str]:
-    """Return what ``swarmscope.toml`` says of scenarios, host and SLO."""
+    """Return what the project here, or the one that `up` runs from here, says to Locust."""
     try:
         from swarmscope.stack.errors import StackError
+        from swarmscope.stack.project import read_project
         from swarmscope.stack.settings import locust_environment
     except ModuleNotFoundError:  # without the extra there is no `up`
         return {}
+    here = Path.cwd()
     try:
-        return locust_environment(Path.cwd(), os.environ)
+        project = read_project(here) or read_project(_running(here))
+        return locust_environment(here, os.environ, project) if project else {}
     except StackError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _running(here: Path) -> Path:
+    """Return where the project is that runs from *here*, such as the sample, or *here*."""
+    from swarmscope.stack.layout import Home
+    from swarmscope.stack.settings import home_directory, merged_environment
+    from swarmscope.stack.up_record import read_record
+
+    record = read_record(Home(home_directory(here, merged_environment(here, os.environ))))
+    return Path(record.project) if record and record.project and record.is_alive() else here

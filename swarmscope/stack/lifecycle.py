@@ -217,6 +217,7 @@ def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: StackSettin
             if app.url or "app" in settings.only
         },
         target=scrub_url(settings.target) if "locust" in settings.only else None,
+        project=str(settings.project),
     )
 
 

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from swarmscope.home import HOME
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.ports import MAX_PORT, PORTS, ListeningPort
-from swarmscope.stack.project import App, Project, read_project
+from swarmscope.stack.project import App, Project
 from swarmscope.stack.project_keys import MAX_WORKERS
 
 SERVICES = ("postgres", "prometheus", "grafana", "app", "locust-worker", "locust")
@@ -102,11 +102,10 @@ def read_settings(
     )
 
 
-def locust_environment(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def locust_environment(
+    directory: Path, environ: Mapping[str, str], project: Project
+) -> dict[str, str]:
     """Return what a project says to a Locust that is started by hand: scenarios, target and SLO."""
-    project = read_project(directory)
-    if project is None:
-        return {}
     settings = read_settings(directory, environ, project=project)
     values = {**settings.environment, "LOCUST_HOST": settings.target}
     return {name: values[name] for name in BY_HAND if name in values}

@@ -23,7 +23,8 @@ class UpRecord:
     They may take *stop_s* seconds to stop. *urls*, *checks* and *absent* are by service name;
     *absent* says how to install what is missing, *warnings* are lines for the user. *apps* are the
     services under test with their addresses, also those that run elsewhere. *database* is None if
-    it is elsewhere, *target*, the address under test, if no master runs here.
+    it is elsewhere, *target*, the address under test, if no master runs here. *project* is the
+    directory of the project that was started: not the current one for the sample.
     """
 
     mark: str
@@ -37,6 +38,7 @@ class UpRecord:
     warnings: Sequence[str] = ()
     apps: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
+    project: str | None = None
 
     def is_alive(self) -> bool:
         """Return whether the supervisord of this start lives: the pid may have been reused."""
