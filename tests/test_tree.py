@@ -54,6 +54,7 @@ QUESTIONS = {  # of more than one module
     "stack/conservation": "sent = counted = scraped = stored?",
     "stack/many_machines": "do three machines work together?",
     "stack/own_app": "does `up` run another project's app in its own environment?",
+    "stack/shop_story": "how does a stranger's service get from init to a gate?",
     "stack/refusals": "what does `up` refuse?",
 }
 
