@@ -111,6 +111,32 @@ def test_a_throttled_generator_is_not_taken_for_the_service(tmp_path, runs_datab
     assert "generator saturated" in found["sentence"]
 
 
+def test_a_level_that_a_throttled_generator_broke_says_nothing_of_the_service(
+    tmp_path, runs_database
+):
+    """The log and the level say whose fault it was; stopped there, no users are too many."""
+    with (
+        known_service(tmp_path, work_ms=1) as service,
+        locust_field(tmp_path, service.url, runs_database) as field,
+    ):
+        file = tmp_path / "scenario.py"
+        file.write_text(CLOSED.format(period_s=0.2) + THROTTLED)
+        quick = ("--capacity-warm-up", 0, "--capacity-window", 6, "--slo-p95", 100)
+        locust = field.headless(file, "--shape", "Capacity", *quick)
+        poll_until(lambda: "Level 10 users broke" in locust.text(), "the first level", 60)
+        locust.end()
+
+    (level,) = field.query("SELECT details FROM events WHERE kind = 'level' ORDER BY time")[:1]
+    ((verdict,),) = field.query("SELECT details FROM events WHERE kind = 'verdict'")
+    assert (level[0]["outcome"], level[0]["saturated"], level[0]["limited"]) == (
+        "broke",
+        True,
+        True,
+    )
+    assert "the load generator was saturated" in locust.text()
+    assert (verdict["limit"], verdict["broken_users"]) == ("stopped", None)
+
+
 @pytest.mark.proof
 @pytest.mark.timeout(240)
 def test_a_search_over_workers_ends_at_its_bound(tmp_path, runs_database):
