@@ -79,10 +79,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Run a real PostgreSQL for the whole session."""
-    # not below pytest's own directory, which a second pytest closes to the server's user again
+    # not below pytest's own directory, which a second pytest closes to the server's user again, and
+    # not by the name of metrics directories: each gunicorn removes those that nobody holds
     is_roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
     place = MEMORY if is_roomy else None
-    with tempfile.TemporaryDirectory(prefix="swarmscope-postgres-", dir=place) as name:
+    with tempfile.TemporaryDirectory(prefix="postgres-of-tests-", dir=place) as name:
         os.chmod(name, 0o755)  # as root the server runs as somebody else
         yield from _serve(Path(name))
 
