@@ -22,14 +22,7 @@ from swarmscope.stack.locust_command import LOCUST
 
 FOREIGN = Path(__file__).parent / "foreign"
 KINDS = sorted(path.name for path in FOREIGN.iterdir() if not path.name.startswith("_"))
-A_FEW = [
-    "http_user.py",
-    "library.py",
-    "own_session.py",
-    "plugins_listeners.py",
-    "pytest_fixtures.py",
-    "raw_requests.py",
-]
+A_FEW = ["own_session.py", "plugins_listeners.py", "pytest_fixtures.py", "raw_requests.py"]
 ARGUMENTS = {
     "chosen_user.py": ("Chosen",),
     "custom_arguments.py": ("--tenant", "acme", "--api-key", "hunter2"),
@@ -41,7 +34,7 @@ STATUS = {"event_listeners.py": 17} | dict.fromkeys(
 )
 REPORTED = {"RPC", "STEP", "TCP"}  # request types that scenarios report themselves
 CUSTOM = {"raw_requests.py", "sessions_of_a_user.py", "sockets.py"}  # users without a client
-AT_ONCE = 3
+AT_ONCE = 4
 
 Counts = dict[tuple[str, str], tuple[int, int]]  # method, name: requests, failures
 
