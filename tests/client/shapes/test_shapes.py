@@ -6,6 +6,8 @@ import pytest
 from support.locust import Field, scenario
 from support.waiting import poll_until
 
+from swarmscope.stack.locust_command import LOCUST
+
 SHAPES = "\nfrom swarmscope.client import Capacity, Smoke, Soak, Spike, Steady, Steps\n"
 SHORT = ("--shape-ramp", "1", "--shape-hold", "2")
 
@@ -88,6 +90,16 @@ def test_without_a_ui_a_shape_is_chosen_by_name(field: Field, file):
     assert field.query("SELECT status, peak_users, scenario FROM run") == [
         ("finished", 6, "Visitor, Steps")
     ]
+
+
+def test_a_scenario_that_imports_no_shape_can_be_driven_by_one(field: Field, tmp_path):
+    """By ``swarmscope locust``, which knows them all."""
+    field.program = LOCUST
+    unchanged = scenario(tmp_path, listener="stock")
+    locust = field.headless(unchanged, "--shape", "Smoke", "--shape-users", "1", *SHORT)
+
+    assert locust.process.wait(60) == 0
+    assert told(field) == ["smoke: 1 users"]
 
 
 def test_the_run_time_bounds_a_shape(field: Field, file):
