@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PREFIX = "swarmscope-"
+PREFIX = "swarmscope-metrics-"
 SHARED_MEMORY = Path("/dev/shm")
 GRACE_S = 10.0  # a directory this young may not be locked yet
 PERSISTENT_GAUGES = ("gauge_mostrecent",)  # a value that was set, not a process's state
@@ -45,11 +45,15 @@ def default_base() -> Path:
 
 
 def sweep(base: Path) -> None:
-    """Remove the directories under *base* whose arbiter and workers have all ended."""
+    """Remove the directories under *base* whose arbiter and workers have all ended.
+
+    One that holds a directory is somebody else's: metrics are files.
+    """
     for directory in base.glob(PREFIX + "*"):
         try:
             young = time.time() - directory.stat().st_mtime < GRACE_S
-            if not young and (held := _lock(directory)) is not None:
+            foreign = any(path.is_dir() for path in directory.iterdir())
+            if not (young or foreign) and (held := _lock(directory)) is not None:
                 shutil.rmtree(directory, ignore_errors=True)
                 os.close(held)
         except OSError:
