@@ -200,7 +200,9 @@ def test_a_reload_moves_the_port(serve):
 
         with socket.create_server(("127.0.0.1", 0)) as taken:
             text = service.conf.read_text().replace(str(port), str(taken.getsockname()[1]))
-            service.conf.write_text(text)
+            service.conf.write_text(
+                f"{text}\n# another size: else Python may take what it compiled\n"
+            )
             os.kill(service.pid, signal.SIGHUP)
             poll_until(lambda: "Metrics are still at" in service.log(), "the taken port to be met")
 

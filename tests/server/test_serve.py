@@ -163,6 +163,7 @@ def test_a_reload_reads_the_projects_conf_file_again(project):
     """As gunicorn does by itself: settings that are gone are gone."""
     with project(conf=CONF) as service:
         get(service.gunicorn.port, "/items/1")
+        poll_until(lambda: service.log().count("mine: post_worker_init") == 2, "both workers")
         (service.directory / "gunicorn.conf.py").write_text("workers = 1\n")
         os.kill(service.gunicorn.process.pid, signal.SIGHUP)
         poll_until(lambda: service.scrape().value("gunicorn_workers") == 1, "one worker")
