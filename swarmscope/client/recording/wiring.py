@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -95,7 +96,8 @@ def _lead(
             status = status or report.FAILED
         if delivered and leader.latest and parsed.headless:
             left_s = max(options.drain_seconds - (time.monotonic() - began), 0.0)
-            run_summary.show(options, leader.latest, left_s, parsed.swarm_report)
+            with contextlib.suppress(OSError):  # such as a full disk: the status is to be kept
+                run_summary.show(options, leader.latest, left_s, parsed.swarm_report)
         if status != exit_code:
             raise SystemExit(status)  # little of Locust's own shutdown is left
 
