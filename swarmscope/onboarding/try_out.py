@@ -43,7 +43,6 @@ TOLD = re.compile(  # lines of Locust's log: about levels, and warnings
     r"\[[^\]]*\] \S+/(?:INFO/swarmscope\.client\.(?:capacity|shapes\.capacity)|(?:WARNING|ERROR)/)"
     r"[\w.]*: (.*)"
 )
-SHAPES = 'from swarmscope.client import Capacity\n\n__all__ = ["Capacity"]\n'
 END_S = 60.0  # for Locust to end after its last line
 LOG_LINES = 15
 
@@ -74,10 +73,8 @@ def try_out(
         settings = _settings(found, directory, Path(name), environ, trial)
         with _running(settings, progress):
             locustfile = _scenario(found, Path(name), settings, say)
-            shapes = Path(name) / "capacity_shape.py"
-            shapes.write_text(SHAPES)
             report = Path(name) / "report.html"
-            _search(f"{locustfile},{shapes}", settings, trial, report, say)
+            _search(locustfile, settings, trial, report, say)
             atomic_files.write(trial.output, report.read_text(encoding="utf-8"))
 
 
