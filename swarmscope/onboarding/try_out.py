@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections import deque
@@ -25,14 +23,13 @@ from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.lifecycle import start, stop
 from swarmscope.stack.locust_command import locust_command
-from swarmscope.stack.ports import PORTS
+from swarmscope.stack.ports import PORTS, free_ports
 from swarmscope.stack.progress import Progress
 from swarmscope.stack.project import App, Project, safe_name
 from swarmscope.stack.settings import StackSettings, read_settings
 
 Say = Callable[[str], None]
 
-PORT_RANGE = (16000, 32000)  # below those that Linux gives to outgoing connections
 QUICK = {  # a search of minutes: coarser than the default, on shorter levels
     "LOCUST_CAPACITY_START": "20",
     "LOCUST_CAPACITY_PRECISION": "0.15",
@@ -98,20 +95,10 @@ def _settings(
         ),
         {**QUICK, "LOCUST_SLO_P95": f"{trial.p95_ms:g}"},
     )
-    own = dict(zip(PORTS, map(str, _free_ports(len(PORTS))), strict=True))
+    own = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     own |= {"SWARMSCOPE_HOME": str(scratch / "home"), "LOCUST_HOST": ""}
     only = ["postgres", "app", *(["prometheus"] if shutil.which("prometheus") else [])]
     return read_settings(directory, {**environ, **own}, only, project)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nothing uses now."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = random.randrange(*PORT_RANGE)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            ports.add(port)
-    return list(ports)
 
 
 @contextmanager

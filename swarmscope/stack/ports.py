@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import random
 import socket
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,6 +14,7 @@ import psutil
 from swarmscope.stack.errors import StackError
 
 MAX_PORT = 65535
+QUIET_RANGE = (16000, 32000)  # below those that Linux gives to outgoing connections
 
 
 class Port(NamedTuple):
@@ -44,6 +47,16 @@ class ListeningPort(NamedTuple):
     service: str  # of SERVICES
     what: str
     setting: str
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing uses now and no outgoing connection will be given meanwhile."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.randrange(*QUIET_RANGE)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.add(port)
+    return list(ports)
 
 
 def check_ports(listeners: Iterable[ListeningPort]) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,12 +15,11 @@ import psutil
 
 from support.processes import clean_environment
 from support.waiting import port_answers
-from swarmscope.stack.ports import PORTS
+from swarmscope.stack.ports import PORTS, free_ports
 from swarmscope.stack.supervision import MARK
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 UP_S = 100  # more than `up` itself waits before it gives up and says why
-PORTS_OF_TESTS = (16000, 32000)  # below those that Linux gives to outgoing connections
 
 
 @dataclass(frozen=True)
@@ -110,16 +106,6 @@ def native(directory: Path, home: Path) -> Native:
         API_WORKERS="1",
         LOCUST_WORKERS="1",
         SWARMSCOPE_HOME=str(home),
-        **{name: str(port) for name, port in zip(PORTS, _free_ports(len(PORTS)), strict=True)},
+        **{name: str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)},
     )
     return Native(directory, home, environment)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nothing uses now and no outgoing connection will be given meanwhile."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = random.randrange(*PORTS_OF_TESTS)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            ports.add(port)
-    return list(ports)
