@@ -44,24 +44,15 @@ def locust(arguments: tuple[str, ...]) -> None:
 def _of_project() -> dict[str, str]:
     """Return what the project here, or the one that `up` runs from here, says to Locust."""
     try:
-        from swarmscope.stack.errors import StackError
+        from swarmscope.cli.stack import explained, home_here
         from swarmscope.stack.project import read_project
         from swarmscope.stack.settings import locust_environment
+        from swarmscope.stack.up_record import running
     except ModuleNotFoundError:  # without the extra there is no `up`
         return {}
     here = Path.cwd()
-    try:
-        project = read_project(here) or read_project(_running(here))
+    with explained():
+        project = read_project(here)
+        if project is None and (record := running(home_here())) and record.project:
+            project = read_project(Path(record.project))
         return locust_environment(here, os.environ, project) if project else {}
-    except StackError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _running(here: Path) -> Path:
-    """Return where the project is that runs from *here*, such as the sample, or *here*."""
-    from swarmscope.stack.layout import Home
-    from swarmscope.stack.settings import home_directory, merged_environment
-    from swarmscope.stack.up_record import read_record
-
-    record = read_record(Home(home_directory(here, merged_environment(here, os.environ))))
-    return Path(record.project) if record and record.project and record.is_alive() else here

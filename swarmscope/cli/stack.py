@@ -48,7 +48,8 @@ def explained() -> Iterator[None]:
         raise click.ClickException(f"{error.filename or 'swarmscope'}: {error.strerror}") from error
 
 
-def _home() -> Home:
+def home_here() -> Home:
+    """Return the home of the current directory, as settings say."""
     directory = Path.cwd()
     return Home(home_directory(directory, merged_environment(directory, os.environ)))
 
@@ -162,7 +163,7 @@ def down() -> None:
 
     os.umask(PRIVATE_FILES)
     with explained():
-        home = _home()
+        home = home_here()
         terminal = console()
         if read_record(home) is None:
             terminal.print(f"swarmscope is not up (nothing runs from {home.path}).", soft_wrap=True)
@@ -184,7 +185,7 @@ def status(as_json: bool) -> None:
       swarmscope status --json
     """
     with explained():
-        found = describe(_home())
+        found = describe(home_here())
         if as_json:
             click.echo(json.dumps(found, indent=2))
         else:
@@ -213,4 +214,4 @@ def logs(service: str | None, lines: int, follow: bool) -> None:
       swarmscope logs locust -f
     """
     with explained():
-        print_logs(_home(), service, lines, follow)
+        print_logs(home_here(), service, lines, follow)

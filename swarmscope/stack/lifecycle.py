@@ -57,12 +57,6 @@ class Plan:
     absent: dict[str, str]
 
 
-def running(home: Home) -> UpRecord | None:
-    """Return the record of the stack that runs from *home*, or None."""
-    record = read_record(home)
-    return record if record and record.is_alive() else None
-
-
 def _inherited(settings: StackSettings, home: Home) -> dict[str, str]:
     """Return what all services inherit, less what `_without_pg` hides from each."""
     return {**settings.environment, **_far_database(settings, home)}

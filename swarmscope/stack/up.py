@@ -15,11 +15,11 @@ from swarmscope.home import JOURNALS
 from swarmscope.journal.segments import segments
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
-from swarmscope.stack.lifecycle import clean_up, running, start, stop
+from swarmscope.stack.lifecycle import clean_up, start, stop
 from swarmscope.stack.progress import Progress
 from swarmscope.stack.settings import StackSettings
 from swarmscope.stack.supervision import Supervisor
-from swarmscope.stack.up_record import UpRecord, read_record
+from swarmscope.stack.up_record import UpRecord, read_record, running
 
 WATCH_S = 2.0
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it

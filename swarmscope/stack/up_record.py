@@ -58,6 +58,12 @@ def read_record(home: Home) -> UpRecord | None:
         raise StackError(f"{home / FILE} is damaged; delete it: {error}") from error
 
 
+def running(home: Home) -> UpRecord | None:
+    """Return the record of the stack that runs from *home*, or None."""
+    record = read_record(home)
+    return record if record and record.is_alive() else None
+
+
 def write_record(home: Home, record: UpRecord) -> None:
     """Write the record atomically."""
     try:
