@@ -49,7 +49,7 @@ class Candidate:
     is_local: bool = False
 
 
-class Project:
+class ProjectFiles:
     """The files of a project that say which app it serves, read once."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swarmscope.home import HOME
 from swarmscope.onboarding.app_process import Answer, AppProcess
-from swarmscope.onboarding.candidates import Candidate, Project
+from swarmscope.onboarding.candidates import Candidate, ProjectFiles
 from swarmscope.onboarding.errors import Unclear
 from swarmscope.onboarding.load_files import gunicorn_conf, scenarios
 from swarmscope.onboarding.loading import LoadedApp, import_path, loaded_app
@@ -83,7 +83,7 @@ def plan(
 ) -> Plan:
     """Find out about the project in *directory*, and write nothing; raises `Unclear`."""
     source = read_source(wishes.source) if wishes.source else ""
-    project = Project(directory, environment)
+    project = ProjectFiles(directory, environment)
     candidates = project.named(wishes.app, "--app") if wishes.app else project.candidates()
     existing = wishes.locustfile or _kept(directory, wishes)
     with loaded_app(candidates, directory, python, environment) as found:

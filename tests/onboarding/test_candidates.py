@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.projects import APP, FACTORY, write_project
 
-from swarmscope.onboarding.candidates import Project
+from swarmscope.onboarding.candidates import ProjectFiles
 
 GUNICORN = "gunicorn -c conf.py --bind 0.0.0.0:8000 'shop:create_app()'"
 COMPOSE_LIST = """
@@ -132,14 +132,14 @@ CASES = {
 @pytest.mark.parametrize(("files", "target", "root"), CASES.values(), ids=CASES)
 def test_the_first_candidate(tmp_path: Path, files: dict[str, str], target: str, root: str) -> None:
     """What a project starts comes before what its source defines."""
-    first = Project(write_project(tmp_path, files), {}).candidates()[0]
+    first = ProjectFiles(write_project(tmp_path, files), {}).candidates()[0]
 
     assert (first.target, first.root) == (target, root)
 
 
 def test_the_environment_names_it(tmp_path: Path) -> None:
     """In the form of Flask's own command, which calls a factory."""
-    project = Project(
+    project = ProjectFiles(
         write_project(tmp_path, {"app.py": APP, "shop/__init__.py": FACTORY}),
         {"FLASK_APP": "shop:create_app"},
     )
@@ -162,4 +162,4 @@ def test_what_is_not_the_project_is_not_searched(tmp_path: Path) -> None:
         "broken.py": "from flask import Flask\napp = Flask(",
     }
 
-    assert Project(write_project(tmp_path, files), {}).candidates() == []
+    assert ProjectFiles(write_project(tmp_path, files), {}).candidates() == []
