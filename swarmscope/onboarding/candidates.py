@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +59,7 @@ class ProjectFiles:
     @cached_property
     def modules(self) -> dict[tuple[str, str], Path]:
         """The project's Python files by the directory to import from and the dotted name."""
-        return {_module(self.directory, path): path for path in python_files(self.directory)}
+        return {_module(self.directory, path): path for path in _own_files(self.directory)}
 
     @cached_property
     def commands(self) -> list[StartCommand]:
@@ -141,22 +141,32 @@ class ProjectFiles:
         return path.relative_to(self.directory).as_posix()
 
 
-def python_files(directory: Path) -> list[Path]:
-    """Return a project's own Python files: without environments, tests, caches."""
-    found: list[Path] = []
+def python_files(directory: Path, skipped: Collection[str]) -> Iterator[list[Path]]:
+    """Yield a project's Python files, folder by folder: no hidden ones, no environments.
+
+    *skipped* are names of folders that are left out, too.
+    """
     for folder, folders, files in os.walk(directory):
         here = Path(folder)
         depth = len(here.relative_to(directory).parts)
-        folders[:] = sorted(f for f in folders if depth < MAX_DEPTH and _is_own(here / f))
-        found += [here / name for name in sorted(files) if name.endswith(".py")]
+        folders[:] = sorted(
+            name
+            for name in folders
+            if depth < MAX_DEPTH
+            and not (name in skipped or name.startswith("."))
+            and not (here / name / "pyvenv.cfg").exists()
+        )
+        yield [here / name for name in sorted(files) if name.endswith(".py")]
+
+
+def _own_files(directory: Path) -> list[Path]:
+    """Return a project's Python files without its tests; of a very large project, some of them."""
+    found: list[Path] = []
+    for files in python_files(directory, SKIPPED):
+        found += files
         if len(found) >= MAX_FILES:
             break
     return found
-
-
-def _is_own(folder: Path) -> bool:
-    name = folder.name
-    return not (name in SKIPPED or name.startswith(".") or (folder / "pyvenv.cfg").exists())
 
 
 def _module(directory: Path, path: Path) -> tuple[str, str]:

@@ -21,9 +21,9 @@ from swarmscope.onboarding.source import is_openapi, read_source
 from swarmscope.onboarding.start_commands import read_text
 from swarmscope.onboarding.traffic import counts_of, weighted
 from swarmscope.stack.app_python import AppPython
+from swarmscope.stack.project import FILE
+from swarmscope.stack.settings import SCENARIOS
 
-SETTINGS, SCENARIO = "swarmscope.toml", "locustfile.py"
-DEFAULT_SCENARIOS = ("locustfile.py", "locustfiles/")  # found without a setting
 SHOWN_GAPS = 3
 SHOWN_OTHERS = 3
 OK = 200
@@ -72,9 +72,9 @@ class Plan:
     @property
     def files(self) -> list[NewFile]:
         """The files to write."""
-        found = [NewFile(SETTINGS, self.settings.text)]
+        found = [NewFile(FILE, self.settings.text)]
         if self.mix and self.origin:
-            found.append(NewFile(SCENARIO, Scenario(self.mix, self.origin).text))
+            found.append(NewFile(SCENARIOS[0], Scenario(self.mix, self.origin).text))
         return found + self.ignored
 
 
@@ -95,7 +95,7 @@ def plan(
             ready=_ready(found.process, routes),
             exclude=unmeasured(routes),
             env=import_path(found.candidate, {}),
-            locustfile=existing if existing not in DEFAULT_SCENARIOS else None,
+            locustfile=existing if existing and existing.rstrip("/") not in SCENARIOS else None,
         )
         result = Plan(settings, _found(found, candidates, python), existing)
         if existing:
@@ -113,7 +113,7 @@ def plan(
 def _kept(directory: Path, wishes: Wishes) -> str | None:
     """Return where the project's scenarios are, None if another one is wanted."""
     found = None if wishes.source else scenarios(directory)
-    is_ours = found == SCENARIO and MARK in read_text(directory / SCENARIO)
+    is_ours = found == SCENARIOS[0] and MARK in read_text(directory / SCENARIOS[0])
     return None if wishes.anew and is_ours else found
 
 
