@@ -110,10 +110,16 @@ def project(tmp_path):
     return serve_
 
 
+def await_both_workers(service):
+    """Wait until the two workers of `CONF` have started: the first may answer before."""
+    poll_until(lambda: service.log().count("mine: post_worker_init") == 2, "both workers")
+
+
 def test_a_factory_with_a_conf_file_of_its_own(project):
     """Its settings and hooks are kept, what the environment excludes is not measured."""
     environment = {"SWARMSCOPE_EXCLUDE": "/health, /nothing", "SWARMSCOPE_SLO_P95_MS": "333"}
     with project(conf=CONF, **environment) as service:
+        await_both_workers(service)
         port = service.gunicorn.port
         for number in range(20):
             assert get(port, f"/items/{number}").queue_s > 0
@@ -163,7 +169,7 @@ def test_a_reload_reads_the_projects_conf_file_again(project):
     """As gunicorn does by itself: settings that are gone are gone."""
     with project(conf=CONF) as service:
         get(service.gunicorn.port, "/items/1")
-        poll_until(lambda: service.log().count("mine: post_worker_init") == 2, "both workers")
+        await_both_workers(service)
         (service.directory / "gunicorn.conf.py").write_text("workers = 1\n")
         os.kill(service.gunicorn.process.pid, signal.SIGHUP)
         poll_until(lambda: service.scrape().value("gunicorn_workers") == 1, "one worker")
