@@ -12,6 +12,7 @@ PARTS = {"response": "response time", "service": "  service", "queue": "  queue"
 PARTS |= {"receiving": "  receiving", "outside": "  outside", "uncorrected": "uncorrected"}
 WIDTH = max(map(len, PARTS.values()))
 PERCENTILES = ("p50", "p95", "p99", "max")
+NO_TRUST = "not measured: the generator reported nothing after ramp-up"
 
 
 def lines(document: Document) -> list[str]:
@@ -31,7 +32,7 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
     yield "errors", _task_errors(document)
     yield "objective", _objective(document.objective) if document.totals else ""
     yield "verdict", document.verdict.text if document.verdict else ""
-    yield "trust", document.trust.text if document.trust else ""
+    yield "trust", document.trust.text if document.trust else NO_TRUST
     yield "more", f"swarmscope show {run.id}"
     yield "dashboard", document.grafana_url or ""
 

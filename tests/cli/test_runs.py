@@ -91,6 +91,15 @@ def test_show_says_when_the_generator_is_not_to_be_trusted(two_runs, runs_databa
     assert "It kept up." not in late
 
 
+def test_the_brief_form_says_when_trust_was_not_measured(two_runs, runs_database):
+    """A run that ends before a report of its generator is not passed over in silence."""
+    lines = answer("show", "latest~1", "--brief", "--database", runs_database).splitlines()
+
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("trust")] == [
+        "not measured: the generator reported nothing after ramp-up"
+    ]
+
+
 def test_show_says_what_failed(connection, runs_database):
     """How often, where and why: the most frequent ten kinds, a text no longer than a paragraph."""
     many = [Sample(i / 10, 20, f"/{i % 12:x}", failed=i % 12 != 0) for i in range(239)]

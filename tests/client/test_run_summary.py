@@ -31,7 +31,7 @@ def test_a_headless_swarm_ends_with_its_figures(field: Field, target: Target, tm
     shown = ("--swarm-report", report, "--grafana-url", "http://grafana/d/swarm")
     limits = ("--slo-p95", 300, "--slo-fail-ratio", "0.02")
     file = scenario(tmp_path, more=FAILING)
-    locust = field.headless(file, "-u", 3, "-t", "4s", *two, *ports, *shown, *limits)
+    locust = field.headless(file, "-u", 3, "-r", 3, "-t", "8s", *two, *ports, *shown, *limits)
 
     assert locust.process.wait(100) == 1, locust.text()
     printed = facts(locust.text())
