@@ -27,7 +27,7 @@ from swarmscope.stack.settings import merged_environment
     " URL  [default: the app's routes]",
 )
 @click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
-@click.option("--all-methods", is_flag=True, help="Call more than GET: what changes data, too.")
+@click.option("--all-methods", is_flag=True, help="Call methods that change data, too.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.option("--dry-run", is_flag=True, help="Write nothing, show everything.")
 def init(

@@ -31,7 +31,7 @@ def locust(arguments: tuple[str, ...]) -> None:
     ARGUMENTS are Locust's own. The locustfile needs no change: its requests say when they were
     sent, and every run is stored if there is a runs database. LOCUST_TIMESCALE=false stores none.
     Scenarios, host and SLO are those of the project that `up` or `demo` runs here, unless ARGUMENTS
-    or the environment say.
+    or the environment name others.
 
     \b
     Examples:
