@@ -24,7 +24,7 @@ from swarmscope.stack.tools import Grafana
 
 LOCUST_STOP_S = 30.0  # for users to finish their tasks; then journals are delivered
 DATABASE_READY = "database"  # a dependency: the schema exists, not only the server
-DASHBOARD = "/d/swarm"
+DASHBOARD = "/d/swarmscope-swarm"
 
 
 @dataclass(frozen=True)

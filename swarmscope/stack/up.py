@@ -17,6 +17,7 @@ from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.lifecycle import clean_up, start, stop
 from swarmscope.stack.progress import Progress
+from swarmscope.stack.services import DASHBOARD
 from swarmscope.stack.settings import StackSettings
 from swarmscope.stack.supervision import Supervisor
 from swarmscope.stack.up_record import UpRecord, read_record, running
@@ -67,7 +68,7 @@ def _print_addresses(record: UpRecord, console: Console) -> None:
     grafana = urls.get("grafana")
     rows = [
         ("Locust", urls.get("locust"), "start a load test here"),
-        ("Grafana", grafana and f"{grafana}/d/swarm", "watch both ends of it"),
+        ("Grafana", grafana and f"{grafana}{DASHBOARD}", "watch both ends of it"),
         ("Prometheus", urls.get("prometheus"), ""),
         *apps,
         ("Target", target, driven),

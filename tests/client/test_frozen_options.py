@@ -19,7 +19,7 @@ def parsed(**more: object) -> SimpleNamespace:
     defaults = {
         "override_plan_name": "",
         "locustfile": "scenario.py",
-        "grafana_url": "http://grafana/d/swarm",
+        "grafana_url": "http://grafana/d/swarmscope-swarm",
         "test_env": "",
         "test_version": "",
         "description": "",
@@ -93,13 +93,13 @@ def test_the_link_leads_to_the_grafana_of_the_home(tmp_path):
     """What a flag says holds; with a database of one's own, no Grafana is known."""
     environ = {"SWARMSCOPE_HOME": str(tmp_path)}
     (tmp_path / "database.url").write_text("postgresql://swarmscope@127.0.0.1:1/swarmscope\n")
-    (tmp_path / "grafana.url").write_text("http://127.0.0.1:3100/d/swarm\n")
+    (tmp_path / "grafana.url").write_text("http://127.0.0.1:3100/d/swarmscope-swarm\n")
 
     def link(**given: str) -> str:
         return freeze(parsed(**{"grafana_url": "", **given}), environ).grafana_url
 
-    assert link() == "http://127.0.0.1:3100/d/swarm"
-    assert link(grafana_url="http://mine/d/swarm") == "http://mine/d/swarm"
+    assert link() == "http://127.0.0.1:3100/d/swarmscope-swarm"
+    assert link(grafana_url="http://mine/d/swarmscope-swarm") == "http://mine/d/swarmscope-swarm"
     assert link(pghost="db") == ""
     (tmp_path / "grafana.url").unlink()
     assert link() == ""

@@ -28,7 +28,7 @@ def test_a_headless_swarm_ends_with_its_figures(field: Field, target: Target, tm
     report = tmp_path / "run.html"
     two = ("--processes", 2, "--master-bind-host", "127.0.0.1", "--master-bind-port")
     ports = (field.master_port, "--master-port", field.master_port)
-    shown = ("--swarm-report", report, "--grafana-url", "http://grafana/d/swarm")
+    shown = ("--swarm-report", report, "--grafana-url", "http://grafana/d/swarmscope-swarm")
     limits = ("--slo-p95", 300, "--slo-fail-ratio", "0.02")
     file = scenario(tmp_path, more=FAILING)
     locust = field.headless(file, "-u", 3, "-r", 3, "-t", "8s", *two, *ports, *shown, *limits)

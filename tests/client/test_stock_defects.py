@@ -107,7 +107,7 @@ def _at_once(live: Callable[[Field, str], T], ours: Field, stock: Field) -> dict
 
 def _live(field: Field, listener: str, password: str) -> Life:
     file = scenario(field.directory, listener=listener, more=WARN)
-    url = "http://grafana.example/d/swarm"
+    url = "http://grafana.example/d/swarmscope-swarm"
     locust = field.with_ui(file, "--pgpassword", password, "--grafana-url", url)
     stops = []
     for users in (3, 2):

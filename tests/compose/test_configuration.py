@@ -79,7 +79,7 @@ def test_links_follow_a_moved_grafana():
     services = Project("swarmscope-test", settings).configuration()["services"]
 
     assert services["locust"]["environment"]["LOCUST_GRAFANA_URL"] == (
-        "http://localhost:23000/d/swarm"
+        "http://localhost:23000/d/swarmscope-swarm"
     )
     assert services["grafana"]["environment"]["GF_SERVER_ROOT_URL"] == "http://localhost:23000"
 

@@ -186,7 +186,7 @@ def test_both_workers_took_part(stack):
 
 
 def test_the_log_links_to_the_dashboard_where_it_is_published(project):
-    link = f"http://localhost:{project.settings['GRAFANA_PORT']}/d/swarm?var-run="
+    link = f"http://localhost:{project.settings['GRAFANA_PORT']}/d/swarmscope-swarm?var-run="
 
     assert link in project.compose("logs", "--no-color", "locust")
 

@@ -48,7 +48,7 @@ def test_grafana_reaches_both_ends(grafana):
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_grafana_shows_the_file_to_anybody(grafana, path):
     """A viewer without an account gets the provisioned dashboard, and may not change it."""
-    found = grafana.get(f"/api/dashboards/uid/{path.stem}")
+    found = grafana.get(f"/api/dashboards/uid/{load(path)['uid']}")
 
     assert found["meta"]["provisioned"]
     assert not found["meta"]["canSave"]
@@ -99,7 +99,7 @@ def _open(page, grafana, recorded, path):
     variables = recorded.view.variables.items()
     chosen = {f"var-{name}": value for name, value in variables if value != recorded.everything}
     asked = urlencode({**chosen, "from": start, "to": end, "refresh": ""})
-    page.goto(f"{grafana.url}/d/{path.stem}?{asked}", wait_until="commit")
+    page.goto(f"{grafana.url}/d/{load(path)['uid']}?{asked}", wait_until="commit")
     for panel in panels(load(path)):
         page.get_by_role("heading", name=panel["title"], exact=True).wait_for()
     page.wait_for_load_state("networkidle")
@@ -137,7 +137,7 @@ def test_a_start_in_the_list_opens_its_run(browser_page, grafana, recorded):
     (path,) = [path for path in DASHBOARDS if path.stem == "runs"]
     _open(browser_page, grafana, recorded, path)
 
-    link = browser_page.locator(f"a[href*='/d/swarm?var-run={recorded.run}&']")
+    link = browser_page.locator(f"a[href*='/d/swarmscope-swarm?var-run={recorded.run}&']")
 
     opened = [dict(parse_qsl(urlsplit(a.get_attribute("href")).query)) for a in link.all()]
     start, end = recorded.view.milliseconds()

@@ -36,11 +36,11 @@ def test_there_are_dashboards():
 
 @pytest.mark.parametrize("path", DASHBOARDS, **BY_STEM)
 def test_dashboard_is_reviewable(path):
-    """A dashboard has its file's name as uid and none of what an export leaves behind."""
+    """A dashboard's uid ends in its file's name; it has none of what an export leaves behind."""
     text = path.read_text()
     dashboard = json.loads(text)
 
-    assert dashboard["uid"] == path.stem
+    assert dashboard["uid"] == f"swarmscope-{path.stem}"
     assert dashboard["schemaVersion"] == 42
     assert dashboard["editable"] is False
     assert dashboard["description"]
@@ -132,7 +132,7 @@ def test_links_open_dashboards_that_exist(path):
     stems = {path.stem for path in DASHBOARDS}
 
     for url in _urls(load(path)):
-        match = re.match(r"/d/([a-z]+)\?", url)
+        match = re.match(r"/d/swarmscope-([a-z]+)\?", url)
         assert match, url
         assert match[1] in stems, url
 
@@ -205,10 +205,12 @@ def test_the_link_that_locust_prints_opens_the_dashboard():
     """Path and parameter of a run's link are a dashboard's uid and its variable."""
     link = urlsplit(
         grafana_link(
-            "http://localhost:3000/d/swarm", "2026-03-01T12:00:00.250000Z", ended=1772366410.0
+            "http://localhost:3000/d/swarmscope-swarm",
+            "2026-03-01T12:00:00.250000Z",
+            ended=1772366410.0,
         )
     )
-    (path,) = [path for path in DASHBOARDS if link.path == f"/d/{path.stem}"]
+    (path,) = [path for path in DASHBOARDS if link.path == f"/d/{load(path)['uid']}"]
 
     asked = dict(parse_qsl(link.query))
 

@@ -158,13 +158,13 @@ def test_locust_prints_links_to_its_run(recorded):
     """At its start a link that follows the run, at its end one that spans it."""
     start, end = recorded.view.milliseconds()
 
-    links = re.findall(r"(Follow|Report of) this run: (\S+/d/swarm\S+)", recorded.log)
+    links = re.findall(r"(Follow|Report of) this run: (\S+/d/swarmscope-swarm\S+)", recorded.log)
 
     (_, begun), (_, over) = links
     assert [kind for kind, _ in links] == ["Follow", "Report of"]
     for link, until in ((begun, "now"), (over, None)):
         asked = dict(parse_qsl(urlsplit(link).query))
-        assert urlsplit(link).path == "/d/swarm"
+        assert urlsplit(link).path == "/d/swarmscope-swarm"
         assert asked["var-run"] == recorded.run
         assert start <= int(asked["from"]) < start + 5_000
         assert asked["to"] == until or end - 5_000 < int(asked["to"]) <= end

@@ -194,7 +194,7 @@ def test_a_run_that_has_just_begun(connection):
     """Nothing finished: no totals, no points, and no error."""
     connection.execute(
         "INSERT INTO testrun (id, testplan, num_clients, env, grafana_url)"
-        " VALUES (now(), 'x', 1, '', 'http://grafana.test/d/swarm?orgId=1')"
+        " VALUES (now(), 'x', 1, '', 'http://grafana.test/d/swarmscope-swarm?orgId=1')"
     )
     run = queries.find(connection, "latest")
 
@@ -202,7 +202,7 @@ def test_a_run_that_has_just_begun(connection):
 
     assert (made.totals, made.endpoints, made.points.t_s, made.since_s) == (None, [], [], None)
     assert made.grafana_url.startswith(
-        f"http://grafana.test/d/swarm?orgId=1&var-run={run.run[:13]}"
+        f"http://grafana.test/d/swarmscope-swarm?orgId=1&var-run={run.run[:13]}"
     )
     assert made.grafana_url.endswith("&to=now")
 

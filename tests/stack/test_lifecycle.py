@@ -332,7 +332,9 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     assert done.stderr.endswith("    my reason\n")
     assert "an earlier start" not in done.stderr
     port = stack.environment["GRAFANA_PORT"]
-    assert (stack.home / "grafana.url").read_text() == f"http://127.0.0.1:{port}/d/swarm\n"
+    assert (
+        stack.home / "grafana.url"
+    ).read_text() == f"http://127.0.0.1:{port}/d/swarmscope-swarm\n"
     assert stack.leftovers() == []
     assert stack.status()["state"] == "down"
 

@@ -24,7 +24,7 @@ def options(directory: Path, **more: object) -> Options:
     """Return options with a journal in *directory*."""
     defaults = {
         "plan": "plan",
-        "grafana_url": "http://grafana/d/swarm",
+        "grafana_url": "http://grafana/d/swarmscope-swarm",
         "test_env": "",
         "test_version": "",
         "description": "",

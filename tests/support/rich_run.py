@@ -28,7 +28,7 @@ def store_rich_run(
     connection: psycopg.Connection[Any],
     start: datetime = START,
     slower: float = 1.0,
-    grafana_url: str = "http://localhost:3000/d/swarm",
+    grafana_url: str = "http://localhost:3000/d/swarmscope-swarm",
 ) -> None:
     """Store a run of 90 s whose queue grows with its users, *slower* times as slow."""
     store_run(connection, list(_samples(slower)), start, RAMP_S, SECONDS, testplan="plans/rich.py")

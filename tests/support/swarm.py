@@ -173,7 +173,7 @@ def _locust_environment(
 ) -> dict[str, str]:
     home = {
         "SWARMSCOPE_HOME": str(directory / "home"),
-        "LOCUST_GRAFANA_URL": "http://localhost:3000/d/swarm",
+        "LOCUST_GRAFANA_URL": "http://localhost:3000/d/swarmscope-swarm",
     }
     return clean_environment(**libpq_environment(database), **home, **settings)
 

@@ -177,7 +177,7 @@ def add_argument(parser):
     parser.add_argument("--api-token", default="")
 """
     host = field.host.replace("http://", "http://me:open-sesame@")
-    url = "http://me:open-sesame@grafana.example/d/swarm?token=open-sesame"
+    url = "http://me:open-sesame@grafana.example/d/swarmscope-swarm?token=open-sesame"
     locust = field.headless(
         scenario(tmp_path, path="/fast?page=1&sig=open-sesame", more=more),
         *("-u", 1, "-t", "1s", "--host", host, "--api-token", "open-sesame"),
@@ -204,14 +204,14 @@ def add_argument(parser):
 
 def test_the_log_links_to_the_run(field: Field, tmp_path):
     """At start the link's range is open, at the end it is the run's; both name it."""
-    url = "http://localhost:3000/d/swarm"
+    url = "http://localhost:3000/d/swarmscope-swarm"
     locust = field.headless(scenario(tmp_path), "-u", 1, "-t", "2s", "--grafana-url", url)
     assert locust.process.wait(60) == 0
     run = field.value("SELECT run FROM run").replace(":", "%3A")
     start = field.value("SELECT floor(extract(epoch FROM id) * 1000)::bigint FROM testrun")
-    links = re.findall(r"http://localhost:3000/d/swarm\S*", locust.text())
+    links = re.findall(r"http://localhost:3000/d/swarmscope-swarm\S*", locust.text())
     first, last = links[:2]  # the summary has another
-    assert first == f"http://localhost:3000/d/swarm?var-run={run}&from={start}&to=now"
+    assert first == f"http://localhost:3000/d/swarmscope-swarm?var-run={run}&from={start}&to=now"
     assert re.fullmatch(re.escape(first.removesuffix("now")) + r"\d+", last)
     assert 2000 < int(last.rpartition("=")[2]) - start < 60_000
 
@@ -223,7 +223,7 @@ def test_without_grafana_nothing_links_to_it(field: Field, tmp_path):
     poll_until(lambda: f"Report of this run: {page}" in locust.text(), "the run's end")
 
     assert f"Follow this run: {page}\n" in locust.text()
-    assert "/d/swarm" not in locust.text()
+    assert "/d/swarmscope-swarm" not in locust.text()
     assert requests.get(page, timeout=10).status_code == 200
     assert locust.end() == 0
     assert field.query("SELECT grafana_url FROM testrun") == [(None,)]
