@@ -199,6 +199,12 @@ def test_notifications_are_bounded_as_in_the_native_server(services):
     assert f"{setting}={SERVER_OPTIONS[setting]}" in services["timescale"]["command"]
 
 
+def test_locust_records_any_scenario(services):
+    """Plain `locust` would record those alone that import swarmscope."""
+    for name in ("locust", "locust-worker"):
+        assert services[name]["command"][:2] == ["swarmscope", "locust"]
+
+
 def test_generating_secrets_needs_no_network(services):
     assert services["secrets"]["network_mode"] == "none"
 
