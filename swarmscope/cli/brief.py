@@ -28,6 +28,8 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
     yield "figures", _span(document)
     if document.totals:
         yield from _figures(document.totals, run.peak_users)
+    for text in document.findings:
+        yield "waited", text
     yield "failed", _failures(document)
     yield "errors", _task_errors(document)
     yield "objective", _objective(document.objective) if document.totals else ""

@@ -22,7 +22,9 @@ from swarmscope.cli.waiting import settled, to_come
 from swarmscope.home import locate_prometheus
 from swarmscope.runs import assembly, queries
 from swarmscope.runs.connection import Connection
+from swarmscope.runs.document import ServiceFigures
 from swarmscope.runs.model import Run, Summary
+from swarmscope.runs.service_times import sentences
 
 
 @click.command()
@@ -92,20 +94,30 @@ def show(
     run = settled(database, run, patience_s, to_come)
     with reading(database) as connection:
         found = queries.find(connection, run)
+        services = assembly.ask_prometheus(locate_prometheus())
         if brief:
-            document = assembly.assemble(connection, found.run_id, whole)
+            document = assembly.assemble(connection, found.run_id, whole, services)
             click.echo("\n".join(lines(document)))
         elif as_json:
-            services = assembly.ask_prometheus(locate_prometheus())
             print_json(assembly.assemble(connection, found.run_id, whole, services))
         else:
-            _print(connection, found, queries.summary(connection, found.run_id, whole), every)
+            summary = queries.summary(connection, found.run_id, whole)
+            _print(connection, found, summary, every, services)
 
 
-def _print(connection: Connection, run: Run, summary: list[Summary], every: bool) -> None:
+def _print(
+    connection: Connection,
+    run: Run,
+    summary: list[Summary],
+    every: bool,
+    services: assembly.Services | None,
+) -> None:
     console = Console(highlight=False)
     console.print(_facts(connection, run), "")
     _print_summary(console, summary, every)
+    if summary:
+        span = summary[0].since, summary[0].until
+        _print_services(console, assembly.service_figures(connection, run, *span, services))
     if levels := assembly.levels(connection, run.run_id):
         console.print("", tables.levels_table(levels, console.width))
     failures = queries.failures(connection, run.run_id, tables.MAX_FAILURES + 1)
@@ -124,6 +136,14 @@ def _facts(connection: Connection, run: Run) -> Table:
         queries.settings(connection, run),
         trust.text if trust and not trust.trusted else None,
     )
+
+
+def _print_services(console: Console, services: list[ServiceFigures]) -> None:
+    """Print the services' figures and what they waited for; a single one is in the summary."""
+    if len(services) > 1:
+        console.print("", tables.services_table(services))
+    for text in sentences(services):
+        console.print("", tables.harmless(text))
 
 
 def _print_summary(console: Console, summary: list[Summary], every: bool) -> None:

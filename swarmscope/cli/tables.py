@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from swarmscope.formatting import count, digits, duration, percent, printable
-from swarmscope.runs.document import LevelResult
+from swarmscope.runs.document import LevelResult, ServiceFigures
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import FailureGroup, Run, Summary, TaskError
 from swarmscope.runs.outcomes import HEADINGS, cells
@@ -119,6 +119,21 @@ def _outcome(level: LevelResult) -> str:
     if level.broken_endpoint:
         own = f", {level.broken_endpoint} p95 {digits(level.endpoint_p95_ms)}"
     return f"{level.outcome}{own}{', generator saturated' if level.saturated else ''}"
+
+
+def services_table(services: Iterable[ServiceFigures]) -> Table:
+    """Return a row per service of a run: means of all its traffic, in ms."""
+    numbers = ("req/s", "failed", "service", "queue", "waiting")
+    table = bare_table(("service",), numbers, ("calls",))
+    for service in services:
+        table.add_row(
+            harmless(service.name),
+            digits(service.requests_per_s),
+            percent(service.error_ratio),
+            *map(digits, (service.service_mean_ms, service.queue_mean_ms, service.waiting_ms)),
+            harmless(", ".join(call.service or call.host for call in service.calls)),
+        )
+    return table
 
 
 def facts_table(

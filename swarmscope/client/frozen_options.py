@@ -49,6 +49,7 @@ class Options:
     drain_seconds: float
     keep_journals: bool = False
     prometheus_url: str = ""
+    services: str = ""  # their names in Prometheus
     database: str = ""  # a URL without a password; empty: as libpq's variables say
     hidden: tuple[str, ...] = ()  # the values of a scenario's own secret options
     shown: Mapping[str, bool] = field(default_factory=dict)  # the form's own: is it a secret?
@@ -92,6 +93,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         journal_limit_bytes=parsed.journal_limit,
         drain_seconds=parsed.drain_time,
         prometheus_url=prometheus_url,
+        services=parsed.services,
         keep_journals=parsed.keep_journals,
         database=database,
         hidden=hidden,

@@ -104,6 +104,13 @@ OPTIONS = (
         own_variable="PROMETHEUS_URL",
     ),
     Option(
+        "Server metrics",
+        "--services",
+        "",
+        "Names of the services under test, as Prometheus's label job has them, separated by commas;"
+        " those that the host leads to, and those that they call, are found without.",
+    ),
+    Option(
         "Generator health",
         "--metrics-port",
         0,

@@ -81,6 +81,8 @@ class RunStarted(Record):
     capacity_search: bool = False  # exceeds the objective on purpose
     settings: str = "{}"  # JSON: set in the UI's form or on the command line
     prometheus_url: str | None = None  # of the services, without user info
+    hosts: str = ""  # URLs that the users were given, separated by spaces, without user info
+    services: str = ""  # names of the services in Prometheus, as in --services
 
 
 class Participant(WorkerRecord):

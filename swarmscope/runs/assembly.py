@@ -15,17 +15,20 @@ import msgspec
 from psycopg.rows import dict_row
 
 from swarmscope.home import dashboard_of_run
-from swarmscope.runs import captures, document, queries, server_series
+from swarmscope.runs import captures, document, queries, server_series, service_times
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, Document
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import Run, Summary, TaskError
+from swarmscope.runs.prometheus import Unavailable
+from swarmscope.runs.services import Targets
 
 logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 Span = tuple[datetime, datetime, int]  # from, until, and the width of a point in seconds
-Services = Callable[[datetime, datetime | None], server_series.Capture | None]  # by start and end
+# by start and end of a run, and what it says of its services
+Services = Callable[[datetime, datetime | None, Targets], server_series.Capture | None]
 
 LATE = timedelta(minutes=10)  # requests that finish this long after the run's end are drawn
 SETTLED_S = 30.0  # by then a second's samples are in the database, if that was reachable
@@ -40,11 +43,13 @@ def ask_prometheus(url: str | None) -> Services | None:
     It returns None when Prometheus does not answer. A run without an end is read up to now.
     """
 
-    def ask(started: datetime, ended: datetime | None) -> server_series.Capture | None:
+    def ask(
+        started: datetime, ended: datetime | None, targets: Targets
+    ) -> server_series.Capture | None:
         assert url is not None
         try:
-            return server_series.read(url, started, ended or datetime.now(UTC))
-        except server_series.Unavailable as error:
+            return server_series.read(url, started, ended or datetime.now(UTC), targets)
+        except Unavailable as error:
             logger.info("The services' metrics are missing: %s", error)
             return None
 
@@ -69,9 +74,38 @@ def assemble(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         made = _assemble(connection, run_id, whole, known)
         capture = captures.stored(connection, run_id)
+        targets = captures.targets(connection, run_id)
     if capture is None and services is not None:
-        capture = services(made.run.started, made.run.ended)
-    return dataclasses.replace(made, server=_server(made.run.started, capture))
+        capture = services(made.run.started, made.run.ended, targets)
+    return made if capture is None else _with_services(made, capture)
+
+
+def _with_services(made: Document, capture: server_series.Capture) -> Document:
+    """Return *made* with the services' series, and their figures in the span of its totals."""
+    started, ended = made.run.started, made.run.ended or datetime.now(UTC)
+    until = ended if made.until_s is None else started + timedelta(seconds=made.until_s)
+    since = started + timedelta(seconds=made.since_s or 0.0)
+    found = service_times.figures(capture, since, until)
+    return dataclasses.replace(
+        made,
+        server=_server(started, capture),
+        services=found,
+        findings=service_times.sentences(found),
+    )
+
+
+def service_figures(
+    connection: Connection,
+    run: Run,
+    since: datetime,
+    until: datetime,
+    services: Services | None = None,
+) -> list[document.ServiceFigures]:
+    """Return the figures of a run's services in [since, until]; see `assemble`."""
+    capture = captures.stored(connection, run.run_id)
+    if capture is None and services is not None:
+        capture = services(run.started, run.ended, captures.targets(connection, run.run_id))
+    return service_times.figures(capture, since, until) if capture else []
 
 
 def _assemble(
@@ -311,8 +345,8 @@ def _generator(connection: Connection, run: Run) -> document.GeneratorCurves | N
     )
 
 
-def _server(started: datetime, capture: server_series.Capture | None) -> document.Services | None:
-    if capture is None or not capture.series:
+def _server(started: datetime, capture: server_series.Capture) -> document.Services | None:
+    if not capture.series:
         return None
     points = len(next(iter(capture.series.values())))
     since_s = _seconds(started, capture.since)
@@ -321,6 +355,14 @@ def _server(started: datetime, capture: server_series.Capture | None) -> documen
         series=[
             document.ServiceSeries(job=job, name=name, values=[_short(value) for value in values])
             for (job, name), values in capture.series.items()
+        ],
+        calls=[
+            document.CallSeries(
+                **vars(key),
+                service=capture.places.get(key.host),
+                values=[_short(value) for value in values],
+            )
+            for key, values in capture.calls.items()
         ],
     )
 

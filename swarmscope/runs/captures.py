@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
 
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.server_series import Capture
+from swarmscope.runs.server_series import CallKey, Capture
+from swarmscope.runs.services import Service, Targets
 
 PROMETHEUS_RETENTION = "15 days"  # its default
 
 
 @dataclass(frozen=True)
 class UncapturedRun:
-    """A run that is over and has no series stored.
+    """A run that has no series stored; *ended* is None while it is running.
 
     *url* is the Prometheus that its options named, None where they named none; *host* is the
     machine of the process that led it.
     """
 
     run_id: datetime
-    ended: datetime
+    ended: datetime | None
     url: str | None
     host: str | None
 
 
-def uncaptured(connection: Connection) -> list[UncapturedRun]:
-    """Return the runs that are over and have no series stored, latest first."""
+def uncaptured(connection: Connection, running: bool = False) -> list[UncapturedRun]:
+    """Return the runs that are over, or *running*, and have no series stored, latest first."""
     with connection.cursor(row_factory=class_row(UncapturedRun)) as cursor:
         return cursor.execute(
             "SELECT r.id AS run_id, r.end_time AS ended, r.prometheus_url AS url, j.host"
             " FROM testrun r LEFT JOIN journal j ON j.id = r.journal_id"
-            " WHERE r.status <> 'running' AND r.end_time IS NOT NULL"
-            " AND r.end_time > now() - %s::interval"
+            " WHERE (r.status = 'running') = %s AND (r.end_time IS NULL) = %s"
+            " AND coalesce(r.end_time, r.id) > now() - %s::interval"
             " AND r.id NOT IN (SELECT run_id FROM server_capture) ORDER BY r.id DESC",
-            [PROMETHEUS_RETENTION],
+            [running, running, PROMETHEUS_RETENTION],
         ).fetchall()
+
+
+def targets(connection: Connection, run_id: datetime) -> Targets:
+    """Return what a run says of its services."""
+    found = connection.execute("SELECT hosts, services FROM testrun WHERE id = %s", [run_id])
+    ((hosts, names),) = found.fetchall()
+    return Targets(hosts.split(), [name.strip() for name in names.split(",") if name.strip()])
+
+
+def store_services(connection: Connection, run_id: datetime, found: Iterable[Service]) -> None:
+    """Store which services are a run's, in place of those that were found before."""
+    rows = [(run_id, service.name, n, service.role) for n, service in enumerate(found)]
+    with connection.transaction():
+        connection.execute("DELETE FROM run_service WHERE run_id = %s", [run_id])
+        connection.cursor().executemany(
+            "INSERT INTO run_service (run_id, job, number, role) VALUES (%s, %s, %s, %s)", rows
+        )
 
 
 def store(connection: Connection, run_id: datetime, capture: Capture) -> bool:
@@ -53,6 +72,15 @@ def store(connection: Connection, run_id: datetime, capture: Capture) -> bool:
                 "INSERT INTO server_series (run_id, job, name, points) VALUES (%s, %s, %s, %s)",
                 [(run_id, *key, points) for key, points in capture.series.items()],
             )
+            connection.cursor().executemany(
+                "INSERT INTO server_call (run_id, job, host, service, name, points)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                [
+                    (run_id, key.job, key.host, capture.places.get(key.host), key.name, points)
+                    for key, points in capture.calls.items()
+                ],
+            )
+            store_services(connection, run_id, capture.services)
     return bool(done)
 
 
@@ -66,5 +94,22 @@ def stored(connection: Connection, run_id: datetime) -> Capture | None:
     rows = connection.execute(
         "SELECT job, name, points FROM server_series WHERE run_id = %s ORDER BY job, name", [run_id]
     )
+    series = {(job, name): points for job, name, points in rows}
+    services = connection.execute(
+        "SELECT job, role FROM run_service WHERE run_id = %s ORDER BY number", [run_id]
+    )
+    kept = tuple(Service(job, role) for job, role in services)
+    calls = connection.execute(
+        "SELECT job, host, name, service, points FROM server_call WHERE run_id = %s"
+        " ORDER BY job, host, name",
+        [run_id],
+    ).fetchall()
     since, step_s = found
-    return Capture(since, step_s, {(job, name): points for job, name, points in rows})
+    return Capture(
+        since,
+        step_s,
+        series,
+        kept,
+        {CallKey(job, host, name): points for job, host, name, _, points in calls},
+        {host: service for _, host, _, service, _ in calls},
+    )

@@ -226,11 +226,49 @@ class ServiceSeries:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CallSeries:
+    """One quantity of one service's calls to one place over time, as the caller counted them."""
+
+    job: str  # the caller
+    host: str  # NAME:PORT
+    service: str | None  # which of the run's services is there; None: one that is not measured
+    name: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Services:
     """The services' own metrics, on an axis of their own."""
 
     t_s: list[float]
     series: list[ServiceSeries]
+    calls: list[CallSeries] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFigures:
+    """A service's calls to one place, in the span of the totals."""
+
+    host: str  # NAME:PORT
+    service: str | None  # as in `CallSeries`
+    calls_per_s: float | None
+    per_request: float | None  # calls for each of the caller's requests
+    mean_ms: float | None  # that the caller waited for a call
+    error_ratio: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceFigures:
+    """One service of the run in the span of the totals, by its own metrics: all its traffic."""
+
+    name: str  # Prometheus's name of it, the label `job`
+    role: str  # target, called, named or counted: see `swarmscope.runs.services`
+    requests_per_s: float | None
+    error_ratio: float | None
+    service_mean_ms: float | None
+    queue_mean_ms: float | None
+    waiting_ms: float | None  # of the service time, for the answers to its calls
+    calls: list[CallFigures]  # those that took the most time first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +278,8 @@ class Document:
     `totals` and `endpoints` cover the span of the run that is judged: `scope` names it
     (`after_ramp_up`, `whole`; the whole run too for `ramp_up_incomplete` and `steady_too_short`),
     `scope_text` puts it in words, `since_s` and `until_s` bound it. `totals` is None before
-    anything finished, `server` and `generator` are None where nothing was measured.
+    anything finished, `server` and `generator` are None where nothing was measured. `services` are
+    those that counted a request; `findings` says which of them took the time.
     """
 
     version: int
@@ -264,6 +303,8 @@ class Document:
     grafana_url: str | None
     task_errors: list[TaskError] = field(default_factory=list)
     levels: list[LevelResult] = field(default_factory=list)  # of a capacity search, in order
+    services: list[ServiceFigures] = field(default_factory=list)  # the swarm's targets first
+    findings: list[str] = field(default_factory=list)
 
 
 def encode(document: Document) -> bytes:

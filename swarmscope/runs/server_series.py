@@ -1,191 +1,225 @@
-"""The services' metrics during a run, from Prometheus: a bounded set of series.
-
-Everything is read within seconds or not at all: a swarm, or a person, is waiting.
-"""
+"""The services' metrics during a run, from Prometheus: a bounded set of series."""
 
 from __future__ import annotations
 
-import base64
-import time
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPException
-from ipaddress import ip_address
-from math import ceil, isfinite
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from itertools import pairwise
+from math import ceil
+from statistics import median
+from string import Template
 
-import msgspec
-
-from swarmscope.formatting import first_line
+from swarmscope.runs.prometheus import Axis, Line, Prometheus
+from swarmscope.runs.services import (
+    COUNTED,
+    MAX_SERVICES,
+    Known,
+    Place,
+    Service,
+    Targets,
+    belonging,
+    serving,
+)
 
 MAX_POINTS = 600
-MAX_JOBS = 8
-TIMEOUT_S = 2.0  # of one query
-PATIENCE_S = 6.0  # of all queries
-MAX_ANSWER_BYTES = 32 << 20
+MAX_CALLS = 20  # pairs of a service and a place that it calls, those that took the most time
 MIN_STEP_S = 2  # the scrape interval of prometheus.yml
 MIN_WINDOW_S = 10  # five scrapes, as in rules.yml
+RATE_SCRAPES = 4  # in a rate's window, whatever the scrape interval is
+LOOK_BACK_S = 150  # two scrapes a minute apart, at least
+NO_TARGETS = Targets()
 
-_DURATION = "sum by (job, le) (rate(flask_http_request_duration_seconds_bucket[{window}s]))"
-_CPU = "rate(gunicorn_worker_cpu_seconds_total[{window}s])"
+Points = list[float | None]
+
+
+def _rate(metric: str, by: str = "job", also: str = "") -> str:
+    return f'sum by ({by}) (rate({metric}{{job=~"$jobs"{also}}}[${{window}}s]))'
+
+
+def _quantile(quantile: float, metric: str) -> str:
+    return f"1000 * histogram_quantile({quantile:.2f}, {_rate(f'{metric}_bucket', 'job, le')})"
+
+
+_DURATION, _QUEUE = "flask_http_request_duration_seconds", "flask_http_request_queue_seconds"
+_REQUESTS, _TOTAL = _rate(f"{_DURATION}_count"), "flask_http_request_total"
+_CPU = 'rate(gunicorn_worker_cpu_seconds_total{job=~"$jobs"}[${window}s])'
+_TO = "job, host"
+_CALLED, _CALL_SECONDS = "flask_http_outgoing_calls_total", "flask_http_outgoing_seconds_total"
 RATES = {  # of the window that ends at the queried moment
-    "requests_per_s": "sum by (job) (rate(flask_http_request_duration_seconds_count[{window}s]))",
-    "p50_ms": f"1000 * histogram_quantile(0.50, {_DURATION})",
-    "p95_ms": f"1000 * histogram_quantile(0.95, {_DURATION})",
-    "p99_ms": f"1000 * histogram_quantile(0.99, {_DURATION})",
+    "requests_per_s": _REQUESTS,
+    "errors_per_s": f"""{_rate(_TOTAL, also=', status=~"5.."')} or 0 * {_REQUESTS}""",
+    "mean_ms": f"1000 * {_rate(f'{_DURATION}_sum')} / {_REQUESTS}",
+    "p50_ms": _quantile(0.50, _DURATION),
+    "p95_ms": _quantile(0.95, _DURATION),
+    "p99_ms": _quantile(0.99, _DURATION),
+    "queue_mean_ms": f"1000 * {_rate(f'{_QUEUE}_sum')} / {_rate(f'{_QUEUE}_count')}",
+    "queue_p95_ms": _quantile(0.95, _QUEUE),
     "worker_cpu_max_ratio": f"max by (job) ({_CPU})",
     "worker_cpu_mean_ratio": f"avg by (job) ({_CPU})",
 }
 GAUGES = {
-    "in_flight_requests": "max by (job) (max_over_time(flask_http_requests_in_flight[{step}s]))",
-    "backlog_connections": "max by (job) (max_over_time(gunicorn_backlog_connections[{step}s]))",
-    "workers": "max by (job) (gunicorn_workers)",
-    "worker_memory_bytes": "sum by (job) (gunicorn_worker_resident_memory_bytes)",
+    "in_flight_requests": (
+        'max by (job) (max_over_time(flask_http_requests_in_flight{job=~"$jobs"}[${step}s]))'
+    ),
+    "backlog_connections": (
+        'max by (job) (max_over_time(gunicorn_backlog_connections{job=~"$jobs"}[${step}s]))'
+    ),
+    "workers": 'max by (job) (gunicorn_workers{job=~"$jobs"})',
+    "worker_memory_bytes": 'sum by (job) (gunicorn_worker_resident_memory_bytes{job=~"$jobs"})',
 }
+CALLS = {  # of one service to one place
+    "calls_per_s": _rate(_CALLED, _TO),
+    "errors_per_s": f"""{_rate(_CALLED, _TO, ', outcome="error"')} or 0 * {_rate(_CALLED, _TO)}""",
+    "mean_ms": f"1000 * {_rate(_CALL_SECONDS, _TO)} / {_rate(_CALLED, _TO)}",
+}
+PLACES = (  # job, instance and address, of every target and of those that say where they listen
+    "group by (job, instance) (last_over_time(up[${span}s]))",
+    "group by (job, instance, address) (last_over_time(gunicorn_listener_info[${span}s]))",
+)
+CALLED = f"sum by ({_TO}) (increase({_CALLED}[${{span}}s])) > 0"
+COUNTING = f"sum by (job) (increase({_DURATION}_count[${{span}}s])) > 0"
+SCRAPES = f'up{{job=~"$jobs"}}[{LOOK_BACK_S}s]'
 
 
-class Unavailable(Exception):
-    """Prometheus did not answer as expected; the text is one line without a password."""
+@dataclass(frozen=True)
+class CallKey:
+    """One quantity of the calls of *job* to *host*, ``NAME:PORT``."""
+
+    job: str
+    host: str
+    name: str
 
 
 @dataclass(frozen=True)
 class Capture:
-    """Series on one axis: element *i* is at `since` + *i* × `step_s`, None where unknown."""
+    """Series on one axis: element *i* is at `since` + *i* × `step_s`, None where unknown.
+
+    *services* are the run's, *calls* are theirs; *places* says which of them is at a call's host.
+    """
 
     since: datetime
     step_s: float
-    series: Mapping[tuple[str, str], list[float | None]]  # by (job, name)
+    series: Mapping[tuple[str, str], Points]  # by (job, name)
+    services: tuple[Service, ...] = ()
+    calls: Mapping[CallKey, Points] = field(default_factory=dict)
+    places: Mapping[str, str | None] = field(default_factory=dict)
 
 
-class _Line(msgspec.Struct):
-    metric: dict[str, str]
-    values: list[tuple[float, str]]  # Unix seconds, and a number as text
+def read(url: str, since: datetime, until: datetime, targets: Targets = NO_TARGETS) -> Capture:
+    """Return the series of [since, until] of a run's services, from the Prometheus at *url*.
 
-
-class _Result(msgspec.Struct):
-    result: list[_Line]
-
-
-class _Answer(msgspec.Struct):
-    data: _Result
-
-
-def without_user_info(url: str | None) -> str | None:
-    """Return *url* without user info and query, fit to be stored and shown; None if not HTTP."""
-    try:
-        parts = _checked(url or "")
-    except Unavailable:
-        return None
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether *url* names this machine, so that elsewhere it is another Prometheus."""
-    try:
-        name = _checked(url).hostname or ""
-    except Unavailable:
-        return False
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")  # RFC 6761, 6.3
-
-
-def read(url: str, since: datetime, until: datetime) -> Capture:
-    """Return the services' series of [since, until] from the Prometheus at *url*.
-
-    At most `MAX_POINTS` points and `MAX_JOBS` services. Raises `Unavailable`.
+    At most `MAX_POINTS` points and `MAX_SERVICES` services. If *targets* lead to no service, they
+    are those that counted most requests. Raises `prometheus.Unavailable`.
     """
-    span_s = max((until - since).total_seconds(), MIN_STEP_S)
-    step_s = max(MIN_STEP_S, ceil(span_s / (MAX_POINTS - 1)))
-    axis = _Axis(since.timestamp(), step_s, int(span_s // step_s) + 1)
-    asker = _Asker(url, time.monotonic() + PATIENCE_S)
-    found: dict[tuple[str, str], list[float | None]] = {}
-    for name, expression in RATES.items():
-        window_s = max(MIN_WINDOW_S, step_s)
-        query = expression.format(window=window_s)
-        found |= _by_job(name, asker.ask(query, axis, shift_s=window_s / 2), axis)
-    for name, expression in GAUGES.items():
-        query = expression.format(step=step_s)
-        found |= _by_job(name, asker.ask(query, axis, shift_s=0), axis)
-    jobs = sorted({job for job, _ in found})[:MAX_JOBS]
-    kept = {key: values for key, values in sorted(found.items()) if key[0] in jobs}
-    return Capture(since, float(step_s), kept)
+    asked = _Asked(Prometheus(url), since, until)
+    known = asked.known()
+    services = belonging(targets, known) or asked.counting()
+    if not services:
+        return Capture(since, float(MIN_STEP_S), {})
+    jobs = "|".join(re.escape(service.name) for service in services)
+    asked = replace(asked, jobs=json.dumps(jobs, ensure_ascii=False)[1:-1])
+    asked = replace(asked, scrape_s=asked.scrape_interval_s())
+    calls = asked.calls() if known.calls else {}
+    places = {key.host: serving(key.host, known.places) for key in calls}
+    return Capture(
+        since,
+        float(asked.axis.step_s),
+        dict(sorted(asked.series().items())),
+        tuple(services),
+        calls,
+        {host: next(iter(sorted(jobs)), None) for host, jobs in places.items()},
+    )
+
+
+def find(url: str, since: datetime, until: datetime, targets: Targets) -> list[Service]:
+    """Return the services of a run that *targets* lead to; none if they lead nowhere.
+
+    Raises `prometheus.Unavailable`.
+    """
+    return belonging(targets, _Asked(Prometheus(url), since, until).known())
 
 
 @dataclass(frozen=True)
-class _Axis:
-    since_s: float  # Unix time
-    step_s: int
-    points: int
+class _Asked:
+    """Questions about [since, until]; *jobs* is a regular expression in a PromQL string."""
 
+    prometheus: Prometheus
+    since: datetime
+    until: datetime
+    jobs: str = ".+"
+    scrape_s: int = MIN_STEP_S
 
-@dataclass(frozen=True)
-class _Asker:
-    url: str
-    deadline: float  # by the monotonic clock
+    @property
+    def span_s(self) -> float:
+        return max((self.until - self.since).total_seconds(), MIN_STEP_S)
 
-    def ask(self, query: str, axis: _Axis, shift_s: float) -> list[_Line]:
-        """Return the lines of *query*, each value moved back by *shift_s*.
+    @property
+    def axis(self) -> Axis:
+        step_s = max(MIN_STEP_S, self.scrape_s, ceil(self.span_s / (MAX_POINTS - 1)))
+        return Axis(self.since.timestamp(), step_s, int(self.span_s // step_s) + 1)
 
-        A rate describes the middle of its window. The future is not queried.
-        """
-        left_s = self.deadline - time.monotonic()
-        if left_s <= 0:
-            raise Unavailable(f"Prometheus took longer than {PATIENCE_S:g} s")
-        start = axis.since_s + shift_s
-        end = min(start + (axis.points - 1) * axis.step_s, time.time())
-        if end < start:
-            return []
-        form = {"query": query, "start": start, "end": end, "step": axis.step_s}
-        lines = _post(self.url, "/api/v1/query_range", form, min(TIMEOUT_S, left_s))
-        for line in lines:
-            line.values = [(at - shift_s, value) for at, value in line.values]
-        return lines
+    def known(self) -> Known:
+        """Return all places, and who called what."""
+        found = [line.metric for text in PLACES for line in self._at_the_end(text)]
+        calls = [line.metric for line in self._at_the_end(CALLED)]
+        places = (
+            Place(at.get("job", ""), at.get("instance", ""), at.get("address", "")) for at in found
+        )
+        return Known(list(places), [(call.get("job", ""), call.get("host", "")) for call in calls])
 
+    def counting(self) -> list[Service]:
+        """Return the services that counted most requests."""
+        counts = {
+            line.metric.get("job", ""): float(line.value[1])
+            for line in self._at_the_end(COUNTING)
+            if line.value
+        }
+        names = sorted(counts, key=lambda job: (-counts[job], job))[:MAX_SERVICES]
+        return [Service(name, COUNTED) for name in names]
 
-def _post(url: str, path: str, form: Mapping[str, object], timeout_s: float) -> list[_Line]:
-    parts = _checked(url)
-    place = parts.netloc.rpartition("@")[2]
-    request = Request(f"{parts.scheme}://{place}{parts.path.rstrip('/')}{path}")
-    request.data = urlencode(form).encode()
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
-    try:
-        with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as answer:
-            content = answer.read(MAX_ANSWER_BYTES)
-        return msgspec.json.decode(content, type=_Answer).data.result
-    except (OSError, HTTPException, msgspec.DecodeError) as error:
-        raise Unavailable(f"Prometheus at {place} does not answer: {first_line(error)}") from error
+    def scrape_interval_s(self) -> int:
+        """Return the services' usual scrape interval; ours if nobody knows."""
+        times = [[at for at, _ in line.values] for line in self._at_the_end(SCRAPES)]
+        gaps = [later - at for line in times for at, later in pairwise(line)]
+        return max(MIN_STEP_S, round(median(gaps))) if gaps else MIN_STEP_S
 
+    def series(self) -> dict[tuple[str, str], Points]:
+        """Return each quantity of each service, by (job, name)."""
+        return {
+            (line.metric.get("job", ""), name): self.axis.values(line)
+            for name, text in (RATES | GAUGES).items()
+            for line in self._over_time(text, is_rate=name in RATES)
+        }
 
-def _checked(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise Unavailable("the address of Prometheus must be an http:// or https:// URL")
-    return parts
+    def calls(self) -> dict[CallKey, Points]:
+        """Return each quantity of the calls that took the most time."""
+        found = {
+            CallKey(line.metric.get("job", ""), line.metric.get("host", ""), name): (
+                self.axis.values(line)
+            )
+            for name, text in CALLS.items()
+            for line in self._over_time(text, is_rate=True)
+        }
+        taken = {(key.job, key.host): 0.0 for key in found}
+        for job, host in taken:
+            rate = found.get(CallKey(job, host, "calls_per_s"), [])
+            mean = found.get(CallKey(job, host, "mean_ms"), [])
+            taken[job, host] = sum((a or 0) * (b or 0) for a, b in zip(rate, mean, strict=False))
+        kept = sorted(taken, key=lambda pair: (-taken[pair], pair))[:MAX_CALLS]
+        return {key: values for key, values in found.items() if (key.job, key.host) in kept}
 
+    def _at_the_end(self, text: str) -> list[Line]:
+        query = Template(text).substitute(jobs=self.jobs, span=ceil(self.span_s))
+        return self.prometheus.at(self.until.timestamp(), query)
 
-def _by_job(
-    name: str, lines: list[_Line], axis: _Axis
-) -> dict[tuple[str, str], list[float | None]]:
-    return {(line.metric.get("job", ""), name): _on_axis(line, axis) for line in lines}
-
-
-def _on_axis(line: _Line, axis: _Axis) -> list[float | None]:
-    values: list[float | None] = [None] * axis.points
-    for at, text in line.values:
-        number, value = round((at - axis.since_s) / axis.step_s), float(text)
-        if 0 <= number < axis.points and isfinite(value):
-            values[number] = value
-    return values
+    def _over_time(self, text: str, is_rate: bool) -> list[Line]:
+        window_s = max(MIN_WINDOW_S, RATE_SCRAPES * self.scrape_s, self.axis.step_s)
+        values = {"jobs": self.jobs, "window": window_s, "step": self.axis.step_s}
+        shift_s = window_s / 2 if is_rate else 0.0
+        return self.prometheus.over(self.axis, Template(text).substitute(values), shift_s)
 
 
 def settled(until: datetime) -> datetime:

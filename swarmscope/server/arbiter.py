@@ -71,6 +71,16 @@ class ArbiterCollector(Collector):
         if known := [waiting for waiting in backlogs if waiting is not None]:
             text = "TCP connections accepted by the kernel and not yet taken by a worker"
             yield GaugeMetricFamily("gunicorn_backlog_connections", text, sum(known))
+        yield self._addresses()
+
+    def _addresses(self) -> Metric:
+        """Return where the service listens: a run's host leads to it by that."""
+        text = "Address of a listening TCP socket"
+        family = GaugeMetricFamily("gunicorn_listener_info", text, labels=["address"])
+        for listener in self._server.LISTENERS:
+            if address := tcp_address(listener.sock):
+                family.add_metric([address], 1)
+        return family
 
     def _restarts(self) -> Metric:
         text = "Workers started in place of ones that ended"
@@ -111,6 +121,17 @@ def backlog(listener: socket.socket | None) -> int | None:
     except OSError:  # not a TCP socket
         return None
     return int(UNACKED.unpack(info)[0])
+
+
+def tcp_address(listener: socket.socket | None) -> str:
+    """Return ``HOST:PORT`` of a listening TCP socket, "" for any other."""
+    if listener is None or listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return ""
+    try:
+        host, port = listener.getsockname()[:2]
+    except OSError:  # closed
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def cpu_seconds(pid: int) -> float:

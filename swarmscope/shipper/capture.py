@@ -10,7 +10,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -18,11 +19,13 @@ from typing import Any
 import psycopg
 
 from swarmscope.formatting import first_line
-from swarmscope.runs import captures, server_series
+from swarmscope.runs import captures, prometheus, server_series
+from swarmscope.runs.connection import Connection
 
 logger = logging.getLogger(__name__)
 
 RETRY_S = 60.0
+FOLLOW_S = 10.0  # how often the services of running runs are found: each may call another one
 MAX_RUNS = 20  # in one go, the latest first
 MAX_HOLD_S = 20.0  # how long a shipper stays alive for it
 MAX_SETTLING_S = 10.0  # clocks may differ: a run's end is by its master's
@@ -36,6 +39,7 @@ class CaptureThread:
         self._wake = threading.Event()
         self._requested = self._done = 0
         self._hold_until = 0.0
+        self._captured = 0.0  # when captures were last tried (monotonic)
         self._logged: set[str] = set()
         self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -59,44 +63,62 @@ class CaptureThread:
 
     def _work(self) -> None:
         while True:
-            again = self._requested and (self._logged or self._url)
-            self._wake.wait(RETRY_S if again else None)
+            is_asked = self._wake.wait(min(FOLLOW_S, RETRY_S))
             if self._closed:
                 return
             self._wake.clear()
             requested = self._requested
+            is_due = bool(requested) and time.monotonic() > self._captured + RETRY_S
             try:
-                self._log(self._capture_all())
+                with psycopg.connect(self._database, autocommit=True, **self._parameters) as to:
+                    self._follow(to)
+                    if is_asked or is_due:
+                        self._captured = time.monotonic()
+                        self._log(self._capture_all(to))
             except psycopg.Error as error:
-                self._log([error])
+                if is_asked or is_due:
+                    self._log([error])
             self._done = requested
 
-    def _capture_all(self) -> list[Exception]:
+    def _follow(self, connection: Connection) -> None:
+        """Store which services the running runs have; what Prometheus does not answer can wait."""
+        for run, url in self._located(connection, running=True):
+            targets = captures.targets(connection, run.run_id)
+            with suppress(prometheus.Unavailable):
+                found = server_series.find(url, run.run_id, datetime.now(UTC), targets)
+                captures.store_services(connection, run.run_id, found)
+
+    def _capture_all(self, connection: Connection) -> list[Exception]:
         """Capture all that Prometheus answers; return one error per Prometheus that does not."""
         failed: dict[str, Exception] = {}
-        with psycopg.connect(self._database, autocommit=True, **self._parameters) as connection:
-            located = ((run, self._locate(run)) for run in captures.uncaptured(connection))
-            with_url = ((run, url) for run, url in located if url)
-            for run, url in islice(with_url, MAX_RUNS):
-                if url in failed:
-                    continue
-                _settle(run.ended)
-                try:
-                    capture = server_series.read(url, run.run_id, run.ended)
-                except server_series.Unavailable as error:
-                    failed[url] = error
-                else:
-                    captures.store(connection, run.run_id, capture)
+        for run, url in self._located(connection):
+            if url in failed or run.ended is None:
+                continue
+            _settle(run.ended)
+            targets = captures.targets(connection, run.run_id)
+            try:
+                capture = server_series.read(url, run.run_id, run.ended, targets)
+            except prometheus.Unavailable as error:
+                failed[url] = error
+            else:
+                captures.store(connection, run.run_id, capture)
         return list(failed.values())
+
+    def _located(
+        self, connection: Connection, running: bool = False
+    ) -> Iterator[tuple[captures.UncapturedRun, str]]:
+        """Yield runs without series whose Prometheus is known, and its URL."""
+        located = ((r, self._locate(r)) for r in captures.uncaptured(connection, running))
+        return islice(((run, url) for run, url in located if url), MAX_RUNS)
 
     def _locate(self, run: captures.UncapturedRun) -> str | None:
         """Return the URL of the Prometheus to ask about *run*; None if this process knows none.
 
         User info is not stored with a run: it comes from `_url` if that is the same Prometheus.
         """
-        if run.url is None or run.url == server_series.without_user_info(self._url):
+        if run.url is None or run.url == prometheus.without_user_info(self._url):
             return self._url
-        is_elsewhere = server_series.is_loopback(run.url) and run.host != socket.gethostname()
+        is_elsewhere = prometheus.is_loopback(run.url) and run.host != socket.gethostname()
         return None if is_elsewhere else run.url
 
     def _log(self, errors: Iterable[Exception]) -> None:

@@ -175,6 +175,7 @@ def locust_master(settings: StackSettings, home: Home, has_grafana: bool = False
         environment=_runs_database(settings, home)
         | {
             "LOCUST_HOST": settings.target,
+            "LOCUST_SERVICES": settings.services,
             "LOCUST_METRICS_PORT": str(settings.ports["LOCUST_METRICS_PORT"]),
         }
         | ({"LOCUST_GRAFANA_URL": links} if links else {}),

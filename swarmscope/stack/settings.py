@@ -18,7 +18,10 @@ from swarmscope.stack.project import App, Project
 from swarmscope.stack.project_keys import MAX_WORKERS
 
 SERVICES = ("postgres", "prometheus", "grafana", "app", "locust-worker", "locust")
-BY_HAND = ("LOCUST_HOST", "LOCUST_LOCUSTFILE", "LOCUST_SLO_FAIL_RATIO", "LOCUST_SLO_P95")
+BY_HAND = (
+    "LOCUST_HOST", "LOCUST_LOCUSTFILE", "LOCUST_SERVICES", "LOCUST_SLO_FAIL_RATIO",
+    "LOCUST_SLO_P95",
+)  # fmt: skip
 SCENARIOS = ("locustfile.py", "locustfiles")  # where they are unless a setting says
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "*")  # for ZeroMQ and PostgreSQL alike
@@ -61,6 +64,12 @@ class StackSettings:
         """The address under test: the app's, unless LOCUST_HOST names another."""
         elsewhere = self.environment.get("LOCUST_HOST") or (self.apps and self.apps[0].url)
         return elsewhere or self.url("API_PORT")
+
+    @property
+    def services(self) -> str:
+        """The services of a run, by their names in Prometheus: the project's, unless set."""
+        names = ",".join(app.name for app in self.apps)
+        return self.environment.get("LOCUST_SERVICES") or names
 
 
 def read_settings(
@@ -105,9 +114,13 @@ def read_settings(
 def locust_environment(
     directory: Path, environ: Mapping[str, str], project: Project
 ) -> dict[str, str]:
-    """Return what a project says to a Locust that is started by hand: scenarios, target and SLO."""
+    """Return what a project says to a Locust started by hand: scenarios, target, services, SLO."""
     settings = read_settings(directory, environ, project=project)
-    values = {**settings.environment, "LOCUST_HOST": settings.target}
+    values = {
+        **settings.environment,
+        "LOCUST_HOST": settings.target,
+        "LOCUST_SERVICES": settings.services,
+    }
     return {name: values[name] for name in BY_HAND if name in values}
 
 

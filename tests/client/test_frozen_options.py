@@ -34,6 +34,7 @@ def parsed(**more: object) -> SimpleNamespace:
         "drain_time": 30.0,
         "web_allowed_hosts": "",
         "prometheus_url": "",
+        "services": "",
         "keep_journals": False,
     }
     return SimpleNamespace(**{**defaults, **more})

@@ -20,7 +20,8 @@ from support.stored_runs import START, Sample, store_run
 from swarmscope.runs import assembly, captures, document, queries, server_series
 from swarmscope.runs.document import MAX_POINTS, Latency
 from swarmscope.runs.model import Summary
-from swarmscope.runs.server_series import Capture
+from swarmscope.runs.server_series import CallKey, Capture
+from swarmscope.runs.services import Service
 from swarmscope.stack.postgres import Cluster
 
 PARTS = {"queue": 1.0, "service": 20.0, "outside": 2.0}
@@ -216,16 +217,25 @@ def test_no_such_run(connection):
 def test_stored_series_go_before_prometheus(connection, run):
     """What was captured when the run was over is what a document has, whoever is asked later."""
     series = {("api", "in_flight_requests"): [1.0, None, 3.0], ("api", "p95_ms"): [None, 2.0, 2.0]}
-    capture = Capture(run, 2.0, series)
+    series["api", "requests_per_s"] = [1.0, 1.0, 1.0]
+    calls = {CallKey("api", "127.0.0.1:5001", "mean_ms"): [None, 7.0, 8.0]}
+    places = {"127.0.0.1:5001": "pricing"}
+    services = Service("api", "target"), Service("pricing", "called")
+    capture = Capture(run, 20.0, series, services, calls, places)
 
-    asked = assembly.assemble(connection, run, services=lambda started, ended: capture)
+    asked = assembly.assemble(connection, run, services=lambda *_: capture)
     assert captures.store(connection, run, capture)
     assert not captures.store(connection, run, Capture(run, 2.0, {}))
     kept = assembly.assemble(connection, run, services=None)
 
     assert kept == asked
-    assert kept.server.t_s == [0, 2, 4]
+    assert kept.server.t_s == [0, 20, 40]
     assert {(s.job, s.name): s.values for s in kept.server.series} == series
+    assert [(s.name, s.role) for s in kept.services] == [("api", "target")]
+    (call,) = kept.server.calls
+    assert (call.job, call.host, call.service, call.values) == (
+        *("api", "127.0.0.1:5001", "pricing"), [None, 7.0, 8.0],
+    )  # fmt: skip
 
 
 def test_runs_that_want_their_series(connection, run):

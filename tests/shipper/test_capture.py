@@ -11,13 +11,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from support.answering import answering, lines
+from support.answering import answering, lines, moment
 from support.locust import scenario
 from support.stored_runs import Sample, store_run
 from support.waiting import free_port, poll_until
 
 from swarmscope.runs import captures, server_series
-from swarmscope.runs.server_series import Capture, Unavailable
+from swarmscope.runs.prometheus import Unavailable
+from swarmscope.runs.server_series import Capture
 from swarmscope.shipper.capture import MAX_HOLD_S, CaptureThread
 
 
@@ -61,7 +62,7 @@ def test_it_is_tried_again(capture_from, runs_database, over, monkeypatch):
     monkeypatch.setattr("swarmscope.shipper.capture.RETRY_S", 0.1)
     away = iter([True, True])
 
-    def read(url, since, until) -> Capture:
+    def read(url, since, until, targets) -> Capture:
         if next(away, False):
             raise Unavailable("not yet")
         return Capture(since, 2.0, {("api", "workers"): [2.0]})
@@ -87,6 +88,8 @@ def test_without_an_address_nothing_waits(capture_from, over, caplog):
 
 
 def constant(form, headers) -> bytes:
+    if "start" not in form:
+        return moment({"job": "api", "instance": "127.0.0.1:9102"})
     return lines(("api", [(float(form["start"]), "2.5")]))
 
 
@@ -118,7 +121,7 @@ def asked(monkeypatch) -> list[str]:
     """The addresses that are asked, one after the other."""
     urls: list[str] = []
 
-    def read(url, since, until) -> Capture:
+    def read(url, since, until, targets) -> Capture:
         urls.append(url)
         if "away" in url:
             raise Unavailable("it is away")

@@ -42,3 +42,9 @@ def lines(*series: tuple[str, list[tuple[float, str]]]) -> bytes:
     """Return Prometheus's answer with a line of values, each with its Unix time, for each job."""
     result = [{"metric": {"job": job}, "values": values} for job, values in series]
     return json.dumps({"status": "success", "data": {"result": result}}).encode()
+
+
+def moment(*labels: dict[str, str], value: str = "1") -> bytes:
+    """Return Prometheus's answer about one moment: *value* for each of *labels*."""
+    result = [{"metric": each, "value": [0, value]} for each in labels]
+    return json.dumps({"status": "success", "data": {"result": result}}).encode()

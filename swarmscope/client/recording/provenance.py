@@ -25,9 +25,22 @@ def scenario(environment: Environment) -> str:
 
 def host(environment: Environment) -> str | None:
     """Return where the requests go, without user info and query; None if to several places."""
-    hosts = {environment.host} if environment.host else {c.host for c in environment.user_classes}
+    hosts = _hosts(environment)
     host = hosts.pop() if len(hosts) == 1 else None
     return scrub_url(host) if host else None
+
+
+def hosts(environment: Environment) -> list[str]:
+    """Return all places where the requests go, each as ``SCHEME://HOST:PORT``."""
+    urls = (scrub_url(host) for host in sorted(filter(None, _hosts(environment))))
+    found = (re.match(r"https?://[^/\s]+", url, re.IGNORECASE) for url in urls)
+    return [match[0] for match in found if match]
+
+
+def _hosts(environment: Environment) -> set[str | None]:
+    if environment.host:
+        return {environment.host}
+    return {user_class.host for user_class in environment.user_classes}
 
 
 def versions() -> dict[str, str]:

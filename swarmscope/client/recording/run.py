@@ -37,7 +37,7 @@ from swarmscope.journal.records import (
     start_of,
 )
 from swarmscope.redaction import scrub_arguments
-from swarmscope.runs import server_series
+from swarmscope.runs import prometheus
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,9 @@ class Leader:
             objective_fail_ratio=self._objective.fail_ratio if self._objective else None,
             capacity_search=getattr(environment.shape_class, "seeks_capacity", False),
             settings=run_settings.as_json(self._settings),
-            prometheus_url=server_series.without_user_info(options.prometheus_url),
+            prometheus_url=prometheus.without_user_info(options.prometheus_url),
+            hosts=" ".join(provenance.hosts(environment)),
+            services=options.without_secrets(options.services),
         )
 
     def _current_settings(self, is_first: bool = False) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
 from swarmscope.runs.page.protocol import FRESH_S, ReplyHeader, RunRequest
 from swarmscope.runs.schema import migrations
+from swarmscope.runs.services import Targets
 
 Lines = queue.SimpleQueue[bytes]
 
@@ -52,11 +53,13 @@ class CachedSeries:
         self._kept: dict[tuple[datetime, datetime | None], server_series.Capture | None] = {}
         self._until = 0.0
 
-    def __call__(self, started: datetime, ended: datetime | None) -> server_series.Capture | None:
+    def __call__(
+        self, started: datetime, ended: datetime | None, targets: Targets
+    ) -> server_series.Capture | None:
         """Return the services' series of a run, or None; see `assembly.assemble`."""
         began = time.monotonic()
         if self._ask and (began > self._until or (started, ended) not in self._kept):
-            self._kept = {(started, ended): self._ask(started, ended)}
+            self._kept = {(started, ended): self._ask(started, ended, targets)}
             took = time.monotonic() - began
             self._until = began + max(PROMETHEUS_FRESH_S, MIN_PAUSE_RATIO * took)
         return self._kept.get((started, ended))

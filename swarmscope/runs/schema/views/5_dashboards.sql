@@ -35,13 +35,19 @@ CREATE VIEW run_choice AS
         FROM testrun ORDER BY id DESC LIMIT 500
     );
 
--- Services that counted a request in the run; any, until that is known. Whatever is not plain matches
--- any character: nothing in a label ends the string that the expression is part of.
+-- The run's services that counted a request; those found so far until that is known, any if none was.
+-- Whatever is not plain matches any character: nothing in a label ends the string that the expression
+-- is part of.
 CREATE FUNCTION services_of(run_id timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(string_agg(regexp_replace(job, '[^[:alnum:]_-]', '.', 'g'), '|'), '.+')
-    FROM server_series s
-    WHERE s.run_id = services_of.run_id AND name = 'requests_per_s' AND 0 < ANY (points)
+    SELECT coalesce(string_agg(regexp_replace(job, '[^[:alnum:]_-]', '.', 'g'), '|' ORDER BY job), '.+')
+    FROM (
+        SELECT job FROM server_series s
+        WHERE s.run_id = services_of.run_id AND name = 'requests_per_s' AND 0 < ANY (points)
+        UNION
+        SELECT job FROM run_service s WHERE s.run_id = services_of.run_id
+            AND NOT EXISTS (SELECT FROM server_capture c WHERE c.run_id = services_of.run_id)
+    ) found
 $$;
 
 -- An endpoint as it is shown, and chosen in a list.
