@@ -59,6 +59,15 @@ def test_the_wheel_holds_the_package_and_the_shipped_files(root: Path, programs:
     assert packed == tracked(root, "swarmscope") | {f"swarmscope/shipped/{n}" for n in shipped}
 
 
+def test_the_wheel_writes_the_dashboards(root: Path, programs: Path, tmp_path: Path) -> None:
+    """Those of the checkout, whose files it holds."""
+    command = [programs / "swarmscope", "dashboards", tmp_path]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    written = {path.name for path in tmp_path.glob("*.json")}
+    assert written == {f"swarmscope-{p.name}" for p in (root / "grafana/dashboards").glob("*.json")}
+
+
 def read(url: str) -> bytes:
     """Return the body of a response."""
     with urllib.request.urlopen(url, timeout=20) as response:

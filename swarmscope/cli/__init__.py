@@ -29,6 +29,7 @@ VERBS = {
     "check": "swarmscope.cli.check",
     "compare": "swarmscope.cli.compare",
     "report": "swarmscope.cli.report",
+    "dashboards": "swarmscope.cli.dashboards",
     "prune": "swarmscope.cli.database",
     "migrate": "swarmscope.cli.database",
     "ship": "swarmscope.cli.ship",

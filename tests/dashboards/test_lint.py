@@ -198,6 +198,7 @@ def test_dashboards_come_from_files_only(root):
     (provider,) = yaml.safe_load(file.read_text())["providers"]
 
     assert provider["allowUiUpdates"] is False
+    assert (provider["folder"], provider["folderUid"]) == ("swarmscope", "swarmscope")
     assert provider["options"]["path"].endswith("/dashboards")
 
 

@@ -12,6 +12,8 @@ import yaml
 from swarmscope.client.health import trust
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.server.metrics import BUCKETS
+from swarmscope.stack.exports import RULES, exported
+from swarmscope.stack.scrape_interval import ScrapeInterval
 
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing")
@@ -136,3 +138,84 @@ def test_targets_of_compose_name_both_ends(root):
         "api": 1,
         "locust": 1,
     }
+
+
+PER_SCRAPE = 10  # requests of the service, times the interval: so many per second
+SCRAPES = 30  # the last but one is missing
+LABELS = 'job="api", instance="a", method="GET", url_rule="/tests", status="200"'
+GAUGES = {  # beyond the limit of an alert
+    'flask_http_requests_in_flight{job="api"}': 230,
+    'gunicorn_backlog_connections{job="api"}': 3,
+    'locust_master_listening{job="locust"}': 0,
+    'locust_worker_cpu_ratio{job="locust", worker="w1"}': 0.95,
+    'locust_event_loop_lag_seconds{job="locust", worker="w1"}': 0.021,
+    'swarmscope_ship_lag_seconds{job="locust", worker="w1"}': 11,
+}
+
+
+def _scraped(seconds: int) -> dict[str, str]:
+    """Return promtool's notation of a service that takes too long and fails too often."""
+    late = 'flask_http_request_duration_seconds_bucket{%s, le="%s"}'
+    increases = {
+        late % (LABELS, "0.45"): 0,
+        late % (LABELS, "1.0"): PER_SCRAPE,
+        late % (LABELS, "+Inf"): PER_SCRAPE,
+        f"flask_http_request_duration_seconds_count{{{LABELS}}}": PER_SCRAPE,
+        f"flask_http_request_duration_seconds_count{{{LABELS.replace('200', '503')}}}": 1,
+        f"flask_http_request_duration_seconds_sum{{{LABELS}}}": 9,
+        'swarmscope_samples_dropped_total{job="locust", worker="w1"}': 1,
+    }
+    queue = 'job="api", instance="a", url_rule="/tests"'
+    for name in ('bucket{%s, le="+Inf"}', "count{%s}", "sum{%s}"):
+        increases[f"flask_http_request_queue_seconds_{name % queue}"] = PER_SCRAPE
+    series = {}
+    for name, increase in increases.items():
+        step, again = increase * seconds, increase * seconds * SCRAPES
+        series[name] = f"0+{step}x{SCRAPES - 2} _ {again}+{step}x1"
+    return series | {name: f"{value}x{SCRAPES + 1}" for name, value in GAUGES.items()}
+
+
+def _case(rules: list[dict], interval: ScrapeInterval, at_s: int) -> list[dict]:
+    """Return what must be there *at_s* seconds after the start: every record, every alert."""
+    records = [rule["record"] for rule in rules if "record" in rule]
+    alerts = [rule["alert"] for rule in rules if "alert" in rule]
+    firing = 'ALERTS{alertstate="firing", source="swarmscope"}'
+    there = [("__name__", '{__name__=~".+:.+"}', records), ("alertname", firing, alerts)]
+    return [
+        {
+            "expr": f"group by ({label}) ({selector})",
+            "eval_time": f"{at_s}s",
+            "exp_samples": [
+                {"labels": f'{{{label}="{name}"}}', "value": 1} for name in sorted(names)
+            ],
+        }
+        for label, selector, names in there
+    ]
+
+
+@needs_promtool
+@pytest.mark.parametrize("seconds", [1, 5, 15, 30])
+def test_every_rule_has_a_value_however_often_prometheus_scrapes(tmp_path, seconds):
+    """Also between scrapes, and where one was missed; rates are those of the service."""
+    interval = ScrapeInterval(seconds)
+    text = exported(interval, {})[RULES]
+    (tmp_path / RULES).write_text(text)
+    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    before = seconds * (SCRAPES - 3)
+    moments = [before, before + seconds // 2, *(seconds * SCRAPES + late for late in (-1, 0, 1))]
+    rate = f"job:flask_http_request_duration_seconds_count:rate{interval.window_s}s"
+    exact = {
+        "expr": rate,
+        "eval_time": f"{before}s",
+        "exp_samples": [{"labels": f'{rate}{{job="api"}}', "value": PER_SCRAPE + 1}],
+    }
+    case = {
+        "interval": f"{seconds}s",
+        "input_series": [{"series": s, "values": v} for s, v in _scraped(seconds).items()],
+        "promql_expr_test": [exact, *(c for at in moments for c in _case(rules, interval, at))],
+    }
+    tests = {"rule_files": [RULES], "evaluation_interval": f"{seconds}s", "tests": [case]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(tests))
+
+    promtool(tmp_path, "check", "rules", "--lint=all", "--lint-fatal", RULES)
+    assert "SUCCESS" in promtool(tmp_path, "test", "rules", "test.yml")
