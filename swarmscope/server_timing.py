@@ -48,6 +48,9 @@ def parts(raw: Any) -> tuple[float | None, float | None]:
     if type(raw) is str:
         if raw.startswith("queue;dur="):  # as swarmscope.server writes it
             queue, _, app = raw[10:].partition(", app;dur=")
+            app, _, components = app.partition(", cpu;dur=")
+            if "queue" in components:  # another service's pair
+                return _durations(raw)
             try:
                 queue_ms, app_ms = float(queue), float(app)
             except ValueError:

@@ -20,6 +20,15 @@ from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.wrappers import Request
 
+from swarmscope.server.components.breakdown import COMPONENTS
+from swarmscope.server.components.measuring import (
+    COMPONENTS_VARIABLE,
+    PROPAGATE_VARIABLE,
+    Components,
+    checked,
+    names_from,
+)
+from swarmscope.server.components.outgoing import EVERY_HOST
 from swarmscope.server.exporter_defaults import (
     ENDPOINT,
     EXTENSION,
@@ -68,6 +77,8 @@ def instrument(
     in_flight: bool = True,
     server_timing: bool = True,
     trace_ids: bool = True,
+    components: Collection[str] = COMPONENTS,
+    propagate: Collection[str] = EVERY_HOST,
     **exporter_options: Any,
 ) -> PrometheusMetrics:
     """Measure every request of *app*; return its exporter, for decorators and metrics of its own.
@@ -84,21 +95,29 @@ def instrument(
     default one is created with *exporter_options* and a separate registry. The flags switch off the
     ``flask_http_request_*`` metrics, ``flask_http_request_queue_seconds``,
     ``flask_http_requests_in_flight``, the ``Server-Timing`` header and ``trace_id`` in log records.
+    *components* are those of the service time that are measured. *propagate* are patterns of hosts:
+    calls to them carry ``X-Request-Start`` and ``traceparent``. ``SWARMSCOPE_COMPONENTS`` and
+    ``SWARMSCOPE_PROPAGATE`` in the environment, such as ``cpu,db`` and ``none``, replace them.
     Raises TypeError for exporter options that would change the default metrics, RuntimeError if
-    *app* is instrumented already, ValueError if another app made other metrics in its registry.
+    *app* is instrumented already, ValueError for an unknown component, or if another app made other
+    metrics in its registry.
     """
     if is_measured(app):
         raise RuntimeError(f"{app.name} is already instrumented")
     if refused := NOT_OURS & exporter_options.keys():
         raise TypeError(f"instrument() does not take {', '.join(sorted(refused))}")
+    measured = checked(names_from(COMPONENTS_VARIABLE, components))
+    hosts = names_from(PROPAGATE_VARIABLE, propagate)
     replace_exporter(app)
     exporter = exporter or _exporter(app, exporter_options)
     path = _exposed_path(app, exporter, path)
-    switches = Switches(requests, queue_time, in_flight)
+    switches = Switches(requests, queue_time, in_flight, bool(measured))
     metrics = _metrics_of(exporter, buckets, group_by, switches)
     excluded = {part.strip() for part in os.environ.get(EXCLUDE_VARIABLE, "").split(",")}
     unmeasured = frozenset({*exclude, *excluded, path} - {""})  # that is the root of a mounted app
-    middleware = Middleware(app, exporter, metrics, unmeasured, _group(group_by), server_timing)
+    parts = Components(measured, hosts, metrics.components) if measured or hosts else None
+    group = _group(group_by)
+    middleware = Middleware(app, exporter, metrics, unmeasured, group, server_timing, parts)
     app.wsgi_app = middleware  # type: ignore[method-assign]
     app.extensions[EXTENSION] = middleware
     got_request_exception.connect(middleware.note_exception, app, weak=False)

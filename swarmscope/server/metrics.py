@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from swarmscope.server.components.component_metrics import FAMILIES as COMPONENT_FAMILIES
+from swarmscope.server.components.component_metrics import ComponentMetrics
+from swarmscope.server.labels import Labels, Observe, Observers
 from swarmscope.server.slots import FILES, observer
 
 OBJECTIVE_S = 0.45
@@ -23,10 +26,7 @@ IN_FLIGHT = "flask_http_requests_in_flight"
 INFO = "flask_exporter_info"
 TOTAL_TEXT = "Total number of HTTP requests"
 EXCEPTIONS_TEXT = "Total number of HTTP requests which resulted in an exception"
-FAMILIES = frozenset({DURATION, TOTAL, EXCEPTIONS, QUEUE, BODY, IN_FLIGHT, INFO})
-
-Observe = Callable[[float], None]
-Labels = tuple[str, ...]  # method, group, status, the exporter's default labels
+FAMILIES = COMPONENT_FAMILIES | {DURATION, TOTAL, EXCEPTIONS, QUEUE, BODY, IN_FLIGHT, INFO}
 
 
 def _ladder(slo_ms: str | None) -> tuple[float, ...]:
@@ -64,19 +64,7 @@ class Switches:
     requests: bool = True
     queue_time: bool = True
     in_flight: bool = True
-
-
-class Observers(dict[Labels, Observe]):
-    """Observing functions by labels, created by *make* when labels first occur."""
-
-    def __init__(self, make: Callable[[Labels], Observe]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, labels: Labels) -> Observe:
-        """Create the observer of *labels* and keep it."""
-        observe = self[labels] = self._make(labels)
-        return observe
+    components: bool = True
 
 
 class Metrics:
@@ -103,6 +91,7 @@ class Metrics:
         self.body = _body(registry, buckets, group) if requests else None
         self.queue = _queue(registry, buckets, group) if queue_time else None
         self.in_flight = _in_flight(registry) if in_flight else None
+        self.components = ComponentMetrics(registry, group) if switches.components else None
         self.observe_service = Observers(self._service_observer) if switches.requests else None
         self.only_count = Observers(self._counter) if switches.requests else None
         self.observe_body = Observers(self._body_observer) if switches.requests else None

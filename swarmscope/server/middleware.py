@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
+from swarmscope.server.components.breakdown import CURRENT, Breakdown
 from swarmscope.server.headers import seconds_since
+from swarmscope.server.labels import METHODS, OTHER_METHOD
 from swarmscope.server.outcome import (
     SERVER_ERROR,
     RaisedException,
@@ -23,12 +25,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from prometheus_flask_exporter import PrometheusMetrics
 
-    from swarmscope.server.metrics import Metrics, Observers
+    from swarmscope.server.components.measuring import Components
+    from swarmscope.server.labels import Observers
+    from swarmscope.server.metrics import Metrics
 
-METHODS = frozenset(  # RFC 9110, RFC 5789; a client may send any word
-    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-)
-OTHER_METHOD = "OTHER"
 UNMATCHED = "unmatched"  # cannot be a rule, which starts with a slash
 UNTRACKED, EXCLUDED = "prom_do_not_track", "prom_exclude_all"  # set by the exporter's decorators
 LABELS_KEY = "swarmscope.labels"
@@ -41,9 +41,11 @@ class RequestTimer:
 
     __slots__ = (
         "_app",
+        "_components",
         "_server_timing",
         "_start_response",
         "_started",
+        "breakdown",
         "environ",
         "group",
         "queue_s",
@@ -59,6 +61,7 @@ class RequestTimer:
         environ: WSGIEnvironment,
         start_response: StartResponse,
         server_timing: bool,
+        components: Components | None,
     ) -> None:
         self._app = app
         self.environ = environ
@@ -70,12 +73,19 @@ class RequestTimer:
         self.group: str | None = None  # under which it was counted
         sent = environ.get("HTTP_X_REQUEST_START")
         self.queue_s = None if sent is None else seconds_since(sent, time())
-        self._started = perf_counter()
+        self._components = components
+        self._started = now = perf_counter()
+        self.breakdown: Breakdown | None = None
+        if components is not None:
+            self.breakdown = components.begin(environ, now)
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
         """Start the response, which ends the service time."""
+        breakdown = self.breakdown
+        if breakdown is not None:
+            breakdown.end()
         self.service_s = service_s = perf_counter() - self._started
         self.status = status[:3]
         self.request = self.environ.get("werkzeug.request")  # removed once the app returns
@@ -90,6 +100,8 @@ class RequestTimer:
                 timing = "app;dur=%.3f" % (service_s * 1e3)
             else:  # one %, in half an f-string's time
                 timing = "queue;dur=%.3f, app;dur=%.3f" % (self.queue_s * 1e3, service_s * 1e3)  # noqa: UP031
+            if breakdown is not None:
+                timing += self._components.timing(breakdown)  # type: ignore[union-attr]
             headers.append(("Server-Timing", timing))
         return self._start_response(status, headers, exc_info)
 
@@ -103,9 +115,16 @@ class RequestTimer:
         """Return the seconds since the response was started."""
         return perf_counter() - self._started - self.service_s
 
+    def forget(self) -> None:
+        """Stop measuring what runs here next, unless something else is measured by now."""
+        if self.breakdown is not None and CURRENT.get() is self.breakdown:
+            CURRENT.set(None)
+
     def end(self, status: str) -> None:
         """Set the *status* that the client got from the server instead of the app."""
         if not self.status:
+            if self.breakdown is not None:
+                self.breakdown.end()
             self.service_s = perf_counter() - self._started
         self.status = status
 
@@ -165,6 +184,7 @@ class Middleware:
         unmeasured: Collection[str],
         group: Callable[[Request], str] | None,
         server_timing: bool,
+        components: Components | None,
     ) -> None:
         self._app = app
         self._wsgi_app = app.wsgi_app
@@ -175,6 +195,7 @@ class Middleware:
         self._unmeasured = unmeasured
         self._group = group
         self._server_timing = server_timing
+        self._components = components
         in_flight = metrics.in_flight
         self._add_in_flight = None if in_flight is None else in_flight._value.inc
 
@@ -182,9 +203,12 @@ class Middleware:
         """Pass a request on; count it once its response has started."""
         if environ.get("PATH_INFO") in self._unmeasured:
             return self._wsgi_app(environ, start_response)
-        timer = RequestTimer(self._app, environ, start_response, self._server_timing)
         if "HTTP_UPGRADE" in environ and asks_for_websocket(environ):
+            timer = RequestTimer(self._app, environ, start_response, self._server_timing, None)
             return self._pass_on_websocket(timer)
+        timer = RequestTimer(
+            self._app, environ, start_response, self._server_timing, self._components
+        )
         add_in_flight = self._add_in_flight
         if add_in_flight is not None:
             add_in_flight(1)
@@ -194,6 +218,7 @@ class Middleware:
             if add_in_flight is not None:
                 add_in_flight(-1)
             timer.end(SERVER_ERROR)
+            timer.forget()
             self._observe_failure(timer)
             raise
         if not timer.status:  # a middleware that calls the app when its body is read
@@ -201,12 +226,15 @@ class Middleware:
         self._observe(timer, self._observe_service)
         if timer.streamed or not _is_complete(body):
             return _with_end_callback(body, environ, lambda: self._end_stream(timer))
+        if timer.breakdown is not None:
+            CURRENT.set(None)
         if add_in_flight is not None:
             add_in_flight(-1)
         return body
 
     def _end_stream(self, timer: RequestTimer) -> None:
         """Note the end of the body of a response that has been counted."""
+        timer.forget()
         if self._add_in_flight is not None:
             self._add_in_flight(-1)
         if timer.streamed and timer.group is not None and self._observe_body is not None:
@@ -241,6 +269,8 @@ class Middleware:
         timer.group = group
         if observe_service is not None:
             observe_service[labels](timer.service_s)
+        if timer.breakdown is not None:
+            self._components.count(group, timer.breakdown, timer.service_s)  # type: ignore[union-attr]
         if queue_s is not None and self._observe_queue is not None:
             self._observe_queue[(group,)](queue_s)
         if RAISED_KEY in environ and environ[RAISED_KEY].failed(timer.status):
@@ -248,6 +278,7 @@ class Middleware:
 
     def _observe_late(self, timer: RequestTimer) -> None:
         """Count a request whose response started after the app had returned, or never."""
+        timer.forget()
         if self._add_in_flight is not None:
             self._add_in_flight(-1)
         if timer.status:

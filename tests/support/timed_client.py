@@ -13,7 +13,8 @@ from pathlib import Path
 
 Address = int | Path  # a port of loopback, or a Unix socket
 
-PARTS = re.compile(r"(?:queue;dur=([\d.]+), )?app;dur=([\d.]+)")
+COMPONENTS = r"(?:, \w+;dur=[\d.]+(?:;desc=\"\d+\")?)*"
+PARTS = re.compile(r"(?:queue;dur=([\d.]+), )?app;dur=([\d.]+)" + COMPONENTS)
 
 
 @dataclass(frozen=True)
