@@ -80,7 +80,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
     home = find_home(environ)
     database = _database_of(home, connection, environ)
     hidden = _secret_values(parsed)
-    plan = scrub_text(parsed.override_plan_name or parsed.locustfile or "")
+    plan = scrub_text(parsed.override_plan_name or plan_name(parsed.locustfile or ""))
     return Options(
         plan=hide(plan, hidden),
         grafana_url=parsed.grafana_url or (read_address(home, GRAFANA_URL) if database else ""),
@@ -99,6 +99,23 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         hidden=hidden,
         shown=_form_options(),
     )
+
+
+def plan_name(locustfile: str) -> str:
+    """Return the name of the scenarios at *locustfile*, as ``-f`` has it: paths as seen from here.
+
+    Of what is outside the working directory only the last part is left, so that the same scenarios
+    have the same name wherever they are installed: ``../lib/shop/locustfiles`` is ``locustfiles``.
+    """
+    return ",".join(map(_scenario_name, locustfile.split(",")))
+
+
+def _scenario_name(path: str) -> str:
+    path = path.strip()
+    if not path or "://" in path:
+        return path
+    near = os.path.relpath(path)
+    return os.path.basename(near) if near.startswith(os.pardir + os.sep) else near
 
 
 def _secret_values(parsed: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from locust import events
 
-from swarmscope.client.frozen_options import freeze
+from swarmscope.client.frozen_options import freeze, plan_name
 from swarmscope.client.recording.run_links import grafana_link
 
 RUN = "2023-11-14T22:13:20.250000Z"
@@ -104,6 +104,24 @@ def test_the_link_leads_to_the_grafana_of_the_home(tmp_path):
     assert link(pghost="db") == ""
     (tmp_path / "grafana.url").unlink()
     assert link() == ""
+
+
+@pytest.mark.parametrize(
+    ("locustfile", "name"),
+    [
+        ("locustfile.py", "locustfile.py"),
+        ("./loadtest/", "loadtest"),
+        ("loadtest/a.py, loadtest/b.py", "loadtest/a.py,loadtest/b.py"),
+        (str(Path.cwd() / "loadtest/a.py"), "loadtest/a.py"),
+        ("../env/lib/python3.11/site-packages/swarmscope/shipped/locustfiles", "locustfiles"),
+        ("/tmp/scratch/locustfile.py", "locustfile.py"),
+        ("https://scenarios.example/a.py", "https://scenarios.example/a.py"),
+        ("", ""),
+    ],
+)
+def test_a_plan_has_the_same_name_wherever_it_is_installed(locustfile, name):
+    """Its path as seen from here, or the last part of one that leads elsewhere."""
+    assert plan_name(locustfile) == name
 
 
 def test_the_password_is_taken_out_of_what_locust_sends_around():
