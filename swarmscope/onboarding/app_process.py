@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from swarmscope import server
 from swarmscope.onboarding import describe_app
 from swarmscope.onboarding.errors import Unclear
 
+APP_SEARCH = Path(server.__file__).with_name("app_search.py")
 SECONDS = 60.0  # for loading the app and for all its answers
 
 
@@ -82,7 +84,7 @@ def app_process(
     """Load *target* with *python* in *directory*; nothing of it runs afterwards."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            [str(python), describe_app.__file__, target],
+            [str(python), describe_app.__file__, target, str(APP_SEARCH)],
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.PIPE,

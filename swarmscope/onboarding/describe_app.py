@@ -1,8 +1,9 @@
 """Runs in the app's own Python: loads the app, and answers what the caller asks about it.
 
-    python describe_app.py TARGET
+    python describe_app.py TARGET APP_SEARCH
 
-It needs the standard library and Flask only. The first line on standard output describes the app,
+It needs the standard library and Flask only; APP_SEARCH is the path of
+``swarmscope/server/app_search.py``. The first line on standard output describes the app,
 or what went wrong, as JSON. Then each line on standard input, a JSON list of paths, is answered by
 a line: a JSON list of what a GET of each path returned. Whatever the app itself prints goes to
 standard error.
@@ -11,8 +12,7 @@ standard error.
 from __future__ import annotations
 
 import ast
-import gc
-import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -26,7 +26,6 @@ from typing import Any
 REQUEST_S = 5
 MAX_BODY = 4_000_000  # bytes of JSON that are read
 SHOWN_ITEMS = 3
-MAX_DEPTH = 4  # wrappers around an app
 
 
 class Refused(Exception):
@@ -46,7 +45,7 @@ def main() -> None:
     questions, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    target, here = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
+    (target, search), here = sys.argv[1:], os.path.dirname(os.path.abspath(__file__))
     sys.argv = ["gunicorn"]
     sys.path[:] = [os.getcwd(), *(p for p in sys.path if p != here)]
 
@@ -57,7 +56,7 @@ def main() -> None:
     wsgi = None
     try:
         wsgi = load(target)
-        answer(description(flask_apps(wsgi)))
+        answer(description(flask_apps(load_search(search), wsgi)))
     except Refused as error:
         answer({"problem": error.kind, "text": error.text})
     except BaseException as error:
@@ -106,45 +105,32 @@ def _check_call(
         pass
 
 
-def flask_apps(wsgi: Any) -> dict[Any, str]:
+def flask_apps(search: Any, wsgi: Any) -> dict[Any, str]:
     """Return the Flask apps that *wsgi* is or leads to, with the path where each is mounted.
 
-    An app that cannot be seen from outside counts if it is the only one of the process. Raises
-    `Refused`.
+    *search* is the module with which a worker finds the apps to measure. Raises `Refused`.
     """
-    try:
-        from flask import Flask
-    except ModuleNotFoundError:
-        raise Refused("no-flask", "") from None
     if not callable(wsgi):
         raise Refused("not-flask", type(wsgi).__name__)
-    found: dict[Any, str] = {}
-    waiting: list[tuple[Any, str, int]] = [(wsgi, "", 0)]
-    seen: set[int] = set()
-    while waiting:
-        value, prefix, depth = waiting.pop(0)
-        if isinstance(value, Flask):
-            found.setdefault(value, prefix)
-        elif id(value) not in seen and depth <= MAX_DEPTH and not isinstance(value, type):
-            seen.add(id(value))
-            waiting += [(each, prefix, depth + 1) for each in _inside(value)]
-            waiting += [(each, prefix + path, depth + 1) for path, each in _mounts(value).items()]
-    alive = [] if found else [each for each in gc.get_objects() if issubclass(type(each), Flask)]
-    if not found and len(alive) != 1:
+    found = search.find_apps(wsgi, lambda _: None)
+    apps = [*found.called, *found.bypassed] or search.live_apps()
+    if not found and len(apps) != 1:
         raise Refused("not-flask", type(wsgi).__name__)
-    return found or {alive[0]: ""}
+    return {app: found.prefixes.get(app, "") for app in apps}
 
 
-def _inside(value: Any) -> list[Any]:
-    """Return what a middleware holds: the app, or a method of it."""
-    held = [getattr(value, "__self__", None), *getattr(value, "__dict__", {}).values()]
-    return [each for each in held if callable(each)]
-
-
-def _mounts(value: Any) -> dict[str, Any]:
-    """Return what Werkzeug's `DispatcherMiddleware` serves, by path."""
-    mounts = getattr(value, "mounts", None)
-    return mounts if isinstance(mounts, dict) else {}
+def load_search(path: str) -> Any:
+    """Load the module at *path*, outside the app's imports; raises `Refused` without Flask."""
+    name = "swarmscope_app_search"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError:
+        raise Refused("no-flask", "") from None
+    return module
 
 
 def description(apps: dict[Any, str]) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Finds the Flask apps that a WSGI callable leads to, without calling it."""
+"""Finds the Flask apps that a WSGI callable leads to, without calling it.
+
+It imports Flask and the standard library only: `onboarding/describe_app.py` loads this file in an
+app's own Python, which may lack the rest of the package.
+"""
 
 from __future__ import annotations
 
@@ -24,34 +28,40 @@ class FoundApps:
 
     *called* are those whose instances are called. *bypassed* are those whose method ``wsgi_app``
     somebody took, as in ``ProxyFix(app.wsgi_app)``: a replaced ``app.wsgi_app`` is never reached,
-    so the middleware must be put where the method is held.
+    so the middleware must be put where the method is held. *prefixes* are the URL paths below which
+    Werkzeug's `DispatcherMiddleware` and its like mount them.
     """
 
     called: list[Flask] = field(default_factory=list)
     bypassed: dict[Flask, list[Replace]] = field(default_factory=dict)
+    prefixes: dict[Flask, str] = field(default_factory=dict)
     _seen: dict[int, object] = field(default_factory=dict)  # holds objects: an id may be reused
     _functions: list[FunctionType] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.called or self.bypassed)
 
-    def visit(self, value: Any, replace: Replace | None = None, depth: int = 0) -> None:
+    def visit(
+        self, value: Any, replace: Replace | None = None, depth: int = 0, prefix: str = ""
+    ) -> None:
         """Note the apps that *value* leads to; *replace* puts something else in its place."""
         owner = _owner_of_wsgi_app(value)
         if owner is not None:
             if replace is not None:
                 self.bypassed.setdefault(owner, []).append(replace)
+                self.prefixes.setdefault(owner, prefix)
             return
         if depth > MAX_DEPTH or id(value) in self._seen or not _may_lead_on(value):
             return
         self._seen[id(value)] = value
         if isinstance(value, Flask):
             self.called.append(value)
+            self.prefixes[value] = prefix
             return
         if isinstance(value, FunctionType):
             self._functions.append(value)
-        for reference, replace_it in _references(value):
-            self.visit(reference, replace_it, depth + 1)
+        for reference, replace_it, path in _references(value):
+            self.visit(reference, replace_it, depth + 1, prefix + path)
 
     def visit_globals(self) -> None:
         """Note the apps that the functions seen so far use as global names."""
@@ -93,20 +103,24 @@ def _may_lead_on(value: Any) -> bool:
     return callable(value) or type(value) in CONTAINERS
 
 
-def _references(value: Any) -> Iterator[tuple[Any, Replace | None]]:
-    """Yield what *value* refers to, each with what replaces it where that is possible."""
-    if isinstance(value, dict | list):
+def _references(value: Any) -> Iterator[tuple[Any, Replace | None, str]]:
+    """Yield what *value* refers to, each with what replaces it where that is possible.
+
+    The last is the URL path where a dispatcher's dictionary mounts it.
+    """
+    if isinstance(value, (dict, list)):
         items: Iterable[tuple[Any, Any]] = (
             value.items() if isinstance(value, dict) else enumerate(value)
         )
         for key, item in tuple(items):
-            yield item, functools.partial(value.__setitem__, key)
+            is_path = isinstance(key, str) and key.startswith("/")
+            yield item, functools.partial(value.__setitem__, key), key if is_path else ""
         return
     for item in _immutable(value):
-        yield item, None
+        yield item, None, ""
     for holder, name in _attributes(value):
         try:
-            yield getattr(holder, name), functools.partial(setattr, holder, name)
+            yield getattr(holder, name), functools.partial(setattr, holder, name), ""
         except (AttributeError, ValueError):  # a slot or a cell that is still empty
             continue
 

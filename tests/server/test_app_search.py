@@ -95,6 +95,7 @@ def test_all_mounted_apps_are_found():
     found = find_apps(DispatcherMiddleware(root, mounts), no_replace)
 
     assert found.called == [root, api, admin]
+    assert found.prefixes == {root: "", api: "/api", admin: "/admin"}
     assert not found.bypassed
 
 
