@@ -20,7 +20,12 @@ def sentence(level: LevelFigures) -> str:
         own = f"; {level.broken_endpoint}: p95 {milliseconds(level.endpoint_p95_ms)}"
     but = "; the load generator was saturated" if level.saturated else ""
     lasted = f" in {level.measured_s:,.0f} s" if level.measured_s > 0 else ""
-    return f"{level.users:,} users {level.outcome}: {figures}{lasted}{own}{but}"
+    return f"{counted(level.users)} {level.outcome}: {figures}{lasted}{own}{but}"
+
+
+def counted(users: int) -> str:
+    """Return ``1 user`` or ``1,200 users``."""
+    return f"{users:,} user{'' if users == 1 else 's'}"
 
 
 def milliseconds(value: float | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from swarmscope.client.capacity.figures import Measured
-from swarmscope.client.capacity.level import milliseconds
+from swarmscope.client.capacity.level import counted, milliseconds
 from swarmscope.client.capacity.trial import Limits
 from swarmscope.runs.thresholds import EARLY
 
@@ -98,9 +98,10 @@ class CapacityVerdict:
         if self.broken_users is None and not self.users:
             return f"Nothing is known about the application: {self.reason}."
         if not self.users:
+            users = counted(self.broken_users or 0)
             return (
-                f"The application cannot meet {self.objective} with {self.broken_users:,} users"
-                f"{self._broken()}. Fewer were not tried: {self.reason}."
+                f"The application cannot meet {self.objective} with {users}{self._broken()}."
+                f" Fewer were not tried: {self.reason}."
             )
         below = "" if self.broken_users is None else f", below {self.broken_users:,}"
         return (
@@ -121,7 +122,7 @@ class CapacityVerdict:
         least = "at least " if self.at_least else ""
         return (
             f"The application can handle {least}{_rate(self.requests_per_s)} requests per second "
-            f"from {least}{self.users:,} users, with {self.objective} "
+            f"from {least}{counted(self.users)}, with {self.objective} "
             f"(p95 there {milliseconds(self.response.p95)}){self._why()}.{self._confidence()}"
         )
 
@@ -139,12 +140,12 @@ class CapacityVerdict:
         whose = f" of {self.broken_endpoint}" if self.broken_endpoint else ""
         if self.broken_part == "failures":
             failed = f"{(self.broken_fail_ratio or 0) * 100:.3g} % of requests"
-            return f"; at {self.broken_users:,} users {failed}{whose} failed"
+            return f"; at {counted(self.broken_users)} {failed}{whose} failed"
         reason = "which part grew most is unknown"
         if self.broken_part:
             reason = f"{PARTS[self.broken_part]} grew most"
         p95 = milliseconds(self.broken_p95_ms)
-        return f"; at {self.broken_users:,} users p95{whose} was {p95}: {reason}"
+        return f"; at {counted(self.broken_users)} p95{whose} was {p95}: {reason}"
 
     def _confidence(self) -> str:
         if self.at_least:
