@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 
@@ -13,7 +14,7 @@ from swarmscope.cli.stack import explained
 from swarmscope.onboarding.errors import Unclear
 from swarmscope.onboarding.plan import NewFile, Plan, Wishes, plan
 from swarmscope.stack.app_python import find_python
-from swarmscope.stack.project import App
+from swarmscope.stack.project import App, read_project
 from swarmscope.stack.settings import merged_environment
 
 
@@ -50,9 +51,19 @@ def init(
       swarmscope init --from https://shop.example/metrics
     """
     with explained():
+        project = None if force or app else read_project(Path.cwd())
         found = planned(
-            Wishes(app=app, source=source, python=python, all_methods=all_methods, anew=force)
+            Wishes(
+                app=app,
+                source=source,
+                python=python,
+                all_methods=all_methods,
+                renew=force,
+                project=project,
+            )
         )
+        if project:
+            click.echo(f"Settings: {project.file}, as they are; --force writes new ones.")
         written = [_write(Path.cwd(), file, force, dry_run) for file in found.files]
     if any(written) and not dry_run:
         click.echo("\nNext: swarmscope up")
@@ -62,10 +73,14 @@ def planned(wishes: Wishes) -> Plan:
     """Return the plan for the current directory, once its notes are printed."""
     directory = Path.cwd()
     environment = merged_environment(directory, os.environ)
-    app_python = find_python(App("app", wsgi="app", python=wishes.python), directory, environment)
-    assert app_python  # a command that is not Python's has none
+    app = wishes.declared
+    if app is None:  # it is looked for, or named
+        known = wishes.project.apps[0] if wishes.project else App("app")
+        python = wishes.python or known.python
+        app = replace(known, wsgi="app", command=None, url=None, python=python)
+    app_python = None if app.url else find_python(app, directory, environment)
     try:
-        found = plan(directory, wishes, app_python, environment)
+        found = plan(directory, wishes, app_python, {**app.env, **environment})
     except Unclear as error:
         raise click.ClickException(str(error)) from error
     for note in found.notes:

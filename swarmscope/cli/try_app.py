@@ -14,6 +14,7 @@ from swarmscope.cli.stack import console, explained, interruptible
 from swarmscope.onboarding.plan import Wishes
 from swarmscope.onboarding.try_out import Trial, try_out
 from swarmscope.stack.progress import Progress
+from swarmscope.stack.project import read_project
 from swarmscope.stack.up import INTERRUPTED
 
 
@@ -22,11 +23,9 @@ from swarmscope.stack.up import INTERRUPTED
 @click.option(
     "--p95",
     "p95_ms",
-    default=450.0,
-    show_default=True,
     metavar="MS",
     type=click.FloatRange(0, min_open=True),
-    help="Limit of the response time's p95.",
+    help="Limit of the response time's p95  [default: that of swarmscope.toml, else 450]",
 )
 @click.option(
     "--run-time",
@@ -57,20 +56,23 @@ from swarmscope.stack.up import INTERRUPTED
     help="The scenario  [default: the project's, else one is made]",
 )
 @click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
+@click.option("--all-methods", is_flag=True, help="Call more than GET: what changes data, too.")
 def try_app(
     app: str | None,
-    p95_ms: float,
+    p95_ms: float | None,
     run_time: str,
     users_max: int | None,
     output: Path,
     source: str | None,
     locustfile: str | None,
     python: str | None,
+    all_methods: bool,
 ) -> None:
     """Find out how much load a Flask app can take.
 
     Starts the app in a temporary stack, calls each of its requests once, searches the capacity, and
-    writes a report here. Nothing else is left: no process, no file.
+    writes a report here. Nothing else of it is left: no process, no file. What swarmscope.toml says
+    applies, except for the app's port and those of the stack.
 
     \b
     Examples:
@@ -80,10 +82,21 @@ def try_app(
     interruptible()
     with explained():
         atomic_files.check(output)
-        found = planned(Wishes(app=app, locustfile=locustfile, source=source, python=python))
+        project = read_project(Path.cwd())
+        found = planned(
+            Wishes(
+                app=app,
+                locustfile=locustfile,
+                source=source,
+                python=python,
+                all_methods=all_methods,
+                project=project,
+                naming="swarmscope try",
+            )
+        )
         asked = Trial(p95_ms, run_time, users_max, output)
         try:
-            try_out(found, Path.cwd(), os.environ, asked, Progress(console()), click.echo)
+            try_out(found, project, os.environ, asked, Progress(console()), click.echo)
         except KeyboardInterrupt:
             click.echo("Everything has been stopped.")
             sys.exit(INTERRUPTED)

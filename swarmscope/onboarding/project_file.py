@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
+from swarmscope.stack.project import App
+from swarmscope.stack.settings import SCENARIOS
+
+KEYS = ("wsgi", "gunicorn", "python", "ready", "exclude", "env")  # what `init` finds of an app
 OBJECTIVE = """
 [slo]
-p95_ms = {p95_ms}  # 95% of requests are answered within this many milliseconds
+p95_ms = 450  # 95% of requests are answered within this many milliseconds
 fail_ratio = 0.01  # share of requests that may fail
 """
 
 
-@dataclass(frozen=True)
-class ProjectFile:
-    """The settings of a project; what is None or empty is left to its default."""
+def project_text(app: App, scenarios: str | None) -> str:
+    """Return the file for *app*; what is None or empty is left to its default.
 
-    wsgi: str
-    gunicorn: str | None = None
-    python: str | None = None
-    ready: str | None = None
-    exclude: Sequence[str] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    locustfile: str | None = None
-    p95_ms: int = 450
-
-    @property
-    def text(self) -> str:
-        """The file."""
-        keys = ("wsgi", "gunicorn", "python", "ready", "exclude", "env")
-        lines = ["[app]", *(_line(key, getattr(self, key)) for key in keys if getattr(self, key))]
-        if self.locustfile:
-            lines += ["", "[load]", _line("locustfile", self.locustfile)]
-        return "\n".join(lines) + "\n" + OBJECTIVE.format(p95_ms=self.p95_ms)
+    *scenarios* is where the project's locustfiles are.
+    """
+    lines = ["[app]", *(_line(key, getattr(app, key)) for key in KEYS if getattr(app, key))]
+    if scenarios and scenarios.rstrip("/") not in SCENARIOS:
+        lines += ["", "[load]", _line("locustfile", scenarios)]
+    return "\n".join(lines) + "\n" + OBJECTIVE
 
 
 def _line(key: str, value: object) -> str:

@@ -17,6 +17,14 @@ FILES = (
 )
 SERVERS = ("gunicorn", "flask", "waitress-serve")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(\(.*\))?")
+SERVING = {  # gunicorn's options that say how an app is served, not where: does each take a value?
+    **dict.fromkeys(
+        ("-w", "--workers", "-k", "--worker-class", "--threads", "-t", "--timeout"), True
+    ),
+    **dict.fromkeys(("--worker-connections", "--keep-alive", "--max-requests"), True),
+    **dict.fromkeys(("--max-requests-jitter", "--graceful-timeout", "--backlog"), True),
+    "--preload": False,
+}
 SEPARATORS = frozenset({"&&", "||", ";", "|", ">", ">>", "2>&1", "&"})
 FLASK_APP = re.compile(r"""(?m)^[^#\n]*?\bFLASK_APP\s*[=:\s]\s*["']?([\w./:()'-]*[\w)])""")
 
@@ -38,6 +46,23 @@ class StartCommand:
             return f"{found}()"
         return found
 
+    @property
+    def serving_options(self) -> str:
+        """gunicorn's options for workers and time, such as ``-w 4``; "" for another server.
+
+        An option whose value only a shell knows is left out.
+        """
+        kept: list[str] = []
+        words = iter(self.words[1:] if self.words[0] == "gunicorn" else ())
+        for word in words:
+            name, equals, _ = word.partition("=")
+            if name in SERVING:
+                option = [word, next(words, "")] if SERVING[name] and not equals else [word]
+            else:
+                option = [word] if word[:2] in SERVING else []  # -w4
+            kept += [] if "$" in "".join(option) else option
+        return shlex.join(kept)
+
     def option(self, *names: str) -> str | None:
         """Return the value of an option, written ``--name value`` or ``--name=value``."""
         for word, following in zip(self.words, (*self.words[1:], ""), strict=True):
@@ -45,6 +70,12 @@ class StartCommand:
             if name in names:
                 return (value if equals else following) or None
         return None
+
+
+def target_of(command: str) -> str | None:
+    """Return the app that a *command* starts, None if it shows none."""
+    found = (StartCommand(Path(), words).target for words in _of_servers(_shell_words(command)))
+    return next(found, None)
 
 
 def start_commands(directory: Path) -> list[StartCommand]:

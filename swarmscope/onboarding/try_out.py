@@ -10,23 +10,26 @@ import signal
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from swarmscope import atomic_files
+from swarmscope.onboarding.load_files import GUNICORN_CONF
 from swarmscope.onboarding.plan import Plan
 from swarmscope.onboarding.scenario import Scenario
 from swarmscope.onboarding.smoke import smoked
 from swarmscope.stack.errors import StackError
+from swarmscope.stack.failures import AppFailure
 from swarmscope.stack.layout import Home
 from swarmscope.stack.lifecycle import start, stop
 from swarmscope.stack.locust_command import locust_command
 from swarmscope.stack.ports import PORTS, free_ports
 from swarmscope.stack.progress import Progress
-from swarmscope.stack.project import App, Project, safe_name
+from swarmscope.stack.project import App, Project
 from swarmscope.stack.settings import StackSettings, read_settings
+from swarmscope.stack.slo import limit
 
 Say = Callable[[str], None]
 
@@ -36,19 +39,27 @@ QUICK = {  # a search of minutes: coarser than the default, on shorter levels
     "LOCUST_CAPACITY_WARM_UP": "2",
     "LOCUST_CAPACITY_WINDOW": "8",
 }
+DEFAULT_GUNICORN = (
+    "Served by one worker that handles one request at a time, gunicorn's default;"
+    " WEB_CONCURRENCY or a gunicorn.conf.py says otherwise."
+)
 TOLD = re.compile(  # lines of Locust's log: about levels, and warnings
     r"\[[^\]]*\] \S+/(?:INFO/swarmscope\.client\.(?:capacity|shapes\.capacity)|(?:WARNING|ERROR)/)"
     r"[\w.]*: (.*)"
 )
+P95_MS = 450.0  # Locust's default, as docs/options.md has it
 END_S = 60.0  # for Locust to end after its last line
 LOG_LINES = 15
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is asked for: the objective, the bounds of the search, and the report's file."""
+    """What is asked for: the objective, the bounds of the search, and the report's file.
 
-    p95_ms: float
+    *p95_ms* goes before what settings say; *users_max* of None leaves it to them.
+    """
+
+    p95_ms: float | None
     run_time: str
     users_max: int | None
     output: Path
@@ -56,7 +67,7 @@ class Trial:
 
 def try_out(
     found: Plan,
-    directory: Path,
+    project: Project | None,
     environ: Mapping[str, str],
     trial: Trial,
     progress: Progress,
@@ -64,10 +75,13 @@ def try_out(
 ) -> None:
     """Start the app, find out what it can take, and write the report; nothing is left running.
 
-    Raises `StackError`, or KeyboardInterrupt once everything has been stopped.
+    *project* is what the ``swarmscope.toml`` in the current directory says, if there is one. Raises
+    `StackError`, or KeyboardInterrupt once everything has been stopped.
     """
     with tempfile.TemporaryDirectory(prefix="swarmscope-try-") as name:
-        settings = _settings(found, directory, Path(name), environ, trial)
+        settings = trial_settings(found.app, project, Path(name), environ, trial)
+        if _is_default_gunicorn(found.app, settings):
+            say(DEFAULT_GUNICORN)
         with _running(settings, progress):
             locustfile = _scenario(found, Path(name), settings, say)
             report = Path(name) / "report.html"
@@ -75,30 +89,30 @@ def try_out(
             atomic_files.write(trial.output, report.read_text(encoding="utf-8"))
 
 
-def _settings(
-    found: Plan, directory: Path, scratch: Path, environ: Mapping[str, str], trial: Trial
+def trial_settings(
+    app: App, project: Project | None, scratch: Path, environ: Mapping[str, str], trial: Trial
 ) -> StackSettings:
-    """Return the settings of a stack beside any other one: with a home and ports of its own."""
-    app = found.settings
-    project = Project(
-        directory,
-        (
-            App(
-                safe_name(directory.name),
-                wsgi=app.wsgi,
-                gunicorn=app.gunicorn,
-                python=app.python,
-                ready=app.ready,
-                exclude=tuple(app.exclude),
-                env=app.env,
-            ),
-        ),
-        {**QUICK, "LOCUST_SLO_P95": f"{trial.p95_ms:g}"},
-    )
+    """Return the settings of a stack beside any other one: with a home and ports of its own.
+
+    The services beside the app keep the ports of `up`, by which the app may know them.
+    """
+    directory = project.directory if project else Path.cwd()
+    beside = read_settings(directory, environ, project=project).apps[1:] if project else ()
+    given = dict(project.environment) if project else {}
+    given.pop("LOCUST_HOST", None)  # it names a way to the app where `up` serves it
     own = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     own |= {"SWARMSCOPE_HOME": str(scratch / "home"), "LOCUST_HOST": ""}
+    own |= {"LOCUST_SLO_P95": f"{trial.p95_ms:g}"} if trial.p95_ms else {}
     only = ["postgres", "app", *(["prometheus"] if shutil.which("prometheus") else [])]
-    return read_settings(directory, {**environ, **own}, only, project)
+    tried = Project(directory, (app, *beside), {**QUICK, **given})
+    return read_settings(directory, {**environ, **own}, only, tried)
+
+
+def _is_default_gunicorn(app: App, settings: StackSettings) -> bool:
+    """Return whether nothing says how many workers serve the app."""
+    named = {**settings.environment, **app.env}.keys() & {"WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"}
+    has_conf = app.gunicorn or (settings.project / GUNICORN_CONF).exists()
+    return bool(app.wsgi and not named and not has_conf)
 
 
 @contextmanager
@@ -109,7 +123,10 @@ def _running(settings: StackSettings, progress: Progress) -> Iterator[None]:
     with home.locked():
         try:
             with progress, _private_files():
-                start(settings, home, progress.set)
+                try:
+                    start(settings, home, progress.set)
+                except AppFailure as failure:  # its log goes with the home
+                    raise _with_end(failure.line, failure.log.lines()) from failure
             yield
         finally:
             stop(home, lambda *_: None)
@@ -131,15 +148,19 @@ def _scenario(found: Plan, scratch: Path, settings: StackSettings, say: Say) -> 
         return found.scenarios
     assert found.mix
     assert found.origin
-    mix, failed = smoked(found.mix, settings.target)
-    for name, trouble in failed.items():
+    smoke = smoked(found.mix, settings.target)
+    for name, trouble in smoke.failed.items():
         say(f"Left out: {name} fails ({trouble}).")
-    if not mix.requests:
+    limit_ms = limit(settings.environment, "LOCUST_SLO_P95") or P95_MS
+    for name, lasted_s in smoke.lasted_s.items():
+        if lasted_s * 1000 > limit_ms:
+            say(f"Slow without load: {name} took {lasted_s:.1f} s; the limit is {limit_ms:g} ms.")
+    if not smoke.mix.requests:
         raise StackError(
             "every request of the scenario fails: see what the app needs to answer them"
         )
     path = scratch / "locustfile.py"
-    path.write_text(Scenario(mix, found.origin).text)
+    path.write_text(Scenario(smoke.mix, found.origin).text)
     return str(path)
 
 
@@ -169,7 +190,11 @@ def _search(locustfile: str, settings: StackSettings, trial: Trial, report: Path
     finally:
         _end(process)
     if not report.exists():
-        raise StackError("\n    ".join(["the capacity search failed; the end of its log:", *last]))
+        raise _with_end("the capacity search failed", last)
+
+
+def _with_end(line: str, log: Iterable[str]) -> StackError:
+    return StackError("\n    ".join([f"{line}; the end of its log:", *deque(log, LOG_LINES)]))
 
 
 def _pass_on(process: subprocess.Popen[str], last: deque[str], say: Say) -> None:

@@ -28,6 +28,15 @@ class ServiceLog(NamedTuple):
         return content[begin:].decode(errors="replace").splitlines()
 
 
+class AppFailure(StackError):
+    """An app that does not start: *line* says so, and *log* is its log."""
+
+    def __init__(self, name: str, line: str, log: ServiceLog) -> None:
+        """Name the command that prints the log."""
+        super().__init__(f"{line}\n`swarmscope logs {name}` has the rest")
+        self.line, self.log = line, log
+
+
 def log_of(home: Home, service: str) -> ServiceLog:
     """Return the log of a service that is about to start."""
     path = home.log(service)
@@ -48,6 +57,4 @@ def failure(service: Service, line: str, log: ServiceLog) -> StackError:
     own = [text for text in lines if text[0] not in "[ \t"]  # neither gunicorn's nor a frame
     errors = [text for text in own if re.match(r"[\w.]*(Error|Exception)\b", text)]
     last = (errors or own or lines or ["it printed nothing"])[-1]
-    return StackError(
-        f"{service.name} {line}: {last}\n`swarmscope logs {service.name}` has the rest"
-    )
+    return AppFailure(service.name, f"{service.name} {line}: {last}", log)

@@ -49,11 +49,13 @@ class Project:
     """A parsed file: the app, first of *apps*, and the services beside it.
 
     *environment* holds those of its settings that a variable overrides, under that variable's name.
+    *file* is the file's name.
     """
 
     directory: Path
     apps: tuple[App, ...]
     environment: Mapping[str, str]
+    file: str = FILE
 
 
 def read_project(directory: Path) -> Project | None:
@@ -129,7 +131,7 @@ class _Reader:
             for name, key in keys.items()
             if key.variable and name in tables.get(table, {})
         }
-        return Project(self._file.parent, apps, environment)
+        return Project(self._file.parent, apps, environment, self._file.name)
 
     def _unknown(self, what: str, name: str, known: list[str], *path: str) -> StackError:
         close = get_close_matches(name, known, 1)

@@ -50,13 +50,17 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_unless_forced(tmp_path: Path) -> None:
     """Settings and scenario are somebody's work."""
-    mine = {"app.py": APP, "swarmscope.toml": "# mine\n", "locustfile.py": "# mine, too\n"}
-    write_project(tmp_path, mine)
+    settings = '[app]\nwsgi = "app:app"\n'
+    write_project(tmp_path, {"app.py": APP, "swarmscope.toml": settings})
+    (tmp_path / "locustfile.py").write_text("# mine, too\n")
 
+    named = answer("init", "--app", "app:app", cwd=tmp_path)
+    assert "\nswarmscope.toml exists and stays as it is; --force overwrites it.\n" in named
+    assert "\nlocustfile.py exists and stays as it is; --force overwrites it.\n" in named
     kept = answer("init", cwd=tmp_path)
-    assert "\nswarmscope.toml exists and stays as it is; --force overwrites it.\n" in kept
-    assert "\nlocustfile.py exists and stays as it is; --force overwrites it.\n" in kept
-    assert (tmp_path / "swarmscope.toml").read_text() == "# mine\n"
+    assert kept.startswith("App: app:app, by swarmscope.toml.\n")
+    assert "\nSettings: swarmscope.toml, as they are; --force writes new ones.\n" in kept
+    assert (tmp_path / "swarmscope.toml").read_text() == settings
 
     answer("init", "--force", cwd=tmp_path)
     assert (tmp_path / "swarmscope.toml").read_text().startswith("[app]\n")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.projects import APP, FACTORY, SHOP, write_project
 
 from swarmscope.onboarding.plan import Plan
+from swarmscope.stack.project import App, Project
 
 Planned = Callable[..., Plan]
 Refused = Callable[..., str]
@@ -74,6 +76,17 @@ SETTINGS = {
         },
         'wsgi = "app:app"\ngunicorn = "deploy/conf.py"\n',
     ),
+    "gunicorn's options of the command": (
+        {
+            "Dockerfile": 'CMD ["gunicorn", "-w4", "--threads=2", "-b", ":80", "app:app"]',
+            "app.py": APP,
+        },
+        'wsgi = "app:app"\nenv = { GUNICORN_CMD_ARGS = "-w4 --threads=2" }\n',
+    ),
+    "gunicorn's options, one of the shell's": (
+        {"Procfile": "web: gunicorn -w $WORKERS -k gevent --preload app:app", "app.py": APP},
+        'wsgi = "app:app"\nenv = { GUNICORN_CMD_ARGS = "-k gevent --preload" }\n',
+    ),
     "gunicorn's conf file in a directory": (
         {"deploy/gunicorn.conf.py": "workers = 2", "app.py": APP},
         'wsgi = "app:app"\ngunicorn = "deploy/gunicorn.conf.py"\n',
@@ -138,7 +151,8 @@ def test_notes_name_the_app_and_the_others(planned: Planned) -> None:
     assert found.notes == [
         "App: app:app, by app.py:3; loaded by our Python"
         f" (Python {'.'.join(map(str, __import__('sys').version_info[:3]))}).",
-        "Others: shop:create_app() (shop/__init__.py:3); --app chooses.",
+        "Others: shop:create_app() (shop/__init__.py:3);"
+        " `swarmscope init --app MODULE:APP` chooses.",
         "Scenario: 1 request.",
     ]
 
@@ -158,7 +172,7 @@ def test_what_does_not_load_is_not_replaced_by_another_app(refused: Refused) -> 
     assert refused({"app.py": broken, "pricing.py": APP}) == (
         "app:app does not load: app.py:1: ModuleNotFoundError: No module named 'nothing_such'\n"
         f"{INSTALL}\n"
-        "Others: pricing:app (pricing.py:3); --app chooses."
+        "Others: pricing:app (pricing.py:3); `swarmscope init --app MODULE:APP` chooses."
     )
 
 
@@ -170,6 +184,54 @@ def test_the_user_names_the_app(planned: Planned) -> None:
         call = name.partition(":")[2] or "create_app()"
         call = call if call.endswith(")") else f"{call}()"
         assert f'wsgi = "shop:{call}"' in planned(files, app=name).files[0].text
+
+
+DECLARED = App("shop", wsgi="shop:create_app()", env={"SHOP_NEEDS": "this"})
+
+
+def test_the_app_of_the_file_is_taken(planned: Planned, tmp_path: Path) -> None:
+    """With its scenarios it need not even load; without, it is what a scenario is drawn from."""
+    project = Project(tmp_path, (DECLARED,), {"LOCUST_LOCUSTFILE": "load.py"})
+    kept = planned({"load.py": "", "app.py": APP}, project=project)
+    assert (kept.app, kept.scenarios, kept.files) == (DECLARED, "load.py", [])
+    assert kept.notes == [
+        "App: shop:create_app(), by swarmscope.toml.",
+        "Scenarios: load.py, as they are.",
+    ]
+
+    drawn = planned({"shop.py": FACTORY}, project=replace(project, environment={}))
+    assert [file.path for file in drawn.files] == ["locustfile.py"]
+    assert 'self.client.get("/")' in drawn.files[0].text
+
+
+def test_another_app_keeps_the_settings_of_the_file(planned: Planned, tmp_path: Path) -> None:
+    """Except for what is found out about it."""
+    project = Project(tmp_path, (replace(DECLARED, ready="/health"),), {})
+    found = planned({"app.py": APP}, project=project, app="app")
+
+    assert found.app == replace(DECLARED, wsgi="app:app")
+
+
+def test_an_app_that_runs_elsewhere_needs_a_source(
+    planned: Planned, refused: Refused, tmp_path: Path
+) -> None:
+    """Its own counts by route are enough."""
+    project = Project(tmp_path, (App("shop", url="http://me:hush@shop.example"),), {})
+    (tmp_path / "text").write_text('http_requests_total{method="GET",handler="/items"} 3\n')
+
+    assert refused({}, project=project) == (
+        "the routes of http://shop.example are not known: name a source, --from openapi.json or"
+        " --from http://HOST:PORT/metrics, or write a locustfile.py"
+    )
+    found = planned({}, project=project, source=f"{tmp_path}/text")
+    assert 'self.client.get("/items")' in found.files[0].text
+
+
+def test_scenarios_that_a_setting_names_must_be_there(refused: Refused, tmp_path: Path) -> None:
+    """A misspelt path is better known before anything starts."""
+    project = Project(tmp_path, (DECLARED,), {"LOCUST_LOCUSTFILE": "loadd/"})
+
+    assert refused({}, project=project) == "there is no loadd/, which should hold the scenarios"
 
 
 def test_the_app_gets_the_environment(planned: Planned) -> None:
@@ -203,7 +265,8 @@ DECOYS = {
     "an app that is not there yet": (
         LAZY,
         "shop:application is a function in which no Flask app can be seen; name it, as in:"
-        " swarmscope init --app shop:app\nOthers: shop:make() (shop.py:3); --app chooses.",
+        " swarmscope init --app shop:app\n"
+        "Others: shop:make() (shop.py:3); `swarmscope init --app MODULE:APP` chooses.",
     ),
     "a module that is missing": (
         "from flask import Flask\nimport nothing_such\napp = Flask(__name__)\n",
@@ -252,7 +315,7 @@ def test_a_name_that_is_wrong(refused: Refused) -> None:
     assert refused(files, app="stop:web") == "stop:web: there is no module stop"
     assert refused(files, app="shop:create_app(1, 2)") == (
         "shop:create_app(1, 2): create_app(): too many positional arguments; write the call out, as"
-        " in --app 'shop:create_app(\"test\")'"
+        " in: swarmscope init --app 'shop:create_app(\"test\")'"
     )
 
 

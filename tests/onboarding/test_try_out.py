@@ -11,9 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.command import swarmscope
 from support.native import SWARMSCOPE
 from support.processes import clean_environment
 from support.projects import write_project
+
+from swarmscope.onboarding.try_out import Trial, trial_settings
+from swarmscope.stack.project import read_project
+from swarmscope.stack.settings import StackSettings
 
 SHOP = """
     import time
@@ -97,6 +102,7 @@ def test_it_leaves_a_report_and_nothing_else(place: Place) -> None:
     assert printed.startswith("App: shop:create_app(), by --app; loaded by ")
     assert "\nLeft out: GET /broken fails (500 INTERNAL SERVER ERROR).\n" in printed
     assert printed.endswith("time was up after 6 s.\nReport: shop.html\n")
+    assert "\nServed by one worker that handles one request at a time, gunicorn's" in printed
     page = (place.project / "shop.html").read_text()
     assert "int:item_id" in page
     assert "/broken" not in page
@@ -122,6 +128,46 @@ def test_an_interrupt_leaves_nothing(place: Place) -> None:
     assert not (place.project / "swarmscope-try.html").exists()
     assert list(place.scratch.iterdir()) == []
     assert place.processes() == []
+
+
+def test_what_the_file_says_applies(tmp_path: Path) -> None:
+    """But a flag goes before it, and app and stack are on ports beside those of `up`."""
+    (tmp_path / "swarmscope.toml").write_text(
+        '[app]\nwsgi = "shop:app"\nenv = { SHOP_COLOUR = "green" }\n'
+        '[services.pricing]\nwsgi = "pricing:app"\n[ports]\npostgres = 5999\n'
+        '[load]\nhost = "http://proxy.example"\n[slo]\np95_ms = 250\nfail_ratio = 0.02\n'
+    )
+    project = read_project(tmp_path)
+    assert project
+
+    def settings(p95_ms: float | None) -> StackSettings:
+        trial = Trial(p95_ms, "3m", None, tmp_path / "report.html")
+        return trial_settings(project.apps[0], project, tmp_path / "scratch", {}, trial)
+
+    found = settings(None)
+    app, pricing = found.apps
+    assert (app.env, pricing.port, pricing.metrics_port) == ({"SHOP_COLOUR": "green"}, 5001, 9103)
+    assert app.port not in (5000, 5001)
+    assert found.ports["POSTGRES_PORT"] != 5999
+    assert found.target == f"http://127.0.0.1:{app.port}"
+    names = ("LOCUST_SLO_P95", "LOCUST_SLO_FAIL_RATIO", "LOCUST_CAPACITY_START")
+    assert [found.environment[name] for name in names] == ["250", "0.02", "20"]
+    assert settings(300).environment["LOCUST_SLO_P95"] == "300"
+
+
+def test_a_decoy_gets_a_word_not_a_traceback(tmp_path: Path) -> None:
+    """It names this command."""
+    factory = "from flask import Flask\n\ndef create_app(config):\n    return Flask(__name__)\n"
+    write_project(tmp_path, {"shop.py": factory})
+
+    done = swarmscope("try", cwd=tmp_path)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (
+        1,
+        "",
+        "Error: shop.py:3: create_app() cannot be called without config; write the call out:\n"
+        "  swarmscope try 'shop:create_app(config=\"…\")'\n",
+    )
 
 
 @pytest.mark.proof

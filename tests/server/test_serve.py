@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.gunicorn import PROGRAMS, ROOT, running_gunicorn
@@ -17,6 +18,7 @@ from support.waiting import free_port, poll_until
 TOTAL = "flask_http_request_total"
 COUNT = "flask_http_request_duration_seconds_count"
 SHOP = """
+import time
 from flask import Blueprint, Flask
 from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -34,6 +36,7 @@ def create_app(name="shop", exporter=False):
         PrometheusMetrics(app)
     app.register_blueprint(bp)
     app.add_url_rule("/health", view_func=lambda: "ok")
+    app.add_url_rule("/slow", "slow", view_func=lambda: time.sleep(0.05) or "slow")
     return app
 
 def create_with(required):
@@ -134,6 +137,21 @@ def test_a_factory_with_a_conf_file_of_its_own(project):
         assert log.count("mine: when_ready") == 1
         assert log.count("mine: post_worker_init") == 2
         assert "WARNING" not in log
+
+
+@pytest.mark.parametrize("conf", ["worker_class = 'gevent'", "threads = 4"])
+def test_workers_that_serve_several_requests_at_a_time(project, conf):
+    """Each is measured, with the time that it took and not that of those beside it."""
+    with project("shop:create_app()", conf=f"{conf}\nworkers = 1\n") as service:
+        port = service.gunicorn.port
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: get(port, "/slow"), range(8)))
+
+        assert {answer.status for answer in answers} == {200}
+        assert all(0.05 <= answer.app_s < 1 for answer in answers)
+        found = service.scrape()
+        assert found.total(COUNT, url_rule="/slow") == found.total(TOTAL) == 8
+        assert "WARNING" not in service.log()
 
 
 @pytest.mark.parametrize("app", ["fixed", "mounted", "warmed_up()", "hidden()"])
