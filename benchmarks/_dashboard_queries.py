@@ -127,6 +127,7 @@ def promql(text: str, view: View) -> str:
     """Return the expression that reaches Prometheus; a variable's values are its label's."""
     text = interpolated(text, view)
     text = re.sub(r"^label_values\((.*),\s*(\w+)\)$", r"group by (\2) (\1)", text)
+    text = re.sub(r"^query_result\((.*)\)$", r"\1", text)
     step_s = max(view.interval_s, PROMETHEUS_STEP_S)
     rate_s = max(step_s + PROMETHEUS_STEP_S, 4 * PROMETHEUS_STEP_S)
     text = text.replace("$__rate_interval", f"{rate_s}s")

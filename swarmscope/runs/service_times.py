@@ -14,7 +14,7 @@ from swarmscope.runs.document import CallFigures, ServiceFigures
 from swarmscope.runs.server_series import CallKey, Capture, Points
 
 MIN_WAIT_MS = 10.0  # a shorter mean per call is not worth a sentence
-MIN_WAIT_SHARE = 0.1  # of the caller's service time
+MIN_WAIT_SHARE = 0.02  # of the caller's service time
 MIN_QUEUE_SHARE = 0.2  # of what the called service took
 
 

@@ -10,8 +10,9 @@ import pytest
 from support.command import answer, complaint
 from support.rich_run import store_levels
 from support.stored_runs import HOSTILE, START, Sample, store_run
+from support.two_services import two_services
 
-from swarmscope.runs import queries
+from swarmscope.runs import captures, queries
 
 
 def test_runs_are_listed_latest_first(two_runs, runs_database):
@@ -219,3 +220,22 @@ def test_show_says_what_was_odd_and_what_was_used(two_runs, runs_database, conne
     assert facts["not counted"] == "2 requests after the stop"
     assert "dropped" not in facts
     assert lines[-1] == "After ramp-up (0:10 to 0:50). Failures are listed for the whole run."
+
+
+def test_services_are_told_apart(connection, runs_database):
+    """Each has a row, and who waited for whom is said, here and where a headless run ends."""
+    run = store_run(connection, [Sample(at, 50) for at in range(20)], lasted_s=20)
+    captures.store(connection, run, two_services(run))
+    said = (
+        "shop waited 240 ms per call for pricing (127.0.0.1:5001), which itself took 236 ms:"
+        " 24.0 ms of the 38.0 ms that shop took per request."
+    )
+
+    shown = answer("show", "--database", runs_database, columns=140)
+    brief = answer("show", "--brief", "--database", runs_database)
+
+    assert said in shown
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["shop", "100", "1.00%", "38.0", "–", "24.0", "pricing"] in rows
+    assert ["pricing", "10.0", "–", "235", "1.00", "–"] in rows
+    assert f"waited         {said}" in brief.splitlines()

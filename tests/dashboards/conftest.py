@@ -63,7 +63,9 @@ def recorded(cluster, tmp_path_factory):
             database.owner,
             scenario,
             more_targets=ports,
+            application="support.calling:create_app()",
             service="shop",
+            CALLED_URL=f"{pricing.url}/50",
             LOCUST_SLO_P95="60000",  # bursts are not judged where the objective was missed
         ) as stack,
     ):
@@ -94,7 +96,7 @@ def _running_pricing(directory, metrics_port):
 
 
 def _everything_happened(stack, pricing):
-    requests.get(f"{pricing}/5", timeout=10)
+    requests.get(f"{pricing}/50", timeout=10)
     rows = {(row["method"], row["name"]): row for row in stack.state()["stats"]}
     kinds = [("GET", "/tests"), ("POST", "/tests"), ("GET", "/missing")]
     recorded = stack.query("job:flask_http_request_duration_seconds:p95_rate10s > 0")

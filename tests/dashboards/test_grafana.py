@@ -101,7 +101,8 @@ def _open(page, grafana, recorded, path):
     asked = urlencode({**chosen, "from": start, "to": end, "refresh": ""})
     page.goto(f"{grafana.url}/d/{load(path)['uid']}?{asked}", wait_until="commit")
     for panel in panels(load(path)):
-        page.get_by_role("heading", name=panel["title"], exact=True).wait_for()
+        heading = page.get_by_role("heading", name=panel["title"], exact=True)
+        heading.first.wait_for()  # the first of several services
     page.wait_for_load_state("networkidle")
 
 
@@ -117,7 +118,7 @@ def test_the_browser_draws_every_panel(browser_page, grafana, recorded, path):
     assert browser_page.get_by_test_id("data-testid Panel status error").count() == 0
     for panel in panels(load(path)):
         drawn = browser_page.get_by_test_id(f"data-testid Panel header {panel['title']}")
-        drawn.wait_for()
+        drawn.first.wait_for()
         empty = panel["fieldConfig"]["defaults"]["noValue"]
         assert drawn.get_by_text(empty, exact=True).count() == 0, panel["title"]
     for other in set(DASHBOARDS) - {path}:

@@ -5,44 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.two_services import AT, two_services
 
-from swarmscope.runs.server_series import CallKey, Capture
 from swarmscope.runs.service_times import figures, sentences
-from swarmscope.runs.services import Service
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 END = START + timedelta(seconds=20)
-AT = "127.0.0.1:5001"
-
-
-def capture(
-    wait_ms: float = 240.0,
-    itself_ms: float | None = 235.0,
-    queue_ms: float = 1.0,
-    service: str | None = "pricing",
-) -> Capture:
-    """Return what Prometheus has of a shop that asks for a price in every tenth request."""
-    series = {
-        ("shop", "requests_per_s"): [None, 0.0, 100.0, 100.0, 300.0, 0.0],
-        ("shop", "errors_per_s"): [None, 0.0, 1.0, 1.0, 3.0, 0.0],
-        ("shop", "mean_ms"): [None, None, 50.0, 50.0, 30.0, None],
-        ("pricing", "requests_per_s"): [None, 0.0, 10.0, 10.0, 30.0, 0.0],
-        ("pricing", "mean_ms"): [None, None, itself_ms, itself_ms, itself_ms, None],
-        ("pricing", "queue_mean_ms"): [None, None, queue_ms, queue_ms, queue_ms, None],
-        ("idle", "requests_per_s"): [0.0] * 6,
-    }
-    calls = {
-        CallKey("shop", AT, "calls_per_s"): [None, 0.0, 10.0, 10.0, 30.0, 0.0],
-        CallKey("shop", AT, "errors_per_s"): [None, 0.0, 0.0, 0.0, 3.0, 0.0],
-        CallKey("shop", AT, "mean_ms"): [None, None, wait_ms, wait_ms, wait_ms, None],
-    }
-    services = Service("shop", "target"), Service("pricing", "called"), Service("idle", "named")
-    return Capture(START, 4.0, series, services, calls, {AT: service})
 
 
 def test_each_services_figures():
     """Means of the requests, not of the moments; what counted no request is not listed."""
-    shop, pricing = figures(capture(), START, END)
+    shop, pricing = figures(two_services(START), START, END)
 
     assert (shop.name, shop.role, shop.requests_per_s) == ("shop", "target", 100)
     assert (shop.error_ratio, shop.service_mean_ms, shop.queue_mean_ms) == (0.01, 38, None)
@@ -56,7 +29,7 @@ def test_each_services_figures():
 
 def test_only_what_is_in_the_span_counts():
     """As in the totals: here the ramp-up is left out."""
-    (shop, _) = figures(capture(), START + timedelta(seconds=16), END)
+    (shop, _) = figures(two_services(START), START + timedelta(seconds=16), END)
 
     assert (shop.requests_per_s, shop.service_mean_ms) == (150, 30)
 
@@ -80,16 +53,16 @@ def test_only_what_is_in_the_span_counts():
             " 24.0 ms of the 38.0 ms that shop took per request.",
         ),
         ({"wait_ms": 9.9}, None),  # short
-        ({"wait_ms": 30.0}, None),  # a small share of what the shop took
+        ({"rarely": 0.001}, None),  # a small share of what the shop took
     ],
 )
 def test_a_wait_is_a_sentence(given, text):
     """Unless it is short, or little of the whole."""
-    assert sentences(figures(capture(**given), START, END)) == ([text] if text else [])
+    assert sentences(figures(two_services(START, **given), START, END)) == ([text] if text else [])
 
 
 def test_what_is_unknown_is_left_out():
     """The other end took some time that nobody knows."""
-    (text,) = sentences(figures(capture(itself_ms=None), START, END))
+    (text,) = sentences(figures(two_services(START, itself_ms=None), START, END))
 
     assert text.startswith("shop waited 240 ms per call for pricing (127.0.0.1:5001): 24.0 ms of")

@@ -13,7 +13,7 @@ from swarmscope.stack.layout import Home
 from swarmscope.stack.ports import PORTS
 from swarmscope.stack.project import read_project
 from swarmscope.stack.services import locust_master, locust_workers
-from swarmscope.stack.settings import read_settings
+from swarmscope.stack.settings import locust_environment, read_settings
 from swarmscope.stack.shipped import shipped
 
 
@@ -106,3 +106,14 @@ def test_scenarios_that_are_not_there(tmp_path: Path, scenarios: str, said: str)
     with pytest.raises(StackError) as error:
         locust_master(settings, Home(settings.home))
     assert str(error.value).startswith(said)
+
+
+def test_the_projects_services_are_named_to_locust(tmp_path: Path) -> None:
+    """As Prometheus has them; a variable goes before."""
+    (tmp_path / "swarmscope.toml").write_text(
+        '[app]\nname = "shop"\nwsgi = "shop:app"\n[services.pricing]\nwsgi = "pricing:app"\n'
+    )
+    project = read_project(tmp_path)
+    assert project
+    for environ, names in (({}, "shop,pricing"), ({"LOCUST_SERVICES": "orders"}, "orders")):
+        assert locust_environment(tmp_path, environ, project)["LOCUST_SERVICES"] == names

@@ -37,8 +37,8 @@ def shop(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nativ
     stack.kill_leftovers()
 
 
-def configure(shop: Native, pricing_port: int, thumbnail_ms: int) -> None:
-    """Add to what `init` wrote: the pricing service, and how slow a thumbnail is."""
+def configure(shop: Native, pricing_port: int, thumbnail_ms: int, pricing_ms: int = 5) -> None:
+    """Add to what `init` wrote: the pricing service, and how slow it and a thumbnail are."""
     written = (shop.directory / "written.toml").read_text()
     (shop.directory / "swarmscope.toml").write_text(
         f"""{written}
@@ -52,13 +52,14 @@ wsgi = "pricing:app"
 gunicorn = "pricing.conf.py"
 port = {pricing_port}
 metrics_port = {free_port()}
+env = {{ PRICING_DELAY_MS = "{pricing_ms}" }}
 """
     )
 
 
-def drive(shop: Native, pricing_port: int, which: str) -> dict:
-    """Serve the shop, load it, stop it; return the run's document."""
-    configure(shop, pricing_port, THUMBNAIL_MS[which])
+def drive(shop: Native, pricing_port: int, which: str, pricing_ms: int = 5) -> dict:
+    """Serve the shop and load it; return the run's document."""
+    configure(shop, pricing_port, THUMBNAIL_MS[which], pricing_ms)
     started = shop.run("up", "--detach")
     assert started.returncode == 0, started.stdout + started.stderr
     locust = shop.run("locust", "-f", "locustfile.py", *LOAD, "-H", target(shop))
@@ -93,6 +94,40 @@ def test_from_init_to_the_gate(shop: Native) -> None:
     assert service_p50(mended) < service_p50(slow) / 4
     assert change(shop)["verdict"] == "better"
     assert shop.run(*gate).returncode == 0
+
+
+def test_a_pricing_service_three_times_slower(shop: Native) -> None:
+    """It is named from both its ends: by how long the shop waited, and by its own time."""
+    pricing_port = free_port()
+    if not (shop.directory / "written.toml").exists():
+        assert shop.run("init").returncode == 0
+        shutil.move(shop.directory / "swarmscope.toml", shop.directory / "written.toml")
+    runs = []
+    for pricing_ms in (40, 120):
+        assert shop.run("down").returncode == 0
+        runs.append(drive(shop, pricing_port, "mended", pricing_ms))
+
+    for run in runs:
+        assert [(s["name"], s["role"]) for s in run["services"]] == [
+            ("shop", "target"),
+            ("pricing", "called"),
+        ]
+        waited, itself = both_ends(run)
+        (finding,) = run["findings"]
+        assert finding.startswith("shop waited ")
+        assert f" per call for pricing (127.0.0.1:{pricing_port}), which itself took " in finding
+        assert itself <= waited * 1.05  # the edges of two services' rates differ
+    healthy, slow = map(both_ends, runs)
+    assert slow[0] - healthy[0] == pytest.approx(80, abs=25)
+    assert slow[1] - healthy[1] == pytest.approx(80, abs=25)
+
+
+def both_ends(run: dict) -> tuple[float, float]:
+    """Return what the shop waited for a call of pricing, and what that took itself, in ms."""
+    shop, pricing = run["services"]
+    (call,) = shop["calls"]
+    assert call["service"] == "pricing"
+    return call["mean_ms"], pricing["service_mean_ms"] + (pricing["queue_mean_ms"] or 0)
 
 
 def change(shop: Native) -> dict:

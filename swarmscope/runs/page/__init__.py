@@ -34,6 +34,7 @@ _SCRIPTS = (  # in this order: they share one scope
     "endpoints.js",
     "details.js",
     "curves.js",
+    "services.js",
     "run.js",
     "comparison.js",
     "live.js",

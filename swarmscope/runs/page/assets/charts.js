@@ -30,7 +30,7 @@ function plotNothing(id, text) {
 /** Make the elements around a chart: its surface, a note, the legend, and the table. */
 function furnish(id, spec) {
     const card = byId(id);
-    const title = card.querySelector("h2").textContent;
+    const title = card.querySelector("h2, h3").textContent;
     const surface = make("div", { class: "plot" });
     const note = make("p", { class: "about" });
     const legend = make("div", { class: "legend" });

@@ -65,14 +65,14 @@ function percentiles(points, part) {
 }
 
 function bothEnds(document) {
-    const { points, server, objective } = document;
+    const { points, objective } = document;
     const curves = present([
         ...percentiles(points, "response"),
         ...percentiles(points, "service"),
     ]);
     return {
         ...frame(document),
-        ...withObjective([...curves, ...(curves.length ? allTraffic(server) : [])], objective),
+        ...withObjective([...curves, ...(curves.length ? allTraffic(document) : [])], objective),
         left: latencyAxis(),
         prefersLogarithmic: isWide(curves),
         empty: "No request has finished yet.",
@@ -98,38 +98,44 @@ function drivenJobs(server) {
 }
 
 /** Curves of the driven services' metrics whose names are among *wanted*: {name: [label, look]}. */
-function serviceCurves(server, wanted) {
+function serviceCurves({ server, services = [] }, wanted) {
     const driven = drivenJobs(server);
     const found = (server?.series ?? []).filter(
         ({ name, job }) => name in wanted && driven.has(job),
     );
     const several = new Set(found.map(({ job }) => job)).size > 1;
-    return found.map(({ job, name, values }) => {
-        const [label, look] = wanted[name];
-        return { ...look, label: several ? `${label}, ${job}` : label, x: server.t_s, values };
-    });
+    const place = ({ job }) => services.findIndex(({ name }) => name === job);
+    return found
+        .sort((a, b) => place(a) - place(b))
+        .map(({ job, name, values }) => {
+            const [label, look] = wanted[name];
+            const named = label.replace(/the service|$/, (found) => (found ? job : `, ${job}`));
+            const own = several ? { label: named, color: jobColor(services, job) } : {};
+            return { ...look, label, ...own, x: server.t_s, values };
+        });
 }
 
-/** The service's own percentiles, of all its traffic; p50 and p99 are hidden at first. */
-function allTraffic(server) {
+/** The services' own percentiles, of all their traffic; p50 and p99 are hidden at first. */
+function allTraffic(document) {
     const look = (p) => ({ color: `--service-${p}`, dash: [5, 4], away: p !== "p95" });
     const named = PERCENTILES.map((p) => [`${p}_ms`, [`all traffic ${p}`, look(p)]]);
-    return present(serviceCurves(server, Object.fromEntries(named)));
+    return present(serviceCurves(document, Object.fromEntries(named)));
 }
 
-function rates({ points, server, ...document }) {
+function rates(document) {
+    const { points } = document;
     const { t_s: x } = points;
     const look = { color: "--service-p95", dash: [5, 4] };
     const counted = { requests_per_s: ["counted by the service, all traffic", look] };
     const users = { axis: "right", stepped: true };
     return {
-        ...frame({ points, ...document }),
+        ...frame(document),
         left: { title: "per second" },
         right: { title: "users", reading: count },
         series: present([
             curve("requests/s", "--response-p95", x, points.requests_per_s, { width: 1.8 }),
             curve("failures/s", "--failures", x, points.failures_per_s, { width: 1.6 }),
-            ...serviceCurves(server, counted),
+            ...serviceCurves(document, counted),
             curve("users", "--users", x, points.users, users),
         ]),
         empty: "No request has finished yet.",
@@ -170,7 +176,7 @@ const SATURATION = {
 };
 
 function saturation(document) {
-    const series = present(serviceCurves(document.server, SATURATION));
+    const series = present(serviceCurves(document, SATURATION));
     return {
         ...frame(document),
         left: { title: "requests, connections" },

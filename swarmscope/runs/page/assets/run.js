@@ -52,6 +52,7 @@ function show(document) {
     plot("rates", rates(shown));
     plot("parts", parts(shown));
     plot("saturation", saturation(shown));
+    showServices(shown);
     plot("generator", generatorHealth(shown));
     plot("arrivals", arrivals(shown));
     byId("open").hidden = !shown.points.uncorrected;
