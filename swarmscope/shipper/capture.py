@@ -63,11 +63,12 @@ class CaptureThread:
 
     def _work(self) -> None:
         while True:
-            is_asked = self._wake.wait(min(FOLLOW_S, RETRY_S))
+            self._wake.wait(min(FOLLOW_S, RETRY_S))
             if self._closed:
                 return
             self._wake.clear()
             requested = self._requested
+            is_asked = requested > self._done
             is_due = bool(requested) and time.monotonic() > self._captured + RETRY_S
             try:
                 with psycopg.connect(self._database, autocommit=True, **self._parameters) as to:

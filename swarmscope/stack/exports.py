@@ -79,7 +79,7 @@ def _reference(uid: str) -> str:
 
 def _required(dashboard: Mapping[str, Any], used: list[str]) -> list[dict[str, str]]:
     """Return the parts of Grafana that *dashboard* needs."""
-    panels = sorted({panel["type"] for panel in dashboard["panels"]})
+    panels = sorted({panel["type"] for panel in dashboard["panels"]} - {"row"})  # no plugin
     plugins = [(INPUTS[uid]["pluginId"], INPUTS[uid]["pluginName"]) for uid in used]
     return [
         {"type": "grafana", "id": "grafana", "name": "Grafana", "version": GRAFANA},

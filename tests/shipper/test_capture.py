@@ -116,6 +116,35 @@ def test_a_run_is_asked_for_where_its_own_locust_said(field):
     assert "pass%20word" not in ours.text() + other.text()
 
 
+def test_a_running_run_has_its_services(capture_from, runs_database, monkeypatch):
+    """Dashboards show them before its series are stored, and those that are called later, too."""
+    monkeypatch.setattr("swarmscope.shipper.capture.FOLLOW_S", 0.1)
+    called = []
+
+    def answer(form, headers) -> bytes:
+        if "outgoing" in form["query"]:
+            return moment(*called)
+        if "listener" in form["query"]:
+            return moment()
+        return moment(*({"job": job, "instance": f"{job}:9102"} for job in ("orders", "shop")))
+
+    with psycopg.connect(runs_database, autocommit=True) as connection:
+        start = datetime.now(UTC) - timedelta(seconds=30)
+        run = store_run(connection, [Sample(1, 5)], start=start, lasted_s=None)
+        connection.execute("UPDATE testrun SET hosts = 'http://shop:8000'")
+
+        def stored() -> str:
+            ((services,),) = connection.execute("SELECT services_of(%s)", [run])
+            return services
+
+        with answering(answer) as url:
+            capture_from(url)
+            poll_until(lambda: stored() == "shop", "the target")
+            called.append({"job": "shop", "host": "orders:80"})
+            poll_until(lambda: stored() == "orders|shop", "the one that it calls")
+        assert connection.execute("SELECT count(*) FROM server_capture").fetchone() == (0,)
+
+
 @pytest.fixture
 def asked(monkeypatch) -> list[str]:
     """The addresses that are asked, one after the other."""
