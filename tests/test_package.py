@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import urllib.request
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.environments import around_the_wheel
-from support.native import Native, native
+from support.demo import empty_demo, try_demo
+from support.environments import UV, around_the_wheel, build_wheel
+from support.native import Native
 
 MAPPED = ("api", "grafana", "locustfiles", "prometheus", "swarmscope.toml")
 STAYS = {  # what only containers and tests read
@@ -32,13 +30,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def demo(programs: Path, tmp_path: Path) -> Iterator[Native]:
     """Return a stack that is not up, in an empty directory."""
-    (tmp_path / "empty").mkdir()
-    stack = native(tmp_path / "empty", tmp_path / "empty/.swarmscope")
-    environment = {k: v for k, v in stack.environment.items() if k != "SWARMSCOPE_HOME"}
-    command = (str(programs / "swarmscope"),)
-    stack = replace(stack, environment=environment, swarmscope=command)
-    yield stack
-    stack.kill_leftovers()
+    with empty_demo(tmp_path, str(programs / "swarmscope")) as stack:
+        yield stack
 
 
 def tracked(root: Path, *names: str) -> set[str]:
@@ -68,38 +61,27 @@ def test_the_wheel_writes_the_dashboards(root: Path, programs: Path, tmp_path: P
     assert written == {f"swarmscope-{p.name}" for p in (root / "grafana/dashboards").glob("*.json")}
 
 
-def read(url: str) -> bytes:
-    """Return the body of a response."""
-    with urllib.request.urlopen(url, timeout=20) as response:
-        body: bytes = response.read()
-        return body
-
-
 @pytest.mark.stack
 def test_the_demo_runs_in_an_empty_directory(demo: Native, programs: Path) -> None:
     """From the wheel alone, under its own scenario; all that it writes is in .swarmscope."""
     (shipped,) = programs.parent.glob("lib/python*/site-packages/swarmscope/shipped")
     before = files_of(shipped)
 
-    up = demo.run("demo", "--detach")
-    assert up.returncode == 0, up.stdout + up.stderr
-    services = demo.services()
-    tests = json.loads(read(services["api"]["url"] + "/tests"))
-    assert [test["name"] for test in tests] == ["unit testing"]
-    if "prometheus" in services:
-        answer = json.loads(read(services["prometheus"]["url"] + "/api/v1/rules"))
-        assert {rule["name"] for group in answer["data"]["groups"] for rule in group["rules"]}
-    assert services["locust"]["state"] == "running"
-    locust = demo.run("locust", "--headless", "-u", "2", "-r", "2", "-t", "3s")
-    assert locust.returncode == 0, locust.stdout + locust.stderr
-    run = json.loads(demo.run("show", "latest", "--json").stdout)
-    assert {endpoint["name"] for endpoint in run["endpoints"]} == {"/tests"}
-    assert demo.run("down").returncode == 0
-
-    assert [path.name for path in demo.directory.iterdir()] == [".swarmscope"]
-    assert (demo.home / "api/api.sqlite3").exists()
+    try_demo(demo)
     assert files_of(shipped) == before
-    assert demo.leftovers() == []
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+def test_the_demo_runs_by_uvx(root: Path, tmp_path: Path) -> None:
+    """As the README shows it: nothing is installed before."""
+    assert "uvx --from './dist/swarmscope-….whl[demo]' swarmscope demo" in (
+        root / "README.md"
+    ).read_text("utf-8")
+    wheel = build_wheel(tmp_path / "dist")
+    command = (str(UV.with_name("uvx")), "--from", f"{wheel}[demo]", "swarmscope")
+    with empty_demo(tmp_path, *command) as stack:
+        try_demo(stack)
 
 
 def files_of(directory: Path) -> set[Path]:

@@ -30,7 +30,7 @@ MIN_VERSIONS = {  # as the extra `server` has them, and gunicorn's first with it
     "flask": "2.3",
     "gunicorn": "20.1",
     "prometheus-client": "0.19",
-    "prometheus-flask-exporter": "0.23.2",
+    "prometheus-flask-exporter": "0.23",
 }
 NEEDED = ("flask", "gunicorn")
 LENT = ("swarmscope", "prometheus-client", "prometheus-flask-exporter")

@@ -15,14 +15,22 @@ from support.waiting import free_port, poll_until
 TOTAL = "flask_http_request_total"
 QUEUE = "flask_http_request_queue_seconds_count"
 
-OLDEST = ("gunicorn==20.1.0", "setuptools<81", "flask==2.3.*", "prometheus-client==0.19.*")
+OLDEST = (
+    "gunicorn==20.1.0",
+    "setuptools<82",  # which gunicorn 20.1 imports
+    "flask==2.3.*",
+    "prometheus-client==0.19.*",
+    "prometheus-flask-exporter==0.23.0",
+)
 NEWEST = ("gunicorn", "flask", "prometheus-client")
 VERSIONS = [
     ("3.11", OLDEST),
+    ("3.12", OLDEST),
     ("3.12", ("gunicorn==22.0.*", "flask==3.0.*", "prometheus-client==0.22.*")),
     ("3.12", ("gunicorn==23.0.*", *NEWEST[1:])),
     ("3.13", OLDEST),
     ("3.11", NEWEST),
+    ("3.12", NEWEST),
     ("3.13", NEWEST),
 ]
 

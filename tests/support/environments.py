@@ -42,6 +42,23 @@ def programs_of(directory: Path, python: str, *requirements: str) -> Path:
     return foreign_programs(directory, python, "-e", f"{ROOT}[server]", *requirements)
 
 
+def resolved_programs(directory: Path, python: str, extra: str, resolution: str) -> Path:
+    """Make an environment of our wheel with an extra; return where its programs are.
+
+    *resolution* is uv's: ``lowest-direct`` takes the oldest versions that pyproject.toml allows.
+    """
+    file = directory.with_suffix(".txt")
+    project = ("--extra", extra, str(ROOT / "pyproject.toml"))
+    how = ("--python-version", python, "--resolution", resolution, "--only-binary", ":all:")
+    command = [str(UV), "pip", "compile", "--quiet", *how, *project, "-o", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    if any(words in done.stderr for words in UNREACHABLE):
+        pytest.skip("there is no package index here")
+    assert done.returncode == 0, done.stderr
+    wheel = build_wheel(directory.with_suffix(".dist"))
+    return foreign_programs(directory, python, "-r", str(file), str(wheel))
+
+
 def foreign_programs(directory: Path, python: str, *requirements: str) -> Path:
     """Make an environment; return where its programs are.
 

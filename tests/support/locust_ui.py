@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import locust
 import requests
 
 from support.waiting import poll_until
+
+BY_GET = tuple(map(int, locust.__version__.split(".")[:2])) < (2, 47)  # how it is told to stop
 
 
 class LocustUi(ABC):
@@ -38,7 +41,12 @@ class LocustUi(ABC):
 
     def stop(self) -> None:
         """Stop the swarm."""
-        assert self.post("/stop")["success"]
+        if BY_GET:
+            own = {"Referer": f"{self.url}/"}
+            answer = requests.get(f"{self.url}/stop", headers=own, timeout=self.timeout_s)
+            assert answer.json()["success"]
+        else:
+            assert self.post("/stop")["success"]
 
     def done(self) -> int:
         """Return how many requests Locust has counted in this swarm."""

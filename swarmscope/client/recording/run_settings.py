@@ -41,10 +41,13 @@ def settings_of(
 
 
 def _has_end(environment: Environment, options: Mapping[str, Any], first: bool) -> bool:
-    """Return whether the run time holds: Locust keeps an earlier one where the field is empty."""
+    """Return whether the run time holds: Locust keeps an earlier one where the field is empty.
+
+    Before 2.47 Locust does not say so, and the run time of a run from the UI is unknown.
+    """
     if environment.web_ui is None or (first and options.get("autostart")):
         return True
-    return environment.web_ui._run_time_greenlet is not None
+    return getattr(environment.web_ui, "_run_time_greenlet", None) is not None
 
 
 def plain(value: Any, secrets: tuple[str, ...]) -> Any:

@@ -22,6 +22,7 @@ from swarmscope.client.web.forms import Refusal
 logger = logging.getLogger(__name__)
 
 READING = {"GET", "HEAD", "OPTIONS"}
+CHANGING = ("/stop", "/stats/reset")  # Locust before 2.47 does so for GET, too
 CHANGEABLE = {
     "user_count",
     "spawn_rate",
@@ -60,6 +61,7 @@ class Guard:
             return start_response(status, kept + NO_FRAMES, *rest)
 
         reads = environ["REQUEST_METHOD"] in READING
+        reads = reads and not environ.get("PATH_INFO", "").endswith(CHANGING)
         reason = self._unknown_host(environ) if reads else self._foreign(environ)
         refusal = Refusal(reason) if reason else None if reads else self._check(environ)
         if refusal:
@@ -90,7 +92,7 @@ class Guard:
     def _foreign(self, environ: dict[str, Any]) -> str | None:
         """Return why a request that changes something may be another site's, or None.
 
-        Browsers name its origin; very old ones, and those whose user forbids it, only the page.
+        Browsers name the origin of a POST; of a GET, or if their user forbids it, only the page.
         """
         if reason := self._unknown_host(environ):
             return reason
@@ -98,6 +100,9 @@ class Guard:
         if sender is not None and not self._is_own(sender, environ.get("HTTP_HOST", "")):
             place, _ = origin_of(sender) or (None, None)
             return f"origin {sender!r} is another site{_advice(place)}"
+        by_get = environ["REQUEST_METHOD"] in READING  # a page can keep its origin out of these
+        if by_get and sender is None and "HTTP_SEC_FETCH_SITE" not in environ:
+            return "it does not say which page sent it"
         if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
             return "it was sent by another site"
         return None

@@ -13,6 +13,7 @@ import requests
 from support.browser import chromium_page, needs_chromium
 from support.databases import fresh_runs_database
 from support.locust import Field, Locust, locust_field, scenario
+from support.locust_ui import BY_GET
 from support.target import Target
 from support.waiting import poll_until
 
@@ -52,8 +53,10 @@ def proxied(cluster, target, tmp_path_factory) -> Iterator[Locust]:
 
 
 def post(locust: Locust, path: str, form: dict[str, str], **headers: str) -> requests.Response:
-    """Send a form as a browser would."""
-    return requests.post(f"{locust.url}{path}", data=form, headers=headers, timeout=10)
+    """Send a form as a browser would; stop a swarm as this Locust's own page does."""
+    method = "GET" if BY_GET and path == "/stop" else "POST"
+    url = f"{locust.url}{path}"
+    return requests.request(method, url, data=form, headers=headers, timeout=10)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +85,17 @@ def test_a_foreign_page_changes_nothing(guarded: Locust, path, headers):
     assert answer.status_code == 403
     assert answer.json()["message"].startswith("Refused: ")
     assert guarded.state()["state"] == "ready"
+
+
+@pytest.mark.parametrize("path", ["/stop", "/stats/reset"])
+def test_a_foreign_page_changes_nothing_by_get(guarded: Locust, path):
+    """Locust before 2.47 stops for a GET, which a page can send without a word of itself."""
+    for headers in (EVIL, {"Referer": "http://evil.example/"}, {}):
+        answer = requests.get(f"{guarded.url}{path}", headers=headers, timeout=10)
+        assert answer.status_code == 403, headers
+    for own in ({"Referer": f"{guarded.url}/"}, {"Sec-Fetch-Site": "same-origin"}):
+        answer = requests.get(f"{guarded.url}{path}", headers=own, timeout=10)
+        assert answer.status_code != 403, own
 
 
 @pytest.mark.parametrize(
