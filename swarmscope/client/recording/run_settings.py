@@ -27,7 +27,7 @@ def settings_of(
     shape = environment.shape_class
     steers = shape is None or shape.use_common_options
     return {
-        "users": options.get("num_users") if steers else None,
+        "users": options.get("users", options.get("num_users")) if steers else None,
         "spawn_rate": options.get("spawn_rate") if steers else None,
         "run_time": options.get("run_time") if _has_end(environment, options, first) else None,
         "host": scrub_url(environment.host) if environment.host else None,
