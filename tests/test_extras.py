@@ -20,7 +20,7 @@ VERBS_OF = {  # the verbs that work
     "demo": set(VERBS),
 }
 IMPORTS_OF = {
-    "server": "swarmscope.server, swarmscope.server.gunicorn, swarmscope.server.serve",
+    "server": "swarmscope.server, swarmscope.server.gunicorn",
     "runs": "swarmscope.runs.document, swarmscope.shipper.process",
     "client": "swarmscope.client, swarmscope.client.plugin, swarmscope.shipper.process",
     "image": "swarmscope.client, swarmscope.server.gunicorn, swarmscope.container.healthcheck",
