@@ -17,6 +17,7 @@ from support.waiting import free_port
 SLOW = "/items/<int:item_id>/thumbnail.png"
 THUMBNAIL_MS = {"slow": 60, "mended": 3}  # CPU time of each
 LOAD = ("--headless", "-u", "20", "-r", "20", "-t", "60s")
+LESS = ("--headless", "-u", "10", "-r", "5", "-t", "30s")
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 
@@ -57,12 +58,18 @@ env = {{ PRICING_DELAY_MS = "{pricing_ms}" }}
     )
 
 
-def drive(shop: Native, pricing_port: int, which: str, pricing_ms: int = 5) -> dict:
+def drive(
+    shop: Native,
+    pricing_port: int,
+    which: str,
+    pricing_ms: int = 5,
+    load: tuple[str, ...] = LOAD,
+) -> dict:
     """Serve the shop and load it; return the run's document."""
     configure(shop, pricing_port, THUMBNAIL_MS[which], pricing_ms)
     started = shop.run("up", "--detach")
     assert started.returncode == 0, started.stdout + started.stderr
-    locust = shop.run("locust", "-f", "locustfile.py", *LOAD, "-H", target(shop))
+    locust = shop.run("locust", "-f", "locustfile.py", *load, "-H", target(shop))
     assert locust.returncode == 0, locust.stdout + locust.stderr
     document = json.loads(shop.run("show", "latest", "--json").stdout)
     return document
@@ -105,7 +112,7 @@ def test_a_pricing_service_three_times_slower(shop: Native) -> None:
     runs = []
     for pricing_ms in (40, 120):
         assert shop.run("down").returncode == 0
-        runs.append(drive(shop, pricing_port, "mended", pricing_ms))
+        runs.append(drive(shop, pricing_port, "mended", pricing_ms, LESS))
 
     for run in runs:
         assert [(s["name"], s["role"]) for s in run["services"]] == [

@@ -131,7 +131,9 @@ FORMER = """
         CHECK (part IN ('total', 'queue', 'app', 'receiving', 'outside', 'raw')) NOT VALID;
     ALTER TABLE histogram_open ADD CONSTRAINT histogram_open_part_check
         CHECK (part IN ('total', 'queue', 'app', 'receiving', 'outside', 'raw')) NOT VALID;
-    DELETE FROM schema_version WHERE version = 14;
+    ALTER TABLE testrun DROP COLUMN hosts, DROP COLUMN services;
+    DROP TABLE run_service, server_call;
+    DELETE FROM schema_version WHERE version >= 14;
     CREATE VIEW histogram AS SELECT * FROM histogram_closed UNION ALL SELECT * FROM histogram_open;
     CREATE VIEW run AS SELECT id AS run_id, ramp_complete FROM testrun;
     CREATE VIEW run_summary AS SELECT id, s.* FROM testrun CROSS JOIN LATERAL summary(id) s;
@@ -152,7 +154,7 @@ def test_a_database_with_the_former_words_shows_the_same_figures(connection):
             [start, kind, Jsonb(details)],
         )
 
-    assert migrate(connection) == [14]
+    assert migrate(connection) == [14, 15]
 
     assert queries.by_id(connection, start) == run
     assert queries.summary(connection, start) == summary
