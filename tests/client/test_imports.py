@@ -35,6 +35,7 @@ def test_no_locust_process_loads_what_only_others_need(field: Field, tmp_path):
 
     So does one whose scenario does not know swarmscope.
     """
+    field.forks = False
     file = scenario(tmp_path, more=LISTED_AT_EXIT)
     checks = ("--check-p95", 60_000, "--check-fail-ratio", 1)
     port = ("--master", "--master-bind-port", field.master_port, "--expect-workers", 1)

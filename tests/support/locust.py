@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from support.databases import libpq_environment
+from support.forks import Forked, can_fork, fork
 from support.locust_ui import LocustUi
 from support.processes import clean_environment
 from support.waiting import free_port, poll_until, port_answers
@@ -50,7 +51,7 @@ def scenario(
 class Locust(LocustUi):
     """One Locust process and, with it, its process group."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     log: Path
     web_port: int | None = None
 
@@ -79,6 +80,7 @@ class Field:
     master_port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
     program: Sequence[str | Path] = (LOCUST,)
+    forks: bool = True  # or starts each process from nothing
     started: list[Locust] = field(default_factory=list)
 
     @property
@@ -89,19 +91,12 @@ class Field:
     def run(self, *arguments: object, **environment: str) -> Locust:
         """Start ``locust ARGUMENTS``."""
         log = self.directory / f"locust-{len(self.started)}.log"
-        command = [*self.program, "--host", self.host, "--timescale", *arguments]
+        options = ["--host", self.host, "--timescale", *arguments]
+        command = [str(word) for word in (*self.program, *options)]
         settings = {"LOCUST_JOURNAL_DIR": str(self.journals), **libpq_environment(self.database)}
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [str(word) for word in command],
-                cwd=self.directory,
-                env=clean_environment(**{**settings, **self.environment, **environment}),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        locust = Locust(process, log)
+        complete = clean_environment(**{**settings, **self.environment, **environment})
+        start = fork if self.forks and can_fork(complete) else _start
+        locust = Locust(start(command, self.directory, complete, log), log)
         self.started.append(locust)
         return locust
 
@@ -171,6 +166,21 @@ class Field:
         for pid in self.shippers():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _start(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,57 @@
+"""A Locust that is imported once and becomes each Locust that tests start: it forks.
+
+Locust itself does so for ``--processes``. A request is a line of JSON on standard input, its answer
+one on standard output: ``{"wait": PID}`` returns an exit status, or null while the process runs;
+any other starts a process and returns its pid. It ends with its standard input.
+"""
+
+import locust.main  # first: it patches sockets for gevent  # isort: skip
+
+import json
+import os
+import runpy
+import sys
+from typing import Any
+
+import gevent.os
+import msgspec  # noqa: F401 - like Locust, what every process of ours loads; nothing of swarmscope
+import prometheus_client  # noqa: F401
+from gevent.monkey import get_original
+
+waitpid = get_original("os", "waitpid")
+
+
+def serve() -> str | None:
+    """Answer requests; in a child return which program it is to be."""
+    for line in iter(sys.stdin.readline, ""):
+        request = json.loads(line)
+        if "wait" in request:
+            ended, status = waitpid(request["wait"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+        elif not (answer := gevent.os.fork_gevent()):
+            return become(**request)
+        os.write(1, f"{json.dumps(answer)}\n".encode())
+    return None
+
+
+def become(program: str, path: list[str], **process: Any) -> str:
+    """Make of this child what a process started from nothing would be; return *program*."""
+    os.setsid()
+    os.chdir(process["directory"])
+    os.environ.clear()
+    os.environ.update(process["environment"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    log = os.open(process["log"], os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.argv = process["arguments"]
+    sys.path[:0] = path
+    return program
+
+
+if __name__ == "__main__":
+    program = serve()
+    if program == "locust":
+        sys.exit(locust.main.main())
+    elif program:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
