@@ -91,17 +91,23 @@ def desk(opened_file) -> Page:
     return opened_file.page
 
 
+@pytest.fixture(scope="module")
+def tab(browser) -> Iterator[Page]:
+    """Open a page without a network: a renderer of its own for each document would cost seconds."""
+    with opened(browser, viewport=DESK, offline=True) as tab:
+        yield tab
+
+
 @pytest.fixture
-def shown(browser, tmp_path) -> Callable[[Document], AbstractContextManager[Page]]:
+def shown(tab, tmp_path) -> Callable[[Document], AbstractContextManager[Page]]:
     """Return what opens the page of another document until its block ends."""
 
     @contextmanager
     def show(document: Document) -> Iterator[Page]:
         file = tmp_path / "run.html"
         file.write_text(page.render(document, live=False))
-        with opened(browser, viewport=DESK, offline=True) as tab:
-            tab.goto(file.as_uri())
-            expect(tab.locator("#tiles li")).to_have_count(8)
-            yield tab
+        tab.goto(file.as_uri())
+        expect(tab.locator("#tiles li")).to_have_count(8)
+        yield tab
 
     return show
