@@ -21,7 +21,7 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 
 from swarmscope import atomic_files
-from swarmscope.client import child_processes, clock, exit_status, locust_stats
+from swarmscope.client import child_processes, clock, exit_status, locust_stats, run_summary
 from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import RUN_OPTION, Options, shipper_environment
 from swarmscope.formatting import errors_in_tasks, printable
@@ -276,4 +276,6 @@ class Judge:
             bound = "at least " if isinstance(runner, MasterRunner) else ""
             notes.append(f"{bound}{errors_in_tasks(errors)}")
         notes += [f"Note: {note}" for note in self._notes]
-        print("", outcomes.table(self._outcomes), "", *map(printable, notes), sep="\n")
+        stream = run_summary.stream_of(self._environment.parsed_options)
+        lines = ("", outcomes.table(self._outcomes), "", *map(printable, notes))
+        print(*lines, sep="\n", file=stream)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import sys
+from typing import Any, TextIO
 
 from swarmscope.client import child_processes
 from swarmscope.client.frozen_options import Options, shipper_environment
@@ -16,8 +18,13 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 20.0  # for a process to start and answer, on a busy machine
 
 
-def show(options: Options, run: str, patience_s: float, report: str | None) -> None:
-    """Print the summary of *run*, once it is complete or *patience_s* are over."""
+def stream_of(parsed: Any) -> TextIO:
+    """Return where texts for people go: not into the JSON of Locust's ``--json``."""
+    return sys.stderr if parsed and parsed.json else sys.stdout
+
+
+def show(options: Options, run: str, patience_s: float, report: str | None, stream: TextIO) -> None:
+    """Print the summary of *run* to *stream*, once it is complete or *patience_s* are over."""
     arguments = ["show", run, "--brief", "--wait", str(patience_s)]
     arguments += ["--database", options.database]
     child = child_processes.start(arguments, shipper_environment(options), apart=True)
@@ -29,6 +36,6 @@ def show(options: Options, run: str, patience_s: float, report: str | None) -> N
         printed, error = "", "the runs database did not answer in time"
     if printed:
         more = f"report         {report}\n" if report else ""
-        print("", printed + more, sep="\n", end="", flush=True)
+        print("", printed + more, sep="\n", end="", flush=True, file=stream)
     else:
         logger.warning("This run has no summary: %s", error)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 
 from support.command import answer
 from support.locust import Field, scenario
 from support.target import Target
 
+from swarmscope.client import run_summary
 from swarmscope.formatting import count, digits, percent
 
 FAILING = """
@@ -54,6 +57,12 @@ def test_a_headless_swarm_ends_with_its_figures(field: Field, target: Target, tm
     assert printed["dashboard"] == [found["grafana_url"]]
     assert printed["report"] == [str(report)]
     assert len(printed) <= 15
+
+
+def test_json_for_machines_is_nothing_else():
+    """Locust prints it to standard output, and so do we the summary where there is none."""
+    assert run_summary.stream_of(SimpleNamespace(json=True)) is sys.stderr
+    assert run_summary.stream_of(SimpleNamespace(json=False)) is sys.stdout
 
 
 def test_a_swarm_of_the_ui_ends_without(field: Field, tmp_path):
