@@ -6,6 +6,7 @@ A check is one line:
 - ``answer:PORT/PATH``: GET gets any status at all;
 - ``connected:PORT``: the process is connected to that port of another, as a Locust worker, which
   serves nothing, is to its master's;
+- ``lasts:SECONDS``: the process, which serves nothing, has lived for so long;
 - ``postgres:PORT``: PostgreSQL accepts sessions, as ``pg_isready`` defines it.
 """
 
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """A check taken apart; *path* is without its first slash."""
+    """A check taken apart; *port* may be seconds, *path* is without its first slash."""
 
     kind: str
     port: int

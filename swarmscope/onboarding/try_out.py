@@ -44,8 +44,8 @@ DEFAULT_GUNICORN = (
     " WEB_CONCURRENCY or a gunicorn.conf.py says otherwise."
 )
 TOLD = re.compile(  # lines of Locust's log: about levels, and warnings
-    r"\[[^\]]*\] \S+/(?:INFO/swarmscope\.client\.(?:capacity|shapes\.capacity)|(?:WARNING|ERROR)/)"
-    r"[\w.]*: (.*)"
+    r"\[[^\]]*\] \S+/(?:INFO/(?=swarmscope\.client\.(?:capacity|shapes\.capacity))|WARNING/|ERROR/)"
+    r"([\w.]*): (.*)"
 )
 P95_MS = 450.0  # Locust's default, as docs/options.md has it
 END_S = 60.0  # for Locust to end after its last line
@@ -201,8 +201,8 @@ def _pass_on(process: subprocess.Popen[str], last: deque[str], say: Say) -> None
     assert process.stdout
     for line in process.stdout:
         last.append(line.rstrip())
-        if ours := TOLD.match(line):
-            say(ours[1])
+        if found := TOLD.match(line):
+            say(f"Error in a task: {found[2]}" if found[1] == "locust.user.task" else found[2])
     process.wait(END_S)
 
 

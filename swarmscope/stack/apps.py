@@ -36,12 +36,18 @@ def app_service(app: App, settings: StackSettings, home: Home) -> Service:
     return Service(
         name=app.name,
         command=_served(app, settings, python) if app.wsgi else tuple(words),
-        check=f"http:{app.port}{app.ready}" if app.ready else f"answer:{app.port}{PROBED}",
-        url=f"http://{LOOPBACK}:{app.port}",
+        check=_check(app),
+        url=f"http://{LOOPBACK}:{app.port}" if app.listens else None,
         environment=environment,
         directory=settings.project,
         is_app=True,
     )
+
+
+def _check(app: App) -> str:
+    if not app.listens:
+        return "lasts:2"
+    return f"http:{app.port}{app.ready}" if app.ready else f"answer:{app.port}{PROBED}"
 
 
 def _bind_host(settings: StackSettings) -> str:

@@ -208,7 +208,7 @@ def _record(mark: str, pid: int, socket: Path, plan: Plan, settings: StackSettin
         apps={
             app.name: scrub_url(app.url or f"http://{LOOPBACK}:{app.port}")
             for app in settings.apps
-            if app.url or "app" in settings.only
+            if app.url or (app.listens and "app" in settings.only)
         },
         target=scrub_url(settings.target) if "locust" in settings.only else None,
         project=str(settings.project),

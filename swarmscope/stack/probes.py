@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import psutil
 
@@ -17,6 +18,8 @@ def is_ready(check: str, pid: int) -> bool:
     kind, port, path = parse(check)
     if kind == "connected":
         return _is_connected(pid, port)
+    if kind == "lasts":
+        return _lasts(pid, port)
     if kind == "postgres":
         return _accepts_sessions(port)
     try:
@@ -24,6 +27,13 @@ def is_ready(check: str, pid: int) -> bool:
             return status_of(port, path, TIMEOUT_S) > 0
         return answers(port, path, TIMEOUT_S)
     except OSError:
+        return False
+
+
+def _lasts(pid: int, seconds: int) -> bool:
+    try:
+        return time.time() - psutil.Process(pid).create_time() >= seconds
+    except psutil.Error:
         return False
 
 

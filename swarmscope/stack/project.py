@@ -27,7 +27,8 @@ NOT_A_PROJECT = (
 class App:
     """A service under test: *wsgi* is served, *command* started, or it runs already at *url*.
 
-    *metrics* is where Prometheus scrapes it, ``HOST:PORT`` or a URL.
+    *metrics* is where Prometheus scrapes it, ``HOST:PORT`` or a URL. A command that
+    serves nothing is not one that *listens*: it is only kept running.
     """
 
     name: str
@@ -42,6 +43,7 @@ class App:
     ready: str | None = None
     exclude: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    listens: bool = True
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,10 @@ class _Reader:
                     *path,
                     name,
                 )
+        if not table.get("listens", True) and ("command" not in table or path == ("app",)):
+            raise self._error(
+                f"{title} listens = false is for a command beside the app", *path, "listens"
+            )
         if "metrics" in table and "wsgi" in table:
             raise self._error(
                 f"{title} metrics goes with command or url; with wsgi, choose the port of the"

@@ -93,6 +93,10 @@ def _variables(value: Any) -> str | None:
     return f"{wrong[0]} must be a string in quotes" if wrong else None
 
 
+def _flag(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be true or false"
+
+
 def _whole(largest: int) -> Complaint:
     def complaint(value: Any) -> str | None:
         right = type(value) is int and 1 <= value <= largest  # True is an int, too
@@ -146,6 +150,11 @@ APP = {
     "exclude": ProjectKey(_paths, "`[]`", "URL paths that are not measured, such as health checks"),
     "env": ProjectKey(
         _variables, "`{}`", "its environment variables; `.env` and the environment win"
+    ),
+    "listens": ProjectKey(
+        _flag,
+        "`true`",
+        "`false` for a command beside the app that serves nothing, such as a Celery worker",
     ),
 }
 KEYS = {

@@ -248,7 +248,7 @@ def _listeners(ports: Mapping[str, int], apps: Sequence[App]) -> list[ListeningP
 
 
 def _listeners_of(app: App, number: int) -> list[ListeningPort]:
-    if app.url:
+    if app.url or not app.listens:
         return []
     assert app.port
     assert app.metrics_port

@@ -41,7 +41,7 @@ def _target(job: str, address: str) -> dict[str, object]:
 def unannounced(settings: StackSettings) -> list[App]:
     """Return the commands of which only the metrics port can say whether they serve metrics."""
     started = settings.apps if "app" in settings.only else ()
-    return [app for app in started if app.command and not app.metrics]
+    return [app for app in started if app.command and app.listens and not app.metrics]
 
 
 def serves_metrics(app: App) -> bool:

@@ -30,14 +30,24 @@ VERDICT = re.compile(
 )
 EMBEDDED = re.compile(r'<script type="application/json" id="run-data">(.*?)</script>', re.S)
 
+WORKER = """
+[services.worker]
+command = "celery -A make_celery worker --concurrency 1"
+listens = false
+"""
+
 
 @dataclass(frozen=True)
 class Kind:
-    """A project: a rule that is called, the app if it must be named, and what its README says."""
+    """A project: a rule that is called, the app if it must be named, what its README says to do.
+
+    *beside* is what its owner adds to ``swarmscope.toml``.
+    """
 
     rule: str
     app: str | None = None
     prepare: tuple[str, ...] = ()
+    beside: str = ""
 
 
 APPS = {
@@ -49,7 +59,7 @@ APPS = {
     "sock": Kind("/"),
     "socketio": Kind("/"),
     "apscheduler": Kind("/"),
-    "celery": Kind("/tasks/total"),
+    "celery": Kind("/tasks/total", beside=WORKER),
     "httpbin": Kind("/uuid", app="httpbin:app"),
 }
 
@@ -99,6 +109,8 @@ def test_what_was_sent_is_counted_and_stored(project: Native, kind: Kind) -> Non
     """By `init`, `up` and a swarm."""
     written = project.run("init", *(["--app", kind.app] if kind.app else []))
     assert written.returncode == 0, written.stdout + written.stderr
+    with (project.directory / "swarmscope.toml").open("a") as file:
+        file.write(kind.beside)
     started = project.run("up", "--detach", "--only", "postgres", "--only", "app")
     assert started.returncode == 0, started.stdout + started.stderr
     ran = project.run("locust", "--headless", "-u", "10", "-r", "10", "-t", "8s", "--json")
@@ -110,6 +122,9 @@ def test_what_was_sent_is_counted_and_stored(project: Native, kind: Kind) -> Non
     assert sent > 0
     assert scrape(metrics).total(COUNTED) == len(stored) == sent
     assert_both_ends(json.loads(project.run("show", "latest", "--json").stdout), kind)
+    if kind.beside:
+        results = project.directory / "results"
+        poll_until(lambda: any(results.iterdir()), "a task to be done by the worker")
 
 
 def assert_both_ends(document: dict, kind: Kind) -> None:

@@ -45,6 +45,10 @@ command = "python -m http.server --bind 127.0.0.1 $PORT"
 port = {}
 metrics_port = {}
 
+[services.worker]
+command = "python worker.py"
+listens = false
+
 [slo]
 p95_ms = 300
 """
@@ -89,6 +93,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     directory = tmp_path_factory.mktemp("shop")
     foreign_programs(directory / ".venv", "3.11", "flask", "gunicorn==23.*")
     (directory / "shop.py").write_text(SHOP)
+    worker = "import time\nprint('working', flush=True)\ntime.sleep(1000)\n"
+    (directory / "worker.py").write_text(worker)
     (directory / "conf.py").write_text('bind = "0.0.0.0:1"\nproc_name = "from-conf"\n')
     (directory / "locustfile.py").write_text(SCENARIO)
     ports = [free_port() for _ in range(4)]
@@ -135,6 +141,10 @@ def test_services_go_by_their_names(up: Up) -> None:
         assert f"  {name:<12}{services[name]['url']}" in up.printed
         assert up.stack.run("logs", name).returncode == 0
     assert "Metrics at: " in up.stack.run("logs", "pricing").stdout
+    worker = services["worker"]
+    assert (worker["state"], worker["url"]) == ("running", None)
+    assert "working" in up.stack.run("logs", "worker").stdout
+    assert "worker" not in up.printed.partition("is running")[2]
 
 
 def test_the_slo_reaches_rules_buckets_and_verdict(up: Up) -> None:

@@ -190,6 +190,8 @@ def test_the_environment_goes_before_env_before_the_file(tmp_path, toml, variabl
         ('[app]\ncommand = "a \\"b"\n', "2: [app] command: no closing quotation: check its quotes"),
         ('[app]\ncommand = "cd x && y"\n', "2: [app] command: there is no shell around it"),
         ('[app]\nurl = "shop.example"\n', '2: [app] url: must be like "https://staging.example"'),
+        ('[app]\ncommand = "x"\nlistens = false\n', "3: [app] listens = false is for a command"),
+        (APP + '[services.b]\nwsgi = "b:b"\nlistens = false\n', "5: [services.b] listens = false"),
         ('[app]\nmetrics = "x:1"\nwsgi = "a:b"\n', "2: [app] metrics goes with command or url;"),
         (APP + 'port = "5000"\n', "3: [app] port: must be a whole number from 1 to 6"),
         (APP + 'port = true\n', "3: [app] port: must be a whole number"),
