@@ -8,7 +8,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/swarmscope/bin/pip install --require-hashes --only-binary :all: -r /build/requirements.image.lock
 
 FROM dependencies AS package
-COPY pyproject.toml README.md LICENSE swarmscope.toml /build/
+COPY .dockerignore Dockerfile LICENSE README.md docker-compose.yml pyproject.toml \
+    requirements.image.lock swarmscope.toml /build/
 COPY swarmscope /build/swarmscope
 RUN /opt/swarmscope/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /build
 
@@ -18,7 +19,7 @@ FROM python:3.13-slim
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent swarmscope \
     && install -d -o swarmscope -g swarmscope \
         /secrets/app /secrets/database /secrets/grafana \
-        /var/lib/swarmscope/api /var/lib/swarmscope/journals
+        /requirements /swarmscope /var/lib/swarmscope/api /var/lib/swarmscope/journals
 COPY --from=dependencies /opt/swarmscope /opt/swarmscope
 RUN --mount=from=package,source=/wheels,target=/wheels \
     /opt/swarmscope/bin/pip install --no-deps --no-index --no-cache-dir /wheels/*.whl

@@ -12,13 +12,9 @@ from support.demo import empty_demo, try_demo
 from support.environments import UV, around_the_wheel, build_wheel
 from support.native import Native
 
-MAPPED = ("api", "grafana", "locustfiles", "prometheus", "swarmscope.toml")
-STAYS = {  # what only containers and tests read
-    "grafana/kustomization.yaml",
-    "prometheus/kustomization.yaml",
-    "prometheus/rules.test.yml",
-    "prometheus/targets.compose.json",
-}
+from swarmscope.onboarding.stack_files import STACK
+
+STAYS = {"prometheus/rules.test.yml"}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +44,7 @@ def test_the_wheel_holds_the_package_and_the_shipped_files(root: Path, programs:
     (wheel,) = (programs.parent / "dist").glob("*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
 
-    shipped = tracked(root, *MAPPED) - STAYS
+    shipped = tracked(root, *STACK) - STAYS
     assert packed == tracked(root, "swarmscope") | {f"swarmscope/shipped/{n}" for n in shipped}
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 
 import click
 
 from swarmscope import atomic_files
+from swarmscope.cli.containers import write_containers
 from swarmscope.cli.stack import explained
+from swarmscope.onboarding.containers import Sources
 from swarmscope.onboarding.errors import Unclear
 from swarmscope.onboarding.plan import NewFile, Plan, Wishes, plan
 from swarmscope.stack.app_python import find_python
@@ -29,6 +32,15 @@ from swarmscope.stack.settings import merged_environment
 )
 @click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
 @click.option("--all-methods", is_flag=True, help="Call methods that change data, too.")
+@click.option("--compose", is_flag=True, help="Write an override that runs it all in containers.")
+@click.option("--kubernetes", is_flag=True, help="Write a kustomize overlay for a cluster.")
+@click.option("--name", help="With either: the service, as Prometheus and dashboards show it.")
+@click.option("--image", help="With either: its image  [default: its Dockerfile or compose file]")
+@click.option(
+    "--requirements",
+    metavar="FILE",
+    help="With either: what the scenarios need of pip  [default: requirements.txt beside them]",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.option("--dry-run", is_flag=True, help="Write nothing, show everything.")
 def init(
@@ -36,6 +48,11 @@ def init(
     source: str | None,
     python: str | None,
     all_methods: bool,
+    compose: bool,
+    kubernetes: bool,
+    name: str | None,
+    image: str | None,
+    requirements: str | None,
     force: bool,
     dry_run: bool,
 ) -> None:
@@ -49,8 +66,15 @@ def init(
       swarmscope init
       swarmscope init --app "shop:create_app()" --dry-run
       swarmscope init --from https://shop.example/metrics
+      swarmscope init --compose
     """
     with explained():
+        if compose or kubernetes:
+            sources = Sources(name, image, requirements)
+            write_containers(
+                sources, kubernetes, dry_run, partial(_write, force=force, dry_run=dry_run)
+            )
+            return
         project = None if force or app else read_project(Path.cwd())
         found = planned(
             Wishes(

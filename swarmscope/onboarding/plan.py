@@ -116,7 +116,7 @@ def plan(
         result.notes.append(f"Scenarios: {existing}, as they are.")
     if python and not (declared and declared.command) and (complaint := python.complaint()):
         result.notes.append(f"Not ready for `swarmscope up`: {python.title} {complaint}.")
-    result.ignored = _ignored(directory)
+    result.ignored = ignored_by(directory, ".gitignore", f"{HOME}/")
     return result
 
 
@@ -310,10 +310,10 @@ def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def _ignored(directory: Path) -> list[NewFile]:
-    """Return the line that keeps the home out of git, if the project has a ``.gitignore``."""
-    path = directory / ".gitignore"
+def ignored_by(directory: Path, name: str, line: str) -> list[NewFile]:
+    """Return *line* as an addition to the file *name*, if the project has that without the line."""
+    path = directory / name
     text = read_text(path)
-    if not path.is_file() or HOME in [line.strip().strip("/") for line in text.splitlines()]:
+    if not path.is_file() or line.strip("/") in [each.strip("/ ") for each in text.splitlines()]:
         return []
-    return [NewFile(path.name, f"{HOME}/\n", end_of=text.removesuffix("\n") + "\n" if text else "")]
+    return [NewFile(name, f"{line}\n", end_of=text.removesuffix("\n") + "\n" if text else "")]

@@ -89,7 +89,7 @@ def test_images_are_pinned(services):
     ours = {s["image"] for name, s in services.items() if name not in IMAGES}
 
     assert others == IMAGES
-    assert ours == {"swarmscope-test-app"}
+    assert ours == {"swarmscope-test-swarmscope"}
 
 
 def test_our_image_is_built_once_and_never_pulled(services):

@@ -32,7 +32,7 @@ def test_the_parts_are_those_of_compose(workloads: dict[str, Object], compose: d
 
 def test_images_are_those_of_compose(pods: dict[str, Object], compose: dict) -> None:
     """The same versions; our own image under one name, which kustomize replaces."""
-    ours = {name for name, service in compose.items() if "-app" in service["image"]}
+    ours = {name for name, service in compose.items() if "-swarmscope" in service["image"]}
     for name, pod in pods.items():
         expected = "swarmscope-app:local" if name in ours else compose[name]["image"]
         assert {container["image"] for container in containers(pod)} == {expected}, name
@@ -45,7 +45,7 @@ def test_commands_are_those_of_compose(pods: dict[str, Object], compose: dict) -
             command = service["command"]
             words = command.split() if isinstance(command, str) else command
             container = pods[name]["containers"][0]
-            ours = "-app" in service["image"]
+            ours = "-swarmscope" in service["image"]
             assert container["command" if ours else "args"] == words, name  # keep an entry point
 
 

@@ -86,7 +86,7 @@ class Project:
     def foreign_images(self) -> list[str]:
         """Return the images that others make."""
         services = self.configuration()["services"].values()
-        return sorted({s["image"] for s in services if s["image"] != f"{self.name}-app"})
+        return sorted({s["image"] for s in services if s["image"] != f"{self.name}-swarmscope"})
 
     def up(self, *arguments: str) -> None:
         """Start the stack and wait until it is healthy; its logs are the message if it is not."""
@@ -113,4 +113,4 @@ class Project:
         """End everything at once and delete volumes, network and image."""
         self.compose("kill")
         self.compose("down", "--volumes")
-        _docker("image", "rm", f"{self.name}-app")
+        _docker("image", "rm", f"{self.name}-swarmscope")
