@@ -41,6 +41,7 @@ QUESTIONS = {  # of more than one module
     "runs/rates": "is a rate the same wherever it is shown?",
     "runs/schema/compaction": "does joining windows keep every figure?",
     "runs/summary": "do percentiles agree with the requests themselves?",
+    "server/components/known_times": "is each component found where a stopwatch says it is?",
     "server/decomposition": "is a delay found in the part where it was made?",
     "server/documentation": "is every metric documented?",
     "server/exporter_examples": "do the exporter's own examples work?",

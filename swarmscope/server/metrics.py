@@ -91,7 +91,9 @@ class Metrics:
         self.body = _body(registry, buckets, group) if requests else None
         self.queue = _queue(registry, buckets, group) if queue_time else None
         self.in_flight = _in_flight(registry) if in_flight else None
-        self.components = ComponentMetrics(registry, group) if switches.components else None
+        self.components = (
+            ComponentMetrics(registry, buckets, group) if switches.components else None
+        )
         self.observe_service = Observers(self._service_observer) if switches.requests else None
         self.only_count = Observers(self._counter) if switches.requests else None
         self.observe_body = Observers(self._body_observer) if switches.requests else None

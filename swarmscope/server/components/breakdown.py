@@ -25,6 +25,9 @@ NOTHING: Wanted = (False, False, False, False)  # also once the service time is 
 Call = tuple[int, float]  # of another thread: where, and since when
 
 
+WATCHED: dict[object, Breakdown] = {}  # by greenlet, of those that share a thread with others
+
+
 class Breakdown:
     """Where the time of one request goes. Only its own thread or greenlet moves the timeline.
 
@@ -37,7 +40,6 @@ class Breakdown:
         "_elsewhere",
         "_fresh_s",
         "_identify",
-        "_owner",
         "_read_at",
         "_reading",
         "_since",
@@ -46,8 +48,11 @@ class Breakdown:
         "calls",
         "cpu_s",
         "ended",
+        "holds",
         "left_at_cpu_s",
+        "metrics",
         "outgoing",
+        "owner",
         "seconds",
         "wanted",
     )
@@ -55,23 +60,25 @@ class Breakdown:
     def __init__(self, now: float, wanted: Wanted, cpu: bool) -> None:
         """Begin at *now* (``perf_counter``); without *cpu* no CPU clock is read."""
         self.wanted = wanted
+        self.metrics: Any = None  # ComponentMetrics
         self.outgoing: Any = None  # OutgoingCalls, which know this class
         self.any_call = False  # of which there is time in `seconds` besides OUTSIDE
         self.seconds = [0.0, 0.0, 0.0, 0.0, 0.0]
         self.calls = [0, 0, 0, 0]
+        self.holds: list[float] = []  # how long each pooled connection was
         self.cpu_s = self.left_at_cpu_s = 0.0
         self.ended = False
         self._elsewhere: list[tuple[int, float, float]] = []
         self._where, self._since = OUTSIDE, now
         self._identify = identify = _identify()
-        self._owner = identify()
+        self.owner = identify()
         self._fresh_s = FRESH_S if cpu else float("inf")
         self._read_at = now
         self._reading = self._cpu_mark = thread_time() if cpu else 0.0
 
     def enter(self, where: int) -> int | Call:
         """Begin a call; return what `leave` needs."""
-        if self._identify() != self._owner:
+        if self._identify() != self.owner:
             return self.enter_task(where)
         before = self._where
         if before != where:
@@ -112,13 +119,16 @@ class Breakdown:
         now = perf_counter()
         self.seconds[self._where] += now - self._since
         self.ended, self.wanted = True, NOTHING
+        if self.owner in WATCHED:
+            del WATCHED[self.owner]
         if self._elsewhere:
             self._add_elsewhere()
 
     def resume(self, cpu_s: float) -> None:
         """Go on after others had the thread from `left_at_cpu_s` to *cpu_s* of its CPU clock."""
-        self._cpu_mark += cpu_s - self.left_at_cpu_s
-        self._read_at = 0.0
+        if self.left_at_cpu_s:
+            self._cpu_mark += cpu_s - self.left_at_cpu_s
+        self.left_at_cpu_s = self._read_at = 0.0
 
     def _cpu(self, now: float) -> float:
         """Return the thread's CPU time: a system call, unless it was read a moment ago."""
@@ -176,9 +186,9 @@ def timed(where: int, function: Callable[..., Any], counted: bool = False) -> Ca
         breakdown = current()
         if breakdown is None or not breakdown.wanted[where]:
             return function(*args, **kwargs)
-        if counted:
-            breakdown.calls[where] += 1
         before = breakdown.enter(where)
+        if counted and before != where:  # else it is part of one that is counted
+            breakdown.calls[where] += 1
         try:
             return function(*args, **kwargs)
         finally:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from swarmscope.server.labels import Observe, Observers
-from swarmscope.server.slots import FILES
+from swarmscope.server.slots import FILES, observer
 
 PART_SECONDS = "flask_http_request_part_seconds"  # a counter's samples end in _total
 PART_CALLS = "flask_http_request_calls"
 OUTGOING_SECONDS = "flask_http_outgoing_seconds"
 OUTGOING_CALLS = "flask_http_outgoing_calls"
-FAMILIES = frozenset({PART_SECONDS, PART_CALLS, OUTGOING_SECONDS, OUTGOING_CALLS})
+POOL_CONNECTIONS = "flask_db_pool_connections"
+POOL_WAIT = "flask_db_pool_wait_seconds"
+POOL_HOLD = "flask_db_pool_hold_seconds"
+POOL_TIMEOUTS = "flask_db_pool_timeouts"
+FAMILIES = frozenset(
+    (
+        PART_SECONDS, PART_CALLS, OUTGOING_SECONDS, OUTGOING_CALLS,
+        POOL_CONNECTIONS, POOL_WAIT, POOL_HOLD, POOL_TIMEOUTS,
+    )
+)  # fmt: skip
+MAX_POOLS = 10  # more are counted as one
 
 
 class ComponentMetrics:
     """Counters of components by *group*, the label of a request's rule."""
 
-    def __init__(self, registry: CollectorRegistry, group: str) -> None:
+    def __init__(self, registry: CollectorRegistry, buckets: Sequence[float], group: str) -> None:
         labels = (group, "part")
         text = "Service time by component, in seconds"
         self._seconds = Counter(PART_SECONDS, text, labels, registry=registry)
@@ -31,6 +45,7 @@ class ComponentMetrics:
         self.add_seconds = Observers(lambda labels: self._seconds.labels(*labels)._value.inc)
         self.add_calls = Observers(lambda labels: self._calls.labels(*labels)._value.inc)
         self.observe_outgoing = Observers(self._outgoing_observer)
+        self.pools = PoolMetrics(registry, buckets, group)
         FILES.add_keeper(self)
 
     def forget_cells(self) -> None:
@@ -49,3 +64,70 @@ class ComponentMetrics:
             add(seconds)
 
         return observe
+
+
+class PoolMetrics:
+    """Metrics of SQLAlchemy's pools; the label *pool* is its name, or that of its dialect."""
+
+    def __init__(self, registry: CollectorRegistry, buckets: Sequence[float], group: str) -> None:
+        self._connections = Gauge(
+            POOL_CONNECTIONS,
+            "Pooled database connections: in_use by requests, requests waiting, and the limit",
+            ("pool", "state"),
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        text = "Database connections that were not free within the pool's timeout"
+        self._timeouts = Counter(POOL_TIMEOUTS, text, ("pool",), registry=registry)
+        text = "Seconds that a request waited for a connection of a pool"
+        self._wait = Histogram(POOL_WAIT, text, ("pool",), buckets=buckets, registry=registry)
+        text = "Seconds that a request held a connection of a pool"
+        self._hold = Histogram(POOL_HOLD, text, (group,), buckets=buckets, registry=registry)
+        self._names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._observe_wait = Observers(lambda labels: observer(self._wait.labels(*labels)))
+        self.observe_hold = Observers(lambda labels: observer(self._hold.labels(*labels)))
+        self._add = Observers(lambda labels: self._connections.labels(*labels).inc)
+        FILES.add_keeper(self)
+
+    def forget_cells(self) -> None:
+        """Drop all observers: their values have moved."""
+        for observers in (self._observe_wait, self.observe_hold, self._add):
+            observers.clear()
+
+    def waiting(self, pool: Any) -> None:
+        """Note that a request begins to wait for a connection."""
+        self._add[self._name(pool), "waiting"](1)
+
+    def waited(self, pool: Any, seconds: float) -> None:
+        """Note that a request has waited, with or without success."""
+        name = self._name(pool)
+        self._add[name, "waiting"](-1)
+        self._observe_wait[(name,)](seconds)
+
+    def timed_out(self, pool: Any) -> None:
+        """Count a wait that ended without a connection."""
+        self._timeouts.labels(self._name(pool)).inc()
+
+    def taken(self, pool: Any) -> None:
+        """Note that a request has got a connection."""
+        self._add[self._name(pool), "in_use"](1)
+
+    def returned(self, pool: Any) -> None:
+        """Note that a request has given a connection back."""
+        self._add[self._name(pool), "in_use"](-1)
+
+    def _name(self, pool: Any) -> str:
+        name = self._names.get(pool)
+        if name is None:
+            name = self._names[pool] = self._new_name(pool)
+            overflow = getattr(pool, "_max_overflow", None)
+            if overflow is not None and overflow >= 0:  # else there is no limit
+                self._connections.labels(name, "limit").inc(pool.size() + overflow)
+        return name
+
+    def _new_name(self, pool: Any) -> str:
+        """Return a name that no other pool of this process has, "other" once there are many."""
+        name = str(getattr(pool, "logging_name", None) or pool._dialect.name)
+        taken = set(self._names.values())
+        numbered = [name, *(f"{name}-{number}" for number in range(2, MAX_POOLS + 1))]
+        return next((one for one in numbered if one not in taken), "other")

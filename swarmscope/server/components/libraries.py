@@ -25,6 +25,7 @@ class Hooks:
         self._waiting = dict(libraries)
         self._libraries = libraries
         self._wrapped: list[tuple[Any, str, Any]] = []
+        self._undo: list[Callable[[], object]] = []
         self._modules = 0
 
     def look(self) -> None:
@@ -46,6 +47,10 @@ class Hooks:
         self._wrapped.append((owner, name, vars(owner).get(name)))
         setattr(owner, name, make(getattr(owner, name)))
 
+    def on_undo(self, undo: Callable[[], object]) -> None:
+        """Call *undo* when everything is restored."""
+        self._undo.append(undo)
+
     def undo(self) -> None:
         """Restore what was there before; wrappers that others have put around ours go, too."""
         while self._wrapped:
@@ -54,6 +59,8 @@ class Hooks:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
+        while self._undo:
+            self._undo.pop()()
         self._waiting, self._modules = dict(self._libraries), 0
 
 

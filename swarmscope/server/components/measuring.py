@@ -17,7 +17,10 @@ from swarmscope.server.components.breakdown import (
     current,
 )
 from swarmscope.server.components.component_metrics import ComponentMetrics
+from swarmscope.server.components.engines import hook_dialects, hook_pools
+from swarmscope.server.components.greenlets import watch
 from swarmscope.server.components.http_clients import hook_httpx, hook_requests, hook_urllib3
+from swarmscope.server.components.key_value import hook_redis
 from swarmscope.server.components.libraries import Hooks
 from swarmscope.server.components.outgoing import OutgoingCalls, OutgoingSettings
 
@@ -29,7 +32,10 @@ CALLED = ((DB, "db"), (POOL, "pool"), (HTTP, "http"), (CACHE, "cache"))
 HOOKS = Hooks(
     {
         "httpx": hook_httpx,
+        "redis.client": hook_redis,
         "requests.sessions": hook_requests,
+        "sqlalchemy.engine.default": hook_dialects,
+        "sqlalchemy.pool": hook_pools,
         "urllib3.connectionpool": hook_urllib3,
     }
 )
@@ -75,6 +81,9 @@ class Components:
         if outer is not None and not outer.ended:
             return None
         breakdown = Breakdown(now, self._wanted, self._cpu)
+        breakdown.metrics = self._metrics
+        if self._cpu and getattr(breakdown.owner, "parent", None) is not None:
+            watch(breakdown)
         if self._outgoing is not None:
             breakdown.outgoing = OutgoingCalls(self._outgoing, environ)
         CURRENT.set(breakdown)
@@ -102,6 +111,8 @@ class Components:
             add_seconds[group, "cpu"](breakdown.cpu_s)
             rest -= breakdown.cpu_s
         if breakdown.any_call:
+            for held_s in breakdown.holds:
+                metrics.pools.observe_hold[(group,)](held_s)
             for where, name in CALLED:
                 if seconds := breakdown.seconds[where]:
                     add_seconds[group, name](seconds)

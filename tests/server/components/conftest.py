@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -38,9 +39,9 @@ class Called:
         return urlsplit(self.url).netloc
 
 
-@pytest.fixture
-def called() -> Iterator[Called]:
-    """A running service: ``/?ms=N`` sleeps, ``&then=PATH`` redirects, ``&body_ms`` streams."""
+@contextlib.contextmanager
+def calling() -> Iterator[Called]:
+    """Run a service: ``/?ms=N`` sleeps, ``&then=PATH`` redirects, ``&body_ms`` streams."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -59,10 +60,11 @@ def called() -> Iterator[Called]:
                 self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()
-            self.wfile.write(b"o")
-            self.wfile.flush()
-            time.sleep(float(asked.get("body_ms", 0)) / 1000)
-            self.wfile.write(b"k")
+            with contextlib.suppress(OSError):  # a client that did not wait
+                self.wfile.write(b"o")
+                self.wfile.flush()
+                time.sleep(float(asked.get("body_ms", 0)) / 1000)
+                self.wfile.write(b"k")
 
         do_POST = do_GET
 
@@ -77,3 +79,17 @@ def called() -> Iterator[Called]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def called() -> Iterator[Called]:
+    """A service for one test."""
+    with calling() as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def called_by_all() -> Iterator[Called]:
+    """A service for the tests of a module."""
+    with calling() as service:
+        yield service

@@ -1,0 +1,99 @@
+"""Hooks SQLAlchemy, 1.4 and 2: its connections are measured, and waiting for its pools.
+
+`DefaultDialect.connect` is what makes a connection once all of the app's listeners to `do_connect`
+have been called: a listener of ours that returned a connection would skip theirs. There is no event
+for waiting (`checkout` comes after it), so `Pool.connect` is wrapped.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from swarmscope.server.components.breakdown import DB, POOL, current, timed
+from swarmscope.server.components.databases import CONNECTS, is_replaceable, measured_connect
+from swarmscope.server.components.libraries import Hooks
+
+CHECKED_OUT = "swarmscope.checked_out"  # key in a pooled connection's `info`
+
+
+def hook_dialects(hooks: Hooks, module: Any) -> None:
+    """Hook ``sqlalchemy.engine.default``."""
+    hooks.wrap(module.DefaultDialect, "connect", _connect)
+
+
+def hook_pools(hooks: Hooks, module: Any) -> None:
+    """Hook ``sqlalchemy.pool``: waiting, and how long a connection is held."""
+    from sqlalchemy import event
+
+    hooks.wrap(module.Pool, "connect", _wait)
+    for name, listener in (("checkout", _checked_out), ("checkin", _checked_in)):
+        event.listen(module.Pool, name, listener)
+        hooks.on_undo(functools.partial(event.remove, module.Pool, name, listener))
+
+
+def _connect(stock: Callable[..., Any]) -> Callable[..., Any]:
+    stock = timed(DB, stock)
+
+    @functools.wraps(stock)
+    def connect(dialect: Any, *arguments: Any, **named: Any) -> Any:
+        driver = None if getattr(dialect, "is_async", False) else dialect.dbapi
+        if getattr(driver, "__name__", None) not in CONNECTS:
+            return stock(dialect, *arguments, **named)
+        return _connect_of(driver)(*arguments, **named)
+
+    return connect
+
+
+@functools.cache
+def _connect_of(driver: Any) -> Callable[..., Any]:
+    return measured_connect(driver)
+
+
+def _wait(stock: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(stock)
+    def connect(pool: Any) -> Any:
+        breakdown = current()
+        if breakdown is None or not breakdown.wanted[POOL]:
+            return stock(pool)
+        pools = breakdown.metrics.pools
+        pools.waiting(pool)
+        before = breakdown.enter(POOL)
+        began, waited = perf_counter(), breakdown.seconds[POOL]
+        try:
+            return stock(pool)
+        except Exception as error:
+            if type(error).__name__ == "TimeoutError":
+                pools.timed_out(pool)
+            raise
+        finally:
+            breakdown.leave(before)
+            own = type(before) is not tuple
+            pools.waited(pool, breakdown.seconds[POOL] - waited if own else perf_counter() - began)
+
+    return connect
+
+
+def _checked_out(connection: Any, record: Any, proxy: Any) -> None:
+    """Note when a connection was taken; let one that is not measured be replaced once it is free.
+
+    It was opened before the app was instrumented. Only a QueuePool reconnects safely: the database
+    of others may be the connection's own memory.
+    """
+    breakdown, pool = current(), proxy._pool
+    if breakdown is None or not breakdown.wanted[POOL]:
+        return
+    breakdown.metrics.pools.taken(pool)
+    record.info[CHECKED_OUT] = (perf_counter(), breakdown, pool)
+    if type(pool).__name__ == "QueuePool" and is_replaceable(connection):
+        record.invalidate(soft=True)
+
+
+def _checked_in(connection: Any, record: Any) -> None:
+    taken = record.info.pop(CHECKED_OUT, None)
+    if taken is not None:
+        began, breakdown, pool = taken
+        breakdown.holds.append(perf_counter() - began)
+        breakdown.metrics.pools.returned(pool)
