@@ -143,7 +143,7 @@ def _print_services(console: Console, services: list[ServiceFigures]) -> None:
     if len(services) > 1:
         console.print("", tables.services_table(services))
     for text in sentences(services):
-        console.print("", tables.harmless(text))
+        console.print("", tables.harmless(text), sep="\n")
 
 
 def _print_summary(console: Console, summary: list[Summary], every: bool) -> None:

@@ -234,7 +234,7 @@ def test_services_are_told_apart(connection, runs_database):
     shown = answer("show", "--database", runs_database, columns=140)
     brief = answer("show", "--brief", "--database", runs_database)
 
-    assert said in shown
+    assert said in shown.splitlines()
     rows = [line.split() for line in shown.splitlines()]
     assert ["shop", "100", "1.00%", "38.0", "–", "24.0", "pricing"] in rows
     assert ["pricing", "10.0", "–", "235", "1.00", "–"] in rows
