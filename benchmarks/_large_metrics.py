@@ -32,13 +32,26 @@ MEDIAN_S, SPREAD = 0.02, 0.6  # log-normal
 START_S = 60.0
 
 Series = tuple[str, float]  # name and labels; increase a second, or level
+FIRING: Series = ('ALERTS{alertname="ErrorsFrequent",alertstate="firing",job="api"}', 1)
+
+
+def write_scraped(file: Path, begin: int, seconds: int, scrape_s: int) -> None:
+    """Write what is scraped every *scrape_s*, and nothing that rules make of it."""
+    _write(file, begin, range(0, seconds + 1, scrape_s), [*_gauges()], [])
 
 
 def write(file: Path, begin: int, seconds: int) -> None:
     """Write the metrics of *seconds* from *begin* on (Unix time), as OpenMetrics text."""
-    counters, gauges, by_route = [*_counters()], [*_gauges()], [*_recorded_by_route()]
+    gauges = [*_gauges(), FIRING, *_recorded()]
+    _write(file, begin, range(0, seconds + 1, SCRAPE_S), gauges, [*_recorded_by_route()])
+
+
+def _write(
+    file: Path, begin: int, moments: range, gauges: list[Series], by_route: list[Series]
+) -> None:
+    counters = [*_counters()]
     with file.open("w") as output:
-        for elapsed in range(0, seconds + 1, SCRAPE_S):
+        for elapsed in moments:
             at = begin + elapsed
             wave = 1 + 0.1 * math.sin(elapsed / 60)
             output.writelines(f"{name} {rate * elapsed:.6g} {at}\n" for name, rate in counters)
@@ -71,6 +84,9 @@ def _counters() -> Iterator[Series]:
             labels = f'{rule},method="GET",status="{status}"'
             yield from _histogram(DURATION, labels, REQUESTS_PER_S * share)
         yield from _histogram(QUEUE, rule, REQUESTS_PER_S)
+    called = f'{api},host="127.0.0.1:5001",method="GET"'
+    yield f"flask_http_outgoing_seconds_total{{{called}}}", REQUESTS_PER_S * MEDIAN_S / 2
+    yield f'flask_http_outgoing_calls_total{{{called},outcome="ok"}}', REQUESTS_PER_S
     for slot in range(WORKERS):
         yield f'gunicorn_worker_cpu_seconds_total{{{api},slot="{slot}"}}', 0.7
         yield f'gunicorn_worker_restarts_total{{{api},slot="{slot}"}}', 0.001
@@ -103,8 +119,6 @@ def _gauges() -> Iterator[Series]:
     yield 'locust_users{job="locust"}', 5_000
     yield 'locust_users_target{job="locust"}', 5_000
     yield 'locust_workers{job="locust",state="running"}', 4
-    yield 'ALERTS{alertname="ErrorsFrequent",alertstate="firing",job="api"}', 1
-    yield from _recorded()
 
 
 def _recorded() -> Iterator[Series]:

@@ -11,8 +11,6 @@ import locust  # noqa: F401
 del os.environ["LOCUST_SKIP_MONKEY_PATCH"]  # the Locust processes that tests start do patch
 
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +18,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from support.databases import fresh_database, fresh_runs_database, superuser_dsn
+from support.databases import fresh_database, fresh_runs_database, running_cluster
 from support.locust import Field, locust_field
 from support.target import Target, running_target
-from support.waiting import free_port, poll_until
 from xdist.scheduler import LoadFileScheduling
 
 from swarmscope.stack.postgres import Cluster
@@ -45,8 +42,6 @@ APART = (  # files of long tests that share nothing: each test goes to whichever
     "client/workload/test_open_user.py",
     "server/test_gunicorn.py",
 )
-# Its data need not survive the machine, and may be in memory.
-FAST = "fsync = off\nfull_page_writes = off\nmax_wal_size = 128MB\n"
 MEMORY = Path("/dev/shm")  # where a copy of a database, of 300 files, costs a tenth
 ROOM_BYTES = 4 << 30
 
@@ -85,32 +80,8 @@ def cluster() -> Iterator[Cluster]:
     place = MEMORY if is_roomy else None
     with tempfile.TemporaryDirectory(prefix="postgres-of-tests-", dir=place) as name:
         os.chmod(name, 0o755)  # as root the server runs as somebody else
-        yield from _serve(Path(name))
-
-
-def _serve(directory: Path) -> Iterator[Cluster]:
-    cluster = Cluster(directory, free_port())
-    cluster.initialise()
-    with (cluster.data / "postgresql.conf").open("a") as settings:
-        settings.write(FAST)
-    server = cluster.start(directory / "log")
-    try:
-        poll_until(lambda: _accepts_connections(cluster), "PostgreSQL to answer")
-        yield cluster
-    finally:
-        server.send_signal(signal.SIGINT)  # fast shutdown
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-
-
-def _accepts_connections(cluster: Cluster) -> bool:
-    try:
-        psycopg.connect(superuser_dsn(cluster)).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+        with running_cluster(Path(name)) as cluster:
+            yield cluster
 
 
 @pytest.fixture

@@ -79,7 +79,8 @@ def _reference(uid: str) -> str:
 
 def _required(dashboard: Mapping[str, Any], used: list[str]) -> list[dict[str, str]]:
     """Return the parts of Grafana that *dashboard* needs."""
-    panels = sorted({panel["type"] for panel in dashboard["panels"]} - {"row"})  # no plugin
+    nested = [panel for row in dashboard["panels"] for panel in row.get("panels", ())]
+    panels = sorted({panel["type"] for panel in [*dashboard["panels"], *nested]} - {"row"})
     plugins = [(INPUTS[uid]["pluginId"], INPUTS[uid]["pluginName"]) for uid in used]
     return [
         {"type": "grafana", "id": "grafana", "name": "Grafana", "version": GRAFANA},

@@ -1,6 +1,7 @@
 """What `swarmscope dashboards` writes: values that an import relies on."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -112,6 +113,17 @@ def test_a_window_has_four_scrapes(text, seconds, window_s):
     assert (interval.seconds, interval.window_s) == (seconds, window_s)
     rules = exported(interval, {})[RULES]
     assert f"rate(flask_http_request_duration_seconds_sum[{window_s}s])" in rules
+
+
+def test_nothing_is_left_of_the_stacks_own_interval(dashboards):
+    """A window or step that another panel needs must be one of those that are rewritten."""
+    text = json.dumps(list(dashboards.values())) + exported(ScrapeInterval(15), {})[RULES]
+
+    assert set(re.findall(r"\[(\d+[sm])\]", text)) == {"60s"}
+    assert set(re.findall(r"rate(\d+[sm])", text)) == {"60s"}
+    assert set(re.findall(r"offset (-?\d+[sm])", text)) == {"-30s"}
+    assert set(re.findall(r"time\(\) - (\d+)", text)) == {"60"}
+    assert set(re.findall(r'"interval": "(.+?)"', text)) == {"1s", "15s"}  # 1s: of the database
 
 
 @pytest.mark.parametrize("text", ["", "15", "0s", "1h", "-1s", "1.5s", "301s", "٣s"])

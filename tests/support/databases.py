@@ -4,16 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from support.waiting import free_port, poll_until
 from swarmscope.runs.schema import roles
 from swarmscope.runs.schema.migrations import migrate
 from swarmscope.stack.postgres import SUPERUSER, Cluster
+
+# Its data need not survive the machine, and may be in memory.
+FAST = "fsync = off\nfull_page_writes = off\nmax_wal_size = 128MB\n"
+
+
+@contextlib.contextmanager
+def running_cluster(directory: Path) -> Iterator[Cluster]:
+    """Run a new PostgreSQL server in *directory* until the block ends."""
+    cluster = Cluster(directory, free_port())
+    cluster.initialise()
+    with (cluster.data / "postgresql.conf").open("a") as settings:
+        settings.write(FAST)
+    server = cluster.start(directory / "log")
+    try:
+        poll_until(lambda: _accepts_connections(cluster), "PostgreSQL to answer")
+        yield cluster
+    finally:
+        server.send_signal(signal.SIGINT)  # fast shutdown
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _accepts_connections(cluster: Cluster) -> bool:
+    try:
+        psycopg.connect(superuser_dsn(cluster)).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def superuser_dsn(cluster: Cluster, name: str = "postgres") -> str:
