@@ -32,15 +32,12 @@ def install(directory: Path, file: Path = FILE) -> int:
     constraints.write_text(ours)
     options = ("--prefix", directory, "--constraint", constraints, "--requirement", file)
     status = subprocess.run([*PIP, "install", *options]).returncode
-    (directory / "packages").symlink_to(_packages())
     if status == 0:
+        # where a prefix has its packages depends on who made this Python; without new ones, nowhere
+        found = next(directory.glob("**/*-packages"), directory / "lib")
+        (directory / "packages").symlink_to(found.relative_to(directory))
         installed.write_text(wanted)
     return status
-
-
-def _packages() -> str:
-    """Return where pip puts packages below a prefix."""
-    return f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from support.waiting import free_port, poll_until
 PORTS = ("GRAFANA_PORT", "LOCUST_WEB_PORT", "POSTGRES_PORT", "PROMETHEUS_PORT")
 FILES = ("compose.yaml", "compose.swarmscope.yml")
 USERS, REQUESTS = 20, 150
-PACKAGE = "iniconfig"  # what the shop's scenario here needs, and the stack does not have
+PACKAGE = "isodate"  # what the shop's scenario here needs, and the stack does not have
 
 pytestmark = [pytest.mark.compose, pytest.mark.proof, pytest.mark.timeout(900)]
 
