@@ -113,7 +113,7 @@ def test_dashboards_colour_the_alerts_of_a_case(root, cases, name):
 def test_an_idle_service_is_not_shown_as_one_that_is_not_saturated(root, cases):
     """Each curve of the panel has the condition that a rule test is about."""
     dashboard = json.loads((root / "grafana/dashboards/swarm.json").read_text())
-    (panel,) = [p for p in dashboard["panels"] if p["title"] == "Is the service saturated?"]
+    (panel,) = [p for p in dashboard["panels"] if p["title"] == "Is it saturated?"]
     conditions = {target["expr"].partition(" and on ")[2] for target in panel["targets"]}
 
     (condition,) = conditions
