@@ -108,7 +108,7 @@ def test_a_wait_for_a_pool(app):
     """It is no `db`; one in vain is a time-out; a connection is held until it is back."""
     exporter = instrument(app)
     engine = sqlalchemy.create_engine(
-        "sqlite://", poolclass=sqlalchemy.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05,
+        "sqlite://", poolclass=sqlalchemy.pool.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05,
         pool_logging_name="orders",
     )  # fmt: skip
 
@@ -132,7 +132,8 @@ def test_a_wait_for_a_pool(app):
 
 def test_a_connection_from_before_is_replaced(app, tmp_path):
     """An app that connects while it is created, before it is instrumented."""
-    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    pool = sqlalchemy.pool.QueuePool
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'x.db'}", poolclass=pool)
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("SELECT 1"))
     instrument(app)
