@@ -108,8 +108,8 @@ def test_a_wait_for_a_pool(app):
     """It is no `db`; one in vain is a time-out; a connection is held until it is back."""
     exporter = instrument(app)
     engine = sqlalchemy.create_engine(
-        "sqlite://", poolclass=sqlalchemy.pool.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05,
-        pool_logging_name="orders",
+        "sqlite://", poolclass=sqlalchemy.pool.QueuePool, pool_logging_name="orders",
+        pool_size=1, max_overflow=0, pool_timeout=0.05,
     )  # fmt: skip
 
     def view():

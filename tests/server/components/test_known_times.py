@@ -1,7 +1,7 @@
 """Each component is found where a stopwatch in the service says that the time went.
 
-Figures are medians of several requests: on a busy machine a thread may lose its CPU between two
-clocks that are read one after the other.
+Figures of proofs are medians of several requests: on a busy machine a thread may lose its CPU
+between two clocks that are read one after the other.
 """
 
 from __future__ import annotations
@@ -102,12 +102,26 @@ def test_each_component_alone(bench):
         check(bench.deviations(f"do={piece}"), slack_ms=5)
 
 
+def test_every_wait_is_found(bench):
+    """None is shorter than the sleep in it, and together they are no more than the service time."""
+    found = {name: ms for name, (_, ms) in bench.deviation(f"do={MIXED}").items()}
+
+    assert found["http"] >= 20 + 10
+    assert found["db"] >= 20
+    assert found["pool"] > 0
+    assert found["other"] >= 10
+    assert found["cpu"] >= 0.95 * (10 + 5)
+    assert found["rest"] > -0.1
+
+
+@pytest.mark.proof
 def test_all_components_in_one_request(bench):
     """With a plain response, one that fails, and one that streams, whose body is not counted."""
     for more in ("", "&status=503", "&stream=1"):
         check(bench.deviations(f"do={MIXED}{more}"), slack_ms=20)
 
 
+@pytest.mark.proof
 def test_requests_at_the_same_time(bench):
     """Each has its own CPU time, also where greenlets share a thread, and its own calls."""
     found: list[dict[str, tuple[float, float]]] = []
