@@ -72,3 +72,8 @@ def first_line(error: Exception) -> str:
     A database's message is its first line; detail, hint and the statement follow.
     """
     return str(error).strip().partition("\n")[0].rstrip() or type(error).__name__
+
+
+def limits(quantile: float, limit_ms: float, fail_ratio: float) -> str:
+    """Return an objective in words."""
+    return f"p{quantile * 100:g} within {limit_ms:,g} ms, at most {fail_ratio * 100:g}% failed"

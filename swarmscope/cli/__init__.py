@@ -24,7 +24,7 @@ VERBS = {
     "logs": "swarmscope.cli.stack",
     "locust": "swarmscope.cli.locust",
     "runs": "swarmscope.cli.runs",
-    "show": "swarmscope.cli.runs",
+    "show": "swarmscope.cli.show",
     "export": "swarmscope.cli.export",
     "check": "swarmscope.cli.check",
     "compare": "swarmscope.cli.compare",

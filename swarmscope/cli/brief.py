@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swarmscope.cli.tables import limits
-from swarmscope.formatting import count, digits, duration, errors_in_tasks, percent, printable
+from swarmscope.formatting import (
+    count,
+    digits,
+    duration,
+    errors_in_tasks,
+    limits,
+    percent,
+    printable,
+)
 from swarmscope.runs.document import Document, Endpoint, Latency, ObjectiveResult
 
 PARTS = {"response": "response time", "service": "  service", "queue": "  queue"}

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Column, Table
 from rich.text import Text
 
-from swarmscope.formatting import count, digits, duration, percent, printable
+from swarmscope.formatting import count, digits, duration, limits, percent, printable
 from swarmscope.runs.document import LevelResult, ServiceFigures
 from swarmscope.runs.histogram import PARTS
 from swarmscope.runs.model import FailureGroup, Run, Summary, TaskError
@@ -248,11 +248,6 @@ def _objective(run: Run) -> str:
     if run.requests is None:
         return ""
     return f"not judged ({text}): {run.why_not_judged(run.requests, run.left_out)}"
-
-
-def limits(quantile: float, limit_ms: float, fail_ratio: float) -> str:
-    """Return an objective in words."""
-    return f"p{quantile * 100:g} within {limit_ms:,g} ms, at most {fail_ratio * 100:g}% failed"
 
 
 def span(summaries: Sequence[Summary], run: Run, has_failures: bool = False) -> str:

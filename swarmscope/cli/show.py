@@ -1,0 +1,67 @@
+"""The verb ``show``: one run, in full, in about ten lines or as JSON."""
+
+from __future__ import annotations
+
+import click
+
+from swarmscope.cli._shared import (
+    all_option,
+    database_option,
+    json_option,
+    print_json,
+    reading,
+    run_argument,
+    wait_option,
+    whole_option,
+)
+from swarmscope.cli.brief import lines
+from swarmscope.cli.waiting import settled, to_come
+from swarmscope.home import locate_prometheus
+from swarmscope.runs import assembly, queries
+
+
+@click.command()
+@run_argument
+@whole_option
+@all_option
+@click.option("--brief", is_flag=True, help="Print about ten lines.")
+@json_option
+@wait_option
+@database_option
+def show(
+    run: str,
+    whole: bool,
+    every: bool,
+    brief: bool,
+    as_json: bool,
+    patience_s: float,
+    database: str | None,
+) -> None:
+    """Print a run's figures.
+
+    RUN is latest (the default), latest~1, an id, or the beginning of an id. Figures are those after
+    ramp-up; of the whole run where too little followed it.
+
+    --json prints the run's document: all digits, curves, errors and events (docs/run-document.md).
+
+    \b
+    Examples:
+      swarmscope show
+      swarmscope show latest~1 --whole
+      swarmscope show --brief
+      swarmscope show 2026-03-01T12 --json
+    """
+    run = settled(database, run, patience_s, to_come)
+    with reading(database) as connection:
+        found = queries.find(connection, run)
+        services = assembly.ask_prometheus(locate_prometheus())
+        if brief:  # without Rich, whose import takes a fifth of the time
+            document = assembly.assemble(connection, found.run_id, whole, services)
+            click.echo("\n".join(lines(document)))
+        elif as_json:
+            print_json(assembly.assemble(connection, found.run_id, whole, services))
+        else:
+            from swarmscope.cli.figures import print_figures
+
+            summary = queries.summary(connection, found.run_id, whole)
+            print_figures(connection, found, summary, every, services)
