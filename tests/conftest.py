@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Locust would patch sockets and threads of this whole process for gevent, long after their import.
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
@@ -25,6 +26,9 @@ from xdist.scheduler import LoadFileScheduling
 
 from swarmscope.stack.postgres import Cluster
 
+# A shell lets what it starts in the background ignore Ctrl-C, and so would every process of tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 LONG = (
     "compose",
     "stack",
@@ -34,8 +38,6 @@ LONG = (
     "api",
 )  # folders whose files take minutes
 APART = (  # files of long tests that share nothing: each test goes to whichever process is free
-    "api/test_gunicorn.py",
-    "client/capacity/test_cases.py",
     "client/capacity/test_runs.py",
     "client/recording/test_run.py",
     "client/shapes/test_shapes.py",

@@ -22,7 +22,7 @@ from swarmscope.stack.locust_command import LOCUST
 
 FOREIGN = Path(__file__).parent / "foreign"
 KINDS = sorted(path.name for path in FOREIGN.iterdir() if not path.name.startswith("_"))
-A_FEW = ["own_session.py", "plugins_listeners.py", "pytest_fixtures.py", "raw_requests.py"]
+A_FEW = ["plugins_listeners.py", "raw_requests.py"]
 ARGUMENTS = {
     "chosen_user.py": ("Chosen",),
     "custom_arguments.py": ("--tenant", "acme", "--api-key", "hunter2"),

@@ -31,23 +31,22 @@ def listed_in(directory: Path, name: str) -> dict[str, str]:
 
 
 def test_no_locust_process_loads_what_only_others_need(field: Field, tmp_path):
-    """Master, worker and single process record and judge a run without psycopg and rich.
+    """Master and worker record and judge a run without psycopg and rich.
 
-    So does one whose scenario does not know swarmscope.
+    So does a single process, whose scenario does not know swarmscope.
     """
     field.forks = False
     file = scenario(tmp_path, more=LISTED_AT_EXIT)
     checks = ("--check-p95", 60_000, "--check-fail-ratio", 1)
     port = ("--master", "--master-bind-port", field.master_port, "--expect-workers", 1)
-    processes = {"single": field.headless(file, *SHORT, *checks, **listed_in(tmp_path, "single"))}
-    processes["master"] = field.headless(
-        file, *SHORT, *checks, *port, **listed_in(tmp_path, "master")
-    )
+    master = field.headless(file, *SHORT, *checks, *port, **listed_in(tmp_path, "master"))
+    processes = {"master": master}
     processes["worker"] = field.worker(file, **listed_in(tmp_path, "worker"))
     (elsewhere := tmp_path / "elsewhere").mkdir()
     unchanged = scenario(elsewhere, listener="stock", more=LISTED_AT_EXIT)
     field.program = LOCUST
-    processes["unchanged"] = field.headless(unchanged, *SHORT, **listed_in(tmp_path, "unchanged"))
+    alone = field.headless(unchanged, *SHORT, **listed_in(tmp_path, "single"))
+    processes["single"] = alone
 
     for name, locust in processes.items():
         assert locust.process.wait(60) in (0, 4), locust.text()

@@ -1,7 +1,7 @@
 """What locust-plugins' Timescale listener gets wrong, each shown on it and gone from ours.
 
 The line numbers are those of locust_plugins/listeners/timescale.py at 5.0.3. The stock listener's
-cases are expected to fail; should one pass some day, that is told.
+cases, which ``make proofs`` runs, are expected to fail; should one pass some day, that is told.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import contextlib
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -23,12 +21,16 @@ from support.locust import Field, faketime, locust_field, scenario
 from support.target import Target
 from support.waiting import poll_until
 
-T = TypeVar("T")
 STOCK_FAILS = pytest.param(
-    "stock", marks=pytest.mark.xfail(strict=True, reason="a defect of the stock listener")
+    "stock",
+    marks=[
+        pytest.mark.proof,
+        pytest.mark.xfail(strict=True, reason="a defect of the stock listener"),
+    ],
 )
 LISTENERS = ["ours", STOCK_FAILS]
 both = pytest.mark.parametrize("listener", LISTENERS, indirect=True)
+ours = pytest.mark.parametrize("listener", ["ours"], indirect=True)
 
 WARN = """
 import gevent
@@ -66,7 +68,7 @@ def fire_odd_requests(environment):
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def listener(request: pytest.FixtureRequest) -> str:
     """Return which listener records: ``ours`` or ``stock``."""
     return str(request.param)
@@ -85,24 +87,14 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def lives(cluster, target, tmp_path_factory) -> Iterator[dict[str, Life]]:
-    """Live the same life with both listeners."""
-    directories = [tmp_path_factory.mktemp(name) for name in ("ours", "stock")]
+def life(listener, cluster, target, tmp_path_factory) -> Iterator[Life]:
+    """Live it with *listener*."""
     password = cluster.passfile.read_text().strip().rpartition(":")[2]
     with (
-        fresh_runs_database(cluster) as first,
-        fresh_runs_database(cluster) as second,
-        locust_field(directories[0], target.url, first) as ours,
-        locust_field(directories[1], target.url, second) as stock,
+        fresh_runs_database(cluster) as database,
+        locust_field(tmp_path_factory.mktemp(listener), target.url, database) as field,
     ):
-        yield _at_once(lambda field, listener: _live(field, listener, password), ours, stock)
-
-
-def _at_once(live: Callable[[Field, str], T], ours: Field, stock: Field) -> dict[str, T]:
-    """Live with both listeners at the same time: most of it is waiting."""
-    with ThreadPoolExecutor() as pool:
-        first, second = pool.submit(live, ours, "ours"), pool.submit(live, stock, "stock")
-        return {"ours": first.result(), "stock": second.result()}
+        yield _live(field, listener, password)
 
 
 def _live(field: Field, listener: str, password: str) -> Life:
@@ -134,47 +126,47 @@ def _live(field: Field, listener: str, password: str) -> Life:
 
 
 @both
-def test_a_run_stopped_in_the_ui_is_closed(lives, listener):
+def test_a_run_stopped_in_the_ui_is_closed(life):
     """A run ends when it is stopped, not when the process does (L214-220, L133)."""
-    assert lives[listener].open_runs == 0
+    assert life.open_runs == 0
 
 
 @both
-def test_user_counts_belong_to_a_run(lives, listener):
+def test_user_counts_belong_to_a_run(life):
     """Users are counted while a run is on, once, and not in between (L142)."""
-    assert lives[listener].counts_between == 0
+    assert life.counts_between == 0
 
 
-def test_one_connection_is_enough(lives):
+@ours
+def test_one_connection_is_enough(life):
     """A second run opens no second connection.
 
     The stock listener opens one per run and leaves it to reference counting to close the last.
     """
-    assert lives["ours"].connections == 1
+    assert life.connections == 1
 
 
 @both
-def test_no_password_is_stored(lives, listener):
+def test_no_password_is_stored(life):
     """The password given on the command line is in no row (L276-291)."""
-    life = lives[listener]
     rows = life.field.query("SELECT row_to_json(t)::text FROM testrun t")
     assert rows
     assert not [row for (row,) in rows if life.password in row]
 
 
 @both
-def test_the_link_is_a_link(lives, listener):
+def test_the_link_is_a_link(life):
     """The log's links carry their variables whether or not the URL has a question mark (L135)."""
-    links = re.findall(r"http://grafana\.example\S+", lives[listener].log)
+    links = re.findall(r"http://grafana\.example\S+", life.log)
     queries = [parse_qs(urlsplit(link).query) for link in links]
     assert len(links) == 4
     assert all("from" in query and "to" in query for query in queries)
 
 
 @both
-def test_events_belong_to_a_run(lives, listener):
+def test_events_belong_to_a_run(life):
     """Every event names its run and its kind (the table had time and text only)."""
-    kinds = lives[listener].field.query(
+    kinds = life.field.query(
         "SELECT kind, run_id FROM events WHERE coalesce(kind, '') NOT IN ('note', 'trust')"
         " ORDER BY time"
     )
@@ -184,9 +176,9 @@ def test_events_belong_to_a_run(lives, listener):
 
 
 @both
-def test_a_cpu_warning_before_the_first_run_is_no_error(lives, listener):
+def test_a_cpu_warning_before_the_first_run_is_no_error(life):
     """An early warning of Locust's does not raise in the listener (L90-97)."""
-    assert "Uncaught exception" not in lives[listener].log
+    assert "Uncaught exception" not in life.log
 
 
 @both
@@ -239,16 +231,13 @@ class _database_closed:
 
 
 @pytest.fixture(scope="module")
-def late(cluster, target, tmp_path_factory) -> Iterator[dict[str, tuple[Field, int]]]:
-    """With both listeners: a worker that joins late and whose clock is 10 minutes slow."""
-    directories = [tmp_path_factory.mktemp(name) for name in ("ours", "stock")]
+def late(listener, cluster, target, tmp_path_factory) -> Iterator[tuple[Field, int]]:
+    """A worker that joins late and whose clock is 10 minutes slow."""
     with (
-        fresh_runs_database(cluster) as first,
-        fresh_runs_database(cluster) as second,
-        locust_field(directories[0], target.url, first) as ours,
-        locust_field(directories[1], target.url, second) as stock,
+        fresh_runs_database(cluster) as database,
+        locust_field(tmp_path_factory.mktemp(listener), target.url, database) as field,
     ):
-        yield _at_once(lambda field, listener: _join_late(field, target, listener), ours, stock)
+        yield _join_late(field, target, listener)
 
 
 def _join_late(field: Field, target: Target, listener: str) -> tuple[Field, int]:
@@ -273,16 +262,16 @@ def _join_late(field: Field, target: Target, listener: str) -> tuple[Field, int]
 
 
 @both
-def test_a_late_worker_belongs_to_the_run(late, listener):
+def test_a_late_worker_belongs_to_the_run(late):
     """No sample of a worker that joins a run late is missing (L68, L75)."""
-    field, answered = late[listener]
+    field, answered = late
     assert field.value("SELECT count(*) FROM request") == answered
 
 
 @both
-def test_samples_of_a_wrong_clock_land_inside_the_run(late, listener):
+def test_samples_of_a_wrong_clock_land_inside_the_run(late):
     """A worker's clock that is 10 minutes slow does not move its samples out of the run."""
-    field, _ = late[listener]
+    field, _ = late
     outside = field.value(
         "SELECT count(*) FROM request JOIN testrun ON id = run_id"
         " WHERE time < id - interval '1 s' OR time > end_time + interval '1 s'"
@@ -292,9 +281,9 @@ def test_samples_of_a_wrong_clock_land_inside_the_run(late, listener):
 
 
 @both
-def test_the_summary_counts_every_worker(late, listener):
+def test_the_summary_counts_every_worker(late):
     """The run's own summary holds the requests of all workers (L331-349)."""
-    field, answered = late[listener]
+    field, answered = late
     assert field.value("SELECT requests FROM testrun") == answered
 
 

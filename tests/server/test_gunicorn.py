@@ -38,7 +38,7 @@ class Watch:
 
     def _run(self):
         before = {}
-        while not self._done.wait(0.02):
+        while not self._done.wait(0.05):
             now = scrape(self._url).counters()
             self.scrapes += 1
             self.drops += [(key, value, now.get(key)) for key, value in before.items()
@@ -53,9 +53,9 @@ def restarts(service):
 @pytest.mark.parametrize(
     ("worker_class", "preload", "requests"),
     [
-        ("sync", False, 400),
-        ("gthread", True, 400),
-        ("gevent", False, 400),
+        ("sync", False, 200),
+        ("gthread", True, 200),
+        ("gevent", False, 200),
         pytest.param("sync", False, 2000, marks=pytest.mark.proof),
         pytest.param("sync", True, 2000, marks=pytest.mark.proof),
         pytest.param("gthread", False, 2000, marks=pytest.mark.proof),

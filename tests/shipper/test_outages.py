@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from swarmscope.runs.thresholds import CANNOT_TELL as LOST
 from swarmscope.stack.postgres import Cluster
 
 FULL = pytest.mark.proof
+LONG = [FULL, pytest.mark.timeout(300)]
 PER_PROCESS = """
 import os
 
@@ -84,6 +85,16 @@ class Server:
         for pid in [self.process.pid, *map(int, children.split())]:
             with suppress(ProcessLookupError):  # one whose client is gone may just end
                 os.kill(pid, number)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A way in which the database goes away, and how it comes back."""
+
+    name: str
+    seconds: float
+    begin: Callable[[Server], None]
+    end: Callable[[Server], None]
 
 
 @pytest.fixture(scope="module")
@@ -141,44 +152,52 @@ def assert_conserved(field: Field, sent: int, what: str, **more: float) -> None:
     assert field.waiting() == []
 
 
-def run_through(field: Field, target: Target, what: str, seconds: float, breaks, mends) -> None:
-    """Let a swarm run while the database is away for *seconds*."""
+@pytest.mark.parametrize(
+    "outages",
+    [
+        pytest.param(
+            [
+                Outage("stopped", 2, Server.stop, Server.start),
+                Outage("killed", 1, Server.kill, Server.start),
+                Outage("hanging", 2, Server.pause, Server.resume),
+            ],
+            id="one after another",
+        ),
+        pytest.param(
+            [Outage("stopped", 60, Server.stop, Server.start)], id="stopped 60 s", marks=LONG
+        ),
+        pytest.param(
+            [Outage("killed", 10, Server.kill, Server.start)], id="killed 10 s", marks=LONG
+        ),
+        pytest.param(
+            [Outage("hanging", 30, Server.pause, Server.resume)], id="hanging 30 s", marks=LONG
+        ),
+    ],
+)
+def test_a_database_that_goes_away(field: Field, target: Target, server: Server, outages):
+    """It is shut down, or killed in mid-transaction, or answers nothing, in mid-swarm."""
     before = target.answered()
     file = scenario(field.directory)
     ports = ("--master-bind-port", field.master_port, "--master-port", field.master_port)
-    workers = ("--processes", 2, *ports) if seconds >= 10 else ()
+    workers = ("--processes", 2, *ports) if outages[0].seconds >= 10 else ()
     locust = field.headless(file, "-u", 8, "-r", 100, *workers)
     poll_until(lambda: field.value("SELECT count(*) FROM request") > 0, "the first rows")
-    usual = rate(target, seconds / 2)
-    breaks()
-    during = rate(target, seconds)
-    mends()
-    stored = field.value("SELECT count(*) FROM request")
-    poll_until(lambda: field.value("SELECT count(*) FROM request") > stored, "more rows", 60)
+    more: dict[str, float] = {}
+    for outage in outages:
+        more[f"before {outage.name}"] = rate(target, outage.seconds / 2)
+        outage.begin(server)
+        more[f"while {outage.name}"] = rate(target, outage.seconds)
+        outage.end(server)
+        stored = field.value("SELECT count(*) FROM request")
+        poll_until(
+            lambda seen=stored: field.value("SELECT count(*) FROM request") > seen, "rows", 60
+        )
     assert locust.end(seconds=120) == 0, locust.text()
-    sent = target.answered() - before
-    assert_conserved(field, sent, what, rate_before=usual, rate_during=during)
+    what = ", ".join(f"{outage.name} {outage.seconds} s" for outage in outages)
+    assert_conserved(field, target.answered() - before, what, **more)
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=[FULL, pytest.mark.timeout(300)])])
-def test_a_stopped_database(field: Field, target: Target, server: Server, seconds):
-    """The database is shut down and started again in mid-swarm."""
-    run_through(field, target, f"stopped {seconds} s", seconds, server.stop, server.start)
-
-
-@pytest.mark.parametrize("seconds", [1, pytest.param(10, marks=[FULL, pytest.mark.timeout(300)])])
-def test_a_killed_database(field: Field, target: Target, server: Server, seconds):
-    """The database is killed in mid-transaction and recovers."""
-    run_through(field, target, f"killed, away {seconds} s", seconds, server.kill, server.start)
-
-
-@pytest.mark.parametrize("seconds", [2, pytest.param(30, marks=[FULL, pytest.mark.timeout(300)])])
-def test_a_hanging_database(field: Field, target: Target, server: Server, seconds):
-    """The database takes connections but answers nothing for a while."""
-    run_through(field, target, f"hanging {seconds} s", seconds, server.pause, server.resume)
-
-
-@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=[FULL, pytest.mark.timeout(300)])])
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=LONG)])
 def test_a_database_that_comes_later(field: Field, target: Target, server: Server, seconds):
     """The swarm starts first; the database, empty, appears in its middle."""
     before = target.answered()
@@ -195,7 +214,7 @@ def test_a_database_that_comes_later(field: Field, target: Target, server: Serve
     assert_conserved(field, sent, f"absent for the first {seconds} s", rate_before=usual)
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=[FULL, pytest.mark.timeout(300)])])
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=LONG)])
 def test_a_shipper_killed_again_and_again(field: Field, target: Target, seconds):
     """Shippers are killed at random instants; another one takes over each time."""
     before = target.answered()
@@ -226,7 +245,7 @@ def assert_accounted_for(field: Field, sent: int, what: str) -> None:
     assert "samples_dropped" in {kind for (kind,) in field.query("SELECT kind FROM events")}
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=FULL)])
 def test_journals_removed_by_somebody(field: Field, target: Target, server: Server, workers):
     """They vanish while the database hangs: what was in them is counted, all else is stored."""
     before = target.answered()
@@ -247,7 +266,7 @@ def test_journals_removed_by_somebody(field: Field, target: Target, server: Serv
     assert_accounted_for(field, target.answered() - before, "journals removed")
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=FULL)])
 def test_a_disk_that_is_full_until_the_end(field: Field, target: Target, workers):
     """No journal can grow any more: the last count is stored, and the run is no success."""
     before = target.answered()
@@ -285,7 +304,7 @@ def _kill(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(20, marks=[FULL, pytest.mark.timeout(300)])])
+@pytest.mark.parametrize("seconds", [2, pytest.param(20, marks=LONG)])
 def test_a_killed_worker(field: Field, target: Target, seconds):
     """A killed worker loses the last tenth of a second, and nothing of the others."""
     file = scenario(field.directory, more=PER_PROCESS)

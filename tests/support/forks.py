@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,11 +33,13 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit status, once there is one; *timeout* is in seconds."""
-        deadline = time.monotonic() + (timeout or 3600)
-        while (status := self.poll()) is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 3600)
-            time.sleep(0.02)
+        if self.poll() is None:
+            with open(os.pidfd_open(self.pid), "rb", buffering=0) as process:
+                ended, _, _ = select.select([process], [], [], timeout)
+            if not ended:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        status = self.poll()
+        assert status is not None
         return status
 
     def send_signal(self, number: int) -> None:

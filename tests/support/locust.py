@@ -82,6 +82,7 @@ class Field:
     program: Sequence[str | Path] = (LOCUST,)
     forks: bool = True  # or starts each process from nothing
     started: list[Locust] = field(default_factory=list)
+    _connection: psycopg.Connection[Any] | None = None
 
     @property
     def journals(self) -> Path:
@@ -133,9 +134,15 @@ class Field:
         return port_answers(locust.web_port or 0)
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with psycopg.connect(self.database) as connection:
-            return connection.execute(statement, parameters or None).fetchall()
+        """Return the rows of a query, on a connection that is kept: tests ask again and again."""
+        if not self._connection or self._connection.closed:
+            self._connection = psycopg.connect(self.database, autocommit=True)
+        try:
+            return self._connection.execute(statement, parameters or None).fetchall()
+        except psycopg.OperationalError:
+            if not self._connection.closed:
+                raise
+            return self.query(statement, *parameters)  # the test had ended it
 
     def value(self, statement: str, *parameters: object) -> Any:
         """Return the only value of a query."""
@@ -158,7 +165,9 @@ class Field:
         return found
 
     def clean_up(self) -> None:
-        """Leave no process behind."""
+        """Leave no process behind, and no connection."""
+        if self._connection:
+            self._connection.close()
         for locust in self.started:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(locust.process.pid, signal.SIGKILL)

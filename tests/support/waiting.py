@@ -8,10 +8,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+SELDOM_S = 0.2  # how often a long wait looks: most looks cost two processes some milliseconds
 
 
 def poll_until(check: Callable[[], T], what: str, seconds: float = 20, every: float = 0.05) -> T:
-    """Return *check*'s first true result; fail the test with *what* after *seconds*."""
+    """Return *check*'s first true result; fail the test with *what* after *seconds*.
+
+    It looks again after *every* seconds, and the longer it waits the less often.
+    """
     deadline = time.monotonic() + seconds
     while True:
         if result := check():
@@ -19,6 +23,7 @@ def poll_until(check: Callable[[], T], what: str, seconds: float = 20, every: fl
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
         time.sleep(every)
+        every = max(every, min(every * 1.1, SELDOM_S))
 
 
 def free_port() -> int:

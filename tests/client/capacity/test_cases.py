@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
-from support.locust import Field
+from support.databases import fresh_runs_database
+from support.locust import Field, Locust, locust_field
 from support.waiting import poll_until
 
 USERS = """
@@ -26,6 +29,77 @@ class Visitor(User):
     @task
     def visit(self):
         fire(self)
+"""
+KINDS = """
+class HalfFails(User):
+    wait_time = constant(0.05)
+    number = 0
+
+    @task
+    def visit(self):
+        self.number += 1
+        fire(self, exception=ValueError("half") if self.number % 2 else None)
+
+class ListOfHeaders(Visitor):
+    @task
+    def other(self):
+        fire(self, response=SimpleNamespace(headers=[("server-timing", "app;dur=1")]))
+
+class BrokenHeaders(User):
+    wait_time = constant(0.05)
+
+    class Response:
+        @property
+        def headers(self):
+            raise RuntimeError("not read yet")
+
+    @task
+    def visit(self):
+        fire(self, response=self.Response())
+
+class OddTimes(Visitor):
+    @task
+    def odd(self):
+        for ms in (None, "7", float("nan"), -1.0):
+            fire(self, ms=ms)
+
+class Dies(Visitor):
+    born = 0
+
+    def on_start(self):
+        Dies.born += 1
+        if Dies.born > 4:
+            raise RuntimeError("no such account")
+
+class Leaves(Visitor):
+    number = 0
+
+    @task
+    def leave(self):
+        self.number += 1
+        if self.number > 5:
+            self.stop(force=True)
+
+class Three(Visitor):
+    fixed_count = 3
+
+class StartsSlowly(Visitor):
+    def on_start(self):
+        gevent.sleep(2)
+
+class FromEndToEnd(User):
+    wait_time = constant(0.05)
+
+    @task
+    def visit(self):
+        fire(self, kind="GET", name="/x")
+        fire(self, kind="KPI", name="end to end", ms=2000.0)
+
+from locust_plugins.listeners import RescheduleTaskOnFail
+
+@events.init.add_listener
+def stop_tasks(environment, **_):
+    RescheduleTaskOnFail(environment)
 """
 QUICK = ("--capacity-warm-up", 0, "--capacity-window", 2, "--shape", "Capacity")
 
@@ -52,23 +126,40 @@ def search(field: Field, text: str, *options: object, seconds: float = 90) -> Fo
     return Found(verdict, sentence, [details for (details,) in levels], locust.text(), status)
 
 
-def test_failures_count_whatever_a_listener_raises(field: Field):
+@pytest.fixture(scope="module")
+def find(cluster, target, tmp_path_factory) -> Iterator[Callable[..., Found]]:
+    """Return what lets users of some classes of `KINDS` search, one after another in one Locust."""
+    with (
+        fresh_runs_database(cluster) as database,
+        locust_field(tmp_path_factory.mktemp("kinds"), target.url, database) as field,
+    ):
+        file = field.directory / "scenario.py"
+        file.write_text(USERS + KINDS)
+        locust = field.with_ui(file, *QUICK[:4], "--class-picker")
+        yield partial(found_from_the_ui, field, locust)
+
+
+def found_from_the_ui(
+    field: Field, locust: Locust, classes: str, seconds: int = 60, **form: int
+) -> Found:
+    """Let users of *classes* search as *form* says, until the search ends or *seconds* are over."""
+    before, log = field.value("SELECT count(*) FROM testrun"), len(locust.text())
+    classes_and_time = {"user_classes": classes.split(), "run_time": seconds}
+    limits = {f"capacity_{name}": value for name, value in ({"max": 1000} | form).items()}
+    started = {"shape_class": "Capacity", "user_count": 1, "spawn_rate": 1}
+    assert locust.post("/swarm", **started, **classes_and_time, **limits)["success"]
+    ended = "SELECT run_id FROM run WHERE complete ORDER BY started OFFSET %s"
+    ((run,),) = poll_until(lambda: field.query(ended, before), "the search's end", 60)
+    poll_until(lambda: locust.state()["state"] in ("stopped", "ready"), "Locust to be ready", 60)
+    events = "SELECT text, details FROM events WHERE run_id = %s AND kind = %s ORDER BY time"
+    ((sentence, verdict),) = field.query(events, run, "verdict")
+    levels = [details for _, details in field.query(events, run, "level")]
+    return Found(verdict, sentence, levels, locust.text()[log:], 0)
+
+
+def test_failures_count_whatever_a_listener_raises(find):
     """Half of the requests fail, and a listener of the scenario ends the event at each of them."""
-    text = """
-    number = 0
-
-    @task
-    def visit(self):
-        self.number += 1
-        fire(self, exception=ValueError("half") if self.number % 2 else None)
-
-from locust_plugins.listeners import RescheduleTaskOnFail
-
-@events.init.add_listener
-def stop_tasks(environment, **_):
-    RescheduleTaskOnFail(environment)
-"""
-    found = search(field, text, "--capacity-start", 4, "-t", 15)
+    found = find("HalfFails", seconds=12, start=4)
 
     assert found.levels[0]["users"] == 4
     assert found.levels[0]["outcome"] == "broke"
@@ -76,81 +167,41 @@ def stop_tasks(environment, **_):
     assert "% of requests failed" in found.sentence
 
 
-def test_a_response_may_be_anything(field: Field):
+def test_a_response_may_be_anything(find):
     """Headers that are a list, and ones that raise when they are read: measured, no traceback."""
-    text = """
-    @task
-    def other(self):
-        fire(self, response=SimpleNamespace(headers=[("server-timing", "app;dur=1")]))
-
-class Broken(Visitor):
-    class Response:
-        @property
-        def headers(self):
-            raise RuntimeError("not read yet")
-
-    @task
-    def visit(self):
-        fire(self, response=self.Response())
-"""
-    found = search(field, text, "--capacity-start", 4, "--capacity-max", 4)
+    found = find("ListOfHeaders BrokenHeaders", start=4, max=4)
 
     assert "Traceback" not in found.log
     assert (found.verdict["users"], found.verdict["limit"]) == (4, "bound")
     assert found.verdict["response"]["p95"] == pytest.approx(5, rel=0.03)
 
 
-def test_times_that_are_none_are_no_reason_to_hang(field: Field):
+def test_times_that_are_none_are_no_reason_to_hang(find):
     """Nothing, text, not-a-number: such requests count, have no latency, and stop nothing."""
-    text = """
-    @task
-    def odd(self):
-        for ms in (None, "7", float("nan"), -1.0):
-            fire(self, ms=ms)
-"""
-    found = search(field, text, "--capacity-start", 2, "--capacity-max", 2)
+    found = find("OddTimes", start=2, max=2)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (2, "bound")
     assert found.verdict["response"]["p95"] == pytest.approx(5, rel=0.03)
 
 
-ENDS = """
-    number = born = 0
-
-    def on_start(self):
-        Visitor.born += 1
-        if type(self).dies and Visitor.born > 4:
-            raise RuntimeError("no such account")
-
-    @task
-    def leave(self):
-        self.number += 1
-        if self.number > 5 and type(self).leaves:
-            self.stop(force=True)
-
-    dies, leaves = {dies}, {leaves}
-"""
-
-
 @pytest.mark.parametrize(
-    ("dies", "leaves", "words"),
+    ("kind", "words"),
     [
-        pytest.param(True, False, "only 4 of 10 users ran", id="die in on_start"),
-        pytest.param(False, True, "none of 10 users was running", id="end by themselves"),
+        pytest.param("Dies", "only 4 of 10 users ran", id="die in on_start"),
+        pytest.param("Leaves", "none of 10 users was running", id="end by themselves"),
     ],
 )
-def test_users_that_are_not_there_end_the_search(field: Field, dies, leaves, words):
+def test_users_that_are_not_there_end_the_search(find, kind, words):
     """Ten wanted, fewer run: nothing is claimed of ten, and the reason is said."""
-    found = search(field, ENDS.format(dies=dies, leaves=leaves), "--capacity-start", 10)
+    found = find(kind, start=10)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (0, "users")
     assert found.sentence.startswith(f"Nothing is known about the application: {words}")
 
 
-def test_a_fixed_count_bounds_the_search(field: Field):
+def test_a_fixed_count_bounds_the_search(find):
     """No more users than the scenario has; said beside the answer."""
-    text = "\nVisitor.fixed_count = 3\n"
-    found = search(field, text, "--capacity-start", 10, "--capacity-max", 50)
+    found = find("Three", start=10, max=50)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (3, "bound")
     assert "No more than 3 users: all user classes have a fixed_count." in found.sentence
@@ -174,13 +225,9 @@ class Other(User):
     assert "No users of Visitor: --tags or --exclude-tags leave them" in found.sentence
 
 
-def test_users_count_when_they_are_at_work(field: Field):
+def test_users_count_when_they_are_at_work(find):
     """An on_start of two seconds, as long as a level: none is measured before it is over."""
-    text = """
-    def on_start(self):
-        gevent.sleep(2)
-"""
-    found = search(field, text, "--capacity-start", 4, "--capacity-max", 4)
+    found = find("StartsSlowly", start=4, max=4)
 
     assert [level["outcome"] for level in found.levels] == ["held", "held"]
     assert found.levels[0]["requests_per_s"] == pytest.approx(80, rel=0.3)
@@ -218,15 +265,9 @@ def test_a_search_that_is_stopped_says_what_is_known(field: Field):
     assert "users: the run was stopped." in sentence
 
 
-def test_a_figure_that_is_no_request_decides_nothing(field: Field):
+def test_a_figure_that_is_no_request_decides_nothing(find):
     """HTTP at 5 ms beside a time from end to end of two seconds, which is left out by its type."""
-    text = """
-    @task
-    def visit(self):
-        fire(self, kind="GET", name="/x")
-        fire(self, kind="KPI", name="end to end", ms=2000.0)
-"""
-    found = search(field, text, "--capacity-start", 4, "--capacity-max", 4)
+    found = find("FromEndToEnd", start=4, max=4)
 
     assert (found.verdict["users"], found.verdict["limit"]) == (4, "bound")
     assert found.verdict["left_out"].keys() == {"KPI"}

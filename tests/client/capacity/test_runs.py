@@ -58,7 +58,7 @@ def test_a_closed_system_is_measured_below_its_capacity(tmp_path, runs_database)
         locust_field(tmp_path, service.url, runs_database) as field,
     ):
         bound = ("--capacity-start", 20, "--capacity-max", 20, "--check-capacity-users", 20)
-        quick = ("--capacity-warm-up", 1, "--capacity-window", 4)
+        quick = ("--capacity-warm-up", 1, "--capacity-window", 3)
         found = search(field, CLOSED.format(period_s=0.5), *quick, *bound)
 
     assert (found["users"], found["limit"]) == (20, "bound")
@@ -121,7 +121,7 @@ def test_a_level_that_a_throttled_generator_broke_says_nothing_of_the_service(
     ):
         file = tmp_path / "scenario.py"
         file.write_text(CLOSED.format(period_s=0.2) + THROTTLED)
-        quick = ("--capacity-warm-up", 0, "--capacity-window", 6, "--slo-p95", 100)
+        quick = ("--capacity-warm-up", 0, "--capacity-window", 4, "--slo-p95", 100)
         locust = field.headless(file, "--shape", "Capacity", *quick)
         poll_until(lambda: "Level 10 users broke" in locust.text(), "the first level", 60)
         locust.end()

@@ -29,14 +29,14 @@ def one_machine(field: Field, workers: int) -> tuple[object, ...]:
 
 
 def test_every_ui_run_is_whole(field: Field, target: Target, tmp_path):
-    """Five runs started and stopped from the UI of one master: all closed, all samples stored.
+    """Three runs started and stopped from the UI of one master: all closed, all samples stored.
 
     Requests take 50 ms, so that each stop finds some in flight: sent = counted = stored.
     """
     file = scenario(tmp_path, path="/slow/50", wait=0.01)
     before = target.answered()
     master = field.master(file, 2)
-    for users in (2, 3, 4, 5, 6):
+    for users in (2, 4, 3):
         earlier = target.answered()
         master.start(users)
         poll_until(lambda e=earlier: target.answered() > e + 10, "requests")
@@ -47,7 +47,7 @@ def test_every_ui_run_is_whole(field: Field, target: Target, tmp_path):
     poll_until(lambda: master.done() == last, "all requests of the last run to be counted")
     assert master.end() == 0
 
-    assert field.query(RUN) == [("finished", True, n, n, 2) for n in (2, 3, 4, 5, 6)]
+    assert field.query(RUN) == [("finished", True, n, n, 2) for n in (2, 4, 3)]
     assert field.value("SELECT count(*) FROM request") == sent
     assert field.value("SELECT requests FROM testrun ORDER BY id DESC LIMIT 1") == last
     assert field.value("SELECT sum(requests) FROM testrun") == sent
@@ -56,7 +56,13 @@ def test_every_ui_run_is_whole(field: Field, target: Target, tmp_path):
     assert field.waiting() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "TERM"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, id="TERM", marks=pytest.mark.proof),
+    ],
+)
 def test_a_signal_ends_a_run_in_order(field: Field, target: Target, tmp_path, number):
     """Requests in flight when the signal comes are recorded, and the run is closed."""
     before = target.answered()
@@ -208,12 +214,15 @@ def test_the_log_links_to_the_run(field: Field, tmp_path):
     locust = field.headless(scenario(tmp_path), "-u", 1, "-t", "2s", "--grafana-url", url)
     assert locust.process.wait(60) == 0
     run = field.value("SELECT run FROM run").replace(":", "%3A")
-    start = field.value("SELECT floor(extract(epoch FROM id) * 1000)::bigint FROM testrun")
+    ((start, end),) = field.query(
+        "SELECT floor(extract(epoch FROM id) * 1000)::bigint,"
+        " floor(extract(epoch FROM end_time) * 1000)::bigint FROM testrun"
+    )
     links = re.findall(r"http://localhost:3000/d/swarmscope-swarm\S*", locust.text())
     first, last = links[:2]  # the summary has another
     assert first == f"http://localhost:3000/d/swarmscope-swarm?var-run={run}&from={start}&to=now"
-    assert re.fullmatch(re.escape(first.removesuffix("now")) + r"\d+", last)
-    assert 2000 < int(last.rpartition("=")[2]) - start < 60_000
+    assert last.rpartition("=")[0] == first.rpartition("=")[0]
+    assert int(last.rpartition("=")[2]) == pytest.approx(end + 1000, abs=1)
 
 
 def test_without_grafana_nothing_links_to_it(field: Field, tmp_path):

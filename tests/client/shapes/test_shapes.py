@@ -52,32 +52,14 @@ def test_a_scenarios_own_shape_drives_as_in_locust(field: Field, tmp_path):
     assert field.query("SELECT peak_users, scenario FROM run") == [(3, "Visitor, Ramp")]
 
 
-def test_a_scenarios_shape_made_of_ours_drives_too(field: Field, tmp_path):
-    """A subclass in a locustfile is the scenario's own, with stages of its own."""
-    text = "\nfrom swarmscope.client import Stage, Staged\n\nclass Short(Staged):"
-    text += "\n    stages = (Stage('brief', users=2, ramp_s=1, hold_s=2),)\n"
-    locust = field.headless(scenario(tmp_path, more=text))
-
-    assert locust.process.wait(60) == 0
-    assert told(field) == ["brief: 2 users"]
-    assert field.query("SELECT peak_users, scenario FROM run") == [(2, "Visitor, Short")]
-
-
 def test_the_example_of_a_shape_of_ones_own_runs(field: Field, root):
-    """As its first lines say; its stages are events of the run."""
+    """As its first lines say: it is the scenario's own, and its stages are events of the run."""
     locust = field.headless(root / "examples/stages.py", "-t", 7)
 
     assert locust.process.wait(60) == 0
     assert told(field) == ["early: 2 users", "rush: 20 users"]
-
-
-def test_an_option_goes_before_the_scenarios_own_shape(field: Field, tmp_path):
-    """--shape may still name one of swarmscope's."""
-    options = ("--shape", "Smoke", "--shape-users", "1", *SHORT)
-    locust = field.headless(scenario(tmp_path, more=SHAPES + OWN), *options)
-
-    assert locust.process.wait(60) == 0
-    assert told(field) == ["smoke: 1 users"]
+    ((scenario,),) = field.query("SELECT scenario FROM run")
+    assert scenario.endswith(", Doors")
 
 
 def test_without_a_ui_a_shape_is_chosen_by_name(field: Field, file):
@@ -92,28 +74,27 @@ def test_without_a_ui_a_shape_is_chosen_by_name(field: Field, file):
     ]
 
 
-def test_a_scenario_that_imports_no_shape_can_be_driven_by_one(field: Field, tmp_path):
-    """By ``swarmscope locust``, which knows them all."""
+def test_the_run_time_bounds_a_shape(field: Field, tmp_path):
+    """Locust would ignore it, and say nothing of that.
+
+    The scenario imports no shape: ``swarmscope locust`` knows them all.
+    """
     field.program = LOCUST
     unchanged = scenario(tmp_path, listener="stock")
-    locust = field.headless(unchanged, "--shape", "Smoke", "--shape-users", "1", *SHORT)
+    locust = field.headless(unchanged, "--shape", "Smoke", "--shape-users", "1", "-t", 3)
 
     assert locust.process.wait(60) == 0
     assert told(field) == ["smoke: 1 users"]
-
-
-def test_the_run_time_bounds_a_shape(field: Field, file):
-    """Locust would ignore it, and say nothing of that."""
-    locust = field.headless(file, "--shape", "Smoke", "-t", 3)
-
-    assert locust.process.wait(60) == 0
     assert field.value("SELECT duration_s FROM run") < 10
 
 
-def test_the_environment_chooses_like_the_command_line(field: Field, file):
-    """LOCUST_SHAPE and its parameters."""
+def test_the_environment_chooses_like_the_command_line(field: Field, tmp_path):
+    """LOCUST_SHAPE and its parameters, which go before the scenario's own shape."""
     locust = field.headless(
-        file, LOCUST_SHAPE="Smoke", LOCUST_SHAPE_HOLD="2s", LOCUST_SHAPE_USERS="1"
+        scenario(tmp_path, more=SHAPES + OWN),
+        LOCUST_SHAPE="Smoke",
+        LOCUST_SHAPE_HOLD="2s",
+        LOCUST_SHAPE_USERS="1",
     )
 
     assert locust.process.wait(30) == 0
@@ -138,11 +119,16 @@ def test_a_bad_choice_stops_the_start(field: Field, file, options, complaint):
 
 
 def test_in_the_ui_a_shape_is_picked_or_not(field: Field, file):
-    """A swarm with a shape, then one without, of one Locust: each as the picker said."""
+    """A swarm with a shape, then one without, of one Locust: each as the picker said.
+
+    A bad parameter is named in the log; a run is not begun, and the next may be.
+    """
     locust = field.with_ui(file, "--class-picker")
     chosen = {"shape_users": "10", "shape_ramp": "1", "shape_hold": "1", "user_classes": "Visitor"}
     form = {"user_count": "1", "spawn_rate": "1", **chosen}
 
+    locust.post("/swarm", shape_class="Soak", **(form | {"shape_hold": "soon"}))
+    poll_until(lambda: "--shape-hold 'soon'" in locust.text(), "the complaint")
     assert locust.post("/swarm", shape_class="Spike", **form)["success"]
     poll_until(lambda: locust.state()["state"] == "stopped", "the shape's end")
     assert locust.post("/swarm", **form)["success"]
@@ -155,17 +141,6 @@ def test_in_the_ui_a_shape_is_picked_or_not(field: Field, file):
         (10, "Visitor, Spike"),
         (1, "Visitor"),
     ]
-
-
-def test_a_bad_parameter_from_the_ui_starts_no_swarm(field: Field, file):
-    """It is named in the log; a run is not begun, and the next may be."""
-    locust = field.with_ui(file, "--class-picker")
-    locust.post("/swarm", shape_class="Soak", shape_hold="soon", user_count="1", spawn_rate="1")
-    poll_until(lambda: "--shape-hold 'soon'" in locust.text(), "the complaint")
-    locust.post("/swarm", shape_class="Smoke", shape_hold="1", user_count="1", spawn_rate="1")
-    poll_until(lambda: told(field) == ["smoke: 2 users"], "the next run")
-
-    assert field.value("SELECT count(*) FROM testrun") == 1
 
 
 def test_a_shape_drives_all_workers(field: Field, file):
