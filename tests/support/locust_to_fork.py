@@ -13,6 +13,7 @@ import runpy
 import sys
 from typing import Any
 
+import gevent
 import gevent.os
 import msgspec  # noqa: F401 - like Locust, what every process of ours loads; nothing of swarmscope
 import prometheus_client  # noqa: F401
@@ -37,6 +38,7 @@ def serve() -> str | None:
 def become(program: str, path: list[str], **process: Any) -> str:
     """Make of this child what a process started from nothing would be; return *program*."""
     os.setsid()
+    gevent.get_hub().loop.update_now()  # or timers begin when this program did
     os.chdir(process["directory"])
     os.environ.clear()
     os.environ.update(process["environment"])
