@@ -13,6 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
 from sqlalchemy.engine import URL
+from support.databases import fresh_database
 from support.environments import programs_of
 from support.gunicorn import PROGRAMS, ROOT, running_gunicorn
 from support.scraping import scrape
@@ -49,12 +50,9 @@ def prices(modules):
     server.shutdown()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, tmp_path):
-    """Return where a new shop's database is."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'shop.db'}"
-    where = conninfo_to_dict(request.getfixturevalue("empty_database"))
+def sqlalchemy_url(database):
+    """Return what SQLAlchemy calls a PostgreSQL database of tests."""
+    where = conninfo_to_dict(database)
     url = URL.create(
         "postgresql+psycopg", where["user"], None, where["host"], int(where["port"]),
         where["dbname"], {"passfile": where["passfile"]},
@@ -62,9 +60,44 @@ def database_url(request, tmp_path):
     return url.render_as_string(hide_password=False)
 
 
+def fill(shop, database_url):
+    """Make a shop's tables and rows."""
+    app = shop.create_app(DATABASE_URL=database_url)
+    assert app.test_cli_runner().invoke(args=["init-db"]).exit_code == 0
+    app.extensions["engine"].dispose()
+
+
+@pytest.fixture(scope="module")
+def filled_file(modules, tmp_path_factory):
+    """Fill a SQLite database, for tests to copy."""
+    file = tmp_path_factory.mktemp("filled") / "shop.db"
+    fill(modules[0], f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="module")
+def filled_database(modules, cluster):
+    """Fill a PostgreSQL database, for tests to copy; return its name."""
+    with fresh_database(cluster) as database:
+        fill(modules[0], sqlalchemy_url(database))
+        yield conninfo_to_dict(database)["dbname"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """Return where a new shop's database is, which is filled."""
+    if request.param == "sqlite":
+        copy = shutil.copy(request.getfixturevalue("filled_file"), tmp_path)
+        yield f"sqlite:///{copy}"
+    else:
+        cluster, filled = map(request.getfixturevalue, ("cluster", "filled_database"))
+        with fresh_database(cluster, filled) as database:
+            yield sqlalchemy_url(database)
+
+
 @pytest.fixture
 def create(modules, prices, database_url):
-    """Return what makes a shop, filled."""
+    """Return what makes a shop."""
     made = []
 
     def create_(**settings):
@@ -72,8 +105,6 @@ def create(modules, prices, database_url):
             DATABASE_URL=database_url, PRICING_URL=prices[1], **{"THUMBNAIL_MS": 0, **settings}
         )
         made.append(app)
-        if len(made) == 1:
-            assert app.test_cli_runner().invoke(args=["init-db"]).exit_code == 0
         return app
 
     yield create_
@@ -176,7 +207,7 @@ def test_the_pool(create):
 
 def test_the_export_takes_a_query_for_each_batch(create):
     """And sends what it has read of one before it reads the next."""
-    for batch, expected in ((500, 2 + 1), (1, 1000 + 1)):
+    for batch, expected in ((500, 2 + 1), (10, 100 + 1)):
         app = create(EXPORT_BATCH=batch)
         client = client_of(app)
         with statements(app) as sent:
