@@ -22,7 +22,7 @@ def swarm(stack, users):
     """Run a swarm through the UI's interface, stopped with requests under way; return its sent."""
     before = stack.counted()
     stack.start(users, 20)
-    poll_until(lambda: stack.done() > 5 * users, "requests of each user", SECONDS)
+    poll_until(lambda: stack.done() > 2 * users, "requests of each user", SECONDS)
     stack.stop()
     poll_until(lambda: stack.counted() - before == stack.done(), "sent = counted", SECONDS)
     return stack.done()

@@ -8,6 +8,10 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from support.forks import Forked
 
 OURS = ("API_", "GF_", "GRAFANA_", "LOCUST_", "PG", "PROMETHEUS_URL", "SWARMSCOPE_")
 
@@ -43,9 +47,14 @@ def running(
     try:
         yield process
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        end(process, seconds)
+
+
+def end(process: subprocess.Popen[bytes] | Forked, seconds: float = 20) -> None:
+    """Send SIGTERM to *process*, wait *seconds*, and kill what is left of its group."""
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

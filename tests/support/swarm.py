@@ -15,9 +15,10 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.databases import libpq_environment
+from support.forks import fork
 from support.gunicorn import ROOT, running_gunicorn
 from support.locust_ui import LocustUi
-from support.processes import clean_environment, running
+from support.processes import clean_environment, end, running
 from support.waiting import free_port, poll_until, port_answers
 
 LOCUST = Path(sys.executable).parent / "locust"
@@ -183,13 +184,22 @@ def _running_locust(directory, environment, scenario, host, ports):
     command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(ports["master"])]
     command += ["--web-host", "127.0.0.1", "--web-port", str(ports["web"])]
     command += ["--metrics-port", str(ports["metrics"]), "--stop-timeout", "10"]
-    return running(command, directory / "locust.log", environment, ROOT)
+    return _forked(command, directory / "locust.log", environment)
 
 
 def _running_worker(directory, environment, scenario, ports, number):
     command = [LOCUST, "-f", scenario, "--worker", "--timescale", "--stop-timeout", "10"]
     command += ["--master-host", "127.0.0.1", "--master-port", str(ports["master"])]
-    return running(command, directory / f"locust-worker-{number}.log", environment, ROOT)
+    return _forked(command, directory / f"locust-worker-{number}.log", environment)
+
+
+@contextlib.contextmanager
+def _forked(command, log, environment):
+    process = fork([str(word) for word in command], ROOT, environment, log)
+    try:
+        yield
+    finally:
+        end(process)
 
 
 def _running_prometheus(directory: Path, targets: dict[str, int], port: int):
