@@ -15,6 +15,7 @@ from support.native import Native
 from swarmscope.onboarding.stack_files import STACK
 
 STAYS = {"prometheus/rules.test.yml"}
+PART = [word for part in ("postgres", "prometheus", "app") for word in ("--only", part)]
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +59,15 @@ def test_the_wheel_writes_the_dashboards(root: Path, programs: Path, tmp_path: P
 
 
 @pytest.mark.stack
-def test_the_demo_runs_in_an_empty_directory(demo: Native, programs: Path) -> None:
+@pytest.mark.parametrize(
+    "only", [pytest.param(PART, id="part"), pytest.param((), id="whole", marks=pytest.mark.proof)]
+)
+def test_the_demo_runs_in_an_empty_directory(demo: Native, programs: Path, only) -> None:
     """From the wheel alone, under its own scenario; all that it writes is in .swarmscope."""
     (shipped,) = programs.parent.glob("lib/python*/site-packages/swarmscope/shipped")
     before = files_of(shipped)
 
-    try_demo(demo)
+    try_demo(demo, *only)
     assert files_of(shipped) == before
 
 

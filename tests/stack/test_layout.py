@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.native import Native
+from support.native import mode, open_to_others
 
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
@@ -23,35 +22,6 @@ def everybody() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
-
-
-def mode(path: Path) -> int:
-    """Return the permissions of *path*."""
-    return stat.S_IMODE(path.lstat().st_mode)
-
-
-def open_to_others(home: Path) -> list[str]:
-    """Return what of *home* others than its owner may read or enter, with its mode."""
-    found = [home, *home.rglob("*")]
-    return sorted(
-        f"{path.relative_to(home)} {mode(path):o}"
-        for path in found
-        if not path.is_symlink() and mode(path) & 0o077
-    )
-
-
-@pytest.mark.usefixtures("everybody")
-def test_a_stack_leaves_nothing_to_read(stack: Native) -> None:
-    """Logs, the record of what runs, the API's database, journals: all of a stack that worked."""
-    started = stack.run("up", "--detach", "--only", "postgres", "--only", "app")
-    assert started.returncode == 0, started.stdout + started.stderr
-    made = {path.relative_to(stack.home).parts[0] for path in stack.home.rglob("*")}
-    found = open_to_others(stack.home)
-    assert stack.run("down").returncode == 0
-
-    assert {"api", "lock", "logs", "postgres", "secrets", "up.json"} <= made
-    assert (stack.home / ".gitignore").read_text() == "*\n"
-    assert found == []
 
 
 @pytest.mark.usefixtures("everybody")

@@ -17,14 +17,17 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 import pytest
-from support.native import SWARMSCOPE, Native, is_of, native
+from support.forks import fork
+from support.locust import LOCUST
+from support.native import SWARMSCOPE, Native, is_of, native, open_to_others
 from support.processes import running
 from support.waiting import poll_until
 
 from swarmscope.stack.postgres import binary
 
 pytestmark = pytest.mark.stack
-PART = ("--only", "postgres", "--only", "app")
+PART = ("--only", "postgres", "--only", "prometheus")  # what starts at the least cost
+NO_DATABASE = ("--only", "prometheus", "--only", "grafana")
 part_or_whole = pytest.mark.parametrize(
     "only", [pytest.param(PART, id="part"), pytest.param((), id="whole", marks=pytest.mark.proof)]
 )
@@ -34,12 +37,14 @@ part_or_whole = pytest.mark.parametrize(
 def up(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
     """A stack that is up, for tests that leave it as it is."""
     stack = native(root, tmp_path_factory.mktemp("stack") / "my home #1; 'quoted'")
+    before = os.umask(0o022)  # of a user who lets everybody read what they write, as most have it
     try:
         done = stack.run("up", "--detach")
         assert done.returncode == 0, done.stdout + done.stderr
         yield stack
     finally:
-        stack.run("down")
+        os.umask(before)
+        stack.ask("down")
         left = stack.leftovers()
         stack.kill_leftovers()
         assert left == []
@@ -69,6 +74,7 @@ def test_everything_answers_when_up_returns(up: Native) -> None:
         "locust-worker-1": "running",
         "grafana": "absent",
     }
+    assert json.loads(up.run("status", "--json").stdout) == up.status()
 
 
 def test_the_ui_has_the_apis_address_ready(up: Native) -> None:
@@ -106,13 +112,22 @@ def test_status_has_a_database_url_for_psql(up: Native) -> None:
 def test_passwords_are_for_the_owner_alone(up: Native) -> None:
     """Nobody else reads a secret, and no command line or record has one."""
     secrets = [path.read_text() for path in (up.home / "secrets").iterdir()]
-    told = (up.home / "up.json").read_text() + up.run("status", "--json").stdout
+    told = (up.home / "up.json").read_text() + up.ask("status", "--json").stdout
     private = ("pgpass", "database.url", "supervisord.conf", "postgres/superuser.pgpass")
 
     assert len(set(secrets)) == len(secrets) >= 2
     assert not any(secret in told for secret in secrets)
     assert {(up.home / name).stat().st_mode & 0o777 for name in private} == {0o600}
     assert (up.home / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_stack_leaves_nothing_to_read(up: Native) -> None:
+    """Logs, the record of what runs, the API's database, journals: all of a stack that works."""
+    made = {path.relative_to(up.home).parts[0] for path in up.home.rglob("*")}
+
+    assert {"api", "lock", "logs", "postgres", "secrets", "up.json"} <= made
+    assert (up.home / ".gitignore").read_text() == "*\n"
+    assert open_to_others(up.home) == []
 
 
 def test_nothing_listens_beyond_loopback(up: Native) -> None:
@@ -127,24 +142,20 @@ def test_nothing_listens_beyond_loopback(up: Native) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_a_swarm_from_a_terminal_needs_no_address_of_the_database(up: Native, root: Path) -> None:
+def test_a_swarm_from_a_terminal_needs_no_address_of_the_database(
+    up: Native, root: Path, tmp_path: Path
+) -> None:
     """The README's headless command finds the database by the home, before any run from the UI.
 
     And whoever reads the run finds Prometheus by it.
     """
     host = up.services()["api"]["url"]
-    program = Path(sys.executable).parent / "locust"
     load = ("--headless", "-u", "3", "-t", "2s", "-H", host)
-    locust = subprocess.run(
-        [program, "-f", "locustfiles", *load, "--timescale"],
-        cwd=root,
-        env={"PATH": os.environ["PATH"], "SWARMSCOPE_HOME": str(up.home)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert locust.returncode == 0, locust.stderr
-    shown = json.loads(up.run("show", "--whole", "--json").stdout)
+    environment = {"PATH": os.environ["PATH"], "SWARMSCOPE_HOME": str(up.home)}
+    log = tmp_path / "log"
+    command = [str(LOCUST), "-f", "locustfiles", *load, "--timescale"]
+    assert fork(command, root, environment, log).wait(60) == 0, log.read_text()
+    shown = json.loads(up.ask("show", "--whole", "--json").stdout)
 
     assert shown["run"]["status"] == "finished"
     assert sum(endpoint["requests"] for endpoint in shown["endpoints"]) > 0
@@ -153,7 +164,7 @@ def test_a_swarm_from_a_terminal_needs_no_address_of_the_database(up: Native, ro
 
 def test_status_is_a_table(up: Native) -> None:
     """A line for each service, with its state and its whole address."""
-    lines = up.run("status").stdout.splitlines()
+    lines = up.ask("status").stdout.splitlines()
     url = up.services()["api"]["url"]
 
     assert [line.split()[0] for line in lines][:2] == ["service", "postgres"]
@@ -164,7 +175,7 @@ def test_a_second_up_says_that_it_is_up(up: Native) -> None:
     """It changes nothing and is no failure."""
     before = up.services()
 
-    done = up.run("up")
+    done = up.ask("up")
 
     assert done.returncode == 0
     assert done.stdout.startswith("swarmscope is already running.")
@@ -175,8 +186,8 @@ def test_a_second_up_says_that_it_is_up(up: Native) -> None:
 def test_logs_are_a_services_own_words(up: Native) -> None:
     """`logs SERVICE` shows one log, `logs` all of them by name; an unknown service is refused."""
     one = up.run("logs", "locust", "-n", "500")
-    everything = up.run("logs")
-    unknown = up.run("logs", "nonsense")
+    everything = up.ask("logs")
+    unknown = up.ask("logs", "nonsense")
 
     assert "Starting web interface" in one.stdout
     assert re.search(r"^api +\| ", everything.stdout, re.MULTILINE)
@@ -198,18 +209,19 @@ def test_logs_can_be_followed(up: Native, tmp_path: Path) -> None:
         assert poll_until(follows, "a new line to be shown", every=0.2)
 
 
-@pytest.mark.parametrize("name", ["api", "locust-worker-1", "postgres"])
-def test_a_killed_service_is_restarted(up: Native, name: str) -> None:
-    """It comes back with another process id and does its work again."""
-    before = up.services()[name]["pid"]
+def test_killed_services_are_restarted(up: Native) -> None:
+    """They come back with other process ids and do their work again."""
+    names = ("api", "locust-worker-1", "postgres")
+    before = up.services()
+    for name in names:
+        os.kill(before[name]["pid"], signal.SIGKILL)
 
-    os.kill(before, signal.SIGKILL)
-
-    def back() -> bool:
+    def back(name: str) -> bool:
         service = up.services()[name]
-        return service["pid"] not in (None, before) and service["state"] == "running"
+        return service["pid"] not in (None, before[name]["pid"]) and service["state"] == "running"
 
-    assert poll_until(back, f"{name} to be back", seconds=30, every=0.5)
+    for name in names:
+        poll_until(lambda name=name: back(name), f"{name} to be back", seconds=30)
 
 
 def test_a_killed_master_gets_its_workers_back(up: Native) -> None:
@@ -226,23 +238,69 @@ def test_a_killed_master_gets_its_workers_back(up: Native) -> None:
         return [worker["state"] for worker in workers] == ["ready"]
 
     poll_until(lambda: not ready(), "the old master to be gone")
-    poll_until(ready, "the worker to be ready again", seconds=45, every=0.5)
+    poll_until(ready, "the worker to be ready again", seconds=45)
     after = up.services()["locust-worker-1"]
     assert (after["state"], after["pid"] == before["locust-worker-1"]["pid"]) == ("running", False)
 
 
 @part_or_whole
-@pytest.mark.timeout(300)  # two starts and two stops
-def test_data_survives_and_ctrl_c_leaves_nothing(stack: Native, only) -> None:
-    """What is in the database and the API is there after down and up; stops leave no process.
+@pytest.mark.timeout(300)  # four starts and stops
+def test_a_stack_is_started_again(stack: Native, only) -> None:
+    """After a crash, after Ctrl-C and after `down`: with its data, and stops leave no process."""
+    assert stack.run("up", "--detach", *only).returncode == 0
+    database = stack.status()["database"]
+    api = None if only else stack.services()["api"]["url"]
+    put_data(database, api)
+    before = {service["pid"] for service in stack.services().values()} - {None}
+    os.kill(int((stack.home / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert stack.status()["state"] == "crashed"
 
-    The first stop is Ctrl-C in the terminal of `up`, the second is `down` from another terminal.
-    """
-    foreground = up_in_foreground(stack, *only)
-    status = stack.status()
-    api = next(s["url"] for s in status["services"] if s["name"] == "api")
-    with psycopg.connect(status["database"]) as connection:
+    foreground = start_after_crash(stack, only, before)
+    assert_data(database, api)
+    foreground.send_signal(signal.SIGINT)
+
+    said, _ = foreground.communicate(timeout=40)
+    assert (foreground.returncode, said.splitlines()[-1]) == (0, "swarmscope is down.")
+    assert stack.leftovers() == []
+    assert stack.status() == {"state": "down", "services": [], "database": None}
+    assert stack.ask("down").stdout.startswith("swarmscope is not up")
+
+    foreground = until_up(stack.popen("up", *only))
+    assert_data(database, api)
+
+    assert stack.run("down").stdout.endswith("swarmscope is down.\n")
+
+    said, _ = foreground.communicate(timeout=40)
+    assert (foreground.returncode, said.splitlines()[-1]) == (0, "Stopped by `swarmscope down`.")
+    assert stack.leftovers() == []
+    interrupt_a_start(stack)
+
+
+def start_after_crash(
+    stack: Native, only: tuple[str, ...], orphans: set[int | None]
+) -> subprocess.Popen[str]:
+    """Start in the foreground: *orphans* end first, and a second `up` is refused meanwhile."""
+    assert len(stack.leftovers()) > len(orphans)
+
+    again = stack.popen("up", *only)
+    poll_until(lambda: (stack.home / "lock").read_text() == str(again.pid), "the lock to be taken")
+    meanwhile = stack.ask("up", *only)
+
+    until_up(again)
+    assert meanwhile.returncode == 1
+    assert meanwhile.stderr.endswith(f"by another swarmscope (pid {again.pid})\n")
+    after = stack.services()
+    assert {after[name]["state"] for name in ("postgres", "prometheus")} == {"running"}
+    assert not orphans & {service["pid"] for service in after.values()}
+    return again
+
+
+def put_data(database: str, api: str | None) -> None:
+    """Put something into the database and, if it runs, into the API."""
+    with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO setting (name, value) VALUES ('test', 42)")
+    if api is None:
+        return
     connection = http.client.HTTPConnection(urlsplit(api).netloc, timeout=5)
     connection.request(
         "POST",
@@ -252,30 +310,34 @@ def test_data_survives_and_ctrl_c_leaves_nothing(stack: Native, only) -> None:
     )
     assert connection.getresponse().status == 204
 
-    foreground.send_signal(signal.SIGINT)
 
-    said, _ = foreground.communicate(timeout=40)
-    assert (foreground.returncode, said.splitlines()[-1]) == (0, "swarmscope is down.")
-    assert stack.leftovers() == []
-    assert stack.status() == {"state": "down", "services": [], "database": None}
-    assert stack.run("down").stdout.startswith("swarmscope is not up")
-
-    foreground = up_in_foreground(stack, *only)
-    with psycopg.connect(status["database"]) as connection:
+def assert_data(database: str, api: str | None) -> None:
+    """What `put_data` put there is there."""
+    with psycopg.connect(database) as connection:
         row = connection.execute("SELECT value FROM setting WHERE name = 'test'").fetchone()
     assert row == (42,)
-    assert b'"description":"kept"' in get(api, "/tests")[1]
+    assert api is None or b'"description":"kept"' in get(api, "/tests")[1]
 
-    assert stack.run("down").stdout.endswith("swarmscope is down.\n")
 
-    said, _ = foreground.communicate(timeout=40)
-    assert (foreground.returncode, said.splitlines()[-1]) == (0, "Stopped by `swarmscope down`.")
+def interrupt_a_start(stack: Native) -> None:
+    """Whatever has been started by then is stopped."""
+    starting = stack.popen("up", "--only", "postgres", "--only", "app")
+    assert starting.stdout is not None
+    assert " is ready (" in starting.stdout.readline()
+
+    starting.send_signal(signal.SIGTERM)
+
+    said, _ = starting.communicate(timeout=40)
+    assert (starting.returncode, said.splitlines()[-1]) == (
+        130,
+        "Interrupted; everything has been stopped.",
+    )
     assert stack.leftovers() == []
+    assert stack.status()["state"] == "down"
 
 
-def up_in_foreground(stack: Native, *options: str) -> subprocess.Popen[str]:
-    """Start `swarmscope up` and return it when it says that it is up."""
-    process = stack.popen("up", *options)
+def until_up(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    """Return a process of `swarmscope up` when it says that it is up."""
     assert process.stdout is not None
     said = []
     for line in process.stdout:
@@ -283,32 +345,6 @@ def up_in_foreground(stack: Native, *options: str) -> subprocess.Popen[str]:
         if line.startswith("Ctrl-C stops everything"):
             return process
     raise AssertionError("".join(said))
-
-
-@part_or_whole
-@pytest.mark.timeout(300)  # two starts and two stops
-def test_a_crash_is_cleaned_up_after(stack: Native, only) -> None:
-    """A supervisor that is killed leaves orphans; the next `up` ends them and starts anew."""
-    assert stack.run("up", "--detach", *only).returncode == 0
-    before = stack.services()
-    supervisor = int((stack.home / "supervisord.pid").read_text())
-    os.kill(supervisor, signal.SIGKILL)
-    assert stack.status()["state"] == "crashed"
-    assert len(stack.leftovers()) > len(before)
-
-    again = stack.popen("up", "--detach", *only)
-    poll_until(lambda: (stack.home / "lock").read_text() == str(again.pid), "the lock to be taken")
-    meanwhile = stack.run("up", *only)
-
-    said, _ = again.communicate(timeout=60)
-    assert again.returncode == 0, said
-    assert meanwhile.returncode == 1
-    assert meanwhile.stderr.endswith(f"by another swarmscope (pid {again.pid})\n")
-    after = stack.services()
-    assert after["api"]["state"] == "running"
-    assert {s["pid"] for s in before.values()} & {s["pid"] for s in after.values()} <= {None}
-    assert stack.run("down").returncode == 0
-    assert stack.leftovers() == []
 
 
 def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_path: Path) -> None:
@@ -325,7 +361,9 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     (stack.home / "logs").mkdir()
     (stack.home / "logs/grafana.log").write_text("the reason of an earlier start\n")
 
-    done = stack.run("up", "--detach", GRAFANA_HOME=str(grafana))
+    done = stack.run(
+        "up", "--detach", *NO_DATABASE, GRAFANA_HOME=str(grafana), GF_READER_PASSWORD="of no use"
+    )
 
     assert done.returncode == 1
     assert done.stderr.startswith("Error: grafana died during startup; the end of ")
@@ -335,23 +373,6 @@ def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_pat
     assert (
         stack.home / "grafana.url"
     ).read_text() == f"http://127.0.0.1:{port}/d/swarmscope-swarm\n"
-    assert stack.leftovers() == []
-    assert stack.status()["state"] == "down"
-
-
-def test_an_interrupted_start_leaves_nothing(stack: Native) -> None:
-    """Whatever has been started by then is stopped, and the next start is as good as any."""
-    starting = stack.popen("up")
-    assert starting.stdout is not None
-    assert " is ready (" in starting.stdout.readline()
-
-    starting.send_signal(signal.SIGTERM)
-
-    said, _ = starting.communicate(timeout=40)
-    assert (starting.returncode, said.splitlines()[-1]) == (
-        130,
-        "Interrupted; everything has been stopped.",
-    )
     assert stack.leftovers() == []
     assert stack.status()["state"] == "down"
 

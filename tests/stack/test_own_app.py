@@ -105,7 +105,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     try:
         assert done.returncode == 0, done.stdout + done.stderr
         yield Up(stack, done.stdout)
-        assert stack.run("down").returncode == 0
+        assert stack.ask("down").returncode == 0
         assert stack.leftovers() == []
     finally:
         stack.kill_leftovers()
@@ -139,11 +139,11 @@ def test_services_go_by_their_names(up: Up) -> None:
     for name in ("shop", "pricing", "files"):
         assert services[name]["state"] == "running"
         assert f"  {name:<12}{services[name]['url']}" in up.printed
-        assert up.stack.run("logs", name).returncode == 0
-    assert "Metrics at: " in up.stack.run("logs", "pricing").stdout
+        assert up.stack.ask("logs", name).returncode == 0
+    assert "Metrics at: " in up.stack.ask("logs", "pricing").stdout
     worker = services["worker"]
     assert (worker["state"], worker["url"]) == ("running", None)
-    assert "working" in up.stack.run("logs", "worker").stdout
+    assert "working" in up.stack.ask("logs", "worker").stdout
     assert "worker" not in up.printed.partition("is running")[2]
 
 
@@ -155,7 +155,7 @@ def test_the_slo_reaches_rules_buckets_and_verdict(up: Up) -> None:
 
     ran = up.stack.run("locust", "--headless", "-u", "2", "-t", "2s", PGHOST="")
     assert ran.returncode == 0, ran.stderr
-    shown = json.loads(up.stack.run("show", "--json", PGHOST="").stdout)
+    shown = json.loads(up.stack.ask("show", "--json", PGHOST="").stdout)
     assert shown["objective"]["limit_ms"] == 300
     assert shown["run"]["host"] == f"http://127.0.0.1:{up.stack.environment['API_PORT']}"
 
@@ -173,7 +173,7 @@ def test_an_app_that_does_not_import(up: Up, tmp_path: Path) -> None:
         "Error: broken died during startup: ModuleNotFoundError: No module named 'shopp'\n"
         "`swarmscope logs broken` has the rest\n",
     )
-    assert "Traceback" in stack.run("logs", "broken").stdout
+    assert "Traceback" in stack.ask("logs", "broken").stdout
     assert stack.leftovers() == []
 
 
@@ -181,7 +181,7 @@ def test_without_gunicorn(tmp_path: Path) -> None:
     """One line says so, before anything is made."""
     foreign_programs(tmp_path / ".venv", "3.11", "flask")
     (tmp_path / "swarmscope.toml").write_text('[app]\nname = "shop"\nwsgi = "shop:app"\n')
-    done = native(tmp_path, tmp_path / "home").run("up")
+    done = native(tmp_path, tmp_path / "home").ask("up")
 
     assert (done.returncode, done.stderr) == (
         1,
@@ -194,7 +194,7 @@ def test_without_gunicorn(tmp_path: Path) -> None:
 def test_in_a_directory_that_is_no_project(tmp_path: Path) -> None:
     """What to do is said, and the directory is left as it was."""
     (tmp_path / "here").mkdir()
-    done = native(tmp_path / "here", tmp_path / "here/.swarmscope").run("up")
+    done = native(tmp_path / "here", tmp_path / "here/.swarmscope").ask("up")
 
     assert (done.returncode, done.stderr) == (
         1,

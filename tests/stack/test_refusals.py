@@ -16,7 +16,7 @@ from swarmscope.stack.postgres import MAJOR_VERSION
 
 def refusal(stack: Native, **changes: str) -> str:
     """Return what `up` complains of; it must not have started anything."""
-    done = stack.run("up", **changes)
+    done = stack.ask("up", **changes)
     assert (done.returncode, done.stdout) == (1, "")
     assert stack.leftovers() == []
     return done.stderr.removeprefix("Error: ").rstrip("\n")
@@ -26,7 +26,7 @@ def test_taken_ports(stack: Native) -> None:
     """Each is told with who wants it, who holds it, and the setting that moves it."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("", 0)) as other:
         api, postgres = one.getsockname()[1], other.getsockname()[1]
-        done = stack.run("up", API_PORT=str(api), POSTGRES_PORT=str(postgres))
+        done = stack.ask("up", API_PORT=str(api), POSTGRES_PORT=str(postgres))
 
     holder = f"{psutil.Process().name()} (pid {os.getpid()})"
     assert done.returncode == 1
@@ -95,11 +95,14 @@ def test_a_data_directory_that_another_server_serves(stack: Native) -> None:
     here = Path.cwd()
     os.chdir(data)  # a server works in its data directory
     try:
-        assert refusal(stack) == (
-            f"another PostgreSQL (pid {os.getpid()}) uses {data}: stop it first"
-        )
+        done = stack.run("up")
     finally:
         os.chdir(here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Error: another PostgreSQL (pid {os.getpid()}) uses {data}: stop it first\n"
+    )
+    assert stack.leftovers() == []
 
 
 def test_a_damaged_record(stack: Native) -> None:
@@ -107,7 +110,7 @@ def test_a_damaged_record(stack: Native) -> None:
     stack.home.mkdir()
     (stack.home / "up.json").write_text("{")
     assert refusal(stack).startswith(f"{stack.home}/up.json is damaged; delete it: ")
-    assert stack.run("down").returncode == 1
+    assert stack.ask("down").returncode == 1
 
 
 def test_all_ports_are_settings_of_the_table(stack: Native) -> None:

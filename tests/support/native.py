@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from support.command import swarmscope
 from support.processes import clean_environment
 from support.waiting import port_answers
+from swarmscope.cli.stack import ENDING_SIGNALS, PRIVATE_FILES
+from swarmscope.stack.layout import Home
 from swarmscope.stack.ports import PORTS, free_ports
+from swarmscope.stack.status import ServiceStatus, Status, describe
 from swarmscope.stack.supervision import MARK
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
@@ -43,6 +47,18 @@ class Native:
             timeout=UP_S,
         )
 
+    def ask(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run `swarmscope ARGUMENTS` in this process, which is cheap, where it starts nothing."""
+        mask = os.umask(PRIVATE_FILES)
+        handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+        try:
+            done = swarmscope(*arguments, cwd=self.directory, **{**self.environment, **changes})
+        finally:  # `up` and `down` change what holds for all of a process
+            os.umask(mask)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `swarmscope ARGUMENTS`; what it says comes by the pipe `stdout`."""
         return subprocess.Popen(
@@ -56,14 +72,11 @@ class Native:
             start_new_session=True,
         )
 
-    def status(self) -> dict[str, Any]:
-        """Return what `swarmscope status --json` says."""
-        done = self.run("status", "--json")
-        assert done.returncode == 0, done.stderr
-        status: dict[str, Any] = json.loads(done.stdout)
-        return status
+    def status(self) -> Status:
+        """Return what `swarmscope status --json` prints, without a process of its own."""
+        return describe(Home(self.home))
 
-    def services(self) -> dict[str, dict[str, Any]]:
+    def services(self) -> dict[str, ServiceStatus]:
         """Return the status of each service by name."""
         return {service["name"]: service for service in self.status()["services"]}
 
@@ -98,6 +111,21 @@ def is_of(process: psutil.Process, home: Path) -> bool:
         )
     except psutil.Error:
         return False
+
+
+def open_to_others(home: Path) -> list[str]:
+    """Return what of *home* others than its owner may read or enter, with its mode."""
+    found = [home, *home.rglob("*")]
+    return sorted(
+        f"{path.relative_to(home)} {mode(path):o}"
+        for path in found
+        if not path.is_symlink() and mode(path) & 0o077
+    )
+
+
+def mode(path: Path) -> int:
+    """Return the permissions of *path*."""
+    return stat.S_IMODE(path.lstat().st_mode)
 
 
 def native(directory: Path, home: Path) -> Native:
