@@ -37,6 +37,18 @@ def burn():
 
 events.test_start.add_listener(lambda **_: gevent.spawn(burn))
 """
+BLOCKED = """
+import gevent
+from gevent.monkey import get_original
+from locust import events
+
+def block():
+    while True:
+        get_original("time", "sleep")(0.2)
+        gevent.sleep(0.01)
+
+events.test_start.add_listener(lambda **_: gevent.spawn(block))
+"""
 QUICK = ("--capacity-warm-up", "2", "--capacity-window", "8")
 
 
@@ -120,8 +132,8 @@ def test_a_level_that_a_throttled_generator_broke_says_nothing_of_the_service(
         locust_field(tmp_path, service.url, runs_database) as field,
     ):
         file = tmp_path / "scenario.py"
-        file.write_text(CLOSED.format(period_s=0.2) + THROTTLED)
-        quick = ("--capacity-warm-up", 0, "--capacity-window", 4, "--slo-p95", 100)
+        file.write_text(CLOSED.format(period_s=0.2) + BLOCKED)
+        quick = ("--capacity-warm-up", 0, "--capacity-window", 2, "--slo-p95", 100)
         locust = field.headless(file, "--shape", "Capacity", *quick)
         poll_until(lambda: "Level 10 users broke" in locust.text(), "the first level", 60)
         locust.end()
