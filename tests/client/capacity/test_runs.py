@@ -133,7 +133,7 @@ def test_a_level_that_a_throttled_generator_broke_says_nothing_of_the_service(
     ):
         file = tmp_path / "scenario.py"
         file.write_text(CLOSED.format(period_s=0.2) + BLOCKED)
-        quick = ("--capacity-warm-up", 0, "--capacity-window", 2, "--slo-p95", 100)
+        quick = ("--capacity-warm-up", 0, "--capacity-window", 4, "--slo-p95", 100)  # a report: 3 s
         locust = field.headless(file, "--shape", "Capacity", *quick)
         poll_until(lambda: "Level 10 users broke" in locust.text(), "the first level", 60)
         locust.end()
