@@ -101,7 +101,11 @@ def test_it_leaves_a_report_and_nothing_else(place: Place) -> None:
     assert process.returncode == 0, printed
     assert printed.startswith("App: shop:create_app(), by --app; loaded by ")
     assert "\nLeft out: GET /broken fails (500 INTERNAL SERVER ERROR).\n" in printed
-    assert printed.endswith("time was up after 6 s.\nReport: shop.html\n")
+    assert printed.endswith(".\nReport: shop.html\n")
+    verdict = printed.splitlines()[
+        -2
+    ]  # on a busy machine the generator may be the limit, and say so
+    assert "time was up after 6 s." in verdict or "the generator was saturated" in printed, printed
     assert "\nServed by one worker that handles one request at a time, gunicorn's" in printed
     page = (place.project / "shop.html").read_text()
     assert "int:item_id" in page
