@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from ipaddress import ip_address
 from math import isfinite
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
@@ -15,6 +14,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import msgspec
 
 from swarmscope.formatting import first_line
+from swarmscope.runs import services
 
 TIMEOUT_S = 2.0  # of one query
 PATIENCE_S = 6.0  # of all queries
@@ -110,13 +110,9 @@ def without_user_info(url: str | None) -> str | None:
 def is_loopback(url: str) -> bool:
     """Return whether *url* names this machine, so that elsewhere it is another Prometheus."""
     try:
-        name = _checked(url).hostname or ""
+        return services.is_loopback(_checked(url).hostname or "")
     except Unavailable:
         return False
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")  # RFC 6761, 6.3
 
 
 def _post(url: str, path: str, form: Mapping[str, object], timeout_s: float) -> list[Line]:

@@ -103,11 +103,12 @@ def _split(place: str) -> tuple[str, int | None]:
     """Return the name and the port of ``NAME:PORT``; each name of loopback is `LOOPBACK`."""
     name, _, port = place.rpartition(":")
     name = name.strip("[]").lower()
-    return _without_alias(name), int(port) if port.isdecimal() else None
+    return LOOPBACK if is_loopback(name) else name, int(port) if port.isdecimal() else None
 
 
-def _without_alias(name: str) -> str:
+def is_loopback(name: str) -> bool:
+    """Return whether *name*, an address or a host's name in lower case, is this machine's own."""
     try:
-        return LOOPBACK if ip_address(name).is_loopback else name
+        return ip_address(name).is_loopback
     except ValueError:
-        return LOOPBACK if name.endswith(f".{LOOPBACK}") else name
+        return name == LOOPBACK or name.endswith(f".{LOOPBACK}")  # RFC 6761, 6.3
