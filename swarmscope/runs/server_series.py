@@ -28,11 +28,16 @@ MAX_POINTS = 600
 MAX_CALLS = 20  # pairs of a service and a place that it calls, those that took the most time
 MIN_STEP_S = 2  # the scrape interval of prometheus.yml
 MIN_WINDOW_S = 10  # five scrapes, as in rules.yml
-RATE_SCRAPES = 4  # in a rate's window, whatever the scrape interval is
+RATE_SCRAPES = 4  # in a rate's window, as in Grafana's $__rate_interval
 LOOK_BACK_S = 150  # two scrapes a minute apart, at least
 NO_TARGETS = Targets()
 
 Points = list[float | None]
+
+
+def rate_window_s(scrape_interval_s: int) -> int:
+    """Return the window of a rate: one scrape in it may be late or missing."""
+    return max(MIN_WINDOW_S, RATE_SCRAPES * scrape_interval_s)
 
 
 def _rate(metric: str, by: str = "job", also: str = "") -> str:
@@ -123,14 +128,14 @@ def read(url: str, since: datetime, until: datetime, targets: Targets = NO_TARGE
     asked = replace(asked, jobs=json.dumps(jobs, ensure_ascii=False)[1:-1])
     asked = replace(asked, scrape_s=asked.scrape_interval_s())
     calls = asked.calls() if known.calls else {}
-    places = {key.host: serving(key.host, known.places) for key in calls}
+    hosts = {key.host for key in calls}
     return Capture(
         since,
         float(asked.axis.step_s),
         dict(sorted(asked.series().items())),
         tuple(services),
         calls,
-        {host: next(iter(sorted(jobs)), None) for host, jobs in places.items()},
+        {host: min(serving(host, known.places), default=None) for host in hosts},
     )
 
 
@@ -216,7 +221,7 @@ class _Asked:
         return self.prometheus.at(self.until.timestamp(), query)
 
     def _over_time(self, text: str, is_rate: bool) -> list[Line]:
-        window_s = max(MIN_WINDOW_S, RATE_SCRAPES * self.scrape_s, self.axis.step_s)
+        window_s = max(rate_window_s(self.scrape_s), self.axis.step_s)
         values = {"jobs": self.jobs, "window": window_s, "step": self.axis.step_s}
         shift_s = window_s / 2 if is_rate else 0.0
         return self.prometheus.over(self.axis, Template(text).substitute(values), shift_s)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MIN_WINDOW_S = 10  # of the files as they are, which fit a scrape every two seconds
-SCRAPES = 4  # in a window: one may be late or missing; as in Grafana's $__rate_interval
+from swarmscope.runs.server_series import MIN_WINDOW_S, rate_window_s
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class ScrapeInterval:
     @property
     def window_s(self) -> int:
         """The window of a rate."""
-        return max(MIN_WINDOW_S, SCRAPES * self.seconds)
+        return rate_window_s(self.seconds)
 
     @property
     def routes_s(self) -> int:
