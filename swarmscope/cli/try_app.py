@@ -56,7 +56,7 @@ from swarmscope.stack.up import INTERRUPTED
     help="The scenario  [default: the project's, else one is made]",
 )
 @click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
-@click.option("--all-methods", is_flag=True, help="Call more than GET: what changes data, too.")
+@click.option("--all-methods", is_flag=True, help="Call methods that change data, too.")
 def try_app(
     app: str | None,
     p95_ms: float | None,

@@ -153,17 +153,15 @@ def _of_image(
     facts = (of_image(sources.image) if sources.image else None) or of_dockerfile(text)
     first, *others = apps.values() or [App(safe_name(directory.name))]
     service, notes = _service(replace(first, name=sources.name or first.name), facts)
-    started = [
-        replace(facts, entrypoint=(), command=("gunicorn", app.wsgi), ports=())
-        for app in others
-        if app.wsgi
-    ]
-    beside = [
-        replace(_service(app, facts)[0], command=facts.command, publishes=False)
-        for app, facts in zip((app for app in others if app.wsgi), started, strict=True)
-    ]
+    beside = [_beside(app, facts, app.wsgi) for app in others if app.wsgi]
     build = None if sources.image else "."
     return [replace(s, image=sources.image, build=build) for s in (service, *beside)], notes
+
+
+def _beside(app: App, facts: ImageFacts, wsgi: str) -> Service:
+    """Return another service of the same image, in which gunicorn serves *wsgi*."""
+    facts = replace(facts, entrypoint=(), command=("gunicorn", wsgi), ports=())
+    return replace(_service(app, facts)[0], command=facts.command, publishes=False)
 
 
 def _of_compose(
