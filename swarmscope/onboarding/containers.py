@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from swarmscope.onboarding.errors import Unclear
-from swarmscope.onboarding.gunicorn_words import bound_port, starts_gunicorn, without_conf
 from swarmscope.onboarding.health_checks import health_check
 from swarmscope.onboarding.image_facts import ImageFacts, of_dockerfile, of_image
 from swarmscope.onboarding.load_files import scenarios
 from swarmscope.onboarding.start_commands import read_text
+from swarmscope.stack.gunicorn_command import bound_port, starts_gunicorn, without_conf
 from swarmscope.stack.project import App, Project, safe_name
 from swarmscope.stack.settings import SCENARIOS
 
@@ -188,7 +188,7 @@ def _of_compose(
 def _only_app(composed: Mapping[str, Any], facts: Mapping[str, ImageFacts]) -> str:
     """Return the name of the only service that serves an app, or that is built here."""
     for found in (
-        [name for name in composed if starts_gunicorn(facts[name].words)],
+        [name for name in composed if _has_gunicorn(facts[name])],
         [name for name, service in composed.items() if "build" in service],
         list(composed),
     ):
@@ -202,41 +202,50 @@ def _only_app(composed: Mapping[str, Any], facts: Mapping[str, ImageFacts]) -> s
 
 def _service(app: App, facts: ImageFacts) -> tuple[Service, list[str]]:
     """Return how a service is to be run, and notes about it."""
-    notes = []
     facts, replaced = _by_gunicorn(app, facts)
-    if replaced:
-        notes.append(f"{app.name}'s image starts `{replaced}`; gunicorn, which it must have, does.")
-    entrypoint, command, conf = without_conf(facts.entrypoint, facts.command)
-    port = bound_port(facts) or next(iter(facts.ports), None) or app.port or PORT
-    metrics_port = app.metrics_port or METRICS_PORT
+    command, entrypoint, conf = without_conf(facts.command, facts.entrypoint)
+    bound = bound_port(facts.words, facts.environment)
+    port = bound or next(iter(facts.ports), None) or app.port or PORT
     is_changed = entrypoint != list(facts.entrypoint)
-    script = next((word for word in facts.words if word.endswith(".sh")), None)
-    is_measured = bool(app.wsgi) or not facts.words or bool(script) or starts_gunicorn(facts.words)
-    if not is_measured:
-        notes.append(f"{app.name} is not started by gunicorn: only the client's side is measured.")
-    if script and not starts_gunicorn(facts.words):
-        notes.append(f"{app.name} is measured unless {script} passes -c to gunicorn.")
+    is_measured = bool(app.wsgi or not facts.words or _script(facts) or _has_gunicorn(facts))
+    has_python = facts.has_python or is_measured
     service = Service(
         name=app.name,
         port=port,
-        metrics_port=metrics_port,
+        metrics_port=app.metrics_port or METRICS_PORT,
         entrypoint=entrypoint if is_changed else None,
         command=command if is_changed or conf or replaced else None,
         environment=_measuring(app, facts, conf, port) if is_measured else {},
         ready=app.ready,
-        health=None
-        if facts.has_healthcheck
-        else health_check(port, app.ready, facts.has_python or is_measured),
+        health=None if facts.has_healthcheck else health_check(port, app.ready, has_python),
         user=int(facts.user) if facts.user.isdecimal() else None,
         is_measured=is_measured,
     )
-    return service, notes
+    return service, list(_notes(service, facts, replaced))
+
+
+def _has_gunicorn(facts: ImageFacts) -> bool:
+    return starts_gunicorn(facts.words)
+
+
+def _script(facts: ImageFacts) -> str | None:
+    return next((word for word in facts.words if word.endswith(".sh")), None)
+
+
+def _notes(service: Service, facts: ImageFacts, replaced: str) -> Iterator[str]:
+    name, script = service.name, _script(facts)
+    if replaced:
+        yield f"{name}'s image starts `{replaced}`; gunicorn, which it must contain, replaces that."
+    if not service.is_measured:
+        yield f"{name} is not started by gunicorn: only the client's side is measured."
+    if script and not _has_gunicorn(facts):
+        yield f"{name} is measured unless {script} passes -c to gunicorn."
 
 
 def _by_gunicorn(app: App, facts: ImageFacts) -> tuple[ImageFacts, str]:
     """Return *facts* with gunicorn in place of another server, and the command it replaces."""
     text = " ".join(facts.words)
-    if not app.wsgi or starts_gunicorn(facts.words) or not NOT_GUNICORN.search(text):
+    if not app.wsgi or _has_gunicorn(facts) or not NOT_GUNICORN.search(text):
         return facts, ""
     shown = text.removeprefix("/bin/sh -c ")
     return replace(facts, entrypoint=(), command=("gunicorn", app.wsgi)), shown
@@ -245,9 +254,9 @@ def _by_gunicorn(app: App, facts: ImageFacts) -> tuple[ImageFacts, str]:
 def _measuring(app: App, facts: ImageFacts, conf: str | None, port: int) -> dict[str, str]:
     """Return the variables by which gunicorn loads swarmscope's hooks, and what those read."""
     given = facts.environment.get("GUNICORN_CMD_ARGS", "")
-    _, kept, given_conf = without_conf((), ["gunicorn", *given.split()])
+    kept, _, given_conf = without_conf(["gunicorn", *given.split()])
     words = [*kept[1:], f"--config={LENT}/gunicorn.conf.py"]
-    if "bind" not in given and bound_port(facts) is None:
+    if "bind" not in given and bound_port(facts.words, facts.environment) is None:
         words.append(f"--bind=0.0.0.0:{port}")
     own = conf or given_conf or app.gunicorn
     values = {

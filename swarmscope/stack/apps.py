@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 from swarmscope.stack.app_python import AppPython, find_python, lend
 from swarmscope.stack.errors import StackError
+from swarmscope.stack.gunicorn_command import without_conf
 from swarmscope.stack.layout import Home
 from swarmscope.stack.project import App
 from swarmscope.stack.services import Service
@@ -26,7 +26,9 @@ def app_service(app: App, settings: StackSettings, home: Home) -> Service:
         assert python
         raise StackError(f"{app.name}'s environment ({python.title}) {complaint}")
     measured = None if complaint else python
-    words, conf = _without_conf(_words(app)) if measured else (_words(app), None)
+    words, conf = _words(app), None
+    if measured:
+        words, _, conf = without_conf(words)
     environment = {**app.env, **_addresses(app)}
     if python:
         lent = lend(home, app, python)
@@ -57,22 +59,6 @@ def _bind_host(settings: StackSettings) -> str:
 def _words(app: App) -> list[str]:
     """Return the words of a command, with its port for ``$PORT``."""
     return shlex.split(re.sub(r"\$(PORT\b|\{PORT\})", str(app.port), app.command or ""))
-
-
-def _without_conf(words: list[str]) -> tuple[list[str], str | None]:
-    """Return a gunicorn command without its conf file, and that file.
-
-    On the command line it would go before ours, which loads it.
-    """
-    if not any(Path(word).name == "gunicorn" for word in words):
-        return words, None
-    for at, word in enumerate(words):
-        option, equals, value = word.partition("=")
-        if option in ("-c", "--config") and (equals or at + 1 < len(words)):
-            end = at + (1 if equals else 2)
-            file = value or words[at + 1]
-            return ([*words[:at], *words[end:]], file) if ":" not in file else (words, None)
-    return words, None
 
 
 def _served(app: App, settings: StackSettings, python: AppPython | None) -> tuple[str, ...]:

@@ -128,8 +128,8 @@ def test_another_server_gives_way_to_gunicorn(found: Found) -> None:
 
     assert containers.services[0].command == ["gunicorn", "shop:app"]
     assert containers.notes == [
-        "till's image starts `flask --app shop run --host 0.0.0.0`; gunicorn, which it must have,"
-        " does."
+        "till's image starts `flask --app shop run --host 0.0.0.0`; gunicorn, which it must"
+        " contain, replaces that."
     ]
 
 

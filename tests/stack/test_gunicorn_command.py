@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swarmscope.onboarding.gunicorn_words import bound_port, starts_gunicorn, without_conf
-from swarmscope.onboarding.image_facts import ImageFacts
+from swarmscope.stack.gunicorn_command import bound_port, starts_gunicorn, without_conf
 
 SHELL = ["/bin/sh", "-c"]
 
@@ -21,20 +20,21 @@ SHELL = ["/bin/sh", "-c"]
         ([*SHELL, "run && gunicorn -c x.py a:b"], [*SHELL, "run && gunicorn a:b"], "x.py"),
         ([*SHELL, "gunicorn --chdir src a:b"], [*SHELL, "gunicorn --chdir src a:b"], None),
         (["python", "-c", "print()"], ["python", "-c", "print()"], None),
+        (["gunicorn", "-c", "python:x", "a:b"], ["gunicorn", "-c", "python:x", "a:b"], None),
     ],
 )
 def test_its_conf_file_is_taken_out(
     command: list[str], expected: list[str], conf: str | None
 ) -> None:
     """The shell's own -c stays, and everything else."""
-    assert without_conf([], command) == ([], expected, conf)
+    assert without_conf(command) == (expected, [], conf)
 
 
 def test_entrypoint_and_command_stay_apart() -> None:
     """An image may have gunicorn in one and its arguments in the other."""
-    assert without_conf(["tini", "gunicorn"], ["-c", "x.py", "a:b"]) == (
-        ["tini", "gunicorn"],
+    assert without_conf(["-c", "x.py", "a:b"], ["tini", "gunicorn"]) == (
         ["a:b"],
+        ["tini", "gunicorn"],
         "x.py",
     )
 
@@ -53,7 +53,7 @@ def test_entrypoint_and_command_stay_apart() -> None:
 )
 def test_the_port_it_binds(words: list[str], environment: dict[str, str], port: int | None) -> None:
     """As far as the command and the image's variables say."""
-    assert bound_port(ImageFacts(command=words, environment=environment)) == port
+    assert bound_port(words, environment) == port
 
 
 def test_what_is_gunicorn() -> None:
