@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from swarmscope import file_locks
 
 SUFFIX = ".journal"
 MAX_UNLOCKED_S = 10.0  # between a segment's creation and its lock
@@ -76,11 +77,7 @@ def is_alive(segment: Segment) -> bool:
 def is_locked(path: Path) -> bool:
     """Return whether a live process writes to the segment."""
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not file_locks.lock(file, shared=True)
 
 
 def is_abandoned(path: Path) -> bool:

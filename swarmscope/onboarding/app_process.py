@@ -93,7 +93,7 @@ def app_process(
             text=True,
             start_new_session=True,
         )
-        timer = threading.Timer(SECONDS, _kill, [process])
+        timer = threading.Timer(SECONDS, kill_group, [process])
         timer.start()
         try:
             yield AppProcess(process)
@@ -103,7 +103,7 @@ def app_process(
             raise AppProblem("ended", _how_it_ended(process, errors)) from None
         finally:
             timer.cancel()
-            _kill(process)
+            kill_group(process)
             process.communicate()
 
 
@@ -115,6 +115,7 @@ def _how_it_ended(process: subprocess.Popen[str], errors: IO[str]) -> str:
     return lines[-1] if lines else f"its process ended with status {process.returncode}"
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a process that leads a session of its own, and all that it started there."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections import deque
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swarmscope import atomic_files
+from swarmscope.onboarding.app_process import kill_group
 from swarmscope.onboarding.load_files import GUNICORN_CONF
 from swarmscope.onboarding.plan import Plan
 from swarmscope.onboarding.scenario import Scenario
@@ -188,7 +187,8 @@ def _search(locustfile: str, settings: StackSettings, trial: Trial, report: Path
     try:
         _pass_on(process, last, say)
     finally:
-        _end(process)
+        kill_group(process)  # its shipper, too
+        process.wait()
     if not report.exists():
         raise _with_end("the capacity search failed", last)
 
@@ -204,10 +204,3 @@ def _pass_on(process: subprocess.Popen[str], last: deque[str], say: Say) -> None
         if found := TOLD.match(line):
             say(f"Error in a task: {found[2]}" if found[1] == "locust.user.task" else found[2])
     process.wait(END_S)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Leave nothing of Locust running, its shipper included."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

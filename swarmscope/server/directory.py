@@ -7,13 +7,14 @@ start can distinguish a directory in use from one that a killed arbiter left beh
 from __future__ import annotations
 
 import atexit
-import fcntl
 import itertools
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
+
+from swarmscope import file_locks
 
 PREFIX = "swarmscope-metrics-"
 SHARED_MEMORY = Path("/dev/shm")
@@ -63,24 +64,19 @@ def sweep(base: Path) -> None:
 def _lock(directory: Path) -> int | None:
     """Return a descriptor that locks *directory*, None if another process does."""
     held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        return None
-    return held
+    if file_locks.lock(held):
+        return held
+    os.close(held)
+    return None
 
 
 def take_child_slot(directory: Path) -> str:
     """Return a slot for a process that a worker forked; its end frees the slot."""
     for number in itertools.count():
         held = os.open(directory / f"child{number}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(held)
-        else:
+        if file_locks.lock(held):
             break
+        os.close(held)
     return f"child{number}"
 
 

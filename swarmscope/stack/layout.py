@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from swarmscope import file_locks
 from swarmscope.container.secrets import OWNER, PRIVATE, READABLE_BY_OWNER, password, write_once
 from swarmscope.home import DATABASE_URL, JOURNALS
 from swarmscope.stack.errors import StackError
@@ -127,14 +128,14 @@ class Home:
         Raises `StackError` if another process holds the lock, unless *wait* is set.
         """
         with (self.path / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError as error:
+            if wait:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            elif not file_locks.lock(lock):
                 lock.seek(0)
                 raise StackError(
                     f"{self.path} is being started or stopped by another swarmscope"
                     f" (pid {lock.read().strip() or 'unknown'})"
-                ) from error
+                )
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()

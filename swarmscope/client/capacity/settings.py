@@ -9,7 +9,8 @@ from typing import Any
 
 from swarmscope.client.capacity.figures import Order
 from swarmscope.client.capacity.search import Bounds
-from swarmscope.client.capacity.trial import Limits, Objective
+from swarmscope.client.capacity.trial import Objective
+from swarmscope.client.objective import Limits
 from swarmscope.runs import thresholds
 from swarmscope.runs.selection import Selection
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from swarmscope.client.capacity.figures import Measured, Seconds
+from swarmscope.client.objective import Limits
 from swarmscope.journal.records import OBJECTIVE_QUANTILE
 from swarmscope.runs import sample_size
 
@@ -15,27 +16,6 @@ MIN_REQUESTS = 100  # fewer make a poor percentile
 MAX_WAIT_WINDOWS = 3  # until there are that many
 MAX_SLIDES = 3
 HOPELESS_SHARE = 0.5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits on client latency at p95, in ms, and on failures; inf and 1 are none."""
-
-    limit_ms: float = inf
-    fail_ratio: float = 1.0
-
-    def holds(self, figures: Measured) -> bool:
-        """Return whether *figures* are within both limits; nothing answered is not."""
-        return (
-            (figures.timed > 0 or (self.limit_ms == inf and figures.requests > 0))
-            and figures.slow <= (1 - OBJECTIVE_QUANTILE) * figures.timed
-            and figures.failed <= self.fail_ratio * figures.requests
-        )
-
-    def is_far(self, figures: Measured) -> bool:
-        """Return whether nothing failed and nothing came near the limit."""
-        total = figures.parts.get("response")
-        return not figures.failed and (total is None or total.max_ms < self.limit_ms / 2)
 
 
 @dataclass(frozen=True)
@@ -50,7 +30,7 @@ class Objective(Limits):
 
     def holds_together(self, figures: Measured) -> bool:
         """Return whether the limits of all requests together hold."""
-        return super().holds(figures)
+        return _holds(self, figures)
 
     def of(self, endpoint: str | None) -> Limits:
         """Return the limits of *endpoint*; None: of all together."""
@@ -63,7 +43,7 @@ class Objective(Limits):
         """
         for endpoint, limits in self.endpoints.items():
             found = figures.endpoints.get(endpoint, Measured())
-            if found.requests >= MIN_ENDPOINT_REQUESTS and not limits.holds(found):
+            if found.requests >= MIN_ENDPOINT_REQUESTS and not _holds(limits, found):
                 return endpoint
         return None
 
@@ -71,13 +51,13 @@ class Objective(Limits):
         """Return whether no more need be seen: nothing failed, nothing came near a limit."""
         return (
             figures.requests >= MIN_REQUESTS
-            and self.is_far(figures)
+            and _is_far(self, figures)
             and all(self._is_far_at(endpoint, figures) for endpoint in self.endpoints)
         )
 
     def _is_far_at(self, endpoint: str, figures: Measured) -> bool:
         found = figures.endpoints.get(endpoint, Measured())
-        return found.requests >= MIN_ENDPOINT_REQUESTS and self.endpoints[endpoint].is_far(found)
+        return found.requests >= MIN_ENDPOINT_REQUESTS and _is_far(self.endpoints[endpoint], found)
 
     def words(self) -> str:
         """Return the objective in words, those of single endpoints included."""
@@ -85,6 +65,21 @@ class Objective(Limits):
             f", of {endpoint} {_limits(limits)}" for endpoint, limits in self.endpoints.items()
         )
         return f"{_limits(self)}{own}"
+
+
+def _holds(limits: Limits, figures: Measured) -> bool:
+    """Return whether *figures* are within both limits; nothing answered is not."""
+    return (
+        (figures.timed > 0 or (limits.limit_ms == inf and figures.requests > 0))
+        and figures.slow <= (1 - OBJECTIVE_QUANTILE) * figures.timed
+        and figures.failed <= limits.fail_ratio * figures.requests
+    )
+
+
+def _is_far(limits: Limits, figures: Measured) -> bool:
+    """Return whether nothing failed and nothing came near the limit."""
+    total = figures.parts.get("response")
+    return not figures.failed and (total is None or total.max_ms < limits.limit_ms / 2)
 
 
 def _limits(limits: Limits) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from swarmscope.client.capacity.figures import Measured
 from swarmscope.client.capacity.level import counted, milliseconds
-from swarmscope.client.capacity.trial import Limits
+from swarmscope.client.objective import Limits
 from swarmscope.runs.thresholds import EARLY
 
 PARTS = {

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from swarmscope.client.health.trust import ALL_WORKERS, TrustKeeper
 from swarmscope.client.master import listening
 from swarmscope.client.master.rejections import rejected
-from swarmscope.client.objective import RunObjective
+from swarmscope.client.objective import Limits
 from swarmscope.client.recording.backlog import Backlog
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class LocustCollector(Collector):
         self,
         environment: Environment,
         keeper: TrustKeeper,
-        objective: Callable[[], RunObjective | None],
+        objective: Callable[[], Limits | None],
         backlogs: Callable[[], dict[str, Backlog]],
         clock: Callable[[], float],
     ) -> None:

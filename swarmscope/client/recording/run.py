@@ -20,7 +20,7 @@ from locust.runners import (
 from swarmscope.client import clock
 from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import PLAN_OPTION, RUN_OPTION, Options
-from swarmscope.client.objective import RunObjective, named
+from swarmscope.client.objective import Limits, objective_of
 from swarmscope.client.recording import provenance, run_links, run_settings
 from swarmscope.client.recording.listener import Listener
 from swarmscope.journal.records import (
@@ -56,7 +56,7 @@ class Leader:
         self._options = options
         self._listener = listener
         self.latest = ""
-        self._objective: RunObjective | None = None  # the run's; the UI may change it between runs
+        self._objective: Limits | None = None  # the run's; the UI may change it between runs
         self._settings: dict[str, Any] = {}
         self._workers: dict[str, str] = {}  # who takes part: last known state
         self._counter: gevent.Greenlet | None = None
@@ -70,7 +70,7 @@ class Leader:
     def _on_start(self, **_: object) -> None:
         is_first = not self.latest
         self.run = self.latest = run_id(self._new_start())
-        self._objective = named(self._environment.parsed_options)
+        self._objective = objective_of(self._environment.parsed_options)
         self._settings = self._current_settings(is_first)
         self._publish_run(self.run, self._options.plan)
         works = not isinstance(self._runner, MasterRunner)
@@ -160,7 +160,7 @@ class Leader:
             self._listener.record(RunExit(self.latest, exit_code))
 
     @property
-    def objective(self) -> RunObjective | None:
+    def objective(self) -> Limits | None:
         """The objective of the run that is running, if its options name one."""
         return self._objective if self.run else None
 

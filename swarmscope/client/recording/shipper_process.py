@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import gevent
 
+from swarmscope import file_locks
 from swarmscope.client.frozen_options import Options, shipper_environment
 from swarmscope.client.recording.backlog import Backlog
 from swarmscope.client.recording.listener import Listener
@@ -63,7 +63,7 @@ class ShipperProcess:
             make_directory(self._directory)
             lock = os.open(self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                if _locked(lock):
+                if file_locks.lock(lock):
                     self._child = self._start(lock)
                     self._complained = False
             finally:
@@ -141,15 +141,6 @@ class ShipperProcess:
         unshipped = max(0, self._listener.spool.position - position)
         lag = max(0.0, time.time() - caught_up) if unshipped and caught_up else 0.0
         return Backlog(unshipped, lag, self._listener.dropped, self._listener.spool.removed)
-
-
-def _locked(file: int) -> bool:
-    """Lock *file*; return whether it worked: no other process holds the lock."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _end(path: Path) -> int:

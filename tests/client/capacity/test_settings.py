@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from swarmscope.client.capacity.settings import SearchSettings
-from swarmscope.client.capacity.trial import Limits
+from swarmscope.client.objective import Limits
 
 
 def test_the_objective_is_the_databases(parser, runs_database):

@@ -12,7 +12,8 @@ from swarmscope.client.capacity.figures import (
     measured,
     sorted_out,
 )
-from swarmscope.client.capacity.trial import Limits, Objective, Trial
+from swarmscope.client.capacity.trial import Objective, Trial
+from swarmscope.client.objective import Limits
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import parse
 

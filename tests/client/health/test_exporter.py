@@ -18,7 +18,7 @@ from swarmscope.client.health.exporter import (
 )
 from swarmscope.client.health.probe import Health
 from swarmscope.client.health.trust import TrustKeeper
-from swarmscope.client.objective import RunObjective
+from swarmscope.client.objective import Limits
 from swarmscope.client.recording.backlog import Backlog
 
 
@@ -61,7 +61,7 @@ def get(url):
 
 def test_a_run_says_its_objective_while_it_is_on_only(environment):
     """In the units of Prometheus's rules, which prefer it to their own; else there is no sample."""
-    on = samples(collector(environment, objective=RunObjective(120.0, 0.05)))
+    on = samples(collector(environment, objective=Limits(120.0, 0.05)))
     off = samples(collector(environment))
 
     assert on["locust_run_objective_seconds",] == 0.12
