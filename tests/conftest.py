@@ -47,6 +47,7 @@ APART = (  # files of long tests that share nothing: each test goes to whichever
     "client/workload/test_open_user.py",
     "server/test_gunicorn.py",
 )
+TOGETHER = "runs/schema/timescale/"  # files that share a container, in one process
 MEMORY = Path("/dev/shm")  # where a copy of a database, of 300 files, costs a tenth
 ROOM_BYTES = 4 << 30
 
@@ -69,10 +70,12 @@ def pytest_collection_finish() -> None:
 
 
 class Scheduling(LoadFileScheduling):
-    """Keeps a file's tests together, in one process, unless they are better `APART`."""
+    """Keeps a file's tests in one process, and those of `TOGETHER`, but not those of `APART`."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if TOGETHER in file:
+            return TOGETHER
         return nodeid if file.endswith(APART) else file
 
 
