@@ -154,32 +154,46 @@ def samples() -> None:
 
 
 @main.command()
-@click.option("--rows", default=1_000_000, show_default=True)
-@click.option("--rounds", default=5, show_default=True)
+@click.option("--rows", default=200_000, show_default=True)
+@click.option("--rounds", default=11, show_default=True)
 def ship(rows: int, rounds: int) -> None:
-    """Rows/s of one shipper, histograms and all, from a journal on disk to PostgreSQL."""
-    print("| rows/s | rows per CPU second of the shipper | CPU µs a row: shipper | PostgreSQL |")
-    print("|---|---|---|---|")
+    """Rows/s of one shipper, from a journal on disk to PostgreSQL, with components and without."""
+    found: dict[bool, list[Shipped]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as name, database(Path(name)) as runs:
-        journals = Path(name) / "journals"
-        for _ in range(rounds):
-            write_journal(journals, rows)
-            began, cpu, theirs = time.perf_counter(), time.process_time(), runs.cpu_seconds()
-            shipper = Shipper(journals, runs.where)
-            while shipper.round():
-                pass
-            seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-            theirs = runs.cpu_seconds() - theirs
-            assert shipper.delivered == rows
-            shipper.disconnect()
-            print(
-                f"| {rows / seconds:,.0f} | {rows / cpu:,.0f} | {cpu / rows * 1e6:.1f} |"
-                f" {theirs / rows * 1e6:.1f} |",
-                flush=True,
-            )
+        for number in range(rounds):
+            for components in (False, True) if number % 2 else (True, False):
+                found[components].append(_ship(Path(name) / "journals", runs, rows, components))
+    print(f"{rounds} rounds of {rows:,} rows each: medians (quartiles)")
+    print("| components | rows/s | rows per CPU second | CPU µs a row: shipper | PostgreSQL |")
+    print("|---|---|---|---|---|")
+    for components, rounds_of_it in found.items():
+        columns = [statistics.median(column) for column in zip(*rounds_of_it, strict=True)]
+        rate, per_cpu_s, theirs = columns
+        print(
+            f"| {'cpu, db, pool' if components else 'none'} | {rate:,.0f} | {per_cpu_s:,.0f} |"
+            f" {1e6 / per_cpu_s:.1f} | {theirs * 1e6:.1f} |"
+        )
+    pairs = zip(found[True], found[False], strict=True)
+    print("rows per CPU second, with ÷ without:", _quartiles([w[1] / wo[1] for w, wo in pairs]))
 
 
-def write_journal(directory: Path, rows: int) -> None:
+Shipped = tuple[float, float, float]  # rows/s, rows per CPU second, CPU s of PostgreSQL per row
+
+
+def _ship(journals: Path, runs: Database, rows: int, components: bool) -> Shipped:
+    write_journal(journals, rows, components)
+    began, cpu, theirs = time.perf_counter(), time.process_time(), runs.cpu_seconds()
+    shipper = Shipper(journals, runs.where)
+    while shipper.round():
+        pass
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    theirs = runs.cpu_seconds() - theirs
+    assert shipper.delivered == rows
+    shipper.disconnect()
+    return rows / seconds, rows / cpu, theirs / rows
+
+
+def write_journal(directory: Path, rows: int, components: bool = False) -> None:
     """Write what a Locust process with *rows* requests leaves behind, parts of latency and all."""
     dice = random.Random(4)
     header = Header(uuid4().hex, 0, 0, f"host_{uuid4().hex}", "host", 17, False)
@@ -187,7 +201,7 @@ def write_journal(directory: Path, rows: int) -> None:
     start = time.time()
     for begin in range(0, rows, BLOCK):
         block = [
-            _sample(dice, start + (begin + number) / REQUESTS_PER_S, number)
+            _sample(dice, start + (begin + number) / REQUESTS_PER_S, number, components)
             for number in range(min(BLOCK, rows - begin))
         ]
         record = Samples(run_id(start), "locustfiles/classic.py", 0.0, block)
@@ -197,11 +211,14 @@ def write_journal(directory: Path, rows: int) -> None:
     writer.close()
 
 
-def _sample(dice: random.Random, start: float, number: int) -> Any:
+def _sample(dice: random.Random, start: float, number: int, components: bool) -> Any:
     ms = dice.lognormvariate(3, 0.6)
     path = f"/tests/{number % ENDPOINTS}"
     url = f"http://127.0.0.1:5000{path}"
     timing = f"queue;dur={ms * 0.2:.3f}, app;dur={ms * 0.6:.3f}"
+    if components:
+        timing += f", cpu;dur={ms * 0.1:.3f}, db;dur={ms * 0.4:.3f}"
+        timing += f';desc="{dice.randint(1, 12)}", pool;dur={ms * 0.05:.3f}'
     return (start, ms, path, "GET", url, 345, number, None, None, timing, dice.randbytes(16))
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from swarmscope.runs import document
-from swarmscope.runs.histogram import PARTS
+from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
 
 FORMER = (  # words that data and texts once had for the same things
     "app_ms", "late_ms", "implausible", "ramp_complete", "server_p95_ms", "server p95",
@@ -41,7 +41,7 @@ def test_parts_are_the_same_in_sql(connection):
 
     assert len(constraints) == 2
     for text in constraints:
-        assert set(re.findall(r"'(\w+)'", text)) == set(PARTS)
+        assert set(re.findall(r"'(\w+)'", text)) == {*PARTS, *COMPONENTS, *CALLS}
 
 
 @pytest.mark.parametrize("kind", [document.Endpoint, document.Points])

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from swarmscope.server_timing import parts, plausible
+from swarmscope.server_timing import component_entries, parts, plausible, remainder_ms, total
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from swarmscope.server_timing import parts, plausible
 )
 def test_what_is_malformed_is_ignored(raw, expected):
     """Each part is read on its own; nonsense is as good as nothing."""
-    assert parts(raw) == expected
+    assert parts(raw)[:2] == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,65 @@ def test_what_is_malformed_is_ignored(raw, expected):
 )
 def test_a_gateways_entries_are_not_taken_for_ours(raw, expected):
     """Whoever adds what, before ours or behind it; what cannot be told apart is unknown."""
-    assert parts(raw) == expected
+    assert parts(raw)[:2] == expected
+
+
+OURS = 'queue;dur=1.500, app;dur=9.000, cpu;dur=2.000, db;dur=6.500;desc="12"'
+CPU, DB = (2.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0), (2.0, 6.5, 0.0, 0.0, 0.0, 12, 0, 0)
+ALL = f'{OURS}, pool;dur=0.100, http;dur=0.200;desc="1", cache;dur=0.000;desc="3"'
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (OURS, DB),
+        (ALL, (2.0, 6.5, 0.1, 0.2, 0.0, 12, 1, 3)),
+        (
+            "queue;dur=1.500, app;dur=9.000, cpu;dur=2.000, pool;dur=0.125",
+            (*CPU[:2], 0.125, *CPU[3:]),
+        ),
+        (f"db;dur=700.000, {OURS}", DB),  # a gateway's own database
+        (f"cpu;dur=1.000, db;dur=7.000, {OURS}, cdn;dur=4, http;dur=250.000", DB),
+        (f"{OURS}, db;dur=250.000", DB),  # ours comes once, and in order
+        (f"{OURS}, http;dur=250", DB),  # not the way the service writes it
+        (f'{OURS}, http;dur=2.000;desc="one"', DB),
+        (f'{OURS}, http;dur=-2.000;desc="1"', DB),
+        ("app;dur=9.000, cpu;dur=2.000, db;dur=0.000", CPU),  # sent without our start header
+        ("queue;dur=1, app;dur=9, db;dur=6.500", (None, 6.5, 0.0, 0.0, 0.0, 0, 0, 0)),  # no CPU
+        ([["Server-Timing", "db;dur=7.000"], ["Server-Timing", OURS]], DB),
+        (f"{ALL}, {OURS}", DB),  # of another service, which this one passes on
+        (f'{OURS};desc="never, db;dur=3.000', CPU),
+        ("queue;dur=1.500, app;dur=9.000", None),
+        ("queue;dur=1.500, app;dur=9.000, cdn;dur=4, cpu;dur=2.000", None),
+        ("app;dur=9.000, app;dur=8.000, cpu;dur=2.000", None),  # whose is whose?
+        ("cpu;dur=2.000, db;dur=6.500", None),
+        ("queue;dur=1.500, app;dur=9.000, cpu;dur=nan", None),
+        ("queue;dur=1.500, app;dur=9.000, cpu;dur=" + "9" * 5_000, None),
+        ("queue;dur=1.500, app;dur=9.000, cpu;dur=", None),
+    ],
+)
+def test_components_are_those_right_behind_our_service_time(raw, expected):
+    """What others have added before, behind or between is not taken for ours."""
+    assert parts(raw)[2] == expected
+
+
+def test_what_components_leave_is_something_else():
+    """By two clocks, so a hair too much is nothing; more than that is not of this service time."""
+    assert remainder_ms(DB, 9.0) == 0.5
+    assert remainder_ms((None, *DB[1:]), 9.0) == 2.5
+    assert remainder_ms(DB, 8.4999) == remainder_ms(DB, 8.5003) == remainder_ms(DB, 8.46) == 0.0
+    assert remainder_ms(DB, 8.4) is None
+    assert remainder_ms((10_009.0, *CPU[1:]), 10_000.0) == 0.0
+
+
+def test_components_of_several_requests_add_up():
+    """As the header of one, which reads back as it was; unknown where one is."""
+    assert total([DB, CPU, DB]) == (6.0, 13.0, 0.0, 0.0, 0.0, 24, 0, 0)
+    assert total([DB, (None, *CPU[1:])]) == (None, 6.5, 0.0, 0.0, 0.0, 12, 0, 0)
+    assert total([DB, None]) is None
+    for components in (None, CPU, DB, parts(ALL)[2], (None, *DB[1:])):
+        timing = f"queue;dur=1.500, app;dur=9.000{component_entries(components)}"
+        assert parts(timing) == (1.5, 9.0, components)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +127,7 @@ def test_a_gateways_entries_are_not_taken_for_ours(raw, expected):
 )
 def test_what_is_quoted_separates_nothing(raw, expected):
     """A description may hold commas, semicolons and quotes of its own."""
-    assert parts(raw) == expected
+    assert parts(raw)[:2] == expected
 
 
 @pytest.mark.parametrize("begin", ['"', 'a;"', 'a;dur="'])
@@ -77,7 +135,7 @@ def test_a_hostile_header_is_read_in_no_time(begin):
     """Each sample's is read: one response of the target must not hold up a worker or a shipper."""
     raw = begin + '\\"' * 8_000 + "\\"
     begun = time.process_time()
-    assert parts(raw) == (None, None)
+    assert parts(raw) == (None, None, None)
     assert time.process_time() - begun < 0.5  # was 11 s
 
 

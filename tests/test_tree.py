@@ -27,6 +27,7 @@ QUESTIONS = {  # of more than one module
     "client/stepping_clock": "what if the clock steps?",
     "client/stock_defects": "which defects of the stock listener are gone?",
     "onboarding/kinds_of_apps": "does each kind of Flask app get a page and a verdict, unchanged?",
+    "runs/components": "are the zeros of requests without a part counted?",
     "runs/drill_down": "do the views agree with the requests themselves?",
     "runs/judged_span": "is the same span judged everywhere?",
     "runs/objective": "did a run meet its objective, and when is that left open?",

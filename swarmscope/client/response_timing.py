@@ -8,7 +8,7 @@ from typing import Any
 from geventhttpclient.header import Headers
 from locust.contrib.fasthttp import ResponseContextManager
 
-from swarmscope.server_timing import parts
+from swarmscope.server_timing import component_entries, parts, total
 
 SERVER_TIMING = "server-timing"
 
@@ -59,10 +59,11 @@ def _over_hops(response: Any) -> str | None:
     if not history:
         return None
     hops = [parts(_header(hop.headers)) for hop in [*history, response]]
-    queue, app = (_total([hop[part] for hop in hops]) for part in (0, 1))
+    queue, app = _total([hop[0] for hop in hops]), _total([hop[1] for hop in hops])
     if app is None:
         return None
-    return f"app;dur={app:.3f}" if queue is None else f"queue;dur={queue:.3f}, app;dur={app:.3f}"
+    timing = f"app;dur={app:.3f}" if queue is None else f"queue;dur={queue:.3f}, app;dur={app:.3f}"
+    return timing + component_entries(total([hop[2] for hop in hops]))
 
 
 def _total(ms: list[float | None]) -> float | None:

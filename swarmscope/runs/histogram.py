@@ -24,6 +24,8 @@ HIGHEST = ceil(log(MAX_MS) * BUCKETS_PER_E)
 
 RESOLUTIONS_S = (1, 10, 60)
 PARTS = ("response", "queue", "service", "receiving", "outside", "uncorrected")
+COMPONENTS = ("cpu", "db", "pool", "http", "cache", "other")  # of service, disjoint; see `summary`
+CALLS = ("db_calls", "http_calls", "cache_calls")  # numbers of a request's calls, not milliseconds
 
 
 def bucket(ms: float) -> int:
@@ -81,6 +83,14 @@ class Window:
         counts = self.counts
         for number, count in other.counts.items():
             counts[number] += count
+
+
+def window_of_numbers(numbers: list[int]) -> Window:
+    """Return the window of *numbers* of calls: few differ, so each is looked up once."""
+    counts: Counter[int] = Counter()
+    for number, count in Counter(numbers).items():
+        counts[bucket(number)] += count
+    return Window(len(numbers), 0, float(sum(numbers)), float(max(numbers)), counts)
 
 
 def window_of(values_ms: list[float], failures: int, untimed: int = 0) -> Window:

@@ -144,3 +144,28 @@ class Summary:
         """The whole seconds, from and until, whose windows make up these figures."""
         second = timedelta(seconds=1)
         return self.since.replace(microsecond=0), self.until.replace(microsecond=0) + second
+
+
+@dataclass(frozen=True)
+class ComponentSummary:
+    """One of `histogram.COMPONENTS`, in ms, or of `histogram.CALLS`, in numbers, of one endpoint.
+
+    Figures are of all *requests* whose components were measured, with zeros for those that did
+    without; *used* is how many had any.
+    """
+
+    name: str
+    request_type: str
+    part: str
+    requests: int
+    used: int
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    max: float
+    since: datetime
+    until: datetime
+    scope: str
+    scope_text: str

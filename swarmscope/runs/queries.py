@@ -10,7 +10,7 @@ from typing import Any, LiteralString, TypeVar
 from psycopg.rows import class_row
 
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.model import FailureGroup, Judgement, Run, Summary, TaskError
+from swarmscope.runs.model import ComponentSummary, FailureGroup, Judgement, Run, Summary, TaskError
 from swarmscope.runs.selection import Selection
 
 Row = TypeVar("Row")
@@ -125,6 +125,18 @@ def failures(connection: Connection, run_id: datetime, limit: int) -> list[Failu
     """
     query = "SELECT * FROM failures(%s, '-infinity', 'infinity') LIMIT %s"
     return _rows(connection, FailureGroup, query, run_id, limit)
+
+
+def component_summary(
+    connection: Connection, run_id: datetime, whole: bool = False, names: list[str] | None = None
+) -> list[ComponentSummary]:
+    """Return what the service time was made of, by endpoint and component, over `judged_span`.
+
+    Empty where no components were measured. *names* are request names, '' all endpoints together;
+    None returns all of both.
+    """
+    query = "SELECT * FROM component_summary(%s, %s, %s::text[])"
+    return _rows(connection, ComponentSummary, query, run_id, whole, names)
 
 
 def summary(connection: Connection, run_id: datetime, whole: bool = False) -> list[Summary]:

@@ -21,11 +21,19 @@ from swarmscope.journal.records import (
 )
 from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
-from swarmscope.runs.histogram import PARTS, Window, window_of
+from swarmscope.runs.histogram import CALLS, PARTS, Window, window_of, window_of_numbers
 from swarmscope.runs.selection import MORE_NAMES
-from swarmscope.server_timing import MAX_RESPONSE_MS, parts, plausible
+from swarmscope.server_timing import (
+    MAX_RESPONSE_MS,
+    TIMED,
+    Components,
+    Parts,
+    parts,
+    plausible,
+    remainder_ms,
+)
 from swarmscope.shipper import binary_copy
-from swarmscope.shipper.binary_copy import MICROSECONDS
+from swarmscope.shipper.binary_copy import MICROSECONDS, NO_COMPONENTS, component_fields
 from swarmscope.shipper.binary_copy import request_tail as tail_of
 from swarmscope.shipper.sanitize import sanitized
 from swarmscope.shipper.windows import Key
@@ -52,6 +60,8 @@ class Cell:
     receiving: list[float] = field(default_factory=list)
     outside: list[float] = field(default_factory=list)
     uncorrected: list[float] = field(default_factory=list)  # of an open workload
+    components: list[Components] = field(default_factory=list)  # of `service`
+    other: list[float] = field(default_factory=list)  # the rest of it, where CPU time is known
     failures: int = 0
     untimed: int = 0  # requests without a response time
 
@@ -61,6 +71,20 @@ class Cell:
         for part in PARTS[1:]:
             if values := getattr(self, part):
                 yield part, window_of(values, 0)
+        if self.components:
+            yield from self._component_windows()
+
+    def _component_windows(self) -> Iterator[tuple[str, Window]]:
+        """Yield the components: CPU time of all requests, else of those that have any of it."""
+        (cpu, *timed), calls = (columns := [*zip(*self.components, strict=True)])[:5], columns[5:]
+        if measured := [ms for ms in cpu if ms is not None]:
+            yield "cpu", window_of(measured, 0)
+        for part, column in zip((*TIMED[1:], "other"), (*timed, self.other), strict=True):
+            if values := [ms for ms in column if ms]:
+                yield part, window_of(values, 0)
+        for part, column in zip(CALLS, calls, strict=True):
+            if numbers := [number for number in column if number]:
+                yield part, window_of_numbers(numbers)
 
 
 class RunState:
@@ -140,7 +164,7 @@ class Batch:
         self.sink: Callable[[bytes], None] | None = None  # takes these rows, many at a time
         self.others: list[Record] = []  # all records but samples
         self.counts: dict[str, SampleCounts] = {}
-        self._requests: list[bytes] = []  # head and tail of each row not yet in the sink
+        self._requests: list[bytes] = []  # head, tail, components of rows not in the sink
         self._process = binary_copy.text(loadgen) + binary_copy.int4(pid)
         self._runs = runs
 
@@ -149,7 +173,7 @@ class Batch:
         if isinstance(record, Samples):
             self._take_samples(record)
             self.size += len(record.rows)
-            if len(self._requests) >= 2 * CHUNK_ROWS:
+            if len(self._requests) >= 3 * CHUNK_ROWS:
                 self.flush()
             return
         self.others.append(record)
@@ -199,7 +223,7 @@ class Batch:
              first_byte_ms) = sample  # fmt: skip
             found = heads.get((name, method, url)) if error is None and context is None else None
             head, cells = found or self._head(block, run, sample)
-            queue = app = receiving = None
+            queue = app = receiving = components = None
             if ms is not None and 0 <= ms < MAX_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (earliest <= start and end <= latest):
@@ -210,12 +234,15 @@ class Batch:
                 if error is not None:
                     cell.failures += 1
                 if timing is not None or first_byte_ms is not None:
-                    queue, app, receiving = _take_parts(cell, counts, ms, first_byte_ms, timing)
+                    queue, app, receiving, components = _take_parts(
+                        cell, counts, ms, first_byte_ms, timing
+                    )
             else:
                 start, ms = times.take_untimed(counts, cells, start, error is not None), None
             append(head)
             append(tail_of(int((start + offset) * MICROSECONDS), ms, error is None, greenlet,
                            length, queue, app, receiving, trace))  # fmt: skip
+            append(NO_COMPONENTS if components is None else component_fields(*components))
 
     def _take_open(
         self, block: Samples, run: RunState, counts: SampleCounts, times: BlockTimes
@@ -224,7 +251,7 @@ class Batch:
         for sample, start_delay_ms in zip(block.rows, block.start_delay_ms, strict=True):
             start, ms, _, _, _, length, greenlet, error, _, timing, trace, first_byte_ms = sample
             head, cells = self._head(block, run, sample)
-            queue = app = receiving = None
+            queue = app = receiving = components = None
             if ms is not None and 0 <= ms < MAX_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (times.earliest <= start and end <= times.latest):
@@ -237,7 +264,7 @@ class Batch:
                     cell.uncorrected.append(sent_ms)
                     if timing is not None or first_byte_ms is not None:
                         found = _take_parts(cell, counts, sent_ms, first_byte_ms, timing)
-                        queue, app, receiving = found
+                        queue, app, receiving, components = found
             else:
                 start, ms = times.take_untimed(counts, cells, start, error is not None), None
             self._requests.append(binary_copy.with_lateness(head, start_delay_ms))
@@ -246,6 +273,9 @@ class Batch:
                 time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
             )
             self._requests.append(tail)
+            self._requests.append(
+                NO_COMPONENTS if components is None else component_fields(*components)
+            )
 
     def _head(self, block: Samples, run: RunState, sample: Sample) -> tuple[bytes, dict[int, Cell]]:
         """Return the part of the row that requests of one endpoint share, and their cells."""
@@ -289,8 +319,8 @@ def decode(payload: bytes) -> Record:
 
 def _take_parts(
     cell: Cell, counts: SampleCounts, ms: float, first_byte_ms: float | None, timing: Any
-) -> tuple[float | None, float | None, float | None]:
-    """Add the parts of a request that took *ms*; return its queue, app and receiving (ms).
+) -> tuple[float | None, float | None, float | None, Components | None]:
+    """Add the parts of a request that took *ms*; return queue, app and receiving (ms), components.
 
     A part is None if it does not fit: what Server-Timing reports ends before the first byte, or,
     where that is unknown, before the response.
@@ -301,21 +331,26 @@ def _take_parts(
         cell.receiving.append(receiving)
         ms = first_byte_ms
     if timing is None:
-        return None, None, receiving
-    return *_take_timing(cell, counts, ms, timing), receiving
+        return None, None, receiving, None
+    queue, app, components = _take_timing(cell, counts, ms, timing)
+    return queue, app, receiving, components
 
 
-def _take_timing(
-    cell: Cell, counts: SampleCounts, ms: float, timing: Any
-) -> tuple[float | None, float | None]:
-    """Add the parts that Server-Timing reports; return queue and app, None if they do not fit."""
-    sent_queue, sent_app = parts(timing)
+def _take_timing(cell: Cell, counts: SampleCounts, ms: float, timing: Any) -> Parts:
+    """Add the parts that Server-Timing reports; return those that fit, None for the others."""
+    sent_queue, sent_app, components = parts(timing)
     queue, app, outside = plausible(sent_queue, sent_app, ms)
-    if app is not None:
-        cell.service.append(app)
     if queue is not None and outside is not None:
         cell.queue.append(queue)
         cell.outside.append(outside)
     elif sent_queue is not None and sent_app is not None:
         counts.clock_skewed += 1
-    return queue, app
+    if app is None:
+        return queue, None, None
+    cell.service.append(app)
+    if components is None or (other := remainder_ms(components, app)) is None:
+        return queue, app, None
+    cell.components.append(components)
+    if components[0] is not None:
+        cell.other.append(other)
+    return queue, app, components

@@ -23,9 +23,11 @@ EPOCH_S = 946_684_800  # 2000-01-01 in Unix seconds
 EPOCH_US = EPOCH_S * MICROSECONDS
 INT2_OID, INT4_OID = 21, 23
 TRACE_BYTES = 16
+NO_COMPONENTS = 8 * NULL
 
 _LENGTH = Struct(">i")
 _pack_whole = Struct(">iqidihiiiiidididi32s").pack
+_pack_components = Struct(">" + "if" * 5 + "ii" * 3).pack
 _DOUBLE = Struct(">id")
 _INT4 = Struct(">ii")
 _INT8 = Struct(">iq")
@@ -34,7 +36,8 @@ _ARRAY = Struct(">iiIii")
 REQUEST_COLUMNS = (
     "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, start_delay_ms, "
     "time, response_time, success, greenlet_id, response_length, queue_ms, service_ms, "
-    "receiving_ms, trace_id"
+    "receiving_ms, trace_id, cpu_ms, db_ms, pool_ms, http_ms, cache_ms, db_calls, http_calls, "
+    "cache_calls"
 )
 _REQUEST_FIELDS = pack(">h", REQUEST_COLUMNS.count(",") + 1)
 WINDOW_COLUMNS = (
@@ -127,6 +130,23 @@ def request_tail(
     parts = double(queue_ms) + double(service_ms) + double(receiving_ms)
     trace_text = text(trace_id.hex() if trace_id else None)
     return timestamp(unix_us) + double(response_ms) + process + int4(length) + parts + trace_text
+
+
+def component_fields(
+    cpu: float | None,
+    db: float,
+    pool: float,
+    http: float,
+    cache: float,
+    db_calls: int,
+    http_calls: int,
+    cache_calls: int,
+) -> bytes:
+    """Return the last fields of a request's row: components of service time (ms), and calls."""
+    fields = _pack_components(
+        4, cpu or 0.0, 4, db, 4, pool, 4, http, 4, cache, 4, db_calls, 4, http_calls, 4, cache_calls
+    )
+    return NULL + fields[8:] if cpu is None else fields
 
 
 def window_row(journal: UUID, key: Key, window: Window) -> bytes:

@@ -67,6 +67,72 @@ def test_parts_are_kept_where_they_are_plausible(tmp_path, shipper, query):
     assert query("SELECT samples, clock_skewed FROM run_worker") == [(6, 2)]
 
 
+DIVIDED = 'queue;dur=1.500, app;dur=7.000, cpu;dur=2.000, db;dur=4.500;desc="12"'
+COMPONENTS = (
+    "SELECT cpu_ms, db_ms, pool_ms, http_ms, cache_ms, db_calls, http_calls, cache_calls"
+    " FROM request ORDER BY time"
+)
+UNKNOWN = (None,) * 8
+
+
+@pytest.mark.parametrize("start_delay_ms", [[], [0.0] * 6], ids=["closed", "open"])
+def test_components_arrive_as_they_were_measured(tmp_path, shipper, query, start_delay_ms):
+    """With each request, and added up for all; what a request did without makes no sample."""
+    process = Process(tmp_path)
+    process.samples(
+        sample(0, 10, timing=DIVIDED),
+        sample(1, 10, timing="app;dur=7.000, cpu;dur=0.000"),
+        sample(2, 10, timing=f'{DIVIDED}, pool;dur=0.125, cache;dur=0.250;desc="3"'),
+        sample(3, 10, timing="queue;dur=1.000, app;dur=2.500, cpu;dur=2.500"),
+        sample(4, 10, timing="queue;dur=1.000, app;dur=3.000"),
+        sample(5, 10, timing='queue;dur=1.000, app;dur=3.000, db;dur=1.000;desc="1"'),
+        start_delay_ms=start_delay_ms,
+    )
+    ship_all(shipper)
+    assert query(COMPONENTS) == [
+        (2, 4.5, 0, 0, 0, 12, 0, 0),
+        (0, 0, 0, 0, 0, 0, 0, 0),
+        (2, 4.5, 0.125, 0, 0.25, 12, 0, 3),
+        (2.5, 0, 0, 0, 0, 0, 0, 0),
+        UNKNOWN,
+        (None, 1, 0, 0, 0, 1, 0, 0),
+    ]
+    for resolution, name in ((1, ""), (10, "/a"), (60, "")):
+        rows = query(
+            "SELECT part, count, sum_ms, max_ms, (SELECT sum(c)::int FROM unnest(counts) c)"
+            " FROM histogram WHERE resolution = %s AND name = %s AND part <> ALL (%s)",
+            *(resolution, name, ["response", "queue", "outside", "uncorrected"]),
+        )
+        assert {part: tuple(figures) for part, *figures in rows} == {
+            "service": (6, 29.5, 7, 6),
+            "cpu": (4, 6.5, 2.5, 4),
+            "db": (3, 10, 4.5, 3),
+            "pool": (1, 0.125, 0.125, 1),
+            "cache": (1, 0.25, 0.25, 1),
+            "other": (3, 7.625, 7, 3),
+            "db_calls": (3, 25, 12, 3),
+            "cache_calls": (1, 3, 3, 1),
+        }
+
+
+def test_components_that_do_not_fit_were_not_measured(tmp_path, shipper, query):
+    """More than the service time, or of one that does not fit itself; no clock is to blame."""
+    process = Process(tmp_path)
+    process.samples(
+        sample(0, 10, timing="queue;dur=1.000, app;dur=2.000, cpu;dur=1.500, db;dur=0.600"),
+        sample(1, 10, timing="queue;dur=1.000, app;dur=11.000, cpu;dur=1.500"),
+        sample(2, 10, timing="queue;dur=6.000, app;dur=5.000, cpu;dur=1.500"),
+    )
+    ship_all(shipper)
+    assert query(COMPONENTS) == [UNKNOWN, UNKNOWN, (1.5, *(0,) * 7)]
+    found = query("SELECT part, count FROM histogram WHERE resolution = 60 AND name = ''")
+    assert dict(found) == {"response": 3, "queue": 1, "service": 2, "outside": 1} | {
+        "cpu": 1,
+        "other": 1,
+    }
+    assert query("SELECT clock_skewed FROM run_worker") == [(2,)]
+
+
 def test_a_wrong_clock_is_corrected(tmp_path, shipper, query):
     """Rows and windows are by the master's clock."""
     process = Process(tmp_path)

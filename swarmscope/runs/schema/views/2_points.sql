@@ -4,8 +4,11 @@
 --       -> time, name, request_type, requests, failures, requests_per_s, failures_per_s, fail_ratio,
 --          mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms
 --   latency_parts(run, since, until, width_s, names)
---       -> time, name, request_type, queue_ms, service_ms, receiving_ms, outside_ms (means, to be
---          stacked), covered (share of the requests that came with their parts, 0 to 1)
+--       -> time, name, request_type, queue_ms, service_ms, undivided_ms, cpu_ms, db_ms, pool_ms,
+--          http_ms, cache_ms, other_ms, receiving_ms, outside_ms (means per request, to be stacked:
+--          either service_ms, or the seven of which it is the sum), covered (share of the requests
+--          that came with their parts, 0 to 1), db_calls, http_calls, cache_calls (per request);
+--          *undivided*: service time of which nothing more is known; NULL: not measured
 --   users_over_time(run, since, until, width_s) -> time, users
 --   times_of(run) -> started, ended, first, last: a run's own times, and those of its windows
 --   seconds_of(run, since, until) -> how long the run lasted in between: what rates are over
@@ -101,32 +104,85 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     ORDER BY slot_start, f.name, f.request_type
 $$;
 
+-- The parts that a run's components were measured by: first the one that all measured requests have,
+-- `cpu` or, where the CPU time is switched off, `service`. NULL where no components were measured.
+CREATE FUNCTION components_of(run timestamptz) RETURNS text[]
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN 'cpu' = ANY (found) THEN array_prepend('cpu', array_remove(found, 'cpu'))
+        ELSE array_prepend('service', found) END
+    FROM (
+        SELECT array_agg(DISTINCT part) AS found FROM histogram h
+        WHERE h.run_id = run AND h.resolution = 60 AND h.name = '' AND h.request_type = ''
+            AND part = ANY ('{cpu,db,pool,http,cache,other,db_calls,http_calls,cache_calls}')
+    ) _
+    WHERE found IS NOT NULL
+$$;
+
 -- Means, because percentiles of parts do not add up to that of the response time.
 CREATE FUNCTION latency_parts(
     run timestamptz, since timestamptz, until timestamptz, width_s double precision,
     names text[] DEFAULT '{""}'
 ) RETURNS TABLE (
     "time" timestamptz, name text, request_type text, queue_ms double precision,
-    service_ms double precision, receiving_ms double precision, outside_ms double precision,
-    covered double precision
+    service_ms double precision, undivided_ms double precision, cpu_ms double precision,
+    db_ms double precision, pool_ms double precision, http_ms double precision,
+    cache_ms double precision, other_ms double precision, receiving_ms double precision,
+    outside_ms double precision, covered double precision, db_calls double precision,
+    http_calls double precision, cache_calls double precision
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT slot, h.name, h.request_type,
-        sum(sum_ms) FILTER (WHERE part = 'queue') / sum(count) FILTER (WHERE part = 'queue'),
-        sum(sum_ms) FILTER (WHERE part = 'service') / sum(count) FILTER (WHERE part = 'service'),
-        sum(sum_ms) FILTER (WHERE part = 'receiving') / sum(count) FILTER (WHERE part = 'receiving'),
-        sum(sum_ms) FILTER (WHERE part = 'outside') / sum(count) FILTER (WHERE part = 'outside'),
-        coalesce(sum(count) FILTER (WHERE part = 'outside'), 0)::double precision
-            / sum(count) FILTER (WHERE part = 'response')
-    FROM histogram h
-    CROSS JOIN LATERAL date_bin(make_interval(secs => slot_s(width_s)), h.time, 'epoch') AS slot
-    WHERE h.run_id = run AND h.resolution = resolution_for(width_s)
-        AND h.time >= date_bin(make_interval(secs => slot_s(width_s)), latency_parts.since, 'epoch')
-        AND h.time < latency_parts.until
-        AND (latency_parts.names IS NULL OR h.name = ANY (latency_parts.names)
-            AND (h.name <> '' OR h.request_type = ''))
-    GROUP BY slot, h.name, h.request_type
-    ORDER BY slot, h.name, h.request_type
+    WITH asked AS MATERIALIZED (
+        SELECT make_interval(secs => slot_s(width_s)) AS slot, components_of(run) AS parts
+    ), sums AS (
+        SELECT date_bin(slot, h.time, 'epoch') AS slot_start, h.name, h.request_type, h.part,
+            sum(h.sum_ms) AS total, sum(h.count) AS requests
+        FROM histogram h CROSS JOIN asked
+        WHERE h.run_id = run AND h.resolution = resolution_for(width_s)
+            AND h.time >= date_bin(slot, latency_parts.since, 'epoch')
+            AND h.time < latency_parts.until
+            AND h.part = ANY ('{response,queue,service,receiving,outside}' || parts)
+            AND (latency_parts.names IS NULL OR h.name = ANY (latency_parts.names)
+                AND (h.name <> '' OR h.request_type = ''))
+        GROUP BY 1, 2, 3, 4
+    ), wide AS (
+        SELECT slot_start, s.name, s.request_type,
+            sum(total / requests) FILTER (WHERE part = 'queue') AS queue,
+            sum(total / requests) FILTER (WHERE part = 'service') AS service,
+            sum(total / requests) FILTER (WHERE part = 'receiving') AS receiving,
+            sum(total / requests) FILTER (WHERE part = 'outside') AS outside,
+            coalesce(sum(requests) FILTER (WHERE part = 'outside'), 0)::double precision
+                / sum(requests) FILTER (WHERE part = 'response') AS covered,
+            sum(requests) FILTER (WHERE part = parts[1]) AS measured,
+            jsonb_object_agg(part, total) AS totals
+        FROM sums s CROSS JOIN asked
+        GROUP BY slot_start, s.name, s.request_type
+    ), component AS (
+        SELECT slot_start, w.name, w.request_type, p.part,
+            coalesce((totals ->> p.part)::double precision, 0) / measured AS mean
+        FROM wide w CROSS JOIN asked CROSS JOIN unnest(parts) p (part)
+        WHERE measured > 0
+    ), components AS (
+        SELECT slot_start, c.name, c.request_type,
+            sum(mean) FILTER (WHERE part = 'cpu') AS cpu,
+            sum(mean) FILTER (WHERE part = 'db') AS db,
+            sum(mean) FILTER (WHERE part = 'pool') AS pool,
+            sum(mean) FILTER (WHERE part = 'http') AS http,
+            sum(mean) FILTER (WHERE part = 'cache') AS cache,
+            sum(mean) FILTER (WHERE part = 'other') AS other,
+            sum(mean) FILTER (WHERE part = 'db_calls') AS db_calls,
+            sum(mean) FILTER (WHERE part = 'http_calls') AS http_calls,
+            sum(mean) FILTER (WHERE part = 'cache_calls') AS cache_calls
+        FROM component c
+        GROUP BY slot_start, c.name, c.request_type
+    )
+    SELECT slot_start, w.name, w.request_type, queue, service,
+        CASE WHEN cpu IS NULL THEN greatest(0, service - coalesce(db, 0) - coalesce(pool, 0)
+            - coalesce(http, 0) - coalesce(cache, 0)) END,
+        cpu, db, pool, http, cache,
+        CASE WHEN cpu IS NOT NULL THEN coalesce(other, 0) END,
+        receiving, outside, covered, db_calls, http_calls, cache_calls
+    FROM wide w LEFT JOIN components c USING (slot_start, name, request_type)
+    ORDER BY slot_start, w.name, w.request_type
 $$;
 
 CREATE FUNCTION users_over_time(
