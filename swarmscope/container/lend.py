@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = ("swarmscope", "prometheus_client", "prometheus_flask_exporter")
+PACKAGES = ("swarmscope", "prometheus_client", "prometheus_flask_exporter", "sqlparse")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "shipped")
 CONF = '''"""Measures a Flask app; see swarmscope.server.serve."""
 

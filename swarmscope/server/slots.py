@@ -36,6 +36,10 @@ class SlotFile:
         self._entries = MmapedDict(str(path))
         self._view = memoryview(self._entries._m).cast("d")
 
+    def keys(self) -> list[str]:
+        """Return the keys of all values, as prometheus_client writes them."""
+        return list(self._entries._positions)
+
     def cell(self, key: str) -> tuple[Cells, int]:
         """Return the cell of *key*'s value, 0 if new; the next cell holds its time."""
         mapped_before = self._entries._m
@@ -87,6 +91,10 @@ class SlotFiles:
             self._values.add(value)
             value.bind(*self._cell(value))
 
+    def keys(self, kind: str) -> list[str]:
+        """Return the keys of all values of *kind* in the slot, those of former workers included."""
+        return [] if self.directory is None else self._file(kind).keys()
+
     def _move(self, directory: Path | None, slot: str) -> None:
         with self._lock:
             self.directory, self.slot = directory, slot
@@ -99,10 +107,13 @@ class SlotFiles:
     def _cell(self, value: SlotValue) -> tuple[Cells, int]:
         if self.directory is None:
             return array("d", (0.0, 0.0)), 0
-        if value.kind not in self._files:
-            path = self.directory / f"{value.kind}_{self.slot}.db"
-            self._files[value.kind] = SlotFile(path)
-        return self._files[value.kind].cell(value.key)
+        return self._file(value.kind).cell(value.key)
+
+    def _file(self, kind: str) -> SlotFile:
+        assert self.directory is not None
+        if kind not in self._files:
+            self._files[kind] = SlotFile(self.directory / f"{kind}_{self.slot}.db")
+        return self._files[kind]
 
 
 FILES = SlotFiles()

@@ -33,7 +33,7 @@ MIN_VERSIONS = {  # as the extra `server` has them, and gunicorn's first with it
     "prometheus-flask-exporter": "0.23",
 }
 NEEDED = ("flask", "gunicorn")
-LENT = ("swarmscope", "prometheus-client", "prometheus-flask-exporter")
+LENT = ("swarmscope", "prometheus-client", "prometheus-flask-exporter", "sqlparse")
 PROBE = """
 import json, sys
 def version(name):
@@ -111,7 +111,7 @@ def find_python(app: App, directory: Path, environment: Mapping[str, str]) -> Ap
     program = _find(app, directory, environment)
     if program is None:
         return None
-    command = [str(program), "-c", PROBE, *MIN_VERSIONS, "swarmscope"]
+    command = [str(program), "-c", PROBE, *MIN_VERSIONS, *LENT]
     version, prefix, versions = json.loads(_run(command, app, directory, environment))
     at = Path(prefix) if prefix else program.parent.parent
     title = str(at.relative_to(directory) if at.is_relative_to(directory) else at)

@@ -78,6 +78,8 @@ def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     FILES.attach(tmp_path, "0")
     yield tmp_path
     FILES.detach()
+    FILES._values.clear()  # an app may outlive its test; its values are not the next one's
+    FILES._keepers.clear()
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_the_environment_of_the_project(project: Path) -> None:
     assert python.title == ".venv"
     assert python.directory == str(project / ".venv")
     assert python.versions["flask"]
-    assert [python.versions[name] for name in ("gunicorn", *LENT)] == [None] * 4
+    assert [python.versions[name] for name in ("gunicorn", *LENT)] == [None] * 5
 
 
 def test_without_gunicorn_one_line_says_how_to_get_it(project: Path) -> None:
@@ -79,6 +79,7 @@ def test_it_is_lent_what_it_lacks(project: Path, tmp_path: Path) -> None:
 
     assert environment["PYTHONPATH"] == f"/first:{home.path}/python/shop"
     assert environment["PATH"].startswith(f"{project}/with/bin:")
+    assert run("import sqlparse.lexer; print('lent')") == ["lent"]
     flask, serve = run(IMPORTS)
     assert flask.startswith(str(project / "with"))
     assert serve == str(home.path / "python/shop/swarmscope/server/serve.py")

@@ -54,6 +54,7 @@ class Breakdown:
         "outgoing",
         "owner",
         "seconds",
+        "statements",
         "wanted",
     )
 
@@ -62,6 +63,7 @@ class Breakdown:
         self.wanted = wanted
         self.metrics: Any = None  # ComponentMetrics
         self.outgoing: Any = None  # OutgoingCalls, which know this class
+        self.statements: dict[str, Any] | None = None  # Executed, by text
         self.any_call = False  # of which there is time in `seconds` besides OUTSIDE
         self.seconds = [0.0, 0.0, 0.0, 0.0, 0.0]
         self.calls = [0, 0, 0, 0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from swarmscope.server.components.statement_metrics import STATEMENT_FAMILIES, StatementMetrics
 from swarmscope.server.labels import Observe, Observers
 from swarmscope.server.slots import FILES, observer
 
@@ -22,10 +24,12 @@ POOL_TIMEOUTS = "flask_db_pool_timeouts"
 FAMILIES = frozenset(
     (
         PART_SECONDS, PART_CALLS, OUTGOING_SECONDS, OUTGOING_CALLS,
-        POOL_CONNECTIONS, POOL_WAIT, POOL_HOLD, POOL_TIMEOUTS,
+        POOL_CONNECTIONS, POOL_WAIT, POOL_HOLD, POOL_TIMEOUTS, *STATEMENT_FAMILIES,
     )
 )  # fmt: skip
 MAX_POOLS = 10  # more are counted as one
+
+logger = logging.getLogger(__name__)
 
 
 class ComponentMetrics:
@@ -46,6 +50,7 @@ class ComponentMetrics:
         self.add_calls = Observers(lambda labels: self._calls.labels(*labels)._value.inc)
         self.observe_outgoing = Observers(self._outgoing_observer)
         self.pools = PoolMetrics(registry, buckets, group)
+        self.statements = _statements(registry, group)
         FILES.add_keeper(self)
 
     def forget_cells(self) -> None:
@@ -64,6 +69,15 @@ class ComponentMetrics:
             add(seconds)
 
         return observe
+
+
+def _statements(registry: CollectorRegistry, group: str) -> StatementMetrics | None:
+    """Return the metrics of statements; None, with a line in the log, without sqlparse."""
+    try:
+        return StatementMetrics(registry, group)
+    except ImportError:
+        logger.warning("sqlparse is not installed: database statements are not told apart")
+        return None
 
 
 class PoolMetrics:

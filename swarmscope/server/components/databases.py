@@ -13,6 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from swarmscope.server.components.breakdown import DB, timed
+from swarmscope.server.components.sql_text import MYSQL, POSTGRESQL, SQLITE
+from swarmscope.server.components.statements import executing, fetching
 
 STATEMENTS = ("execute", "executemany", "executescript", "callproc")
 FETCHES = ("fetchone", "fetchmany", "fetchall")
@@ -41,7 +43,7 @@ def measured_connect(driver: ModuleType) -> Callable[..., Any]:
 def _subclass(base: type, names: tuple[str, ...], **methods: Any) -> type:
     """Return a subclass of *base* that times *names* as far as there are such methods."""
     there = {name: getattr(base, name) for name in names if hasattr(base, name)}
-    calls = {name: timed(DB, there[name], name in STATEMENTS) for name in there}
+    calls = {name: timed(DB, there[name]) for name in there}
     about = {
         "__module__": base.__module__,
         "__qualname__": base.__qualname__,
@@ -62,12 +64,15 @@ def _once(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 @functools.cache
-def _cursor(base: Any, iterates: bool = False) -> Any:
+def _cursor(base: Any, dialect: str, iterates: bool = False) -> Any:
     """Return a measured subclass of *base*; one whose rows come one by one *iterates*."""
     if not inspect.isclass(base) or hasattr(base, "swarmscope"):
         return base
-    names = (*STATEMENTS, *FETCHES, *COPIES, *(("__next__",) if iterates else ()))
-    return _subclass(base, names)
+    make: dict[str, Callable[..., Any]] = dict.fromkeys(FETCHES, fetching)
+    make |= dict.fromkeys(STATEMENTS, functools.partial(executing, dialect=dialect))
+    make |= {"__next__": fetching} if iterates else {}
+    methods = {name: make[name](getattr(base, name)) for name in make if hasattr(base, name)}
+    return _subclass(base, COPIES, **methods)
 
 
 def _of_cursor(name: str) -> Callable[..., Any]:
@@ -84,7 +89,7 @@ def _sqlite3(driver: Any) -> Callable[..., Any]:
     @_once
     def connection(base: Any) -> Any:
         def cursor(self: Any, factory: Any = driver.Cursor) -> Any:
-            return base.cursor(self, _cursor(factory, True))
+            return base.cursor(self, _cursor(factory, SQLITE, True))
 
         shortcuts = {name: _of_cursor(name) for name in STATEMENTS[:3]}
         return _subclass(base, ("commit", "rollback", "__exit__"), cursor=cursor, **shortcuts)
@@ -109,7 +114,7 @@ def _psycopg2(driver: Any) -> Callable[..., Any]:
         self: Any, name: Any = None, cursor_factory: Any = None, *rest: Any, **more: Any
     ) -> Any:
         factory = cursor_factory or self.cursor_factory or extensions.cursor
-        more["cursor_factory"] = _cursor(factory, name is not None)
+        more["cursor_factory"] = _cursor(factory, POSTGRESQL, name is not None)
         return extensions.connection.cursor(self, name, *rest, **more)
 
     last = type("connection", (extensions.connection,), {"cursor": cursor})
@@ -133,8 +138,8 @@ def _psycopg(driver: Any) -> Callable[..., Any]:
     """Whatever waits for the server calls `wait`: commit, transaction, copy, server cursors."""
 
     def cursor(self: Any, *arguments: Any, **named: Any) -> Any:
-        self.cursor_factory = _cursor(self.cursor_factory)
-        self.server_cursor_factory = _cursor(self.server_cursor_factory)
+        self.cursor_factory = _cursor(self.cursor_factory, POSTGRESQL)
+        self.server_cursor_factory = _cursor(self.server_cursor_factory, POSTGRESQL, True)
         return driver.Connection.cursor(self, *arguments, **named)
 
     connection: Any = _subclass(driver.Connection, ("wait",), cursor=cursor)
@@ -146,7 +151,7 @@ def _pymysql(driver: Any) -> Callable[..., Any]:
     base = driver.connections.Connection
 
     def cursor(self: Any, cursor: Any = None) -> Any:
-        return base.cursor(self, _cursor(cursor or self.cursorclass))
+        return base.cursor(self, _cursor(cursor or self.cursorclass, MYSQL))
 
     names = ("connect", "ping", "begin", "commit", "rollback", "select_db")
     return _subclass(base, names, cursor=cursor)

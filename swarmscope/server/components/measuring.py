@@ -119,5 +119,7 @@ class Components:
                     rest -= seconds
                 if calls := breakdown.calls[where]:
                     metrics.add_calls[group, name](calls)
+            if breakdown.statements and metrics.statements is not None:
+                metrics.statements.add(group, breakdown.statements)
         if self._other and rest > 0:  # two clocks may differ by a hair
             add_seconds[group, "other"](rest)
