@@ -102,3 +102,22 @@ def test_without_cpu_time_zeros_are_counted_by_the_service_time(connection):
     query = f"SELECT {columns} FROM latency_parts(%s, %s, %s, 1)"
     found = connection.execute(query, [run, *WHOLE]).fetchall()
     assert found == [(5, 3.5, None, 1.5, None, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (
+            (5.2, 74.4, 0.1, 0, 0, 1.3, 41, 0, 0),
+            "database 74 ms in 41 calls · CPU 5.2 ms · other 1.3 ms",
+        ),
+        ((1.0, 0, 0, 1234.6, 0, 1234.0, 0, 1, 0), "HTTP calls 1,235 ms in 1 call · other 1,234 ms"),
+        ((0.0, 0, 0.5, 0, 0.26, 0.0, 0, 0, 2), "connection pool 0.5 ms · cache 0.3 ms in 2 calls"),
+        ((None,) * 9, None),
+    ],
+)
+def test_a_request_says_what_took_its_time(connection, values, text):
+    """The longest first, and nothing that took next to nothing."""
+    holes = ", ".join(["%s"] * 9)
+    found = connection.execute(f"SELECT components_text({holes})", values).fetchone()
+    assert found == (text,)

@@ -97,6 +97,11 @@ def test_components_arrive_as_they_were_measured(tmp_path, shipper, query, start
         UNKNOWN,
         (None, 1, 0, 0, 0, 1, 0, 0),
     ]
+    found = query(
+        "SELECT service_ms - cpu_ms - db_ms - pool_ms - http_ms - cache_ms, other_ms, db_calls"
+        f" FROM slowest('{RUN}', '-infinity', 'infinity') WHERE service_ms = 7 ORDER BY started"
+    )
+    assert found == [(0.5, 0.5, 12), (7, 7, 0), (0.125, 0.125, 12)]
     for resolution, name in ((1, ""), (10, "/a"), (60, "")):
         rows = query(
             "SELECT part, count, sum_ms, max_ms, (SELECT sum(c)::int FROM unnest(counts) c)"
