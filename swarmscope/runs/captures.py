@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import pairwise
+from typing import TypeVar
 
 from psycopg.rows import class_row
 
+from swarmscope.runs.call_counts import CallCount, CallCounts, Level, StatementCount
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.server_series import CallKey, Capture
 from swarmscope.runs.services import Service, Targets
 
 PROMETHEUS_RETENTION = "15 days"  # its default
+COLUMNS = {
+    "statement_count": [field.name for field in fields(StatementCount)],
+    "call_count": [field.name for field in fields(CallCount)],
+}
+
+Row = TypeVar("Row", StatementCount, CallCount)
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,9 @@ def store(connection: Connection, run_id: datetime, capture: Capture) -> bool:
     """Store a run's series unless it has some; return whether they were stored now."""
     with connection.transaction():
         done = connection.execute(
-            "INSERT INTO server_capture (run_id, since, step_s) VALUES (%s, %s, %s)"
+            "INSERT INTO server_capture (run_id, since, step_s, counted) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT DO NOTHING",
-            [run_id, capture.since, capture.step_s],
+            [run_id, capture.since, capture.step_s, capture.counts is not None],
         ).rowcount
         if done:
             connection.cursor().executemany(
@@ -81,13 +90,58 @@ def store(connection: Connection, run_id: datetime, capture: Capture) -> bool:
                 ],
             )
             store_services(connection, run_id, capture.services)
+            if capture.counts is not None:
+                _store_counts(connection, run_id, capture.counts)
     return bool(done)
+
+
+def _store_counts(connection: Connection, run_id: datetime, counts: CallCounts) -> None:
+    tables = ("statement_count", counts.statements), ("call_count", counts.calls)
+    for table, rows in tables:
+        names = COLUMNS[table]
+        places = ", ".join(["%s"] * (len(names) + 1))
+        connection.cursor().executemany(
+            f"INSERT INTO {table} (run_id, {', '.join(names)}) VALUES ({places})",
+            [(run_id, *(getattr(row, name) for name in names)) for row in rows],
+        )
+
+
+def _counts(connection: Connection, run_id: datetime) -> CallCounts:
+    return CallCounts(
+        _rows(connection, "statement_count", StatementCount, run_id),
+        _rows(connection, "call_count", CallCount, run_id),
+    )
+
+
+def _rows(connection: Connection, table: str, kind: type[Row], run_id: datetime) -> list[Row]:
+    columns = ", ".join(COLUMNS[table])
+    query = f"SELECT {columns} FROM {table} WHERE run_id = %s ORDER BY level, seconds DESC"
+    with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(query, [run_id]).fetchall()
+
+
+def levels(connection: Connection, run_id: datetime, ended: datetime) -> list[Level]:
+    """Return the spans in which the shape of a run held one level, in order.
+
+    Those of a capacity search are what it measured, without warm-ups.
+    """
+    found = connection.execute(
+        "SELECT time - make_interval(secs => (details->>'measured_s')::float), time FROM events"
+        " WHERE run_id = %s AND kind = 'level' AND details ? 'measured_s' ORDER BY time",
+        [run_id],
+    ).fetchall()
+    if not found:
+        stages = connection.execute(
+            "SELECT time FROM events WHERE run_id = %s AND kind = 'stage' ORDER BY time", [run_id]
+        )
+        found = list(pairwise([*(time for (time,) in stages), ended]))
+    return [Level(number, *span) for number, span in enumerate(found, 1)]
 
 
 def stored(connection: Connection, run_id: datetime) -> Capture | None:
     """Return a run's series; None when they were never stored."""
     found = connection.execute(
-        "SELECT since, step_s FROM server_capture WHERE run_id = %s", [run_id]
+        "SELECT since, step_s, counted FROM server_capture WHERE run_id = %s", [run_id]
     ).fetchone()
     if found is None:
         return None
@@ -104,7 +158,7 @@ def stored(connection: Connection, run_id: datetime) -> Capture | None:
         " ORDER BY job, host, name",
         [run_id],
     ).fetchall()
-    since, step_s = found
+    since, step_s, is_counted = found
     return Capture(
         since,
         step_s,
@@ -112,4 +166,5 @@ def stored(connection: Connection, run_id: datetime) -> Capture | None:
         kept,
         {CallKey(job, host, name): points for job, host, name, _, points in calls},
         {host: service for _, host, _, service, _ in calls},
+        _counts(connection, run_id) if is_counted else None,
     )

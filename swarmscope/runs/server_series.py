@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,6 +12,8 @@ from math import ceil
 from statistics import median
 from string import Template
 
+from swarmscope.runs import call_counts
+from swarmscope.runs.call_counts import CallCounts, Level
 from swarmscope.runs.prometheus import Axis, Line, Prometheus
 from swarmscope.runs.services import (
     COUNTED,
@@ -111,9 +113,16 @@ class Capture:
     services: tuple[Service, ...] = ()
     calls: Mapping[CallKey, Points] = field(default_factory=dict)
     places: Mapping[str, str | None] = field(default_factory=dict)
+    counts: CallCounts | None = None  # None: of a version that did not count
 
 
-def read(url: str, since: datetime, until: datetime, targets: Targets = NO_TARGETS) -> Capture:
+def read(
+    url: str,
+    since: datetime,
+    until: datetime,
+    targets: Targets = NO_TARGETS,
+    levels: Sequence[Level] = (),
+) -> Capture:
     """Return the series of [since, until] of a run's services, from the Prometheus at *url*.
 
     At most `MAX_POINTS` points and `MAX_SERVICES` services. If *targets* lead to no service, they
@@ -136,6 +145,7 @@ def read(url: str, since: datetime, until: datetime, targets: Targets = NO_TARGE
         tuple(services),
         calls,
         {host: min(serving(host, known.places), default=None) for host in hosts},
+        call_counts.read(url, since, until, jobs, asked.scrape_s, levels),
     )
 
 

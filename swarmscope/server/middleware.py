@@ -270,7 +270,9 @@ class Middleware:
         if observe_service is not None:
             observe_service[labels](timer.service_s)
         if timer.breakdown is not None:
-            self._components.count(group, timer.breakdown, timer.service_s)  # type: ignore[union-attr]
+            self._components.count(  # type: ignore[union-attr]
+                group, timer.breakdown, timer.service_s, method
+            )
         if queue_s is not None and self._observe_queue is not None:
             self._observe_queue[(group,)](queue_s)
         if RAISED_KEY in environ and environ[RAISED_KEY].failed(timer.status):

@@ -98,7 +98,8 @@ class CaptureThread:
             _settle(run.ended)
             targets = captures.targets(connection, run.run_id)
             try:
-                capture = server_series.read(url, run.run_id, run.ended, targets)
+                levels = captures.levels(connection, run.run_id, run.ended)
+                capture = server_series.read(url, run.run_id, run.ended, targets, levels)
             except prometheus.Unavailable as error:
                 failed[url] = error
             else:

@@ -62,7 +62,7 @@ def test_it_is_tried_again(capture_from, runs_database, over, monkeypatch):
     monkeypatch.setattr("swarmscope.shipper.capture.RETRY_S", 0.1)
     away = iter([True, True])
 
-    def read(url, since, until, targets) -> Capture:
+    def read(url, since, until, targets, levels) -> Capture:
         if next(away, False):
             raise Unavailable("not yet")
         return Capture(since, 2.0, {("api", "workers"): [2.0]})
@@ -150,7 +150,7 @@ def asked(monkeypatch) -> list[str]:
     """The addresses that are asked, one after the other."""
     urls: list[str] = []
 
-    def read(url, since, until, targets) -> Capture:
+    def read(url, since, until, targets, levels) -> Capture:
         urls.append(url)
         if "away" in url:
             raise Unavailable("it is away")

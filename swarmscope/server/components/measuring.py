@@ -101,7 +101,7 @@ class Components:
                     text += f';desc="{calls}"'
         return text
 
-    def count(self, group: str, breakdown: Breakdown, service_s: float) -> None:
+    def count(self, group: str, breakdown: Breakdown, service_s: float, method: str) -> None:
         """Add a request of *group* to the metrics."""
         metrics = self._metrics
         if metrics is None:
@@ -120,6 +120,6 @@ class Components:
                 if calls := breakdown.calls[where]:
                     metrics.add_calls[group, name](calls)
             if breakdown.statements and metrics.statements is not None:
-                metrics.statements.add(group, breakdown.statements)
+                metrics.statements.add((method, group), breakdown.statements)
         if self._other and rest > 0:  # two clocks may differ by a hair
             add_seconds[group, "other"](rest)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from swarmscope.server.components.sql_text import MAX_READ, Normaliser
 from swarmscope.server.components.statements import Executed
+from swarmscope.server.labels import Labels
 from swarmscope.server.slots import FILES
 
 STATEMENT_SECONDS = "flask_db_statement_seconds"
@@ -24,7 +25,7 @@ STATEMENT_FAMILIES = frozenset(
     (STATEMENT_SECONDS, STATEMENT_CALLS, STATEMENT_ROWS, STATEMENT_LONGEST)
 )
 MAX_TEXTS = 1_000  # whose text without literals is remembered
-MAX_STATEMENTS = 200  # pairs of a route and a statement
+MAX_STATEMENTS = 200  # of all routes
 MAX_WAITING = 100  # new texts; more are counted as `OTHER`
 PAUSE_S = 0.05  # after each new text: at most 20 a second
 MAX_SHARE = 0.05  # of a CPU, that new texts take
@@ -34,10 +35,11 @@ OTHER = "other"
 logger = logging.getLogger(__name__)
 
 Key = tuple[str, int]  # dialect, and hash of a text
+Route = tuple[str, str]  # method and group
 
 
 class StatementMetrics:
-    """Counters of statements by *group*, the label of a request's rule, and text.
+    """Counters of statements by method, *group* (the label of a request's rule) and text.
 
     A text that is new is normalised in a thread of its own, and counted after that.
     """
@@ -45,7 +47,7 @@ class StatementMetrics:
     def __init__(self, registry: CollectorRegistry, group: str) -> None:
         """Raise ImportError where sqlparse is missing."""
         self._normalise = Normaliser()
-        labels = (group, "statement")
+        labels = ("method", group, "statement")
         text = "Seconds in executing database statements and fetching their rows"
         self.seconds = Counter(STATEMENT_SECONDS, text, labels, registry=registry)
         text = "Database statements, without their literals"
@@ -58,10 +60,10 @@ class StatementMetrics:
         )
         self._group = group
         self._texts: OrderedDict[Key, str] = OrderedDict()
-        self._waiting: dict[Key, tuple[str, list[tuple[str, Executed]]]] = {}
+        self._waiting: dict[Key, tuple[str, list[tuple[Route, Executed]]]] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._cells: dict[tuple[str, str], Cells] = {}
+        self._cells: dict[Labels, Cells] = {}
         self._span_ends = 0.0
         FILES.add_keeper(self)
 
@@ -69,17 +71,17 @@ class StatementMetrics:
         """Drop all cells: their values have moved. What waits is that of the process before."""
         self._lock, self._thread = threading.Lock(), None
         self._waiting = {}
-        self._cells = {pair: Cells(self, pair) for pair in self._counted()}
+        self._cells = {labels: Cells(self, labels) for labels in self._counted()}
 
-    def add(self, group: str, statements: Mapping[str, Executed]) -> None:
-        """Add the *statements* of a request of *group*, by their texts."""
+    def add(self, route: Route, statements: Mapping[str, Executed]) -> None:
+        """Add the *statements* of a request of *route*, by their texts."""
         for text, executed in statements.items():
             key = executed.dialect, hash(text)
             name = self._texts.get(key)
             if name is None:
-                self._add_new(key, text, group, executed)
+                self._add_new(key, text, route, executed)
             else:
-                self._add(group, name, executed)
+                self._add(route, name, executed)
                 with suppress(KeyError):  # another thread has removed it
                     self._texts.move_to_end(key)
         if (now := time.monotonic()) > self._span_ends:
@@ -87,18 +89,18 @@ class StatementMetrics:
             for cells in list(self._cells.values()):
                 cells.begin_span()
 
-    def _add_new(self, key: Key, text: str, group: str, executed: Executed) -> None:
+    def _add_new(self, key: Key, text: str, route: Route, executed: Executed) -> None:
         with self._lock:
             if key in self._waiting:
-                self._waiting[key][1].append((group, executed))
+                self._waiting[key][1].append((route, executed))
                 return
             if len(self._waiting) < MAX_WAITING:
-                self._waiting[key] = text[: MAX_READ + 1], [(group, executed)]
+                self._waiting[key] = text[: MAX_READ + 1], [(route, executed)]
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._normalise_waiting, daemon=True)
                     self._thread.start()
                 return
-        self._add(group, OTHER, executed)
+        self._add(route, OTHER, executed)
 
     def _normalise_waiting(self) -> None:
         """Normalise all texts that are waiting, slowly."""
@@ -116,8 +118,8 @@ class StatementMetrics:
                 self._texts[key] = name
                 if len(self._texts) > MAX_TEXTS:
                     self._texts.popitem(last=False)
-            for group, executed in waiting:
-                self._add(group, name, executed)
+            for route, executed in waiting:
+                self._add(route, name, executed)
             time.sleep(max(PAUSE_S, took_s / MAX_SHARE))
 
     def _name(self, text: str, dialect: str) -> str:
@@ -127,25 +129,25 @@ class StatementMetrics:
             logger.warning("cannot normalise a statement", exc_info=True)
             return OTHER
 
-    def _add(self, group: str, statement: str, executed: Executed) -> None:
-        cells = self._cells.get((group, statement))
+    def _add(self, route: Route, statement: str, executed: Executed) -> None:
+        cells = self._cells.get((*route, statement))
         if cells is None:
-            pair = group, statement if len(self._cells) < MAX_STATEMENTS else OTHER
-            cells = self._cells.get(pair) or self._cells.setdefault(pair, Cells(self, pair))
+            labels = (*route, statement if len(self._cells) < MAX_STATEMENTS else OTHER)
+            cells = self._cells.get(labels) or self._cells.setdefault(labels, Cells(self, labels))
         cells.add(executed)
 
-    def _counted(self) -> Iterator[tuple[str, str]]:
+    def _counted(self) -> Iterator[Labels]:
         """Yield what the slot's former worker has counted: its statements are part of the bound."""
         for text in FILES.keys("counter"):
             family, _, labels, _ = json.loads(text)
             if family == STATEMENT_CALLS:
-                yield labels[self._group], labels["statement"]
+                yield labels["method"], labels[self._group], labels["statement"]
 
 
 class Cells:
-    """What is counted of one pair of a route and a statement."""
+    """What is counted of one statement of a route."""
 
-    def __init__(self, metrics: StatementMetrics, labels: tuple[str, str]) -> None:
+    def __init__(self, metrics: StatementMetrics, labels: Labels) -> None:
         self._add_calls = metrics.calls.labels(*labels)._value.inc
         self._add_seconds = metrics.seconds.labels(*labels)._value.inc
         self._add_rows = metrics.rows.labels(*labels)._value.inc

@@ -132,7 +132,8 @@ FORMER = """
     ALTER TABLE histogram_open ADD CONSTRAINT histogram_open_part_check
         CHECK (part IN ('total', 'queue', 'app', 'receiving', 'outside', 'raw')) NOT VALID;
     ALTER TABLE testrun DROP COLUMN hosts, DROP COLUMN services;
-    DROP TABLE run_service, server_call;
+    DROP TABLE run_service, server_call, statement_count, call_count;
+    ALTER TABLE server_capture DROP COLUMN counted;
     ALTER TABLE request DROP COLUMN cpu_ms, DROP COLUMN db_ms, DROP COLUMN pool_ms,
         DROP COLUMN http_ms, DROP COLUMN cache_ms, DROP COLUMN db_calls, DROP COLUMN http_calls,
         DROP COLUMN cache_calls;
