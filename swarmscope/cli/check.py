@@ -60,10 +60,10 @@ def _parsed(context: click.Context, parameter: click.Parameter, texts: tuple[str
 def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for each metric, in the order of the table."""
     for name, metric in reversed(thresholds.METRICS.items()):
-        unit = metric.unit.upper() or "NUMBER"
-        words = f"Fail if {metric.label} {'is below' if metric.at_least else 'exceeds'} {unit}."
+        limit = metric.metavar
+        words = f"Fail if {metric.label} {'is below' if metric.at_least else 'exceeds'} {limit}."
         option = click.option(
-            f"--{name}", multiple=True, metavar=unit, callback=_parsed, help=words
+            f"--{name}", multiple=True, metavar=limit, callback=_parsed, help=words
         )
         command = option(command)
     return command
@@ -111,6 +111,7 @@ def check(
     Examples:
       swarmscope check latest --p95 450 --fail-ratio 1%
       swarmscope check --p95 "GET /tests=300" --service-p95 200
+      swarmscope check --db-calls "GET /orders=5" --db-p95 40
     """
     wanted = [threshold for group in given.values() for threshold in group]
     if junit:
@@ -143,7 +144,7 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
         notes = _notes(connection, run, summary, criteria.whole)
     capacity = verdict.details if verdict else None
     limits = criteria.thresholds or thresholds.of_objective(run)
-    found = thresholds.judge(limits, summary.rows, criteria.whole, capacity)
+    found = thresholds.judge(limits, summary.rows, criteria.whole, capacity, summary.components)
     found = [summary.explain(outcome) for outcome in found]
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))

@@ -135,10 +135,10 @@ OPTIONS = (
             "Checks",
             f"--check-{metric}",
             [],
-            f"Fail if {METRICS[metric].label} exceeds MS: exit status {CHECK_FAILED}, or"
-            f" {CANNOT_TELL} if it cannot be judged. Repeatable, also for one endpoint:"
-            " 'GET /tests=300'.",
-            metavar="MS",
+            f"Fail if {METRICS[metric].label} exceeds {METRICS[metric].metavar}:"
+            f" exit status {CHECK_FAILED}, or {CANNOT_TELL} if it cannot be judged."
+            " Repeatable, also for one endpoint: 'GET /tests=300'.",
+            metavar=METRICS[metric].metavar,
             action="append",
         )
         for metric in STORED

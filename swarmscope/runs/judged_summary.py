@@ -5,16 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from math import ceil
 
-from swarmscope.runs import queries
+from swarmscope.runs import component_windows, queries
 from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.histogram import estimate
-from swarmscope.runs.model import Summary
+from swarmscope.runs.model import ComponentSummary, Summary
 from swarmscope.runs.selection import MORE_NAMES, Endpoint, Selection
 from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
 
@@ -27,6 +27,7 @@ class JudgedSummary:
     """
 
     rows: list[Summary]
+    components: list[ComponentSummary] = field(default_factory=list)
     left_out: str = ""
     problem: str = ""
 
@@ -42,24 +43,29 @@ def summary(
 ) -> JudgedSummary:
     """Return a run's summary, whose totals are of the requests that *selection* counts."""
     rows = queries.summary(connection, run_id, whole)
+    divided = queries.component_summary(connection, run_id, whole)
     requests = {row.endpoint: row.requests for row in rows if row.part == "response"}
     requests.pop(("", ""), None)
     chosen = selection.counted(requests)
     others = requests.keys() - chosen
     if not others:
-        return JudgedSummary(rows)
+        return JudgedSummary(rows, divided)
     left: Counter[str] = Counter()
     for endpoint in others:
         left[endpoint[1]] += requests[endpoint]
     single = [row for row in rows if row.name or row.request_type]
+    apart = [row for row in divided if row.name or row.request_type]
     if MORE_NAMES in requests:
-        return JudgedSummary(
-            single, problem="the run has too many names to know which requests count"
-        )
+        problem = "the run has too many names to know which requests count"
+        return JudgedSummary(single, apart, problem=problem)
     if not chosen:
-        return JudgedSummary(single, problem=f"no request counts: none matches {selection.text!r}")
+        problem = f"no request counts: none matches {selection.text!r}"
+        return JudgedSummary(single, apart, problem=problem)
     together = _together(connection, run_id, single, chosen)
-    return JudgedSummary([*together, *single], selection.left_out(left))
+    names = [name for name, _ in chosen]
+    found = component_windows.windows(connection, run_id, *rows[0].windows, names=names)
+    apart += component_windows.together((row for row in found if row.endpoint in chosen), divided)
+    return JudgedSummary([*together, *single], apart, selection.left_out(left))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from swarmscope.redaction import stored_name
 from swarmscope.runs import sample_size
-from swarmscope.runs.model import Run, Summary
+from swarmscope.runs.histogram import CALLS, COMPONENTS
+from swarmscope.runs.model import ComponentSummary, Run, Summary
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
 CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as in locust-plugins' checks
@@ -34,6 +35,11 @@ class Metric:
     max: float = math.inf
     quantile: float | None = None
 
+    @property
+    def metavar(self) -> str:
+        """What stands for its limit in help texts."""
+        return self.unit.upper() or "NUMBER"
+
     def requests_needed(self, limit: float) -> int:
         """Return how many requests it takes to judge the figure."""
         if self.quantile is not None:
@@ -47,6 +53,16 @@ METRICS = {
     "p99": Metric("p99", "ms", figure="p99_ms", quantile=0.99),
     "service-p95": Metric("service p95", "ms", part="service", figure="p95_ms", quantile=0.95),
     "queue-p95": Metric("queue p95", "ms", part="queue", figure="p95_ms", quantile=0.95),
+    **{
+        f"{part}-p95": Metric(f"{part} p95", "ms", part=part, figure="p95", quantile=0.95)
+        for part in COMPONENTS
+    },
+    **{
+        part.replace("_", "-"): Metric(
+            f"{part.replace('_', ' ')}/request", "", part=part, figure="mean"
+        )
+        for part in CALLS
+    },
     "rps": Metric("requests/s", "", figure="requests_per_s", at_least=True),
     "fail-ratio": Metric("failure ratio", "share", figure="fail_ratio", max=1.0),
     "avg-response-time": Metric("mean response time", "ms", figure="mean_ms"),
@@ -129,17 +145,19 @@ def judge(
     summaries: Sequence[Summary],
     whole: bool = False,
     capacity: Mapping[str, Any] | None = None,
+    components: Sequence[ComponentSummary] = (),
 ) -> list[Outcome]:
     """Judge a complete run by its summary, and by its verdict if it was a capacity search.
 
     *whole* is what was requested; the summary has the span that the figures cover.
     """
-    return [_judge(threshold, summaries, whole, capacity) for threshold in thresholds]
+    return [_judge(threshold, summaries, components, whole, capacity) for threshold in thresholds]
 
 
 def _judge(
     threshold: Threshold,
     summaries: Sequence[Summary],
+    components: Sequence[ComponentSummary],
     whole: bool,
     capacity: Mapping[str, Any] | None,
 ) -> Outcome:
@@ -157,6 +175,10 @@ def _judge(
         if (row.name, row.request_type, row.part) == where:
             value, reason = getattr(row, metric.figure), "no request has a response time"
             return judge_value(threshold, scope, value, row.requests, reason)
+    for component in components:
+        if (component.name, component.request_type, component.part) == where:
+            value = getattr(component, metric.figure)
+            return judge_value(threshold, scope, value, component.requests)
     return Outcome(threshold, scope, NOT_JUDGED, reason=_unsaid(where, summaries))
 
 
@@ -166,6 +188,8 @@ def _unsaid(where: tuple[str, str, str], summaries: Sequence[Summary]) -> str:
     others = {s.part for s in summaries if (s.name, s.request_type) == (name, request_type)}
     if part == "queue" and "service" in others:
         return "no response had a queue time: requests lacked X-Request-Start, or the clocks differ"
+    if part in (*COMPONENTS, *CALLS) and "service" in others:
+        return f"no response had {part.partition('_')[0]!r} in Server-Timing: it was not measured"
     return "no response had the service's times (Server-Timing)"
 
 

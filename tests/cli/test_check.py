@@ -17,6 +17,7 @@ from support.stored_runs import START, Sample, store_run
 from swarmscope.runs.selection import MORE_NAMES
 
 PARTS = {"queue": 1.0, "service": 12.0, "outside": 2.0}
+PARTS |= {"cpu": 2.0, "db": 9.0, "db_calls": 41.0, "other": 1.0}
 RUN = "2026-03-01T12:00:00.250000Z"
 
 
@@ -55,6 +56,11 @@ def check(database: str, *arguments: str, **environment: str):
         (["--fail-ratio", "POST /tests=9%"], 3),
         (["--p95", "GET /x=1"], 4),
         (["--service-p95", "POST /tests=30"], 4),
+        (["--db-p95", "GET /tests=10", "--cpu-p95", "2.1", "--db-calls", "GET /tests=41"], 0),
+        (["--db-calls", "GET /tests=5"], 3),
+        (["--db-p95", "8"], 3),
+        (["--cache-p95", "POST /tests=5"], 4),
+        (["--db-calls", "POST /tests=5"], 4),
         (["--capacity-users", "3"], 4),
         (["--p95", "GET /x=1", "--p99", "1"], 3),
         (["2025", "--p95", "25"], 2),
@@ -107,6 +113,9 @@ def mixed(cluster) -> Iterator[str]:
     [
         (["--p95", "25", "--fail-ratio", "1%", "--avg-response-time", "21"], 0),
         (["--service-p95", "13", "--rps", "10"], 0),
+        (["--db-p95", "9.3", "--db-calls", "41"], 0),
+        (["--db-calls", "40"], 3),
+        (["--db-calls", "40", "--requests", "POST"], 4),
         (["--p95", "25", "--requests", "*"], 3),
         (["--p95", "25", "--requests", "KPI"], 3),
         (["--p99", "35", "--requests", "GET, POST"], 3),

@@ -90,5 +90,7 @@ def test_locusts_example_is_understood(page):
         ("p95", 450.0, ""),
         ("p95", 300.0, "GET /tests"),
         ("service-p95", 200.0, ""),
+        ("db-p95", 40.0, "GET /tests"),
+        ("db-calls", 5.0, "GET /tests"),
         ("fail-ratio", 0.01, ""),
     ]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from swarmscope.runs import thresholds
-from swarmscope.runs.model import Summary
+from swarmscope.runs.model import ComponentSummary, Summary
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome, Threshold, judge, parse
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -25,6 +25,18 @@ SUMMARIES = [
     replace(ALL, name="/tests?limit=9", request_type="GET", requests=700, p95_ms=35.0),
     replace(ALL, name="nameless", p95_ms=45.0),
 ]
+OF_ALL = ComponentSummary(
+    name="", request_type="", part="db", requests=980, used=490, mean=10.0, p50=9.0, p90=20.0,
+    p95=30.0, p99=40.0, max=50.0, since=NOW, until=NOW, scope="after_ramp_up",
+    scope_text="After ramp-up",
+)  # fmt: skip
+COMPONENTS = [
+    OF_ALL,
+    replace(OF_ALL, part="db_calls", mean=41.2),
+    replace(
+        OF_ALL, part="db_calls", mean=5.0, requests=700, name="/tests?limit=9", request_type="GET"
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +46,8 @@ SUMMARIES = [
         ("p95", " 4.5e2 ", Threshold("p95", 450.0)),
         ("p99", "GET /tests=300", Threshold("p99", 300.0, "GET /tests")),
         ("queue-p95", "GET /a?b=c= 3 ", Threshold("queue-p95", 3.0, "GET /a?b=c")),
+        ("db-p95", "GET /orders=40", Threshold("db-p95", 40.0, "GET /orders")),
+        ("db-calls", "GET /orders=5", Threshold("db-calls", 5.0, "GET /orders")),
         ("rps", "0", Threshold("rps", 0.0)),
         ("fail-ratio", "0.01", Threshold("fail-ratio", 0.01)),
         ("fail-ratio", "POST /tests=2%", Threshold("fail-ratio", 0.02, "POST /tests")),
@@ -79,6 +93,10 @@ def test_what_is_refused(metric, text):
         ("p99", "80", PASSED, 80.0, 1000),
         ("service-p95", "24", FAILED, 25.0, 990),
         ("queue-p95", "5", PASSED, 5.0, 990),
+        ("db-p95", "29", FAILED, 30.0, 980),
+        ("db-calls", "41", FAILED, 41.2, 980),
+        ("db-calls", "42", PASSED, 41.2, 980),
+        ("db-calls", "GET /tests?limit=9=5", PASSED, 5.0, 700),
         ("rps", "50", PASSED, 50.0, 1000),
         ("rps", "50.1", FAILED, 50.0, 1000),
         ("fail-ratio", "0.009", FAILED, 0.01, 1000),
@@ -89,7 +107,7 @@ def test_what_is_refused(metric, text):
 )
 def test_each_is_held_to_its_own_figure(metric, text, verdict, value, requests):
     """Of the right part and endpoint, from the right side, the limit itself still being held."""
-    (outcome,) = judge([parse(metric, text)], SUMMARIES)
+    (outcome,) = judge([parse(metric, text)], SUMMARIES, components=COMPONENTS)
 
     assert (outcome.verdict, outcome.value, outcome.requests) == (verdict, value, requests)
 
@@ -101,6 +119,9 @@ def test_each_is_held_to_its_own_figure(metric, text, verdict, value, requests):
         ("p95", "GET /x=1", SUMMARIES, "no requests of 'GET /x'; there are GET /tests?limit=9"),
         ("service-p95", "nameless=1", SUMMARIES, "Server-Timing"),
         ("queue-p95", "1", SUMMARIES[:2], "X-Request-Start"),
+        ("cpu-p95", "1", SUMMARIES, "no response had 'cpu' in Server-Timing: it was not measured"),
+        ("http-calls", "1", SUMMARIES, "no response had 'http' in Server-Timing"),
+        ("db-calls", "1", [ALL], "no response had the service's times (Server-Timing)"),
         ("capacity-users", "1", SUMMARIES, "no capacity was found"),
         ("p95", "nameless=1", [*SUMMARIES, replace(ALL, request_type="nameless")], "several"),
     ],

@@ -69,13 +69,23 @@ def _store_requests(
 ) -> None:
     with connection.cursor().copy(
         "COPY request (time, run_id, greenlet_id, loadgen, name, request_type, response_time,"
-        " success, testplan, exception, queue_ms, service_ms) FROM STDIN"
+        " success, testplan, exception, queue_ms, service_ms, cpu_ms, db_ms, pool_ms, http_ms,"
+        " cache_ms, db_calls, http_calls, cache_calls) FROM STDIN"
     ) as copy:
         for s in samples:
             started = run + timedelta(seconds=s.at_s, milliseconds=-(s.ms or 0))
             row = [started, run, 1, s.worker, s.name, s.method, s.ms, int(not s.failed), testplan]
             error = "it failed" if s.failed else None
-            copy.write_row([*row, error, s.parts.get("queue"), s.parts.get("service")])
+            parts = [s.parts.get(part) for part in ("queue", "service")]
+            copy.write_row([*row, error, *parts, *_components(s.parts)])
+
+
+def _components(parts: dict[str, float]) -> list[float | None]:
+    """Return the values of the columns: where components were measured, 0 for what is missing."""
+    default = 0 if "cpu" in parts else None
+    timed = [parts.get(part, default) for part in ("cpu", "db", "pool", "http", "cache")]
+    called = [parts.get(calls, default) for calls in histogram.CALLS]
+    return [*timed, *(None if number is None else int(number) for number in called)]
 
 
 def _store_windows(
