@@ -14,6 +14,7 @@ from swarmscope.formatting import (
     printable,
 )
 from swarmscope.runs.document import Document, Endpoint, Latency, ObjectiveResult
+from swarmscope.runs.time_spent import division
 
 PARTS = {"response": "response time", "service": "  service", "queue": "  queue"}
 PARTS |= {"receiving": "  receiving", "outside": "  outside", "uncorrected": "uncorrected"}
@@ -35,8 +36,7 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
     yield "figures", _span(document)
     if document.totals:
         yield from _figures(document.totals, run.peak_users)
-    for text in document.findings:
-        yield "waited", text
+    yield from _times(document)
     yield "failed", _failures(document)
     yield "errors", _task_errors(document)
     yield "objective", _objective(document.objective) if document.totals else ""
@@ -60,6 +60,13 @@ def _figures(totals: Endpoint, users: int | None) -> Iterator[tuple[str, str]]:
         if latency:
             figures = [(p, digits(getattr(latency, f"{p}_ms"))) for p in PERCENTILES]
             yield label, "  ".join(f"{name} {figure:>6}" for name, figure in figures) + " ms"
+
+
+def _times(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield where the time went, a sentence a line; only the first has a label."""
+    divided = division(document.totals) if document.totals else ""
+    texts = [text for text in (divided, *document.findings) if text]
+    yield from zip(["time", *[""] * len(texts)], texts, strict=False)
 
 
 def _failures(document: Document) -> str:

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.console import Console
 from rich.table import Table
 
 from swarmscope.cli import shortlist, tables
-from swarmscope.runs import assembly, queries
+from swarmscope.runs import assembly, queries, time_spent
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.document import ServiceFigures
+from swarmscope.runs.document import Endpoint, ServiceFigures
 from swarmscope.runs.model import Run, Summary
+from swarmscope.runs.selection import Endpoint as Key
 from swarmscope.runs.service_times import sentences
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What to print of a run: figures of the *whole*, *every* endpoint, a table of *parts*."""
+
+    whole: bool
+    every: bool
+    parts: bool
+
+
 def print_figures(
-    connection: Connection,
-    run: Run,
-    summary: list[Summary],
-    every: bool,
-    services: assembly.Services | None,
+    connection: Connection, run: Run, shown: Shown, services: assembly.Services | None
 ) -> None:
-    """Print *run*: its facts, its *summary* (of *every* endpoint), levels and failures."""
+    """Print *run*: its facts, its summary, where the time went, levels and failures."""
     console = Console(highlight=False)
     console.print(_facts(connection, run), "")
-    _print_summary(console, summary, every)
+    summary = queries.summary(connection, run.run_id, shown.whole)
+    kept = {row.endpoint for row in summary} if shown.every else shortlist.chosen(summary)
+    _print_summary(console, summary, kept)
     if summary:
+        divided = queries.component_summary(connection, run.run_id, shown.whole)
+        endpoints = assembly.endpoints_of(summary, divided)
+        if shown.parts:
+            rows = [e for e in endpoints if (e.name, e.request_type) in kept]
+            console.print("", tables.parts_table(rows, console.width))
         span = summary[0].since, summary[0].until
-        _print_services(console, assembly.service_figures(connection, run, *span, services))
+        found = assembly.service_figures(connection, run, *span, services)
+        _print_times(console, endpoints, found)
     if levels := assembly.levels(connection, run.run_id):
         console.print("", tables.levels_table(levels, console.width))
     failures = queries.failures(connection, run.run_id, tables.MAX_FAILURES + 1)
@@ -47,17 +63,21 @@ def _facts(connection: Connection, run: Run) -> Table:
     )
 
 
-def _print_services(console: Console, services: list[ServiceFigures]) -> None:
-    """Print the services' figures and what they waited for; a single one is in the summary."""
+def _print_times(
+    console: Console, endpoints: list[Endpoint], services: list[ServiceFigures]
+) -> None:
+    """Print where the time went, and the services' figures; a single one is in the summary."""
     if len(services) > 1:
         console.print("", tables.services_table(services))
-    for text in sentences(services):
-        console.print("", tables.harmless(text), sep="\n")
+    single = [endpoint for endpoint in endpoints if endpoint.name or endpoint.request_type]
+    divided = (time_spent.division(e) for e in endpoints if e not in single)
+    found = time_spent.joined(time_spent.sentences(single), sentences(services))
+    if texts := [tables.harmless(text) for text in (*divided, *found) if text]:
+        console.print("", *texts, sep="\n")
 
 
-def _print_summary(console: Console, summary: list[Summary], every: bool) -> None:
+def _print_summary(console: Console, summary: list[Summary], shown: set[Key]) -> None:
     endpoints = {row.endpoint for row in summary}
-    shown = endpoints if every else shortlist.chosen(summary)
     rows = [row for row in summary if row.endpoint in shown]
     console.print(tables.summary_table(rows, console.width))
     if missing := shortlist.left_out(len(endpoints & shown) - 1, len(endpoints) - 1):

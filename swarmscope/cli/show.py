@@ -24,6 +24,7 @@ from swarmscope.runs import assembly, queries
 @run_argument
 @whole_option
 @all_option
+@click.option("--parts", is_flag=True, help="Print what the time of each endpoint was made of.")
 @click.option("--brief", is_flag=True, help="Print about ten lines.")
 @json_option
 @wait_option
@@ -32,6 +33,7 @@ def show(
     run: str,
     whole: bool,
     every: bool,
+    parts: bool,
     brief: bool,
     as_json: bool,
     patience_s: float,
@@ -42,12 +44,16 @@ def show(
     RUN is latest (the default), latest~1, an id, or the beginning of an id. Figures are those after
     ramp-up; of the whole run where too little followed it.
 
+    --parts prints mean and p95 of each part and component of the response time, with the number of
+    database statements and calls in brackets.
+
     --json prints the run's document: all digits, curves, errors and events (docs/run-document.md).
 
     \b
     Examples:
       swarmscope show
       swarmscope show latest~1 --whole
+      swarmscope show --parts
       swarmscope show --brief
       swarmscope show 2026-03-01T12 --json
     """
@@ -61,7 +67,6 @@ def show(
         elif as_json:
             print_json(assembly.assemble(connection, found.run_id, whole, services))
         else:
-            from swarmscope.cli.figures import print_figures
+            from swarmscope.cli.figures import Shown, print_figures
 
-            summary = queries.summary(connection, found.run_id, whole)
-            print_figures(connection, found, summary, every, services)
+            print_figures(connection, found, Shown(whole, every, parts), services)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -15,17 +16,19 @@ import msgspec
 from psycopg.rows import dict_row
 
 from swarmscope.home import dashboard_of_run
-from swarmscope.runs import captures, document, queries, server_series, service_times
+from swarmscope.runs import captures, document, queries, server_series, service_times, time_spent
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, Document
-from swarmscope.runs.histogram import PARTS
-from swarmscope.runs.model import Run, Summary, TaskError
+from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, MAX_SLOWEST, Document
+from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
+from swarmscope.runs.model import ComponentSummary, Run, Summary, TaskError
 from swarmscope.runs.prometheus import Unavailable
+from swarmscope.runs.selection import Endpoint as Key
 from swarmscope.runs.services import Targets
 
 logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
+Curves = document.Curves | document.Means
 Span = tuple[datetime, datetime, int]  # from, until, and the width of a point in seconds
 # by start and end of a run, and what it says of its services
 Services = Callable[[datetime, datetime | None, Targets], server_series.Capture | None]
@@ -90,7 +93,7 @@ def _with_services(made: Document, capture: server_series.Capture) -> Document:
         made,
         server=_server(started, capture),
         services=found,
-        findings=service_times.sentences(found),
+        findings=time_spent.joined(made.findings, service_times.sentences(found)),
     )
 
 
@@ -114,7 +117,7 @@ def _assemble(
     run = queries.by_id(connection, run_id)
     row = _row(connection, run_id) | {"settings": queries.settings(connection, run)}
     rows = queries.summary(connection, run_id, whole)
-    endpoints = [_endpoint(list(group)) for _, group in groupby(rows, attrgetter("endpoint"))]
+    endpoints = endpoints_of(rows, queries.component_summary(connection, run_id, whole))
     totals = next((e for e in endpoints if (e.name, e.request_type) == ("", "")), None)
     return Document(
         version=document.VERSION,
@@ -138,6 +141,8 @@ def _assemble(
         grafana_url=_grafana_url(run, row["grafana_url"]),
         task_errors=_task_errors(connection, run_id),
         levels=levels(connection, run_id),
+        findings=time_spent.sentences([e for e in endpoints if e is not totals]),
+        slowest=_slowest(connection, run_id, rows[0]) if rows else [],
     )
 
 
@@ -190,11 +195,35 @@ def levels(connection: Connection, run_id: datetime) -> list[document.LevelResul
     ]
 
 
-def _endpoint(rows: Sequence[Summary]) -> document.Endpoint:
+def endpoints_of(
+    rows: Iterable[Summary], components: Iterable[ComponentSummary]
+) -> list[document.Endpoint]:
+    """Return the figures of each endpoint, with what is known of its *components*."""
+    divided: dict[Key, list[ComponentSummary]] = defaultdict(list)
+    for row in components:
+        divided[row.name, row.request_type].append(row)
+    grouped = groupby(rows, attrgetter("endpoint"))
+    return [_endpoint(list(group), divided[key]) for key, group in grouped]
+
+
+def _endpoint(rows: Sequence[Summary], components: Iterable[ComponentSummary]) -> document.Endpoint:
     """Return one endpoint's figures from its rows, one for each part."""
-    parts = {row.part: row for row in rows}
+    parts: dict[str, Any] = {row.part: row for row in rows}
+    parts |= {row.part: row.mean if row.part in CALLS else _latency(row) for row in components}
     return msgspec.convert(
         {**vars(parts["response"]), **parts}, document.Endpoint, from_attributes=True
+    )
+
+
+def _latency(row: ComponentSummary) -> document.Latency:
+    return document.Latency(
+        requests=row.requests,
+        mean_ms=row.mean,
+        p50_ms=row.p50,
+        p90_ms=row.p90,
+        p95_ms=row.p95,
+        p99_ms=row.p99,
+        max_ms=row.max,
     )
 
 
@@ -234,24 +263,24 @@ def _joined(old: document.Points, kept: int, new: document.Points) -> document.P
     """Return the first *kept* points of *old* and then those of *new*."""
     lists = ("t_s", "users", "requests_per_s", "failures_per_s", "covered")
     joined = {name: getattr(old, name)[:kept] + getattr(new, name) for name in lists}
-    for part in PARTS:
+    for part in (*PARTS, *COMPONENTS):
         curves = getattr(old, part), getattr(new, part)
         joined[part] = _joined_curves(*curves, kept, len(new.t_s))
     return document.Points(width_s=new.width_s, **joined)
 
 
-def _joined_curves(
-    old: document.Curves | None, new: document.Curves | None, kept: int, points: int
-) -> document.Curves | None:
+def _joined_curves(old: Curves | None, new: Curves | None, kept: int, points: int) -> Curves | None:
     """Return *kept* points of *old*, then the *points* of *new*; None where there are neither."""
-    if old is None and new is None:
+    known = old or new
+    if known is None:
         return None
 
     def joined(name: str) -> list[float | None]:
         before = getattr(old, name)[:kept] if old else [None] * kept
         return [*before, *(getattr(new, name) if new else [None] * points)]
 
-    return document.Curves(**{name: joined(name) for name in CURVES})
+    names = [field.name for field in dataclasses.fields(known)]
+    return type(known)(**{name: joined(name) for name in names})
 
 
 def _points(connection: Connection, run: Run, span: Span) -> document.Points:
@@ -264,6 +293,10 @@ def _points(connection: Connection, run: Run, span: Span) -> document.Points:
     if run.ended is None:  # users are known before requests: a rate would seem to fall
         users = {time: number for time, number in users.items() if time <= max(total, default=time)}
     times = sorted(total.keys() | users.keys())[:MAX_POINTS]
+    parts: dict[str, Any] = {
+        **{p: _curves(rows, times) for p, rows in curves.items() if rows or p == "response"},
+        **_components(connection, run, span, times),
+    }
     return document.Points(
         width_s=span[2],
         t_s=[_seconds(run.started, time) for time in times],
@@ -271,8 +304,22 @@ def _points(connection: Connection, run: Run, span: Span) -> document.Points:
         requests_per_s=[_short(total[t]["requests_per_s"]) if t in total else 0.0 for t in times],
         failures_per_s=[_short(total[t]["failures_per_s"]) if t in total else 0.0 for t in times],
         covered=[_share(curves["outside"].get(t), total.get(t)) for t in times],
-        **{p: _curves(rows, times) for p, rows in curves.items() if rows or p == "response"},
+        **parts,
     )
+
+
+def _components(
+    connection: Connection, run: Run, span: Span, times: Sequence[datetime]
+) -> dict[str, document.Means]:
+    """Return the curves of the components that were measured, at *times*."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        query = "SELECT * FROM latency_parts(%s, %s, %s, %s)"
+        rows = {row["time"]: row for row in cursor.execute(query, [run.run_id, *span])}
+    means = {
+        part: [_short(rows[time][f"{part}_ms"]) if time in rows else None for time in times]
+        for part in COMPONENTS
+    }
+    return {part: document.Means(mean_ms=mean) for part, mean in means.items() if {*mean} - {None}}
 
 
 def _curve(connection: Connection, run: Run, span: Span, part: str) -> dict[datetime, Row]:
@@ -306,6 +353,18 @@ def _errors(connection: Connection, run_id: datetime) -> list[document.EndpointE
         )
         for row in queries.failures(connection, run_id, MAX_ERRORS)
     ]
+
+
+def _slowest(connection: Connection, run_id: datetime, span: Summary) -> list[document.SlowRequest]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        query = "SELECT * FROM slowest(%s, %s, %s, 'All endpoints', %s)"
+        rows = cursor.execute(query, [run_id, *span.windows, MAX_SLOWEST]).fetchall()
+    return [msgspec.convert(_shortened(run_id, row), document.SlowRequest) for row in rows]
+
+
+def _shortened(run_id: datetime, row: Row) -> Row:
+    figures = {name: _short(v) if isinstance(v, float) else v for name, v in row.items()}
+    return {**figures, "t_s": _seconds(run_id, row["started"])}
 
 
 def _task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:

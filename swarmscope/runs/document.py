@@ -18,6 +18,7 @@ VERSION = 2  # of the format: raised when a field is removed or changes its mean
 MAX_POINTS = 600
 MAX_ERRORS = 50
 MAX_EVENTS = 200
+MAX_SLOWEST = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,8 @@ class Endpoint:
     """One endpoint's figures, or those of all together (name and request_type are '' then).
 
     `response` is the whole response time. Parts that no request came with are None, and so is
-    `uncorrected`, the response time from the actual start, of a closed workload.
+    `uncorrected`, the response time from the actual start, of a closed workload. `cpu` to `other`
+    are components of `service`; `db_calls` and the like are means per request.
     """
 
     name: str
@@ -150,6 +152,15 @@ class Endpoint:
     outside: Latency | None = None
     uncorrected: Latency | None = None
     receiving: Latency | None = None
+    cpu: Latency | None = None
+    db: Latency | None = None
+    pool: Latency | None = None
+    http: Latency | None = None
+    cache: Latency | None = None
+    other: Latency | None = None
+    db_calls: float | None = None  # statements and other calls of a driver
+    http_calls: float | None = None
+    cache_calls: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +171,13 @@ class Curves:
     p50_ms: list[float | None]
     p95_ms: list[float | None]
     p99_ms: list[float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """One component of the service time over time, to be stacked."""
+
+    mean_ms: list[float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +201,37 @@ class Points:
     outside: Curves | None = None
     uncorrected: Curves | None = None
     receiving: Curves | None = None
+    cpu: Means | None = None
+    db: Means | None = None
+    pool: Means | None = None
+    http: Means | None = None
+    cache: Means | None = None
+    other: Means | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowRequest:
+    """One of the slowest requests; parts, components and calls are None where not measured."""
+
+    t_s: float  # when it was sent, since the run's start
+    endpoint: str
+    response_ms: float
+    start_delay_ms: float | None
+    queue_ms: float | None
+    service_ms: float | None
+    receiving_ms: float | None
+    outside_ms: float | None
+    error: str | None
+    trace_id: str | None
+    cpu_ms: float | None = None
+    db_ms: float | None = None
+    pool_ms: float | None = None
+    http_ms: float | None = None
+    cache_ms: float | None = None
+    other_ms: float | None = None
+    db_calls: int | None = None
+    http_calls: int | None = None
+    cache_calls: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,7 +328,8 @@ class Document:
     (`after_ramp_up`, `whole`; the whole run too for `ramp_up_incomplete` and `steady_too_short`),
     `scope_text` puts it in words, `since_s` and `until_s` bound it. `totals` is None before
     anything finished, `server` and `generator` are None where nothing was measured. `services` are
-    those that counted a request; `findings` says which of them took the time.
+    those that counted a request; `findings` says what took the time. `slowest` are single requests,
+    as long as raw ones are kept.
     """
 
     version: int
@@ -305,6 +355,7 @@ class Document:
     levels: list[LevelResult] = field(default_factory=list)  # of a capacity search, in order
     services: list[ServiceFigures] = field(default_factory=list)  # the swarm's targets first
     findings: list[str] = field(default_factory=list)
+    slowest: list[SlowRequest] = field(default_factory=list)
 
 
 def encode(document: Document) -> bytes:

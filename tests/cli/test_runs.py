@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from support.command import answer, complaint
@@ -31,7 +31,9 @@ def test_runs_are_listed_latest_first(two_runs, runs_database):
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("arguments", [("runs",), ("show",), ("show", "latest~1")])
+@pytest.mark.parametrize(
+    "arguments", [("runs",), ("show",), ("show", "--parts"), ("show", "latest~1")]
+)
 def test_tables_fit_and_do_no_harm(two_runs, runs_database, columns, arguments):
     """Whatever names hold, no line is wider than the terminal and no control character gets out."""
     text = answer(*arguments, "--database", runs_database, columns=columns, FORCE_COLOR="1")
@@ -48,7 +50,7 @@ def test_tables_fit_and_do_no_harm(two_runs, runs_database, columns, arguments):
 def test_show_prints_a_run(two_runs, runs_database):
     """Facts first, then each endpoint with its parts, and what the figures are of."""
     text = answer("show", "latest~1", "--database", runs_database, columns=120)
-    facts, table, note = text.split("\n\n")
+    facts, table, times, note = text.split("\n\n")
 
     known = dict(line.split(maxsplit=1) for line in facts.splitlines() if " " in line.strip())
     assert known["users"].strip() == "10 of 10 requested"
@@ -63,6 +65,10 @@ def test_show_prints_a_run(two_runs, runs_database):
     assert rows[1][2:6] == ["402", "0.00%", "9.99", "22.0"]
     assert [row[0] for row in rows[2:5]] == ["queue", "service", "outside"]
     assert rows[3] == ["service", "402", "20.0", "19.6", "19.6", "19.6", "19.6", "20.0"]
+    assert times.splitlines() == [
+        "mean 22.0 ms: queue 1.00, service time 20.0, outside 2.00",
+        "GET /tests spent 20 of 22 ms in service time, whose components were not measured.",
+    ]
     assert note == "After ramp-up (0:10 to 0:50).\n"
 
 
@@ -70,7 +76,7 @@ def test_show_has_the_levels_of_a_search(two_runs, runs_database, connection):
     """A table of their own, when there are any."""
     store_levels(connection, START)
     text = answer("show", "latest~1", "--database", runs_database, columns=120)
-    table = text.split("\n\n")[2].splitlines()
+    table = text.split("\n\n")[3].splitlines()
 
     assert table[0].split()[:4] == ["users", "measured", "requests", "p50"]
     assert table[1].split() == [
@@ -222,6 +228,57 @@ def test_show_says_what_was_odd_and_what_was_used(two_runs, runs_database, conne
     assert lines[-1] == "After ramp-up (0:10 to 0:50). Failures are listed for the whole run."
 
 
+@pytest.fixture
+def divided(connection) -> datetime:
+    """A run whose list takes 41 statements, and an order that calls another service."""
+    known = {"queue": 1.0, "service": 80.0, "cpu": 5.0, "other": 1.0, "outside": 1.0}
+    listed = known | {"db": 74.0, "db_calls": 41.0}
+    ordered = known | {"db": 4.0, "db_calls": 3.0, "http": 70.0, "http_calls": 1.0}
+    samples = [Sample(at / 5, 82.0, "/orders", "GET", parts=listed) for at in range(90)]
+    samples += [Sample(at / 5, 82.0, "/orders", "POST", parts=ordered) for at in range(60)]
+    return store_run(connection, samples, lasted_s=20)
+
+
+def test_show_says_where_the_time_went(divided, runs_database):
+    """The means of all requests, and a sentence for each part that dominates an endpoint."""
+    said = [
+        "mean 82.0 ms: queue 1.00, CPU 5.00, database 46.0 (26 statements),"
+        " HTTP calls 28.0 (0.4 calls), other 1.00, outside 1.00",
+        "GET /orders spent 74 of 82 ms in 41 database statements.",
+        "POST /orders waited 70 of 82 ms for other services (1 call).",
+    ]
+
+    shown = answer("show", "--database", runs_database, columns=140)
+    brief = answer("show", "--brief", "--database", runs_database).splitlines()
+    document = json.loads(answer("show", "--json", "--database", runs_database))
+
+    assert "\n".join(said) in shown
+    first = brief.index(f"time           {said[0]}")
+    assert [line.strip() for line in brief[first + 1 : first + 3]] == said[1:]
+    assert document["findings"] == said[1:]
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_parts_are_a_table_by_endpoint(divided, runs_database, columns):
+    """Mean and p95 of each part that took time, and the calls; a narrow one leaves two out."""
+    text = answer("show", "--parts", "--database", runs_database, columns=columns)
+    (table,) = [
+        part.splitlines() for part in text.split("\n\n") if part.startswith("endpoint, mean")
+    ]
+
+    rows = [
+        "endpoint, mean ms response queue cpu db (calls) http (calls) other outside",
+        "all endpoints 82.0 1.00 5.00 46.0 (25.8) 28.0 (0.40) 1.00 1.00",
+        "p95 82.0 0.98 5.00 74.0 68.4 0.98 0.98",
+        "GET /orders 82.0 1.00 5.00 74.0 (41.0) 0.00 1.00 1.00",
+        "p95 82.0 0.98 5.00 74.0 0.00 0.98 0.98",
+        "POST /orders 82.0 1.00 5.00 4.00 (3.00) 70.0 (1.00) 1.00 1.00",
+    ]
+    if columns == 80:
+        rows = [row.rsplit(" ", 1)[0] for row in rows]
+    assert [" ".join(line.split()) for line in table[:6]] == rows
+
+
 def test_services_are_told_apart(connection, runs_database):
     """Each has a row, and who waited for whom is said, here and where a headless run ends."""
     run = store_run(connection, [Sample(at, 50) for at in range(20)], lasted_s=20)
@@ -238,4 +295,4 @@ def test_services_are_told_apart(connection, runs_database):
     rows = [line.split() for line in shown.splitlines()]
     assert ["shop", "100", "1.00%", "38.0", "–", "24.0", "pricing"] in rows
     assert ["pricing", "10.0", "–", "235", "1.00", "–"] in rows
-    assert f"waited         {said}" in brief.splitlines()
+    assert f"time           {said}" in brief.splitlines()
