@@ -68,10 +68,19 @@ def _samples(slower: float) -> list[Sample]:
         queue = slower * wave * (2 if at_s < 40 else 900)
         app, outside = slower * (8 + number % 11), 1 + number % 3
         name, method = (ENDPOINT, "POST") if number % 5 == 0 else ("/tests", "GET")
-        parts = {"queue": queue, "service": app, "outside": outside}
+        parts = {"queue": queue, "service": app, "outside": outside, **_divided(app, number)}
         total = queue + app + outside
         samples.append(Sample(at_s, total, name, method, number % 400 == 0, parts=parts))
     return samples
+
+
+def _divided(service: float, number: int) -> dict[str, float]:
+    """Return the components of a service time: of each third request a call, no connection pool."""
+    called = {"http": service / 4, "http_calls": 1.0} if number % 3 == 0 else {}
+    statements = 1.0 + number % 11
+    cpu, db = service / 8, service / 2
+    other = service - cpu - db - called.get("http", 0.0)
+    return {"cpu": cpu, "db": db, "db_calls": statements, "other": other, **called}
 
 
 def _store_events(connection: psycopg.Connection[Any], start: datetime) -> None:

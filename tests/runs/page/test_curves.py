@@ -9,6 +9,7 @@ from support.browser import needs_chromium
 from support.charts import curves, span
 
 from swarmscope.runs.document import ServiceSeries
+from swarmscope.runs.histogram import COMPONENTS
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
@@ -28,12 +29,25 @@ def test_both_ends_are_drawn_with_the_documents_values(desk, frozen):
     assert drawn["all traffic p95"] == (server.t_s, traffic.values)
 
 
+LABELS = {
+    "queue": "queue",
+    "cpu": "CPU",
+    "db": "database",
+    "http": "HTTP calls",
+    "other": "other",
+    "outside": "outside",
+}
+
+
 def test_parts_are_stacked(desk, frozen):
-    """Each curve is the sum of the parts up to its own; where one is unknown, so is the sum."""
+    """In their order, components for the service time; each curve is the sum up to its own part.
+
+    Where one is unknown, so is the sum. One in which no time was spent is not drawn.
+    """
     points = frozen.points
     drawn = curves(desk, "parts")
     sums: list[float | None] = [0.0] * len(points.t_s)
-    for label, part in (("service time", "service"), ("queue", "queue"), ("outside", "outside")):
+    for part, label in LABELS.items():
         means = getattr(points, part).mean_ms
         sums = [
             None if below is None or mean is None else below + mean
@@ -41,7 +55,16 @@ def test_parts_are_stacked(desk, frozen):
         ]
         assert drawn[label][1] == [None if s is None else pytest.approx(s) for s in sums]
     assert None in sums
-    assert list(drawn) == ["outside", "queue", "service time"], "from the top down"
+    assert list(drawn) == [*reversed(LABELS.values())], "from the top down"
+
+
+def test_without_components_the_service_time_is_a_part(frozen, shown):
+    """As of a run whose service did not measure them."""
+    unknown = dict.fromkeys(COMPONENTS)
+    points = replace(frozen.document.points, **unknown)
+
+    with shown(replace(frozen.document, points=points)) as page:
+        assert list(curves(page, "parts")) == ["outside", "service time", "queue"]
 
 
 def test_a_hidden_part_is_not_in_the_stack(desk, frozen):
@@ -53,7 +76,8 @@ def test_a_hidden_part_is_not_in_the_stack(desk, frozen):
     outside = curves(desk, "parts")["outside"][1]
     queue.click()
 
-    assert outside[0] == pytest.approx(points.service.mean_ms[0] + points.outside.mean_ms[0])
+    parts = [getattr(points, part).mean_ms[0] for part in LABELS if part != "queue"]
+    assert outside[0] == pytest.approx(sum(parts))
 
 
 def test_users_stand_beside_requests_per_second(desk, frozen):

@@ -9,6 +9,8 @@ from support.browser import needs_chromium
 from support.rich_run import ENDPOINT, TASK_ERROR
 
 from swarmscope.formatting import count, digits, percent
+from swarmscope.runs.document import MAX_SLOWEST
+from swarmscope.runs.histogram import COMPONENTS
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
@@ -38,31 +40,94 @@ def test_the_notes_say_what_to_know_first(desk, frozen):
 
     p95 = digits(frozen.document.totals.response.p95_ms)
     assert notes[0].startswith(f"Objective missed. The response time's p95 was {p95} ms with ")
-    share = percent(_share(frozen.document.totals, "queue"))
-    assert "; the objective is p95 ≤ 450 ms, failures ≤ 1.00%. The queue took " in notes[0]
-    assert notes[0].endswith(f"The queue took {share} of the mean response time.")
+    assert frozen.document.findings[0].startswith("GET /tests waited ")
+    objective = "; the objective is p95 ≤ 450 ms, failures ≤ 1.00%. "
+    assert notes[0].endswith(f"{objective}{frozen.document.findings[0]}")
     assert notes[1:] == [
         f"Trust. {frozen.document.trust.text}",
         'Errors in tasks. Tasks raised 7 exceptions; see "What failed?".',
     ]
 
 
-def test_a_slow_handler_is_what_took_the_time(frozen, shown):
-    """The part with the largest mean is named, with its share of all parts."""
-    totals = frozen.document.totals
-    slow = replace(totals, service=replace(totals.service, mean_ms=10 * totals.queue.mean_ms))
-
-    with shown(replace(frozen.document, totals=slow)) as page:
-        note = page.locator("#notes li").first.inner_text()
-
-    share = percent(_share(slow, "service"))
-    assert note.endswith(f"The service time took {share} of the mean response time.")
+def test_nothing_is_said_of_the_time_where_it_is_not_known(frozen, shown):
+    """Only the objective is."""
+    with shown(replace(frozen.document, findings=[])) as page:
+        assert page.locator("#notes li").first.inner_text().endswith("failures ≤ 1.00%.")
 
 
-def _share(totals, part):
-    """Return a part's share of the mean response time."""
-    parts = (totals.queue, totals.service, totals.receiving, totals.outside)
-    return getattr(totals, part).mean_ms / sum(known.mean_ms for known in parts if known)
+HEADS = ["Endpoint", "Means", "response", "queue", "CPU", "database", "HTTP calls", "other"]
+
+
+def cells(row) -> list[str]:
+    return row.locator("th, td").all_inner_texts()
+
+
+def test_the_time_of_each_endpoint_is_a_table(desk, frozen):
+    """A column for each part in which time was spent, with the calls; a button shows the p95."""
+    table, document = desk.locator("#breakdown table"), frozen.document
+    button = desk.get_by_role("button", name="p95", exact=True)
+    assert cells(table.locator("thead tr")) == [*HEADS, "outside"]
+
+    rows = table.locator("tbody tr")
+    slowest_first = sorted(document.endpoints, key=lambda e: -e.response.mean_ms)
+    for row, figures in zip(rows.all(), [document.totals, *slowest_first], strict=True):
+        parts = [getattr(figures, part).mean_ms for part in ("response", "queue", "cpu")]
+        called = ((figures.db, figures.db_calls), (figures.http, figures.http_calls))
+        others = [f"{digits(one.mean_ms)} ({calls:.1f})" for one, calls in called]
+        last = [digits(one.mean_ms) for one in (figures.other, figures.outside)]
+        assert cells(row)[2:] == [*map(digits, parts), *others, *last]
+
+    button.click()
+    total = document.totals
+    tails = [total.response, total.queue, total.cpu, total.db, total.http, total.other]
+    shown = cells(desk.locator("#breakdown tbody tr").first)
+    pressed = button.get_attribute("aria-pressed")
+    button.click()
+
+    assert shown[2:] == [digits(one.p95_ms) for one in (*tails, total.outside)]
+    assert (pressed, button.get_attribute("aria-pressed")) == ("true", "false")
+
+
+def test_bars_divide_the_mean_into_its_parts(desk, frozen):
+    """In the order and with the colours of the chart; their text names each."""
+    bar = desk.locator("#breakdown .split").first
+    total = frozen.document.totals
+
+    parts = ("queue", "cpu", "db", "http", "other", "outside")
+    means = [getattr(total, part).mean_ms for part in parts]
+    grown = bar.locator("i").evaluate_all("all => all.map(i => +i.style.flexGrow)")
+    assert grown == [pytest.approx(mean / sum(means), rel=1e-5) for mean in means]
+    colours = bar.locator("i").evaluate_all("all => all.map(i => i.style.background)")
+    assert colours == [f"var(--{part})" for part in parts]
+    assert f"database {digits(total.db.mean_ms)} ms" in bar.get_attribute("aria-label")
+
+
+def test_the_slowest_requests_are_listed_with_their_parts(desk, frozen):
+    """As many as the document has, slowest first."""
+    rows = [cells(row) for row in desk.locator("#slowest tbody tr").all()]
+    slowest = frozen.document.slowest
+
+    assert len(rows) == MAX_SLOWEST == len(slowest)
+    for row, request in zip(rows, slowest, strict=True):
+        assert row[1:3] == [request.endpoint, digits(request.response_ms)]
+        calls = f" ({request.http_calls})" if request.http_calls else ""
+        assert row[4:9] == [
+            digits(request.queue_ms),
+            digits(request.cpu_ms),
+            f"{digits(request.db_ms)} ({request.db_calls})",
+            f"{digits(request.http_ms)}{calls}",
+            digits(request.other_ms),
+        ]
+
+
+def test_without_a_services_times_there_is_no_table_of_them(frozen, shown):
+    """Empty columns say nothing."""
+    unknown = dict.fromkeys(("service", "queue", "outside", *COMPONENTS))
+    totals = replace(frozen.document.totals, **unknown)
+
+    with shown(replace(frozen.document, totals=totals, endpoints=[], slowest=[])) as page:
+        assert page.locator("#breakdown-card").is_hidden()
+        assert page.locator("#slowest-card").is_hidden()
 
 
 def test_the_levels_of_a_search_are_a_table(desk, frozen):

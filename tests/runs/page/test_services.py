@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -54,11 +55,12 @@ def two(browser, frozen, tmp_path_factory) -> Iterator[Page]:
 
 
 def test_who_waited_is_said_where_the_time_goes(two):
-    """With what the other end took itself."""
+    """With what the other end took itself, behind what took the time of an endpoint."""
     expect(two.locator("#parts #findings li")).to_have_text(
         [
+            re.compile("^GET /tests waited "),
             "shop waited 240 ms per call for pricing (127.0.0.1:5001), which itself took 220 ms:"
-            " 24.0 ms of the 40.0 ms that shop took per request."
+            " 24.0 ms of the 40.0 ms that shop took per request.",
         ]
     )
 

@@ -145,7 +145,8 @@ function rates(document) {
 /** What to stack, from the top down: the known parts, or without the service's, two of them. */
 function stackedParts({ t_s: x, response, ...points }) {
     if (points.service || !points.receiving)
-        return STACKED.filter((part) => points[part])
+        return additive(points)
+            .filter((part) => !COMPONENTS.includes(part) || points[part].mean_ms.some((ms) => ms > 0))
             .map((part) => curve(partLabel(part), `--${part}`, x, points[part].mean_ms))
             .reverse();
     const received = points.receiving.mean_ms;
@@ -154,7 +155,7 @@ function stackedParts({ t_s: x, response, ...points }) {
     );
     return [
         curve("receiving", "--receiving", x, received),
-        curve("until the first byte", "--other", x, before),
+        curve("until the first byte", "--misc", x, before),
     ];
 }
 
@@ -169,7 +170,7 @@ function parts(document) {
 
 const CPU = { axis: "right", color: "--service-p95", width: 1.8 };
 const SATURATION = {
-    in_flight_requests: ["in flight", { color: "--other", width: 1.8 }],
+    in_flight_requests: ["in flight", { color: "--misc", width: 1.8 }],
     backlog_connections: ["backlog", { color: "--queue", width: 1.8 }],
     worker_cpu_max_ratio: ["CPU of the busiest worker", CPU],
     worker_cpu_mean_ratio: ["CPU, mean of workers", { ...CPU, color: "--service-p50" }],

@@ -1,8 +1,5 @@
 // The table of endpoints, which can be sorted by each of its columns.
 
-const STACKED = ["service", "queue", "receiving", "outside"]; // parts, from the bottom up
-const partLabel = (part) => (["response", "service"].includes(part) ? `${part} time` : part);
-
 const ENDPOINT_COLUMNS = [
     {
         name: "Endpoint",
@@ -20,8 +17,8 @@ const ENDPOINT_COLUMNS = [
     },
     { name: "Requests/s", of: (e) => digits(e.requests_per_s), by: (e) => e.requests_per_s },
     ...["p50", "p95", "p99", "max"].map((figure) => latencyColumn("response", figure)),
-    ...STACKED.map((part) => latencyColumn(part, "p95")),
-    { name: "Parts", text: "short", of: split, by: (e) => e.response.mean_ms },
+    ...["service", "queue", "receiving", "outside"].map((part) => latencyColumn(part, "p95")),
+    { name: "Parts", text: "short", of: (e) => bar(figureOfParts(e)), by: (e) => e.response.mean_ms },
 ];
 
 function latencyColumn(part, figure) {
@@ -31,30 +28,6 @@ function latencyColumn(part, figure) {
         of: (endpoint) => digits(value(endpoint)),
         by: (endpoint) => value(endpoint) ?? -1,
     };
-}
-
-/** A bar: how the mean divides into its parts. */
-function split(endpoint) {
-    const parts = STACKED.filter((part) => endpoint[part]).map((part) => [
-        part,
-        endpoint[part].mean_ms,
-    ]);
-    const sum = parts.reduce((all, [, mean]) => all + (mean ?? 0), 0);
-    if (!sum) return NOTHING;
-    const label = parts.map(([part, mean]) => `${partLabel(part)} ${milliseconds(mean)}`).join(", ");
-    const bar = make("div", {
-        class: "split",
-        role: "img",
-        "aria-label": `Means: ${label}`,
-        title: label,
-    });
-    for (const [part, mean] of parts) {
-        const piece = make("i");
-        piece.style.flexGrow = String((mean ?? 0) / sum);
-        piece.style.background = `var(--${part})`;
-        bar.append(piece);
-    }
-    return bar;
 }
 
 const order = {

@@ -22,11 +22,12 @@ function showNotes(document) {
     );
 }
 
-function objectiveNote({ run, totals, objective }) {
+function objectiveNote(document) {
+    const { run, totals, objective } = document;
     const isRunning = run.status === "running";
     if (!totals && isRunning) return null;
     if (!totals) return noted("warn", "No figures.", "No request finished in this run.");
-    const text = sentence(totals, objective);
+    const text = sentence(document);
     if (objective.met == null) {
         const why = objective.reason[0].toUpperCase() + objective.reason.slice(1);
         return noted("", "Objective not judged.", `${why}. ${text}`);
@@ -35,25 +36,11 @@ function objectiveNote({ run, totals, objective }) {
     return noted(mood, `Objective ${word}${isRunning ? " so far" : ""}.`, text);
 }
 
-const PART_TEXTS = {
-    service: "The service time",
-    queue: "The queue",
-    receiving: "Receiving responses",
-    outside: "Time outside the service",
-};
-
-/** The run in a sentence or two, with the part that took most of the response time. */
-function sentence(totals, objective) {
+/** The run in a sentence or two, with the one that says most about where the time went. */
+function sentence({ totals, objective, findings = [] }) {
     const p95 = milliseconds(totals.response.p95_ms);
     const felt = `The response time's p95 was ${p95} with ${percent(totals.fail_ratio)} failures; the objective is ${objectiveText(objective)}.`;
-    if (!totals.service || !totals.queue || !totals.outside) return felt;
-    const means = Object.entries(PART_TEXTS).map(([part, text]) => [
-        totals[part]?.mean_ms ?? 0,
-        text,
-    ]);
-    const all = means.reduce((sum, [mean]) => sum + mean, 0);
-    const [largest, part] = means.sort(([a], [b]) => b - a)[0];
-    return all ? `${felt} ${part} took ${percent(largest / all)} of the mean response time.` : felt;
+    return [felt, ...findings.slice(0, 1)].join(" ");
 }
 
 function scopeNote(document) {

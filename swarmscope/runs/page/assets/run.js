@@ -59,6 +59,8 @@ function show(document) {
     if (shown.points.uncorrected) plot("open", open(shown));
     showLevels(shown);
     showEndpoints(shown);
+    showBreakdown(shown);
+    showSlowest(shown);
     showErrors(shown);
     showEvents(shown);
     showFacts(shown);

@@ -9,7 +9,7 @@ function servicesApart({ services = [] }) {
 
 function jobColor(services, job) {
     const place = services.findIndex(({ name }) => name === job);
-    return place < 0 ? "--other" : `--job-${(place % JOB_COLORS) + 1}`;
+    return place < 0 ? "--misc" : `--job-${(place % JOB_COLORS) + 1}`;
 }
 
 function roleText({ name, role }, services) {
@@ -155,7 +155,7 @@ function serviceTimes(document, job) {
 
 /** What a service waited for another one: both ends of that one, and what lies between. */
 function waitCurves({ host, service, wait, handlers, queue }, services, x) {
-    if (!handlers) return [curve(`waiting for ${service ?? host}`, "--other", x, wait)];
+    if (!handlers) return [curve(`waiting for ${service ?? host}`, "--misc", x, wait)];
     const inside = each((whole, a, b) => Math.min(whole, a + b), wait, handlers, queue);
     const inQueue = each(Math.min, inside, queue ?? x.map(() => 0));
     return [

@@ -1,17 +1,23 @@
 // Tables from columns {name, of(row), text?, head?, look?(row)} and rows.
 
 function table(columns, rows, { caption, kind = "" } = {}) {
-    const head = columns.map(({ name, text: left }) =>
-        make("th", { scope: "col", class: left ? "text" : "" }, name),
-    );
     return make(
         "table",
         { class: kind },
         caption ? make("caption", {}, caption) : null,
-        make("thead", {}, make("tr", {}, ...head)),
+        make("thead", {}, tableHead(columns)),
         make("tbody", {}, ...rows.map((row) => tableRow(columns, row))),
     );
 }
+
+const tableHead = (columns) =>
+    make(
+        "tr",
+        {},
+        ...columns.map(({ name, text: left }) =>
+            make("th", { scope: "col", class: left ? "text" : "" }, name),
+        ),
+    );
 
 function tableRow(columns, row) {
     return make(

@@ -1,0 +1,74 @@
+// What the time of each endpoint, and of the slowest requests, was made of.
+
+let shownFigure = "mean_ms"; // of the table of endpoints; or p95_ms
+
+/** A column for each part in which some of *rows* spent time: [{part: ms}, calls by part]. */
+function partColumns(rows, { of, calls }) {
+    const spent = (part) => rows.some((row) => of(row)[part] > 0);
+    const known = Object.fromEntries(rows.flatMap((row) => Object.entries(of(row))).filter(([, ms]) => ms != null));
+    return additive(known)
+        .filter(spent)
+        .map((part) => ({
+            name: partHead(part),
+            of: (row) => timeAndCalls(of(row)[part], calls(row, part)),
+        }));
+}
+
+const partHead = (part) => make("span", { class: "job" }, swatch({ color: `--${part}` }, true), partLabel(part));
+
+/** A time, and in brackets how many calls it took. */
+function timeAndCalls(ms, calls) {
+    if (!calls) return digits(ms);
+    const number = make("span", { class: "calls" }, `(${callCount(calls)})`);
+    return make("span", {}, digits(ms), " ", number);
+}
+
+/** Whole calls from ten on, below with one digit after the point where it says something. */
+const callCount = (calls) => (+calls.toFixed(calls >= 10 ? 0 : 1)).toLocaleString("en-US");
+
+function showBreakdown(document) {
+    const { totals, endpoints } = document;
+    const rows = [...(totals ? [totals] : []), ...endpoints];
+    const isKnown = rows.some((row) => row.service);
+    byId("breakdown-card").hidden = !isKnown;
+    if (!isKnown) return;
+    const of = (row) => figureOfParts(row, shownFigure);
+    const columns = [
+        { name: "Endpoint", text: true, head: true, of: endpointName },
+        { name: "Means", text: "short", of: (row) => bar(figureOfParts(row)) },
+        { name: "response", of: (row) => digits(of(row).response) },
+        ...partColumns(rows, { of, calls: (row, part) => shownFigure === "mean_ms" && row[`${part}_calls`] }),
+    ];
+    const slowestFirst = [...endpoints].sort((a, b) => (of(b).response ?? -1) - (of(a).response ?? -1));
+    const content = make(
+        "table",
+        { class: "endpoints" },
+        make("thead", {}, tableHead(columns)),
+        totals && make("tbody", { class: "all" }, tableRow(columns, totals)),
+        make("tbody", {}, ...slowestFirst.map((row) => tableRow(columns, row))),
+    );
+    replace(byId("breakdown"), scrolling("Parts by endpoint", content));
+    byId("breakdown-p95").onclick = ({ currentTarget: button }) => {
+        shownFigure = shownFigure === "mean_ms" ? "p95_ms" : "mean_ms";
+        button.setAttribute("aria-pressed", String(shownFigure === "p95_ms"));
+        showBreakdown(document);
+    };
+}
+
+/** The parts of one request: {part: ms}. */
+const partsOfRequest = (request) =>
+    Object.fromEntries(["queue", "service", ...COMPONENTS, "receiving", "outside"].map((part) => [part, request[`${part}_ms`]]));
+
+function showSlowest({ slowest = [] }) {
+    byId("slowest-card").hidden = !slowest.length;
+    const columns = [
+        { name: "Started", head: true, text: "short", of: (r) => clock(r.t_s) },
+        { name: "Endpoint", text: true, of: (r) => r.endpoint },
+        { name: "response", of: (r) => digits(r.response_ms) },
+        { name: "Parts", text: "short", of: (r) => bar(partsOfRequest(r), "Parts") },
+        ...partColumns(slowest, { of: partsOfRequest, calls: (r, part) => r[`${part}_calls`] }),
+        { name: "Error", text: "short", of: (r) => mono(r.error ?? "") },
+        { name: "Trace", text: "short", of: (r) => mono(r.trace_id ?? "") },
+    ].filter(({ name }) => (name !== "Error" || slowest.some((r) => r.error)) && (name !== "Trace" || slowest.some((r) => r.trace_id)));
+    showTable("slowest", "Slowest requests", columns, slowest, "");
+}
