@@ -33,6 +33,7 @@ from swarmscope.runs import assembly, page, queries
 from swarmscope.runs.compare import comparison
 from swarmscope.runs.compare.comparison import FAIL_RATIO, RATE, Change, Comparison
 from swarmscope.runs.document import Document
+from swarmscope.runs.histogram import CALLS, COMPONENTS
 from swarmscope.runs.model import Run
 from swarmscope.runs.selection import Endpoint
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
@@ -40,6 +41,7 @@ from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
 WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "unknown"}
 MAX_NAMED = 5  # regressions, below the table
+MAX_PARTS = 3  # components that changed, below the table
 LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
 
 
@@ -186,6 +188,8 @@ def _conclusion(answer: JudgedComparison) -> Iterator[str]:
     same = answer.spans[0] == answer.spans[1]
     yield f"{answer.spans[0]}." if same else "A: {}. B: {}.".format(*answer.spans)
     yield "All intervals hold jointly with 95 % confidence, for what varies within a run."
+    if parts := _parts(answer.changes):
+        yield f"Mean per request: {parts}."
     if answer.max_regression is None:
         return
     limit = f"{answer.max_regression * 100:g} %"
@@ -197,6 +201,17 @@ def _conclusion(answer: JudgedComparison) -> Iterator[str]:
     else:
         yield f"No regression by more than {limit}: certain for the p95 of all requests, and"
         yield "nothing else regressed beyond noise."
+
+
+def _parts(changes: list[Change]) -> str:
+    """Return in words which components of single endpoints changed most, beyond noise."""
+    divided = [c for c in changes if c.part in COMPONENTS and c.verdict in ("worse", "better")]
+    single = [c for c in divided if c.name or c.request_type]
+    single.sort(key=lambda change: -abs(change.b - change.a))
+    return "; ".join(
+        f"{change.part} of {_endpoint(change).plain} {digits(change.a)} → {digits(change.b)} ms"
+        for change in single[:MAX_PARTS]
+    )
 
 
 def _range(changes: list[Change]) -> str:
@@ -237,6 +252,8 @@ def _endpoint_name(change: Change) -> str:
 
 
 def _label(change: Change) -> str:
+    if change.part in CALLS:
+        return change.part.replace("_", " ")
     return LABELS.get(change.measure) or f"{change.part} {change.measure}"
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -19,7 +18,7 @@ from support.databases import fresh_runs_database
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs.compare import comparison
-from swarmscope.runs.compare.comparison import Change, Comparison, unmatched
+from swarmscope.runs.compare.comparison import Change, Comparison, Figures, unmatched
 from swarmscope.runs.compare.intervals import Estimate
 
 HOSTILE = "/<script>alert(1)</script>\x1b[31m[bold]"
@@ -225,12 +224,14 @@ def test_what_only_one_run_has_takes_a_line_each():
     a = {(f"/old/{n}", "GET", part): 0 for n in range(7) for part in parts}
     b = {("/new", "POST", "response"): 0}
     shared = {("/tests", "GET", "response"): 0}
-    of_a = SimpleNamespace(summaries={**a, **shared, ("/tests", "GET", "service"): 0})
-    of_b = SimpleNamespace(summaries={**b, **shared})
+    of_a = Figures(
+        {**a, **shared, ("/tests", "GET", "service"): 0}, {}, {("/tests", "GET", "db"): 0}
+    )
+    of_b = Figures({**b, **shared}, {})
 
     assert list(unmatched(of_a, of_b)) == [
         "only in A: GET /old/0, GET /old/1, GET /old/2, GET /old/3, GET /old/4 and 2 more",
-        "only A has times of: service",
+        "only A has times of: db, service",
         "only in B: POST /new",
     ]
 

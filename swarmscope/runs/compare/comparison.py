@@ -11,14 +11,16 @@ another neighbour, a cold cache) are in no interval.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil, inf, isfinite
 from typing import Any
 
+from swarmscope.runs import component_windows
 from swarmscope.runs.compare import intervals
-from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample
+from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample, Sums
 from swarmscope.runs.connection import Connection
+from swarmscope.runs.histogram import CALLS
 from swarmscope.runs.model import Run, Summary
 from swarmscope.runs.queries import summary
 from swarmscope.runs.sample_size import requests_for_quantile
@@ -26,7 +28,12 @@ from swarmscope.runs.sample_size import requests_for_quantile
 FAMILY_ERROR = 0.05  # how often two runs of one kind are called different
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 PARTS = ("response", "service", "queue")  # of latency, compared
-RATE, FAIL_RATIO = "requests_per_s", "fail_ratio"
+DIVIDED = (  # of the service time, whose means are compared
+    "cpu", "db", "db_calls", "pool", "http", "http_calls", "cache", "cache_calls", "other",
+)  # fmt: skip
+ORDER = (*PARTS, *DIVIDED)
+RATE, FAIL_RATIO, MEAN = "requests_per_s", "fail_ratio", "mean"
+MIN_MEAN = {part: 0.1 if part in CALLS else 1.0 for part in DIVIDED}  # calls, ms: less is noise
 MAX_SPANS = 200
 MAX_NAMED = 5  # endpoints that a warning lists
 MIN_SECONDS = 10  # of a run's span; below that there are too few batches
@@ -54,7 +61,7 @@ class Change:
 
     *a* and *b* are as in `swarmscope show`: ms, requests per second, or a share. *change* and its
     interval from *low* to *high* are relative (0.1: a tenth more), for `fail_ratio` a difference of
-    shares; an end is None if the requests do not bound it.
+    shares; an end is None if the requests do not bound it, *change* if there was nothing before.
     """
 
     name: str
@@ -63,7 +70,7 @@ class Change:
     measure: str
     a: float
     b: float
-    change: float
+    change: float | None
     low: float | None
     high: float | None
     verdict: str
@@ -102,6 +109,8 @@ class Comparison:
 
 def _worsening(change: Change) -> float:
     """Return by which share of the former figure it is worse."""
+    if change.change is None:
+        return inf
     if change.measure == FAIL_RATIO:
         return change.change / change.a if change.a else float("inf")
     return -change.change if change.measure == RATE else change.change
@@ -116,6 +125,7 @@ class Figures:
 
     summaries: Mapping[Key, Summary]
     samples: Mapping[Key, Sample]  # empty when the run is too short
+    divided: Mapping[Key, Sums] = field(default_factory=dict)  # without spans then
 
     @property
     def span(self) -> str:
@@ -146,27 +156,73 @@ def figures(connection: Connection, run_id: datetime, whole: bool) -> Figures:
     summaries = {(s.name, s.request_type, s.part): s for s in rows}
     if not rows:
         return Figures({}, {})
-    return Figures(summaries, _samples(connection, run_id, rows[0]))
+    batches = _Batches.of(rows[0].since, rows[0].until)
+    found = _samples(connection, run_id, rows[0], batches) if batches else {}
+    return Figures(summaries, found, _sums(connection, run_id, rows[0], batches))
 
 
-def _samples(connection: Connection, run_id: datetime, of: Summary) -> dict[Key, Sample]:
+@dataclass(frozen=True)
+class _Batches:
+    """Equal spans of time, each of several windows of *width_s* that the database has."""
+
+    first: datetime
+    width_s: int
+    length: int  # windows of a batch
+    number: int
+
+    @classmethod
+    def of(cls, since: datetime, until: datetime) -> _Batches | None:
+        """Return those of [since, until); None if it is too short."""
+        width_s = _width_s((until - since).total_seconds())
+        first, number = _spans(since, until, width_s)
+        length = intervals.batch_length(number)
+        return None if length is None else cls(first, width_s, length, number // length)
+
+    @property
+    def end(self) -> datetime:
+        """The end of the last one."""
+        return self.first + timedelta(seconds=self.number * self.length * self.width_s)
+
+    def place(self, time: datetime) -> int:
+        """Return in which of them the window at *time* is."""
+        return round((time - self.first).total_seconds() / self.width_s) // self.length
+
+
+def _samples(
+    connection: Connection, run_id: datetime, of: Summary, batches: _Batches
+) -> dict[Key, Sample]:
     """Return each part's histogram, of the whole span and of the batches it is made of."""
-    since, until = of.since, of.until
-    width_s = _width_s((until - since).total_seconds())
-    first, number = _spans(since, until, width_s)
-    length = intervals.batch_length(number)
-    if length is None:
-        return {}
     whole = {key: h for _, key, h in _merged(connection, run_id, *of.windows, None)}
-    batches: dict[Key, list[list[Histogram]]]
-    batches = {key: [[] for _ in range(number // length)] for key in whole}
-    end = first + timedelta(seconds=number // length * length * width_s)
-    for time, key, histogram in _merged(connection, run_id, first, end, width_s):
-        slot = round((time - first).total_seconds() / width_s)
-        batches[key][slot // length].append(histogram)
-    joined = {key: [intervals.join(spans) for spans in batches[key]] for key in whole}
-    seconds = (until - since).total_seconds()
+    parts: dict[Key, list[list[Histogram]]]
+    parts = {key: [[] for _ in range(batches.number)] for key in whole}
+    spans = (batches.first, batches.end, batches.width_s)
+    for time, key, histogram in _merged(connection, run_id, *spans):
+        parts[key][batches.place(time)].append(histogram)
+    joined = {key: [intervals.join(spans) for spans in parts[key]] for key in whole}
+    seconds = (of.until - of.since).total_seconds()
     return {key: Sample(whole[key], joined[key], seconds) for key in whole}
+
+
+def _sums(
+    connection: Connection, run_id: datetime, of: Summary, batches: _Batches | None
+) -> dict[Key, Sums]:
+    """Return what the components of the service time, and the calls, add up to."""
+    whole = {
+        (*w.endpoint, w.part): w for w in component_windows.windows(connection, run_id, *of.windows)
+    }
+    parts: dict[Key, list[tuple[float, float]]]
+    parts = {key: [(0.0, 0.0)] * (batches.number if batches else 0) for key in whole}
+    found = (
+        component_windows.windows(connection, run_id, batches.first, batches.end, batches.width_s)
+        if batches and whole
+        else []
+    )
+    for window in found:
+        assert batches
+        spans, place = parts[*window.endpoint, window.part], batches.place(window.time)
+        total, requests = spans[place]
+        spans[place] = total + window.total, requests + window.requests
+    return {key: Sums(w.total, w.requests, parts[key]) for key, w in whole.items()}
 
 
 def _width_s(seconds: float) -> int:
@@ -202,15 +258,37 @@ def _merged(
 def changes(a: Figures, b: Figures) -> list[Change]:
     """Return all changes that can be computed, those of all endpoints together first."""
     both = [key for key in a.summaries if key in b.summaries]
-    order = sorted(both, key=lambda key: (*key[:2], PARTS.index(key[2])))
     compared = [
         (key, measure)
-        for key in order
+        for key in both
         for measure in (*QUANTILES, *((RATE, FAIL_RATIO) if key[2] == "response" else ()))
         if all(_figure(run, key, measure) is not None for run in (a, b))
     ]
+    compared += [
+        (key, MEAN)
+        for key in a.divided
+        if key in b.divided and max(a.divided[key].mean, b.divided[key].mean) >= MIN_MEAN[key[2]]
+    ]
+    compared.sort(key=lambda one: (*one[0][:2], ORDER.index(one[0][2])))
     level = 1 - FAMILY_ERROR / max(len(compared), 1)
-    return [_change(a, b, key, measure, level) for key, measure in compared]
+    return [
+        _change_of_mean(a, b, key, level) if measure == MEAN else _change(a, b, key, measure, level)
+        for key, measure in compared
+    ]
+
+
+def _change_of_mean(a: Figures, b: Figures, key: Key, level: float) -> Change:
+    """Return the change of a mean per request: relative unless one of both is zero."""
+    was, now = a.divided[key], b.divided[key]
+    change = now.mean / was.mean - 1 if was.mean else None
+    if not (was.spans and now.spans):
+        return Change(*key, MEAN, was.mean, now.mean, change, None, None, UNKNOWN)
+    estimates = was.estimate(level), now.estimate(level)
+    if not (was.mean and now.mean):
+        verdict = _verdict(intervals.difference(*estimates), MEAN)
+        return Change(*key, MEAN, was.mean, now.mean, change, None, None, verdict)
+    difference = intervals.difference(*map(intervals.logarithm, estimates))
+    return _judged(key, MEAN, was.mean, now.mean, intervals.relative(difference))
 
 
 def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Change:
@@ -218,7 +296,12 @@ def _change(a: Figures, b: Figures, key: Key, measure: str, level: float) -> Cha
     if key not in a.samples or key not in b.samples or _too_few(a, b, key, measure):
         change = now - was if measure == FAIL_RATIO else now / was - 1
         return Change(*key, measure, was, now, change, None, None, UNKNOWN)
-    found = _bounded(_estimate(a.samples[key], b.samples[key], measure, level), measure)
+    found = _estimate(a.samples[key], b.samples[key], measure, level)
+    return _judged(key, measure, was, now, found)
+
+
+def _judged(key: Key, measure: str, was: float, now: float, change: Estimate) -> Change:
+    found = _bounded(change, measure)
     low, high = (end if isfinite(end) else None for end in (found.low, found.high))
     verdict = _verdict(found, measure)
     return Change(*key, measure, was, now, found.value, low, high, verdict)
@@ -279,13 +362,14 @@ def _spelled(value: object) -> str:
 
 def unmatched(a: Figures, b: Figures) -> Iterator[str]:
     """Yield what only one of two runs has: a line for endpoints, and one for parts of others."""
-    for label, mine, other in (("A", a.summaries, b.summaries), ("B", b.summaries, a.summaries)):
+    of_a, of_b = ({*run.summaries, *run.divided} for run in (a, b))
+    for label, mine, other in (("A", of_a, of_b), ("B", of_b, of_a)):
         shared = {(method, name) for name, method, _ in other}
         alone = sorted({(method, name) for name, method, _ in mine} - shared)
         if alone:
             names = [f"{method} {name}".strip() or "all endpoints" for method, name in alone]
             more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
             yield f"only in {label}: {', '.join(names[:MAX_NAMED])}{more}"
-        missing = (key for key in mine.keys() - other if (key[1], key[0]) in shared)
-        if parts := sorted({part for _, _, part in missing}):
+        missing = (key for key in mine - other if (key[1], key[0]) in shared)
+        if parts := sorted({part for _, _, part in missing} - {*CALLS}):
             yield f"only {label} has times of: {', '.join(parts)}"

@@ -195,6 +195,32 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What the requests of a run add up to: all of them, and the same by equal spans of time."""
+
+    total: float
+    requests: float
+    spans: Sequence[tuple[float, float]]  # total and requests of each
+
+    @property
+    def mean(self) -> float:
+        """The total per request."""
+        return self.total / self.requests
+
+    def estimate(self, level: float) -> Estimate:
+        """Return the mean per request.
+
+        Ratio of batch totals with Student's t (Cochran, Sampling Techniques, chapter 6; Law,
+        Simulation Modeling and Analysis, chapter 9).
+        """
+        spread = Spread.of([total - self.mean * requests for total, requests in self.spans])
+        counted = sum(requests for _, requests in self.spans)
+        error = sqrt(spread.variance) / counted if counted else inf
+        width = t_quantile((1 + level) / 2, spread.freedom) * error
+        return Estimate(self.mean, max(0.0, self.mean - width), self.mean + width)
+
+
+@dataclass(frozen=True)
 class Spread:
     """The variance of a sum over batches, and with how many degrees of freedom it is known."""
 
@@ -236,6 +262,12 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
         change - hypot(b.value - b.low, a.high - a.value),
         change + hypot(b.high - b.value, a.value - a.low),
     )
+
+
+def logarithm(estimate: Estimate) -> Estimate:
+    """Return the logarithm of a positive *estimate*."""
+    low, value, high = estimate.low, estimate.value, estimate.high
+    return Estimate(log(value), log(low) if low else -inf, log(high))
 
 
 def relative(logarithm: Estimate) -> Estimate:
