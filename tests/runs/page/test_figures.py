@@ -73,7 +73,7 @@ def test_the_time_of_each_endpoint_is_a_table(desk, frozen):
     for row, figures in zip(rows.all(), [document.totals, *slowest_first], strict=True):
         parts = [getattr(figures, part).mean_ms for part in ("response", "queue", "cpu")]
         called = ((figures.db, figures.db_calls), (figures.http, figures.http_calls))
-        others = [f"{digits(one.mean_ms)} ({calls:.1f})" for one, calls in called]
+        others = [f"{digits(one.mean_ms)} ({round(calls, 1):g})" for one, calls in called]
         last = [digits(one.mean_ms) for one in (figures.other, figures.outside)]
         assert cells(row)[2:] == [*map(digits, parts), *others, *last]
 
