@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from math import ceil
 
-from swarmscope.runs import component_windows, queries
+from swarmscope.runs import component_windows, judged_components, queries
 from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.histogram import estimate
@@ -64,7 +64,7 @@ def summary(
     together = _together(connection, run_id, single, chosen)
     names = [name for name, _ in chosen]
     found = component_windows.windows(connection, run_id, *rows[0].windows, names=names)
-    apart += component_windows.together((row for row in found if row.endpoint in chosen), divided)
+    apart += judged_components.together((row for row in found if row.endpoint in chosen), divided)
     return JudgedSummary([*together, *single], apart, selection.left_out(left))
 
 
