@@ -50,6 +50,7 @@ QUESTIONS = {  # of more than one module
     "server/documentation": "is every metric documented?",
     "server/exporter_examples": "do the exporter's own examples work?",
     "server/frameworks": "do Flask-RESTful, RESTX, Sock, SocketIO and asgiref work?",
+    "server/profiles/known_shares": "are functions of known share found in each kind of worker?",
     "server/public_names": "what does an app import?",
     "server/versions": "which versions of Flask and gunicorn work?",
     "shipper/damage": "what if a journal is damaged?",

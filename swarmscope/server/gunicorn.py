@@ -32,7 +32,7 @@ from swarmscope.server.directory import default_base, forget_worker, make_direct
 from swarmscope.server.ended_processes import merge_ended
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
 from swarmscope.server.hooks import Hook, chain, chain_in_arbiters, defined_in
-from swarmscope.server.metrics_server import MetricsServer
+from swarmscope.server.metrics_server import MetricsServer, Other
 from swarmscope.server.single_process_metrics import warn_about_unserved
 from swarmscope.server.slots import FILES, use_slots
 
@@ -49,6 +49,8 @@ __all__ = [  # `import *` loads them in this order
 ]
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's and the exporter's switch
+PROFILES_VARIABLE = "SWARMSCOPE_PROFILES"
+TOKEN_FILE_VARIABLE = "SWARMSCOPE_PROFILES_TOKEN_FILE"
 RETRY_S = 1.0
 HOOKS = (
     "child_exit", "nworkers_changed", "on_reload", "post_fork", "post_worker_init", "pre_fork",
@@ -63,9 +65,11 @@ class _State:
 
     host: str = "127.0.0.1"
     number: int | None = 9102
+    profiles: bool | None = None
     directory: Path = Path()
     slots: WorkerSlots = field(default_factory=WorkerSlots)
     server: MetricsServer | None = None
+    served: tuple[str, int | None, bool] | None = None  # what was asked for of the server
     ready: bool = False
     above: dict[str, Hook] = field(default_factory=dict)  # the conf file's, above the import
 
@@ -84,14 +88,27 @@ def _ours() -> dict[str, Hook]:
     return {name: globals()[name] for name in HOOKS}
 
 
-def serve_metrics(port: int | None = 9102, host: str = "127.0.0.1") -> None:
+def serve_metrics(
+    port: int | None = 9102, host: str = "127.0.0.1", profiles: bool | None = None
+) -> None:
     """Set where the arbiter serves ``/metrics`` of all workers.
 
     With port 0 the system chooses one, which gunicorn's log shows; with None they are not served::
 
         serve_metrics(port=9200, host="0.0.0.0")
+
+    With *profiles*, the same port answers ``/debug/pprof/profile`` and ``/debug/pprof/wall``; by
+    default it does if ``SWARMSCOPE_PROFILES`` is 1 in the environment.
     """
-    _state.host, _state.number = host, port
+    _state.host, _state.number, _state.profiles = host, port, profiles
+
+
+def _wanted() -> tuple[str, int | None, bool]:
+    """Return host, port, and whether there are profiles."""
+    profiles = _state.profiles
+    if profiles is None:
+        profiles = os.environ.get(PROFILES_VARIABLE) == "1"
+    return _state.host, _state.number, profiles
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
@@ -158,10 +175,24 @@ def _listen(server: Any) -> None:
         merge_ended(_state.directory, _state.slots.restarts.keys())
         return exposition.render() + generate_latest(registry)
 
-    _state.server = MetricsServer(_state.host, _state.number, render, CONTENT_TYPE)
+    _state.server = MetricsServer(
+        _state.host, _state.number, render, CONTENT_TYPE, _profiles_of(server)
+    )
+    _state.served = _wanted()
     host, port = _state.server.address
     where = f"[{host}]" if ":" in host else host
     server.log.info("Metrics at: http://%s:%s/metrics", where, port)
+
+
+def _profiles_of(server: Any) -> Other | None:
+    """Return what answers requests for profiles, if they are wanted."""
+    if not _wanted()[-1]:
+        return None
+    from swarmscope.server.profiles.endpoint import ProfileEndpoint
+
+    token_file = os.environ.get(TOKEN_FILE_VARIABLE)
+    name = str(server.proc_name)
+    return ProfileEndpoint(_state.directory, lambda: list(server.WORKERS), name, token_file).answer
 
 
 def _listen_later(server: Any) -> None:
@@ -174,7 +205,7 @@ def _listen_later(server: Any) -> None:
 def on_reload(server: Any) -> None:
     """Serve the metrics at the conf file's new address; keep the old one if that fails."""
     old = _state.server
-    if old is not None and old.asked_for == (_state.host, _state.number):
+    if old is not None and _state.served == _wanted():
         return
     if old is not None:
         old.close()
@@ -206,6 +237,10 @@ def post_worker_init(worker: Any) -> None:
     """Measure the Flask apps that the new worker has loaded, unless their code does so itself."""
     if worker.app.callable is None:  # it did not load, which gunicorn has logged (reload)
         return
+    if _state.number is not None and _wanted()[-1]:
+        from swarmscope.server.profiles.listening import listen
+
+        listen(worker, _state.directory)
     measured: list[Any] = []
     if "flask" in sys.modules:
         from swarmscope.server.auto_instrumentation import instrument_apps_of

@@ -1,0 +1,36 @@
+"""A profile as folded text: a line per stack, as flamegraph.pl and speedscope read it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from swarmscope.server.profiles.merging import Profile
+from swarmscope.server.profiles.stacks import Location
+
+NO_ROUTE = "(no request)"
+_LIBRARY = re.compile(r".*/(?:(?:site|dist)-packages|python3\.\d+)/")
+
+
+def fold(profile: Profile) -> bytes:
+    """Return ``route;outermost;…;innermost SUM`` lines, the largest sum first.
+
+    The sum is that of the last of the profile's types, in microseconds.
+    """
+    frames = [_frame(location) for location in profile.locations]
+    lines: list[tuple[int, str]] = []
+    for (route, stack), sums in profile.sums.items():
+        if microseconds := sums[-1] // 1000:
+            names = [route or NO_ROUTE, *(frames[place] for place in reversed(stack))]
+            lines.append((microseconds, ";".join(names)))
+    return "".join(f"{text} {sum_}\n" for sum_, text in sorted(lines, reverse=True)).encode()
+
+
+def _frame(location: Location) -> str:
+    """Return ``function (file:line)``; files are named from the library or the directory here."""
+    function, file, _, line = location
+    if not file:
+        return function
+    here = os.getcwd() + os.sep
+    short = _LIBRARY.sub("", file) if _LIBRARY.match(file) else file.removeprefix(here)
+    return f"{function} ({short}:{line})".replace(";", ",")

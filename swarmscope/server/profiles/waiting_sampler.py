@@ -1,0 +1,59 @@
+"""Samples the requests in flight, whatever they do: above all, what they wait for.
+
+A request that waits is a thread's stack, or that of a suspended greenlet.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic_ns
+from types import FrameType
+
+from swarmscope.server.components.breakdown import WATCHED
+from swarmscope.server.profiles import native
+from swarmscope.server.profiles.stacks import Stacks, Types
+from swarmscope.server.profiles.thread_clocks import ThreadClocks
+
+TYPES: Types = (("samples", "count"), ("wall", "nanoseconds"), ("waiting", "nanoseconds"))
+
+
+class WaitingSampler:
+    """Samples every request in flight; it has waited while its thread has not run."""
+
+    types = TYPES
+
+    def __init__(self, hz: float) -> None:
+        self.stacks = Stacks()
+        self.interval_s = 1 / hz
+        self._clocks: ThreadClocks | None = None
+        self._read_ns = 0
+
+    def refusal(self) -> str:
+        """Return "": any process can be sampled."""
+        return ""
+
+    def start(self) -> None:
+        """Begin, in the main thread: time from now on counts."""
+        self._clocks = ThreadClocks()
+        self._read_ns = monotonic_ns()
+
+    def tick(self) -> None:
+        """Add where each request is, with the time since the last sample."""
+        assert self._clocks is not None
+        now = monotonic_ns()
+        passed_ns, self._read_ns = now - self._read_ns, now
+        own = native.ident()
+        for ident, frame in sys._current_frames().items():
+            if ident != own:
+                self._add(frame, passed_ns, min(passed_ns, self._clocks.used_ns(ident)))
+        for request in list(WATCHED):
+            self._add(getattr(request, "gr_frame", None), passed_ns, 0)  # None while it runs
+
+    def stop(self) -> str:
+        """End; return what spoiled the profile, if anything."""
+        return ""
+
+    def _add(self, frame: FrameType | None, passed_ns: int, ran_ns: int) -> None:
+        route, stack = self.stacks.read(frame)
+        if route is not None:
+            self.stacks.add(route, stack, 1, passed_ns, passed_ns - ran_ns)
