@@ -51,5 +51,7 @@ def test_what_uses_the_cpu_and_what_waits(serve, worker_class):
         assert waiting.total("wait_asleep", "/asleep") > 0.7 * asleep > 0
         locked = waiting.total(route="/locked")
         assert waiting.total("wait_for_lock", "/locked") > 0.9 * locked > 0
+        slept = waiting.total("wait_asleep", "/asleep", "wall")
+        assert waiting.total("wait_asleep", "/asleep", "waiting") > 0.7 * slept
         assert waiting.total(type_="wall") >= waiting.total(type_="waiting")
         assert any("a thread woke up late by" in comment for comment in waiting.comments)
