@@ -23,8 +23,8 @@ def stream_of(parsed: Any) -> TextIO:
     return sys.stderr if parsed and parsed.json else sys.stdout
 
 
-def show(options: Options, run: str, patience_s: float, report: str | None, stream: TextIO) -> None:
-    """Print the summary of *run* to *stream*, once it is complete or *patience_s* are over."""
+def show(options: Options, run: str, patience_s: float, parsed: Any) -> None:
+    """Print the summary of *run*, once it is complete or *patience_s* are over."""
     arguments = ["show", run, "--brief", "--wait", str(patience_s)]
     arguments += ["--database", options.database]
     child = child_processes.start(arguments, shipper_environment(options), apart=True)
@@ -35,7 +35,8 @@ def show(options: Options, run: str, patience_s: float, report: str | None, stre
         child.wait()
         printed, error = "", "the runs database did not answer in time"
     if printed:
+        report = parsed.swarm_report
         more = f"report         {report}\n" if report else ""
-        print("", printed + more, sep="\n", end="", flush=True, file=stream)
+        print("", printed + more, sep="\n", end="", flush=True, file=stream_of(parsed))
     else:
         logger.warning("This run has no summary: %s", error)

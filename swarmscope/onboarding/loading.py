@@ -42,16 +42,11 @@ def loaded_app(
     """
     problems: dict[str, str] = {}
     for candidate in _loadable(candidates, directory, naming):
+        variables = {**environment, **import_path(candidate, environment)}
+        app = app_process(python.program, directory, candidate.target, variables)
         with ExitStack() as stack:
             try:
-                process = stack.enter_context(
-                    app_process(
-                        python.program,
-                        directory,
-                        candidate.target,
-                        {**environment, **import_path(candidate, environment)},
-                    )
-                )
+                process = stack.enter_context(app)
             except AppProblem as problem:
                 problems[candidate.target] = _explained(candidate, problem, python, naming)
                 if problem.kind in NOT_THERE:

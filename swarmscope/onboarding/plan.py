@@ -237,6 +237,27 @@ def _draw(
     result.notes += _about(result.mix)
 
 
+def _routes(
+    process: AppProcess | None, name: str, named: str | None, source: str
+) -> tuple[list[Route], Mapping[str, Answer], str]:
+    """Return the routes to call, the answers that are known of them, and where they come from."""
+    routes = routes_of(process.rules) if process else []
+    if named and is_openapi(source, named):
+        api = OpenApi(source, named)
+        described = [_with_rule(route, routes) for route in api.routes]
+        return described, api.answers, f"what {named} describes"
+    if named:
+        counts = counts_of(source, named)
+        called = weighted(routes, counts) if process else routes_called(counts)
+        return called, {}, f"the mix that {named} counted"
+    if not process:
+        raise Unclear(
+            f"the routes of {name} are not known: name a source, --from openapi.json or --from"
+            " http://HOST:PORT/metrics, or write a locustfile.py"
+        )
+    return routes, {}, f"the routes of {name}"
+
+
 def _drawn_mix(
     process: AppProcess | None, name: str, wishes: Wishes, source: str
 ) -> tuple[Mix, str]:
@@ -244,21 +265,7 @@ def _drawn_mix(
 
     Without a *process*, whose rules are known, it is *source* alone.
     """
-    routes = routes_of(process.rules) if process else []
-    origin, known = f"the routes of {name}", dict[str, Answer]()
-    if wishes.source and is_openapi(source, wishes.source):
-        api = OpenApi(source, wishes.source)
-        routes, known = [_with_rule(route, routes) for route in api.routes], api.answers
-        origin = f"what {wishes.source} describes"
-    elif wishes.source:
-        counts = counts_of(source, wishes.source)
-        routes = weighted(routes, counts) if process else routes_called(counts)
-        origin = f"the mix that {wishes.source} counted"
-    elif not process:
-        raise Unclear(
-            f"the routes of {name} are not known: name a source, --from openapi.json or --from"
-            " http://HOST:PORT/metrics, or write a locustfile.py"
-        )
+    routes, known, origin = _routes(process, name, wishes.source, source)
 
     def ask(paths: Sequence[str]) -> Mapping[str, Answer]:
         answers = process.answers(paths) if process else {}

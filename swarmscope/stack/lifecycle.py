@@ -258,10 +258,13 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
                 ready.add(service.name)
                 show(service.name, "ready", "")
         if time.monotonic() > deadline:
-            slow = waiting[0]
-            trouble = f"did not answer at {slow.url}" if slow.is_app else "was not ready"
-            raise failure(slow, f"{trouble} within {START_S:.0f} s", logs[slow.name])
+            raise _too_slow(waiting[0], logs[waiting[0].name])
         time.sleep(POLL_S)
+
+
+def _too_slow(service: Service, log: ServiceLog) -> StackError:
+    trouble = f"did not answer at {service.url}" if service.is_app else "was not ready"
+    return failure(service, f"{trouble} within {START_S:.0f} s", log)
 
 
 def _has_died(state: ServiceState, known: int) -> bool:

@@ -176,9 +176,7 @@ class _Reader:
         if _is_taken(name):
             raise self._error(f"{name} is a part of swarmscope: choose another name", *path)
 
-    def _checked(self, table: Mapping[str, Any], *path: str) -> App:
-        """Return the app of a *table* whose keys are all right, if they go together."""
-        title = f"[{'.'.join(path)}]"
+    def _check_source(self, table: Mapping[str, Any], title: str, *path: str) -> None:
         given = [name for name in SOURCES if name in table]
         if not given:
             raise self._error(
@@ -187,6 +185,11 @@ class _Reader:
             )
         if len(given) > 1:
             raise self._error(f"{title} has {' and '.join(given)}: keep one", *path, given[1])
+
+    def _checked(self, table: Mapping[str, Any], *path: str) -> App:
+        """Return the app of a *table* whose keys are all right, if they go together."""
+        title = f"[{'.'.join(path)}]"
+        self._check_source(table, title, *path)
         for name in ONLY_STARTED if "url" in table else ():
             if name in table:
                 raise self._error(

@@ -88,10 +88,7 @@ def read_settings(
     }
     apps = [_app(app, n, environment, ports) for n, app in enumerate(project.apps)]
     master_bind_host = _address(environment, "LOCUST_MASTER_BIND_HOST")
-    master_host, master_port = _near(master_bind_host), ports["LOCUST_MASTER_BIND_PORT"]
-    if "locust" not in only:
-        master_host = environment.get("LOCUST_MASTER_NODE_HOST") or LOOPBACK
-        master_port = _number(environment, "LOCUST_MASTER_NODE_PORT", master_port, MAX_PORT)
+    master_host, master_port = _master(environment, master_bind_host, ports, only)
     return StackSettings(
         directory=directory,
         project=project.directory,
@@ -198,6 +195,17 @@ def _address(environment: Mapping[str, str], name: str) -> str:
         raise StackError(
             f"{name}={value}: must be an IPv4 address of this machine, or 0.0.0.0 for all"
         ) from error
+
+
+def _master(
+    environment: Mapping[str, str], bind_host: str, ports: Mapping[str, int], only: Iterable[str]
+) -> tuple[str, int]:
+    """Return where workers find their master: the one that is started too, or the one named."""
+    port = ports["LOCUST_MASTER_BIND_PORT"]
+    if "locust" in only:
+        return _near(bind_host), port
+    host = environment.get("LOCUST_MASTER_NODE_HOST") or LOOPBACK
+    return host, _number(environment, "LOCUST_MASTER_NODE_PORT", port, MAX_PORT)
 
 
 def _near(bind_host: str) -> str:

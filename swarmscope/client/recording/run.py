@@ -11,7 +11,6 @@ import gevent
 import msgspec
 from locust.env import Environment
 from locust.runners import (
-    STATE_MISSING,
     MasterRunner,
     Runner,
     WorkerRunner,
@@ -23,16 +22,13 @@ from swarmscope.client.frozen_options import PLAN_OPTION, RUN_OPTION, Options
 from swarmscope.client.objective import Limits, objective_of
 from swarmscope.client.recording import provenance, run_links, run_settings
 from swarmscope.client.recording.listener import Listener
+from swarmscope.client.recording.presence import Presence
 from swarmscope.journal.records import (
     Event,
-    Participant,
     RampComplete,
     RunExit,
     RunStarted,
     RunStopped,
-    UserCount,
-    WorkerBack,
-    WorkerLost,
     run_id,
     start_of,
 )
@@ -41,7 +37,6 @@ from swarmscope.runs import prometheus
 
 logger = logging.getLogger(__name__)
 
-COUNT_SECONDS = 1.0
 FOLLOW_SECONDS = 0.5
 
 
@@ -58,8 +53,7 @@ class Leader:
         self.latest = ""
         self._objective: Limits | None = None  # the run's; the UI may change it between runs
         self._settings: dict[str, Any] = {}
-        self._workers: dict[str, str] = {}  # who takes part: last known state
-        self._counter: gevent.Greenlet | None = None
+        self._presence = Presence(environment.runner, options.plan, listener)
         self._publish_run("", options.plan)
         events = environment.events
         events.test_start.add_listener(self._on_start)
@@ -76,9 +70,7 @@ class Leader:
         works = not isinstance(self._runner, MasterRunner)
         self._listener.begin(self.run, self._options.plan, works=works)
         self._listener.record(self._started())
-        self._workers = {}
-        self._count()
-        self._counter = gevent.spawn(self._count_forever)
+        self._presence.begin(self.run)
         self._log_links("Follow this run")
 
     def _publish_run(self, run: str, plan: str) -> None:
@@ -143,9 +135,7 @@ class Leader:
     def _on_stop(self, **_: object) -> None:
         if not self.run:
             return
-        if self._counter:
-            self._counter.kill()
-        self._count()
+        self._presence.end()
         self._listener.finish()
         ended = clock.own()
         self._listener.record(RunStopped(self.run, self._options.plan, ended))
@@ -170,39 +160,6 @@ class Leader:
         dashboard = run_links.grafana_link(url, self.latest, ended) if url else ""
         for link in filter(None, (dashboard, run_links.both_ends_link(self._environment))):
             logger.info("%s: %s", title, link)
-
-    def _count_forever(self) -> None:
-        while True:
-            gevent.sleep(COUNT_SECONDS)
-            self._count()
-
-    def _count(self) -> None:
-        users, target = self._runner.user_count, self._runner.target_user_count
-        record = UserCount(self.run, self._options.plan, clock.own(), users, target)
-        self._listener.record(record)
-        if isinstance(self._runner, MasterRunner):
-            self._note_workers(self._runner)
-        elif not self._workers:
-            self._join(self._listener.worker, "")
-
-    def _note_workers(self, runner: MasterRunner) -> None:
-        """Record new participants, and those that are gone or back."""
-        present = {worker: node.state for worker, node in runner.clients.items()}
-        for worker, state in present.items():
-            if worker not in self._workers and state != STATE_MISSING:
-                self._join(worker, state)
-        for worker, before in self._workers.items():
-            state = present.get(worker, "gone")
-            was_there = before not in (STATE_MISSING, "gone")
-            if was_there and state in (STATE_MISSING, "gone") and runner.state != "stopping":
-                self._listener.record(WorkerLost(self.run, worker, clock.own(), state))
-            elif not was_there and state not in (STATE_MISSING, "gone"):
-                self._listener.record(WorkerBack(self.run, worker, clock.own()))
-            self._workers[worker] = state
-
-    def _join(self, worker: str, state: str) -> None:
-        self._workers[worker] = state
-        self._listener.record(Participant(self.run, worker))
 
     def _note(self, kind: str, text: str, details: str | None = None) -> None:
         text = self._options.without_secrets(text)

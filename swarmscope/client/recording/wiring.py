@@ -97,8 +97,7 @@ def _lead(
         if delivered and leader.latest and parsed.headless:
             left_s = max(options.drain_seconds - (time.monotonic() - began), 0.0)
             with contextlib.suppress(OSError):  # such as a full disk: the status is to be kept
-                stream = run_summary.stream_of(parsed)
-                run_summary.show(options, leader.latest, left_s, parsed.swarm_report, stream)
+                run_summary.show(options, leader.latest, left_s, parsed)
         if status != exit_code:
             raise SystemExit(status)  # little of Locust's own shutdown is left
 
