@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -142,7 +143,7 @@ def test_a_connection_is_kept_and_its_last_request_answered(tmp_path, worker_cla
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body[:10])
         poll_until(lambda: sample(metrics, "flask_http_requests_in_flight") == 1, "the request")
-        server.process.terminate()
+        server.process.send_signal(signal.SIGTERM)
         poll_until(lambda: "Handling signal: term" in server.log.read_text(), "the signal")
         connection.send(body[10:])
 

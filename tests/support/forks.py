@@ -1,4 +1,4 @@
-"""Locust processes that start in a tenth of the time: forked from one that has imported Locust."""
+"""Processes that start in a tenth of the time: forked from one that has imported their modules."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from support.processes import clean_environment
 
 AT_START = ("LD_", "PYTHON")  # variables that matter only to a process that starts from nothing
+LOCUST = ("locust.main", "msgspec", "prometheus_client")  # nothing of swarmscope
 
 
 class Forked:
@@ -51,10 +52,10 @@ class Forked:
 class _Source:
     """The process that forks."""
 
-    def __init__(self) -> None:
-        program = Path(__file__).with_name("locust_to_fork.py")
+    def __init__(self, modules: Sequence[str]) -> None:
+        program = Path(__file__).with_name("to_fork.py")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(program)],  # beside it is a locust.py
+            [sys.executable, "-P", str(program), *modules],  # beside it is a locust.py
             env=clean_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -75,7 +76,7 @@ class _Source:
         return answer
 
 
-_source = cache(_Source)  # one for each process of pytest, ended by the end of its pipe
+_source = cache(_Source)  # of some modules, in each process of pytest: its pipe's end ends it
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:
@@ -83,26 +84,32 @@ def can_fork(environment: Mapping[str, str]) -> bool:
     return all(
         environment.get(name) == os.environ.get(name)
         for name in environment.keys() | os.environ.keys()
-        if name.startswith(AT_START)
+        if name.startswith(AT_START) and name != "PYTHONPATH"
     )
 
 
 def fork(
-    command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    modules: Sequence[str] = LOCUST,
 ) -> Forked:
-    """Start *command*, ``…/locust ARGUMENTS`` or ``python [-P] -m MODULE ARGUMENTS``.
+    """Start *command*, ``SCRIPT ARGUMENTS`` or ``python [-P] -m MODULE ARGUMENTS``.
 
-    It runs in a session of its own; what it prints is appended to *log*.
+    It runs in a session of its own, and has imported *modules*; what it prints is appended to
+    *log*.
     """
     if "-m" in command:
         at = command.index("-m") + 1
         program, first, arguments = command[at], command[at], command[at + 1 :]
         path = [] if "-P" in command[:at] else [str(directory)]
     else:
-        program, first, arguments = "locust", command[0], command[1:]
+        program, first, arguments = command[0], command[0], command[1:]
         path = [str(Path(first).parent)]
+    path += filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     log.touch()  # who reads it need not wait for the process to begin
-    source = _source()
+    source = _source(modules)
     pid = source.ask(
         program=program,
         path=path,

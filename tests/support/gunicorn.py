@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.forks import Forked, can_fork, fork
 from support.waiting import poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
+# not gunicorn.config: it takes the directory in which it is imported for the one to serve
+MODULES = ("gunicorn.glogging", "gunicorn.workers.base", "flask", "sqlalchemy")
 ANY_PORT = "127.0.0.1:0"  # the kernel picks one, gunicorn logs it: nobody can take it in between
 
 
@@ -23,7 +26,7 @@ ANY_PORT = "127.0.0.1:0"  # the kernel picks one, gunicorn logs it: nobody can t
 class Gunicorn:
     """A running arbiter; `log` is the file with all that it and its workers wrote."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     log: Path
 
     @property
@@ -40,7 +43,7 @@ class Gunicorn:
 
     def stop(self, seconds: float = 20) -> int:
         """Send SIGTERM and return the exit status."""
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
 
@@ -57,11 +60,17 @@ def start_gunicorn(
     the gunicorn: this environment's, or another's.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
-    with log.open("wb") as output:
+    complete = {**inherited, **(environment or {})}
+    command = [str(programs / "gunicorn"), *arguments]
+    log.write_bytes(b"")
+    is_gevent = "gevent" in {*arguments, *complete.values()}  # patches before anything is imported
+    if programs == PROGRAMS and can_fork(complete) and not is_gevent:
+        return Gunicorn(fork(command, directory, complete, log, MODULES), log)
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(programs / "gunicorn"), *arguments],
+            command,
             cwd=directory,
-            env={**inherited, **(environment or {})},
+            env=complete,
             stdout=output,
             stderr=output,
             start_new_session=True,  # one group, so that no worker can outlive the test

@@ -1,25 +1,27 @@
-"""A Locust that is imported once and becomes each Locust that tests start: it forks.
+"""A process that imports modules once and becomes each of those that tests start: it forks.
 
-Locust itself does so for ``--processes``. A request is a line of JSON on standard input, its answer
-one on standard output: ``{"wait": PID}`` returns an exit status, or null while the process runs;
-any other starts a process and returns its pid. It ends with its standard input.
+``to_fork.py MODULE…`` imports those modules in their order. A request is a line of JSON on standard
+input, its answer one on standard output: ``{"wait": PID}`` returns an exit status, or null while
+the process runs; any other starts a process and returns its pid. It ends with its standard input.
 """
-
-import locust.main  # first: it patches sockets for gevent  # isort: skip
 
 import json
 import os
 import runpy
 import sys
+from importlib import import_module
 from typing import Any
 
-import gevent
-import gevent.os
-import msgspec  # noqa: F401 - like Locust, what every process of ours loads; nothing of swarmscope
-import prometheus_client  # noqa: F401
-from gevent.monkey import get_original
+for module in sys.argv[1:]:
+    import_module(module)
 
-waitpid = get_original("os", "waitpid")
+if "gevent" in sys.modules:
+    import gevent.os
+    from gevent.monkey import get_original
+
+    fork, waitpid = gevent.os.fork_gevent, get_original("os", "waitpid")
+else:
+    fork, waitpid = os.fork, os.waitpid
 
 
 def serve() -> str | None:
@@ -29,7 +31,7 @@ def serve() -> str | None:
         if "wait" in request:
             ended, status = waitpid(request["wait"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if ended else None
-        elif not (answer := gevent.os.fork_gevent()):
+        elif not (answer := fork()):
             return become(**request)
         os.write(1, f"{json.dumps(answer)}\n".encode())
     return None
@@ -38,7 +40,8 @@ def serve() -> str | None:
 def become(program: str, path: list[str], **process: Any) -> str:
     """Make of this child what a process started from nothing would be; return *program*."""
     os.setsid()
-    gevent.get_hub().loop.update_now()  # or timers begin when this program did
+    if "gevent" in sys.modules:
+        gevent.get_hub().loop.update_now()  # or timers begin when this program did
     os.chdir(process["directory"])
     os.environ.clear()
     os.environ.update(process["environment"])
@@ -53,7 +56,7 @@ def become(program: str, path: list[str], **process: Any) -> str:
 
 if __name__ == "__main__":
     program = serve()
-    if program == "locust":
-        sys.exit(locust.main.main())
+    if program and os.path.isabs(program):
+        runpy.run_path(program, run_name="__main__")
     elif program:
         runpy.run_module(program, run_name="__main__", alter_sys=True)
