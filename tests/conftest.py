@@ -33,13 +33,16 @@ from swarmscope.stack.postgres import Cluster
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONG = (
-    "compose",
-    "stack",
-    "dashboards",
-    "client",
-    "shipper",
-    "api",
-)  # folders whose files take minutes
+    "compose/",
+    "stack/",
+    "runs/page/",
+    "dashboards/",
+    "client/",
+    "shipper/",
+    "api/",
+    "test_package.py",
+    "server/",
+)  # what takes minutes, the longest first
 APART = (  # files of long tests that share nothing: each test goes to whichever process is free
     "client/capacity/test_runs.py",
     "client/recording/test_run.py",
@@ -47,7 +50,7 @@ APART = (  # files of long tests that share nothing: each test goes to whichever
     "client/workload/test_open_user.py",
     "server/test_gunicorn.py",
 )
-TOGETHER = "runs/schema/timescale/"  # files that share a container, in one process
+TOGETHER = ("runs/page/", "runs/schema/timescale/")  # files that share a browser, or a container
 MEMORY = Path("/dev/shm")  # where a copy of a database, of 300 files, costs a tenth
 ROOM_BYTES = 4 << 30
 
@@ -57,8 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(tests).parts[0]
-        return LONG.index(folder) if folder in LONG else len(LONG)
+        path = item.path.relative_to(tests).as_posix()
+        return next((at for at, long in enumerate(LONG) if path.startswith(long)), len(LONG))
 
     items.sort(key=rank)
 
@@ -74,9 +77,9 @@ class Scheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        if TOGETHER in file:
-            return TOGETHER
-        return nodeid if file.endswith(APART) else file
+        if file.endswith(APART):
+            return nodeid
+        return next((folder for folder in TOGETHER if folder in file), file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -14,7 +14,7 @@ from support.native import Native
 
 from swarmscope.onboarding.stack_files import STACK
 
-STAYS = {"prometheus/rules.test.yml"}
+STAYS = {"prometheus/rules.long.test.yml", "prometheus/rules.test.yml"}
 PART = [word for part in ("postgres", "prometheus", "app") for word in ("--only", part)]
 
 

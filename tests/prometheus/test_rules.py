@@ -15,6 +15,7 @@ from swarmscope.server.metrics import BUCKETS
 from swarmscope.stack.exports import RULES, exported
 from swarmscope.stack.scrape_interval import ScrapeInterval
 
+CASES = ("rules.test.yml", "rules.long.test.yml")
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing")
 
@@ -29,7 +30,7 @@ def rules(root):
 @pytest.fixture(scope="module")
 def cases(root):
     """Return the text of the rule tests."""
-    return (root / "prometheus/rules.test.yml").read_text()
+    return "".join((root / "prometheus" / file).read_text() for file in CASES)
 
 
 def promtool(directory: Path, *arguments: str) -> str:
@@ -55,8 +56,9 @@ def test_rules_pass_the_linter(root):
 
 
 @needs_promtool
-def test_rules_compute_what_their_tests_say(root):
-    output = promtool(root / "prometheus", "test", "rules", "rules.test.yml")
+@pytest.mark.parametrize("file", CASES)
+def test_rules_compute_what_their_tests_say(root, file):
+    output = promtool(root / "prometheus", "test", "rules", file)
 
     assert "SUCCESS" in output
 

@@ -38,7 +38,7 @@ class Watch:
 
     def _run(self):
         before = {}
-        while not self._done.wait(0.05):
+        while not self._done.wait(0.15):
             now = scrape(self._url).counters()
             self.scrapes += 1
             self.drops += [(key, value, now.get(key)) for key, value in before.items()

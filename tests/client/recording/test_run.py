@@ -41,7 +41,7 @@ def test_every_ui_run_is_whole(field: Field, target: Target, tmp_path):
         master.start(users)
         poll_until(lambda e=earlier: target.answered() > e + 10, "requests")
         master.stop()
-        poll_until(lambda: len(master.state()["workers"]) == 2, "workers to be ready again")
+        poll_until(lambda: master.state()["state"] == "stopped", "the swarm to stop")
     sent = target.answered() - before
     last = target.answered() - earlier
     poll_until(lambda: master.done() == last, "all requests of the last run to be counted")

@@ -48,7 +48,7 @@ class Desk(NamedTuple):
     requested: list[str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def frozen(cluster, tmp_path_factory) -> Frozen:
     """Freeze a run with all that a page can show, and its comparison with a slower one."""
     directory = tmp_path_factory.mktemp("pages")
@@ -67,14 +67,14 @@ def frozen(cluster, tmp_path_factory) -> Frozen:
     return Frozen(a, files[0], found, files[1], page.render(again, live=False))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Start one browser for all tests of a file."""
+    """Start one browser for all these files: its start costs as much as ten tests."""
     with chromium() as browser:
         yield browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def opened_file(browser, frozen) -> Iterator[Desk]:
     """Open the run's file without a network."""
     requested: list[str] = []
@@ -91,7 +91,7 @@ def desk(opened_file) -> Page:
     return opened_file.page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def tab(browser) -> Iterator[Page]:
     """Open a page without a network: a renderer of its own for each document would cost seconds."""
     with opened(browser, viewport=DESK, offline=True) as tab:
