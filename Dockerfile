@@ -18,7 +18,7 @@ FROM python:3.13-slim
 # the owner of the directory where they are mounted, so that no service needs root to prepare them.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent swarmscope \
     && install -d -o swarmscope -g swarmscope \
-        /secrets/app /secrets/database /secrets/grafana \
+        /secrets/app /secrets/database /secrets/grafana /secrets/metrics \
         /requirements /swarmscope /var/lib/swarmscope/api /var/lib/swarmscope/journals
 COPY --from=dependencies /opt/swarmscope /opt/swarmscope
 RUN --mount=from=package,source=/wheels,target=/wheels \

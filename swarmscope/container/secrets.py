@@ -50,8 +50,9 @@ def write_once(path: Path, mode: int, text: Callable[[], str]) -> bool:
 def generate(directory: Path) -> list[Path]:
     """Write what is missing under *directory*; return the paths written.
 
-    Shapes: ``database/superuser_password``, ``grafana/admin_password``, ``grafana/secret_key`` and
-    ``grafana/reader_password`` hold the bare secret, ``app/pgpass`` one line in libpq's form.
+    Shapes: ``database/superuser_password``, ``grafana/admin_password``, ``grafana/secret_key``,
+    ``grafana/reader_password`` and ``metrics/profiles_token`` hold the bare secret, ``app/pgpass``
+    one line in libpq's form.
     """
     wanted: dict[str, tuple[int, Callable[[], str]]] = {
         "database/superuser_password": (READABLE_BY_ALL, password),
@@ -59,6 +60,7 @@ def generate(directory: Path) -> list[Path]:
         "grafana/admin_password": (READABLE_BY_ALL, password),
         "grafana/secret_key": (READABLE_BY_ALL, password),
         "grafana/reader_password": (READABLE_BY_ALL, password),
+        "metrics/profiles_token": (READABLE_BY_ALL, password),
     }
     directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     for name in wanted:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from swarmscope.onboarding.containers import LENT, MOUNTED, Containers, Service
+from swarmscope.onboarding.containers import LENT, MOUNTED, TOKENS, Containers, Service
 from swarmscope.onboarding.stack_files import PLACE
 from swarmscope.onboarding.yaml_text import yaml_text
 
@@ -16,7 +16,7 @@ TARGETS = "prometheus.swarmscope.json"
 STACK = ("secrets", "timescale", "migrate", "locust", "locust-worker", "prometheus", "grafana")
 VOLUMES = (
     *("grafana", "journals", "prometheus", "secrets-app", "secrets-database", "secrets-grafana"),
-    *("swarmscope-server", "timescale", "timescale-socket"),
+    *("secrets-metrics", "swarmscope-server", "timescale", "timescale-socket"),
 )
 HEADER = """\
 # A load test of {target}, in containers: written by `swarmscope init --compose`, to be edited.
@@ -119,7 +119,9 @@ def _service(service: Service) -> dict[str, Any]:
         "entrypoint": _escaped(service.entrypoint),
         "command": _escaped(service.command),
         "environment": {name: _dollars(text) for name, text in service.environment.items()} or None,
-        "volumes": [f"swarmscope-server:{LENT}:ro"] if service.is_measured else None,
+        "volumes": [f"swarmscope-server:{LENT}:ro", f"secrets-metrics:{TOKENS}:ro"]
+        if service.is_measured
+        else None,
         "ports": [port] if service.publishes else None,
         "healthcheck": service.health and _check(service.health),
         "depends_on": {"swarmscope-server": COMPLETED} if service.is_measured else None,

@@ -28,6 +28,7 @@ READ_S = 60
 PORT, METRICS_PORT = 8000, 9102  # gunicorn's own default, and ours
 LENT = "/swarmscope"  # where an app's container finds what swarmscope.container.lend wrote
 MOUNTED = "/scenarios"
+TOKENS = "/run/secrets-metrics"  # the secret that others need for a profile
 NOT_GUNICORN = re.compile(r"\bflask\b|\bpython3?\b|\bwaitress-serve\b")
 
 
@@ -264,6 +265,8 @@ def _measuring(app: App, facts: ImageFacts, conf: str | None, port: int) -> dict
         "SWARMSCOPE_GUNICORN_CONF": own,
         "SWARMSCOPE_METRICS_HOST": "0.0.0.0",
         "SWARMSCOPE_METRICS_PORT": str(app.metrics_port or METRICS_PORT),
+        "SWARMSCOPE_PROFILES": "1",
+        "SWARMSCOPE_PROFILES_TOKEN_FILE": f"{TOKENS}/profiles_token",
         "SWARMSCOPE_EXCLUDE": ",".join(app.exclude),
     }
     return {name: text for name, text in values.items() if text}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarmscope.onboarding.compose_file import roots, scenarios_in_containers, targets_text
-from swarmscope.onboarding.containers import LENT, MOUNTED, Containers, Service
+from swarmscope.onboarding.containers import LENT, MOUNTED, TOKENS, Containers, Service
 from swarmscope.onboarding.stack_files import PLACE
 from swarmscope.onboarding.yaml_text import yaml_text
 
@@ -32,6 +32,14 @@ LENDING = {
     "securityContext": {**RESTRICTED, "readOnlyRootFilesystem": True},
     "volumeMounts": [{"name": "swarmscope-server", "mountPath": LENT}],
 }
+VOLUMES = [
+    {"name": "swarmscope-server", "emptyDir": {"sizeLimit": "64Mi"}},
+    {"name": "secrets-metrics", "secret": {"secretName": "secrets-metrics"}},
+]
+MOUNTS = [
+    {"name": "swarmscope-server", "mountPath": LENT, "readOnly": True},
+    {"name": "secrets-metrics", "mountPath": TOKENS, "readOnly": True},
+]
 DOCKERFILE = """\
 # The stack's image with the scenarios in it.
 FROM swarmscope-app
@@ -140,9 +148,7 @@ def _deployment(service: Service, image: str) -> dict[str, Any]:
         "securityContext": security,
         "initContainers": [LENDING] if service.is_measured else None,
         "containers": [_container(service, image)],
-        "volumes": [{"name": "swarmscope-server", "emptyDir": {"sizeLimit": "64Mi"}}]
-        if service.is_measured
-        else None,
+        "volumes": VOLUMES if service.is_measured else None,
     }
     return {
         **_head("apps/v1", "Deployment", service.name),
@@ -159,7 +165,6 @@ def _container(service: Service, image: str) -> dict[str, Any]:
     if service.ready:
         ready = {"httpGet": {"path": service.ready, "port": "http"}}
     arbiter = {"tcpSocket": {"port": "metrics"}}  # a saturated worker must stay in the service
-    mount = {"name": "swarmscope-server", "mountPath": LENT, "readOnly": True}
     return {
         "name": service.name,
         "image": image,
@@ -171,7 +176,7 @@ def _container(service: Service, image: str) -> dict[str, Any]:
         "readinessProbe": {**(arbiter if service.is_measured else ready), "periodSeconds": 10},
         "resources": {"requests": {"cpu": "1", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": RESTRICTED,
-        "volumeMounts": [mount] if service.is_measured else None,
+        "volumeMounts": MOUNTS if service.is_measured else None,
     }
 
 

@@ -35,6 +35,10 @@ def app_service(app: App, settings: StackSettings, home: Home) -> Service:
         environment |= python.environment({**settings.environment, **app.env}, lent)
     if measured:
         environment |= _measuring(app, settings, conf)
+        environment |= {
+            "SWARMSCOPE_PROFILES": settings.environment.get("SWARMSCOPE_PROFILES") or "1",
+            "SWARMSCOPE_PROFILES_TOKEN_FILE": str(home.secret_path("profiles_token")),
+        }
     return Service(
         name=app.name,
         command=_served(app, settings, python) if app.wsgi else tuple(words),

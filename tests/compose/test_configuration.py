@@ -25,6 +25,7 @@ READERS = {
     "secrets-app": {"locust", "locust-worker", "migrate"},
     "secrets-database": {"timescale", "migrate"},
     "secrets-grafana": {"grafana", "migrate"},
+    "secrets-metrics": {"api"},
 }
 
 

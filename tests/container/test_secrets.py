@@ -14,6 +14,7 @@ MODES = {
     "grafana/admin_password": 0o444,
     "grafana/reader_password": 0o444,
     "grafana/secret_key": 0o444,
+    "metrics/profiles_token": 0o444,
 }
 
 

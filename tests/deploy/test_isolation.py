@@ -16,6 +16,7 @@ SECRETS = {
     "secrets-app": {"locust", "locust-worker", "migrate"},
     "secrets-database": {"timescale", "migrate"},
     "secrets-grafana": {"grafana", "migrate"},
+    "secrets-metrics": {"api"},
 }
 
 TALK = {  # (who, to whom, port): all that is allowed

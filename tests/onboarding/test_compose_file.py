@@ -80,7 +80,8 @@ def test_the_service_is_the_projects_own(shop: tuple[Path, dict[str, Any]]) -> N
 
     assert service["build"] == {"context": str(directory), "dockerfile": "Dockerfile"}
     assert service["command"] == ["gunicorn", "--bind", "0.0.0.0:8080", "shop:app"]
-    assert [mount["target"] for mount in service["volumes"]] == ["/swarmscope"]
+    targets = [mount["target"] for mount in service["volumes"]]
+    assert targets == ["/swarmscope", "/run/secrets-metrics"]
     assert service["healthcheck"]["test"][-1] == (
         "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/health?a=$$b', timeout=4)"
     )

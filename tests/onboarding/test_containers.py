@@ -32,6 +32,8 @@ SETTINGS = """
 HOOKS = {
     "SWARMSCOPE_METRICS_HOST": "0.0.0.0",
     "SWARMSCOPE_METRICS_PORT": "9102",
+    "SWARMSCOPE_PROFILES": "1",
+    "SWARMSCOPE_PROFILES_TOKEN_FILE": "/run/secrets-metrics/profiles_token",
 }
 PYTHON_CHECK = "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/health', timeout=4)"
 

@@ -19,7 +19,9 @@ def service(directory: Path, app: App, **environ: str) -> Service:
     """Return the service of the only app of a project, which our own Python runs."""
     environ = {"PATH": os.environ["PATH"], **environ}
     settings = read_settings(directory, environ, project=Project(directory, (app,), {}))
-    return app_service(settings.apps[0], settings, Home(directory / "home"))
+    home = Home(directory / "home")
+    home.make()
+    return app_service(settings.apps[0], settings, home)
 
 
 @pytest.mark.parametrize(
@@ -69,5 +71,8 @@ def test_where_an_app_listens(tmp_path: Path) -> None:
 
     assert found.command[-3:] == ("--bind", "0.0.0.0:5100", "a:b")
     assert found.environment["SWARMSCOPE_METRICS_HOST"] == "0.0.0.0"
+    assert found.environment["SWARMSCOPE_PROFILES"] == "1"
+    token_file = Path(found.environment["SWARMSCOPE_PROFILES_TOKEN_FILE"])
+    assert len(token_file.read_text()) == 32
     assert found.check == "http:5100/health"
     assert found.url == "http://127.0.0.1:5100"
