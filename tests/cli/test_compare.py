@@ -19,7 +19,7 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs.compare import comparison
 from swarmscope.runs.compare.comparison import Change, Comparison, Figures, unmatched
-from swarmscope.runs.compare.intervals import Estimate
+from swarmscope.runs.compare.intervals import Estimate, Sums
 
 HOSTILE = "/<script>alert(1)</script>\x1b[31m[bold]"
 SECONDS = 40
@@ -69,6 +69,104 @@ def database(cluster) -> Iterator[str]:
             [START + timedelta(hours=3)],
         )
         yield name
+
+
+def divided(seed: int, seconds: int = SECONDS, **parts: float) -> list[Sample]:
+    """Thirty requests a second whose components vary by a tenth; numbers of calls do not."""
+    random, samples = Random(seed), []
+    for number in range(30 * seconds):
+        varied = {
+            part: mean if part.endswith("_calls") else mean * random.uniform(0.9, 1.1)
+            for part, mean in parts.items()
+        }
+        service = sum(ms for part, ms in varied.items() if not part.endswith("_calls"))
+        known = {"service": service, **varied}
+        samples.append(Sample(number / 30, service + 1, "/orders", parts=known))
+    return samples
+
+
+@pytest.fixture(scope="module")
+def mended(cluster) -> Iterator[str]:
+    """A run with an N+1, the same without it, one with another part, and one without any."""
+    alike = {"cpu": 5.0, "other": 0.4}
+    runs = [
+        divided(1, **alike, db=41.0, db_calls=41.0),
+        divided(2, **alike, db=12.0, db_calls=2.0),
+        divided(3, **alike, db=12.0, db_calls=2.0, http=30.0, http_calls=1.0),
+        requests(4),
+        divided(5, 6, **alike, db=12.0, db_calls=2.0),
+    ]
+    with fresh_runs_database(cluster) as name, psycopg.connect(name, autocommit=True) as connection:
+        for hour, samples in enumerate(runs):
+            lasted_s = samples[-1].at_s + 1 / 30
+            store_run(connection, samples, START + timedelta(hours=hour), lasted_s=lasted_s)
+        yield name
+
+
+def test_the_component_that_changed_is_named(mended):
+    """Its mean per request in both runs, with an interval as other figures have; calls, too."""
+    a, b = "2026-03-01T12", "2026-03-01T13"
+    answer = found(mended, a, b)
+    means = {
+        c["part"]: c for c in answer["changes"] if c["measure"] == "mean" and c["name"] == "/orders"
+    }
+
+    assert list(means) == ["cpu", "db", "db_calls"], "0.4 ms of anything else is noise"
+    assert {part: change["verdict"] for part, change in means.items()} == {
+        "cpu": "same",
+        "db": "better",
+        "db_calls": "better",
+    }
+    db, calls = means["db"], means["db_calls"]
+    assert (db["a"], db["b"]) == (pytest.approx(41, rel=0.01), pytest.approx(12, rel=0.01))
+    assert db["low"] < 12 / 41 - 1 < db["high"] < -0.7
+    assert (calls["a"], calls["b"], calls["change"]) == (41, 2, pytest.approx(2 / 41 - 1))
+    printed = compare(mended, a, b).stdout
+    rows = [" ".join(line.split()) for line in printed.splitlines()]
+    assert any(row.startswith("db mean 4") and row.endswith("better") for row in rows)
+    assert "db calls 41.0 2.00 -95.1% -95.1% -95.1% better" in rows
+    assert re.search(r"^Mean per request: db of GET /orders 4\d\.\d → 12\.\d ms\.$", printed, re.M)
+
+
+def test_a_component_of_one_run_only_is_not_compared(mended):
+    """No other service was called, or that was not measured: which, nobody knows."""
+    answer = found(mended, "2026-03-01T13", "2026-03-01T14")
+    assert {c["part"] for c in answer["changes"]} == {
+        "response",
+        "service",
+        "cpu",
+        "db",
+        "db_calls",
+    }
+    assert answer["warnings"] == ["only B has times of: http"]
+
+    unknown = found(mended, "2026-03-01T13", "2026-03-01T15", "--whole")
+    assert {c["part"] for c in unknown["changes"]} == {"response", "service"}
+    assert "only A has times of: cpu, db, other" in unknown["warnings"]
+
+
+def test_a_component_of_a_short_run_has_no_interval(mended):
+    """As everything else of it."""
+    answer = found(mended, "2026-03-01T13", "2026-03-01T16")
+    (db,) = [c for c in answer["changes"] if c["part"] == "db" and c["name"]]
+
+    assert (db["a"], db["b"]) == (pytest.approx(12, rel=0.01), pytest.approx(12, rel=0.01))
+    assert (db["low"], db["high"], db["verdict"]) == (None, None, "unknown")
+
+
+def test_what_was_not_there_before_is_worse():
+    """By no share of nothing; a regression all the same."""
+    spans = [(30.0, 10.0), (31.0, 10.0), (29.0, 10.0), (30.0, 10.0), (30.0, 10.0)]
+    key = ("/orders", "GET", "cache")
+    none = Figures({}, {}, {key: Sums(0.0, 50.0, [(0.0, 10.0)] * 5)})
+    some = Figures({}, {}, {key: Sums(150.0, 50.0, spans)})
+
+    (appeared,) = comparison.changes(none, some)
+    (gone,) = comparison.changes(some, none)
+    assert (appeared.change, appeared.verdict) == (None, "worse")
+    assert (gone.change, gone.verdict) == (-1, "better")
+    both = [replace(total_p95(0.0, 0.0), changes=[change]) for change in (appeared, gone)]
+    assert [len(one.regressions(5.0)) for one in both] == [1, 0]
 
 
 def compare(database: str, a: str, b: str, *arguments: str, **environment: Any):

@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from swarmscope.runs.compare import distributions, intervals
-from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample
+from swarmscope.runs.compare.intervals import Estimate, Histogram, Sample, Sums
 from swarmscope.runs.histogram import RELATIVE_ERROR, bucket
 
 Seconds = list[list[float]]  # the latencies, in ms, of the requests that end in each second
@@ -114,6 +114,41 @@ def test_a_real_difference_is_found():
             found[share] += change(a, b, share).low > 0
 
     assert (found[0.5], found[0.95] >= 16) == (20, True)
+
+
+def sums(seconds: Seconds) -> Sums:
+    """Return the same run as what its requests add up to."""
+    length = intervals.batch_length(len(seconds))
+    number = len(seconds) // length
+    groups = [seconds[length * batch : length * (batch + 1)] for batch in range(number)]
+    added = [(math.fsum(map(math.fsum, group)), sum(map(len, group))) for group in groups]
+    return Sums(math.fsum(map(math.fsum, seconds)), sum(map(len, seconds)), added)
+
+
+def mean_change(a: Seconds, b: Seconds) -> Estimate:
+    of_a, of_b = (intervals.logarithm(sums(run).estimate(LEVEL)) for run in (a, b))
+    return intervals.relative(intervals.difference(of_a, of_b))
+
+
+@pytest.mark.parametrize("kind", [independent, congested])
+def test_means_of_one_kind_are_not_told_apart(kind):
+    """At most one in twenty, though requests are slow together; a third slower is found."""
+    random, pairs = Random(22), range(200)
+
+    called = sum(differs(mean_change(kind(random), kind(random))) for _ in pairs)
+    assert called <= 14
+
+    slower = [mean_change(independent(random), independent(random, 1.33)) for _ in range(20)]
+    assert all(change.low > 0 for change in slower)
+    assert sum(change.low < 0.33 < change.high for change in slower) >= 18
+
+
+def test_a_mean_that_does_not_vary_is_known_exactly():
+    """As of a request that always makes three statements; without requests nothing is."""
+    constant = Sums(90.0, 30.0, [(9.0, 3.0)] * 10).estimate(LEVEL)
+
+    assert (constant.low, constant.value, constant.high) == (3, 3, 3)
+    assert Sums(90.0, 30.0, [(0.0, 0.0)] * 10).estimate(LEVEL).high == math.inf
 
 
 @pytest.mark.proof
