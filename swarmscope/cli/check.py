@@ -118,7 +118,7 @@ def check(
         atomic_files.check(junit)
     found = settled(database, run, patience_s, to_come, **JUDGING)
     answer = _judge(database, found, Criteria(wanted, whole, requests))
-    outcomes.publish(answer.outcomes, answer.run, junit, os.environ)
+    outcomes.publish(answer.outcomes, answer.run, junit, os.environ, answer.findings)
     if as_json:
         print_json(answer)
     else:
@@ -133,6 +133,8 @@ def _print(answer: CheckResult) -> None:
         console.print(reason, markup=False)
     for note in answer.notes:
         console.print(harmless(f"Note: {note}"))
+    for finding in answer.findings:
+        console.print(harmless(finding))
 
 
 def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
@@ -151,7 +153,9 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
     elif not criteria.thresholds and run.capacity_search:
         why = run.why_not_judged(run.requests or 0, run.left_out)
         found = thresholds.unjudged(found, f"the run's own objective: {why}")
-    return CheckResult(run.run, run.complete, thresholds.exit_status(found), notes, found)
+    status = thresholds.exit_status(found)
+    findings = summary.findings() if status else []
+    return CheckResult(run.run, run.complete, status, notes, found, findings)
 
 
 def _notes(connection: Connection, run: Run, summary: JudgedSummary, whole: bool) -> list[str]:

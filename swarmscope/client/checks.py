@@ -135,14 +135,14 @@ def judge_stored(
     asked: Sequence[Threshold],
     whole: bool,
     selection: Selection | None = None,
-) -> tuple[list[Outcome], list[str]]:
-    """Return the outcomes and notes of `swarmscope check`, once the run is complete.
+) -> CheckResult:
+    """Return what `swarmscope check` says of *run*, once that is complete.
 
     After the drain time it judges what there is. It is another process, so a database that hangs
     cannot block this one's event loop, which still listens to the workers.
     """
     if not run:
-        return _unknown(asked, whole, "no run was started"), []
+        return _unknown(run, asked, whole, "no run was started")
     logger.info("Checking this run once its last samples are delivered")
     environment = shipper_environment(options)
     environment.pop(outcomes.SUMMARY_VARIABLE, None)  # the caller writes the table
@@ -151,14 +151,13 @@ def judge_stored(
     error = ""
     try:
         printed, error = child_processes.output_of(child, options.drain_seconds + GRACE_SECONDS)
-        answer = msgspec.json.decode(printed, type=CheckResult)
-        return answer.outcomes, answer.notes
+        return msgspec.json.decode(printed, type=CheckResult)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-        return _unknown(asked, whole, "the runs database did not answer in time"), []
+        return _unknown(run, asked, whole, "the runs database did not answer in time")
     except msgspec.DecodeError:
-        return _unknown(asked, whole, error or "no answer"), []
+        return _unknown(run, asked, whole, error or "no answer")
 
 
 def _arguments(
@@ -173,9 +172,10 @@ def _arguments(
     return arguments
 
 
-def _unknown(asked: Sequence[Threshold], whole: bool, reason: str) -> list[Outcome]:
+def _unknown(run: str, asked: Sequence[Threshold], whole: bool, reason: str) -> CheckResult:
     scope = WHOLE_RUN if whole else AFTER_RAMP_UP
-    return [Outcome(threshold, scope, NOT_JUDGED, reason=reason) for threshold in asked]
+    found = [Outcome(threshold, scope, NOT_JUDGED, reason=reason) for threshold in asked]
+    return CheckResult(run, False, thresholds.exit_status(found), [], found, [])
 
 
 class Judge:
@@ -190,7 +190,7 @@ class Judge:
         self._options = options
         self._capacity: dict[str, Any] | None = None  # figures of a search's verdict
         self._outcomes: list[Outcome] = []
-        self._notes: list[str] = []
+        self._stored: CheckResult | None = None  # by the runs database
         announced.add_listener(self._on_announced)
         self._started = self._ended = 0.0  # of the latest run, by this process's clock
         environment.events.test_start.add_listener(self._on_start)
@@ -225,7 +225,8 @@ class Judge:
         if status := thresholds.exit_status(self._outcomes):
             self._environment.process_exit_code = status
         try:
-            outcomes.publish(self._outcomes, self._run(), self._wanted.junit, os.environ)
+            found = self._stored.findings if self._stored else []
+            outcomes.publish(self._outcomes, self._run(), self._wanted.junit, os.environ, found)
         except atomic_files.Unwritable as error:
             logger.error("%s", error)
             self._environment.process_exit_code = status or thresholds.CANNOT_TELL
@@ -236,17 +237,17 @@ class Judge:
 
     def _judge(self) -> list[Outcome]:
         wanted = self._wanted
-        stored: list[Outcome] = []
         if self._options and wanted.stored:
             began = time.monotonic()
             asked = (wanted.stored, wanted.whole, self._selection())
-            stored, self._notes = judge_stored(self._options, self._run(), *asked)
+            self._stored = judge_stored(self._options, self._run(), *asked)
             self.waited_s = time.monotonic() - began
         reason = "no capacity search finished"
         capacity = [
             thresholds.judge_capacity(threshold, self._capacity, reason)
             for threshold in wanted.capacity
         ]
+        stored = self._stored.outcomes if self._stored else []
         return [*stored, *map(self._count, wanted.counted), *capacity]
 
     def _count(self, threshold: Threshold) -> Outcome:
@@ -275,7 +276,7 @@ class Judge:
             # a master that quits misses what workers send last
             bound = "at least " if isinstance(runner, MasterRunner) else ""
             notes.append(f"{bound}{errors_in_tasks(errors)}")
-        notes += [f"Note: {note}" for note in self._notes]
+        notes += [f"Note: {note}" for note in (self._stored.notes if self._stored else ())]
         stream = run_summary.stream_of(self._environment.parsed_options)
         lines = ("", outcomes.table(self._outcomes), "", *map(printable, notes))
         print(*lines, sep="\n", file=stream)

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from math import ceil
 
-from swarmscope.runs import component_windows, judged_components, queries
+from swarmscope.runs import assembly, component_windows, judged_components, queries, time_spent
 from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.histogram import estimate
@@ -30,6 +30,11 @@ class JudgedSummary:
     components: list[ComponentSummary] = field(default_factory=list)
     left_out: str = ""
     problem: str = ""
+
+    def findings(self) -> list[str]:
+        """Return in words where the time of single endpoints went."""
+        endpoints = assembly.endpoints_of(self.rows, self.components)
+        return time_spent.sentences([e for e in endpoints if e.name or e.request_type])
 
     def explain(self, outcome: Outcome) -> Outcome:
         """Return *outcome*, with the problem as its reason if it is about all requests."""

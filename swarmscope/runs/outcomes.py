@@ -88,12 +88,12 @@ def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
         ElementTree.SubElement(case, "error", message)
 
 
-def markdown(outcomes: Sequence[Outcome], run: str) -> str:
-    """Return a heading and a table in GitHub's Markdown."""
+def markdown(outcomes: Sequence[Outcome], run: str, findings: Sequence[str] = ()) -> str:
+    """Return a heading, a table and *findings* in GitHub's Markdown."""
     rows = [HEADINGS, ("---", *["---:"] * 3, "---", "---")]
     rows += [tuple(map(_literal, cells(outcome))) for outcome in outcomes]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    notes = "".join(f"\n{_literal(reason)}\n" for reason in reasons(outcomes))
+    notes = "".join(f"\n{_literal(text)}\n" for text in (*reasons(outcomes), *findings))
     heading = f"### Checks of the run {_literal(run)}" if run else "### Checks"
     return "\n".join([heading, "", *lines, notes])
 
@@ -107,7 +107,11 @@ def _literal(text: str) -> str:
 
 
 def publish(
-    outcomes: Sequence[Outcome], run: str, junit_file: Path | None, environ: Mapping[str, str]
+    outcomes: Sequence[Outcome],
+    run: str,
+    junit_file: Path | None,
+    environ: Mapping[str, str],
+    findings: Sequence[str] = (),
 ) -> None:
     """Write what was requested: *junit_file*, and a summary where GitHub names a file for it.
 
@@ -118,7 +122,7 @@ def publish(
     if summary := environ.get(SUMMARY_VARIABLE):
         try:
             with open(summary, "a", encoding="utf-8") as file:
-                file.write(markdown(outcomes, run))
+                file.write(markdown(outcomes, run, findings))
         except OSError as error:
             reason = f"{SUMMARY_VARIABLE} ({summary}) cannot be written: {error.strerror}"
             raise atomic_files.Unwritable(reason) from error

@@ -100,6 +100,7 @@ class CheckResult:
     status: int
     notes: list[str]  # what to know before believing any of it
     outcomes: list[Outcome]
+    findings: list[str]  # where the time went, unless all thresholds are met
 
 
 def parse(metric: str, text: str) -> Threshold:

@@ -35,7 +35,7 @@ LABELS = {
     "receiving": "receiving",
     "outside": "outside",
 }
-CALLING = ("http", "cache")
+CALLED = {"db": "statement", "http": "call", "cache": "call"}  # what is counted of a component
 PREDICATES = {
     "queue": "waited {share} in the queue",
     "cpu": "used the CPU for {share}",
@@ -103,13 +103,11 @@ def division(endpoint: Endpoint) -> str:
 
     ``mean 12.3 ms: queue 0.51, CPU 2.10, database 8.21 (3.1 statements), other 0.42, outside 1.06``
     """
-    counted = {"db": _counted(endpoint.db_calls, "statement")}
-    counted |= {part: _counted(getattr(endpoint, f"{part}_calls"), "call") for part in CALLING}
     parts = [part for part in _parts(endpoint) if part in LABELS and _mean_ms(endpoint, part)]
     if endpoint.service is None or not parts:
         return ""
     texts = (
-        f"{LABELS[part]} {digits(_mean_ms(endpoint, part))}{_in_brackets(counted.get(part, ''))}"
+        f"{LABELS[part]} {digits(_mean_ms(endpoint, part))}{_in_brackets(_calls(endpoint, part))}"
         for part in parts
     )
     return f"mean {digits(endpoint.response.mean_ms)} ms: {', '.join(texts)}"
@@ -182,19 +180,20 @@ def _predicate(finding: Finding) -> str:
     endpoint = finding.endpoint
     return PREDICATES[finding.part].format(
         share=finding.share,
-        statements=_counted(endpoint.db_calls, "database statement") or "the database",
-        http=_in_brackets(_counted(endpoint.http_calls, "call")),
-        cache=_in_brackets(_counted(endpoint.cache_calls, "call")),
+        statements=_calls(endpoint, "db", "database ") or "the database",
+        http=_in_brackets(_calls(endpoint, "http")),
+        cache=_in_brackets(_calls(endpoint, "cache")),
         components=_components(endpoint) if finding.part == "service" else "",
     )
 
 
-def _counted(number: float | None, noun: str) -> str:
-    """Return a mean number of calls in words; '' if none was counted."""
+def _calls(endpoint: Endpoint, part: str, kind: str = "") -> str:
+    """Return the mean number of a component's calls in words; '' if none was counted."""
+    number: float | None = getattr(endpoint, f"{part}_calls", None)
     if not number:
         return ""
     rounded = round(number) if number >= 10 else round(number, 1)
-    return f"{rounded:,g} {noun}{'' if rounded == 1 else 's'}"
+    return f"{rounded:,g} {kind}{CALLED[part]}{'' if rounded == 1 else 's'}"
 
 
 def _in_brackets(text: str) -> str:
@@ -208,7 +207,12 @@ def _components(endpoint: Endpoint) -> str:
         return ", whose components were not measured"
     least = MIN_COMPONENT * _means(endpoint, "service")["service"]
     large = sorted((part for part in means if means[part] >= least), key=lambda p: -means[p])
-    return _in_brackets(", ".join(f"{LABELS[part]} {_short(means[part])} ms" for part in large))
+    texts = (
+        f"{LABELS[part]} {_short(means[part])} ms{calls and f' in {calls}'}"
+        for part in large
+        for calls in [_calls(endpoint, part)]
+    )
+    return _in_brackets(", ".join(texts))
 
 
 def _name(endpoint: Endpoint) -> str:

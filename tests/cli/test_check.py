@@ -86,13 +86,31 @@ def test_the_table_and_the_files_say_the_same(database, tmp_path):
     lines = done.stdout.splitlines()
     assert squeezed(lines[1]) == "p50 ≤ 30 ms 19.6 ms 1,510 after ramp-up pass"
     assert squeezed(lines[2]) == "p95 of POST /tests ≤ 30 ms 39.5 ms 60 after ramp-up FAIL"
-    assert lines[4:] == ["Not judged: no requests of 'GET /x'; there are GET /tests, POST /tests."]
+    assert lines[4] == "Not judged: no requests of 'GET /x'; there are GET /tests, POST /tests."
     assert ElementTree.parse(report).getroot().get("tests") == "3"
     assert "| FAIL |" in summary.read_text()
     assert (printed["run"], printed["complete"], printed["status"]) == (RUN, True, 3)
     values = [outcome["value"] for outcome in printed["outcomes"]]
     post = next(e for e in shown["endpoints"] if e["request_type"] == "POST")
     assert values == [shown["totals"]["response"]["p50_ms"], post["response"]["p95_ms"], None]
+
+
+def test_a_check_that_fails_says_where_the_time_went(database, tmp_path):
+    """In the table's wake, in JSON and for GitHub; one that passes does not."""
+    summary = tmp_path / "summary.md"
+    asked = ("--p95", "GET /tests=15")
+    failed = check(database, *asked, GITHUB_STEP_SUMMARY=str(summary), columns=200)
+    found = json.loads(check(database, *asked, "--json").stdout)
+
+    (finding,) = found["findings"]
+    assert finding == (
+        "GET /tests spent 12 of 20 ms in service time"
+        " (database 9.0 ms in 41 statements, CPU 2.0 ms)."
+    )
+    assert finding in failed.stdout.splitlines()
+    assert "GET /tests spent 12 of 20 ms in service time " in summary.read_text()
+    passed = check(database, "--p95", "GET /tests=25", "--json")
+    assert json.loads(passed.stdout)["findings"] == []
 
 
 KPIS = [Sample(10.75 + i / 10, 2000, "end to end", "KPI", failed=True) for i in range(100)]

@@ -89,6 +89,13 @@ def test_markdown_holds_names_and_no_markup():
     assert heading.startswith("### Checks of the run GET /&#60;script")
 
 
+def test_markdown_says_where_the_time_went():
+    """Below the table, as text without markup."""
+    text = outcomes.markdown(FOUND, "run", ["GET /<b> spent 74 of 81 ms in 41 statements."])
+
+    assert text.endswith("\n\nGET /&#60;b&#62; spent 74 of 81 ms in 41 statements&#46;\n")
+
+
 def test_a_summary_is_added_and_a_file_replaced(tmp_path):
     """Other steps of the job wrote to GitHub's file before; JUnit's is ours alone."""
     summary, report = tmp_path / "summary", tmp_path / "report.xml"

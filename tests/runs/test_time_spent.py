@@ -61,6 +61,11 @@ def endpoint(name: str, response: float, requests: int = 1000, **known: Any) -> 
             "spent 57 of 81 ms in service time (other 30 ms, CPU 25 ms)",
         ),
         (
+            {"cpu": 20, "other": 30, "db": 20, "db_calls": 72.1},
+            "spent 70 of 81 ms in service time"
+            " (other 30 ms, CPU 20 ms, database 20 ms in 72 statements)",
+        ),
+        (
             {"service": 74, "queue": 2},
             "spent 74 of 81 ms in service time, whose components were not measured",
         ),

@@ -55,7 +55,7 @@ def test_nothing_is_said_of_the_time_where_it_is_not_known(frozen, shown):
         assert page.locator("#notes li").first.inner_text().endswith("failures ≤ 1.00%.")
 
 
-HEADS = ["Endpoint", "Means", "response", "queue", "CPU", "database", "HTTP calls", "other"]
+HEADS = ["Endpoint", "Means", "response", "queue", "CPU", "database", "HTTP", "other"]
 
 
 def cells(row) -> list[str]:

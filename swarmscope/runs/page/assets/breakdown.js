@@ -3,18 +3,17 @@
 let shownFigure = "mean_ms"; // of the table of endpoints; or p95_ms
 
 /** A column for each part in which some of *rows* spent time: [{part: ms}, calls by part]. */
-function partColumns(rows, { of, calls }) {
-    const spent = (part) => rows.some((row) => of(row)[part] > 0);
-    const known = Object.fromEntries(rows.flatMap((row) => Object.entries(of(row))).filter(([, ms]) => ms != null));
-    return additive(known)
-        .filter(spent)
+function partColumns(rows, { of, calls, means = of }) {
+    const spent = rows.flatMap((row) => Object.entries(means(row)).filter(([, ms]) => ms > 0));
+    return additive(Object.fromEntries(spent))
         .map((part) => ({
             name: partHead(part),
             of: (row) => timeAndCalls(of(row)[part], calls(row, part)),
         }));
 }
 
-const partHead = (part) => make("span", { class: "job" }, swatch({ color: `--${part}` }, true), partLabel(part));
+const PART_HEADS = { pool: "pool", http: "HTTP" }; // shorter, for columns
+const partHead = (part) => make("span", { class: "job" }, swatch({ color: `--${part}` }, true), PART_HEADS[part] ?? partLabel(part));
 
 /** A time, and in brackets how many calls it took. */
 function timeAndCalls(ms, calls) {
@@ -37,7 +36,11 @@ function showBreakdown(document) {
         { name: "Endpoint", text: true, head: true, of: endpointName },
         { name: "Means", text: "short", of: (row) => bar(figureOfParts(row)) },
         { name: "response", of: (row) => digits(of(row).response) },
-        ...partColumns(rows, { of, calls: (row, part) => shownFigure === "mean_ms" && row[`${part}_calls`] }),
+        ...partColumns(rows, {
+            of,
+            calls: (row, part) => shownFigure === "mean_ms" && row[`${part}_calls`],
+            means: (row) => figureOfParts(row),
+        }),
     ];
     const slowestFirst = [...endpoints].sort((a, b) => (of(b).response ?? -1) - (of(a).response ?? -1));
     const content = make(
