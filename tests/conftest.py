@@ -33,6 +33,7 @@ from swarmscope.stack.postgres import Cluster
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONG = (
+    "client/capacity/test_cases.py",
     "compose/",
     "stack/",
     "runs/page/",
@@ -42,6 +43,8 @@ LONG = (
     "api/",
     "test_package.py",
     "server/",
+    "onboarding/",
+    "examples/",
 )  # what takes minutes, the longest first
 APART = (  # files of long tests that share nothing: each test goes to whichever process is free
     "client/capacity/test_runs.py",
