@@ -32,14 +32,16 @@ from swarmscope.stack.settings import merged_environment
 )
 @click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
 @click.option("--all-methods", is_flag=True, help="Call methods that change data, too.")
-@click.option("--compose", is_flag=True, help="Write an override that runs it all in containers.")
+@click.option(
+    "--compose", is_flag=True, help="Write an override that runs everything in containers."
+)
 @click.option("--kubernetes", is_flag=True, help="Write a kustomize overlay for a cluster.")
 @click.option("--name", help="With either: the service, as Prometheus and dashboards show it.")
 @click.option("--image", help="With either: its image  [default: its Dockerfile or compose file]")
 @click.option(
     "--requirements",
     metavar="FILE",
-    help="With either: what the scenarios need of pip  [default: requirements.txt beside them]",
+    help="With either: pip requirements of the scenarios  [default: requirements.txt beside them]",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.option("--dry-run", is_flag=True, help="Write nothing, show everything.")

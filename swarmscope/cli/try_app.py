@@ -53,7 +53,7 @@ from swarmscope.stack.up import INTERRUPTED
     "-f",
     "--locustfile",
     metavar="FILE",
-    help="The scenario  [default: the project's, else one is made]",
+    help="The scenario  [default: the project's, else a generated one]",
 )
 @click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
 @click.option("--all-methods", is_flag=True, help="Call methods that change data, too.")
@@ -70,9 +70,9 @@ def try_app(
 ) -> None:
     """Find out how much load a Flask app can take.
 
-    Starts the app in a temporary stack, calls each of its requests once, searches the capacity, and
-    writes a report here. Nothing else of it is left: no process, no file. What swarmscope.toml says
-    applies, except for the app's port and those of the stack.
+    Starts the app in a temporary stack, calls each of its requests once, searches for its capacity,
+    and writes a report here. It leaves nothing else behind: no process, no file. What
+    swarmscope.toml says applies, except for the app's port and those of the stack.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Installs what a project's scenarios need of pip into a volume, for Locust's containers.
+"""Installs the pip requirements of a project's scenarios into a volume, for Locust's containers.
 
 ``python -m swarmscope.container.requirements DIRECTORY`` installs ``/requirements.txt``. What our
 image has is used from there and keeps its version: a requirement that contradicts it ends in pip's

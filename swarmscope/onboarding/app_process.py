@@ -57,7 +57,7 @@ class AppProcess:
         self.rules: list[dict[str, Any]] = found["rules"]
 
     def answers(self, paths: Sequence[str]) -> dict[str, Answer]:
-        """Return the app's answer to a GET of each path; without those that it did not live to."""
+        """Return the app's answer to a GET of each path; {} if its process ends before."""
         if not paths:
             return {}
         assert self._process.stdin

@@ -19,12 +19,12 @@ VOLUMES = (
     *("secrets-metrics", "swarmscope-server", "timescale", "timescale-socket"),
 )
 HEADER = """\
-# A load test of {target}, in containers: written by `swarmscope init --compose`, to be edited.
+# Load test of {target} in containers, written by `swarmscope init --compose`; edit it as you like.
 #
 #   {command} up --build --wait
 #
-# Then open http://localhost:8089. The stack itself is in {place}: the command that wrote
-# this file writes it for the version of swarmscope that is installed.
+# Then open http://localhost:8089. The stack itself is in {place}, which that command
+# writes for the installed version of swarmscope.
 """
 OF_SERVICE = "\n  # Under test{how}.\n"
 COMPLETED = {"condition": "service_completed_successfully"}
@@ -45,7 +45,7 @@ LENDING = """
       secrets: {condition: service_completed_successfully}
 """
 INSTALLING = """
-  # Installs what the scenarios need of pip into a volume, then ends.
+  # Installs the scenarios' pip requirements into a volume, then ends.
   swarmscope-requirements:
     image: ${{COMPOSE_PROJECT_NAME}}-swarmscope
     pull_policy: never

@@ -16,8 +16,8 @@ NAME = "app.kubernetes.io/name"
 OUR_IMAGE = "swarmscope-app"
 UNKNOWN_USER = 10001
 HEADER = """\
-# The stack around {target}, written by `swarmscope init --kubernetes`, to be edited. REGISTRY is
-# where your nodes pull images from.
+# The stack around {target}, written by `swarmscope init --kubernetes`; edit it as you like.
+# REGISTRY is where your nodes pull images from.
 """
 SERVICE_HEADER = """\
 # {name}, under test. runAsUser is {whose}; add what it needs beside it.
@@ -123,7 +123,7 @@ def _service_text(service: Service, containers: Containers) -> str:
     others = [each.name for each in containers.services if each.name != service.name]
     objects = (_deployment(service, _image(service, containers)), _port(service))
     texts = [yaml_text(each) for each in (*objects, _policy(service, others))]
-    whose = "the image's" if service.user else "a guess: the image does not say it as a number"
+    whose = "the image's" if service.user else "a guess: the image names no numeric user"
     return SERVICE_HEADER.format(name=service.name, whose=whose) + "---\n".join(texts)
 
 

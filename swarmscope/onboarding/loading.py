@@ -90,7 +90,7 @@ def _why_none(candidates: Sequence[Candidate], directory: Path, naming: str) -> 
     module, _, call = first.target.partition(":")
     if first.is_local:
         return (
-            f"{first.where}: {call} keeps its Flask app to itself; create it at the module's top"
+            f"{first.where}: {call} does not return its Flask app; create it at the module's top"
             " level, or return it from a function such as create_app()"
         )
     names = " and ".join(first.needs)
@@ -116,7 +116,7 @@ def _explained(candidate: Candidate, problem: AppProblem, python: AppPython, nam
     loaded = f"{python.title} loaded it; install what it needs there, or set its variables in .env."
     if python.directory == sys.prefix:
         loaded = (
-            "swarmscope's own Python loaded it, for want of a .venv, venv or active environment:"
+            "swarmscope's own Python loaded it, as there is no .venv, venv or active environment:"
             " name the app's with --python, or set its variables in .env."
         )
     return f"{target} does not load: {problem}\n{loaded}"

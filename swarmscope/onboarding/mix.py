@@ -95,7 +95,7 @@ def _request(route: Route, answers: Mapping[str, Answer]) -> Request | Gap:
     for argument in route.arguments:
         source = argument.values or id_list(route, argument, answers)
         if not source:
-            return Gap(route, f"no list shows what to put for {argument.name}")
+            return Gap(route, f"no list provides values for {argument.name}")
         sources[argument.name] = source
     if sum(isinstance(source, IdList) for source in sources.values()) > 1:
         return Gap(route, "its arguments belong together")

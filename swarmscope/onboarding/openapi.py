@@ -71,9 +71,9 @@ class OpenApi:
         query, missing = self._query(parameters)
         body, has_body = self._body(parameters, operation)
         if method == "DELETE":
-            missing = "it deletes what it is called for"
+            missing = "it deletes data"
         elif has_body and body is None:
-            missing = "write what it should send"
+            missing = "add a request body"
         rule = self._prefix + path
         return Route(
             method=method,
@@ -105,7 +105,7 @@ class OpenApi:
             if parameter.get("in") == "query" and parameter.get("required"):
                 examples = _examples(parameter, self._resolved(parameter.get("schema", parameter)))
                 if not examples:
-                    return "", f"write a value for {parameter['name']}"
+                    return "", f"add a value for {parameter['name']}"
                 values[parameter["name"]] = examples[0]
         return urlencode(values), ""
 

@@ -121,7 +121,7 @@ def routes_of(rules: Iterable[Mapping[str, Any]]) -> list[Route]:
             rule["rule"],
             rule["endpoint"],
             parse_rule(rule["rule"]),
-            needs="" if method == "GET" else "write what it should send",
+            needs="" if method == "GET" else "add a request body",
         )
         for rule in rules
         for method in METHODS

@@ -27,7 +27,7 @@ RESERVED = frozenset(  # attributes of Locust's users
 MARK = "Written by `swarmscope init`"
 HEAD = '''"""What users of {service} do: {origin}.
 
-{mark}, to be edited. It also runs alone:
+{mark}; edit it as you like. It also runs alone:
 
     locust -f {file} -H {host}
 """

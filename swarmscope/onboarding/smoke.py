@@ -19,7 +19,7 @@ SECONDS = 10.0  # for one request
 class Smoke:
     """What one call of each request showed; *mix* is without those that failed.
 
-    By a request's name: *failed* says why, *lasted_s* how long each other took.
+    By a request's name: *failed* says why, *lasted_s* how long each of the others took.
     """
 
     mix: Mix

@@ -30,5 +30,5 @@ def is_openapi(text: str, source: str) -> bool:
     """Return whether *text* is JSON; raises `Unclear` for OpenAPI in YAML."""
     start = text.lstrip()
     if start.startswith(("openapi:", "swagger:", "---")):
-        raise Unclear(f"{source} is YAML; only JSON is read: convert it, as `yq -o json` does")
+        raise Unclear(f"{source} is YAML; only JSON is supported: convert it with `yq -o json`")
     return start.startswith("{")

@@ -16,7 +16,7 @@ STACK = (
     *("api", "deploy", "grafana", "locustfiles", "prometheus"),
 )
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "secrets", "shipped")
-IGNORE_ALL = "# Written by `swarmscope init`, of the version that is installed\n*\n"
+IGNORE_ALL = "# Written by `swarmscope init` for the installed version\n*\n"
 
 
 def write_stack(directory: Path) -> Path:

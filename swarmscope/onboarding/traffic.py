@@ -52,7 +52,7 @@ def counts_of(metrics: str, source: str) -> Counts:
             counts[key] = counts.get(key, 0) + value
     if not families:
         raise Unclear(
-            f"{source} counts no requests by method and route; what is looked for is"
+            f"{source} counts no requests by method and route; expected a metric"
             f' such as {USUAL_FAMILIES[0]}{{method="GET",url_rule="/items"}}'
         )
     return families[min(families, key=_rank)]

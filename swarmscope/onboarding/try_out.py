@@ -40,7 +40,7 @@ QUICK = {  # a search of minutes: coarser than the default, on shorter levels
 }
 DEFAULT_GUNICORN = (
     "Served by one worker that handles one request at a time, gunicorn's default;"
-    " WEB_CONCURRENCY or a gunicorn.conf.py says otherwise."
+    " set WEB_CONCURRENCY or add a gunicorn.conf.py to change that."
 )
 TOLD = re.compile(  # lines of Locust's log: about levels, and warnings
     r"\[[^\]]*\] \S+/(?:INFO/(?=swarmscope\.client\.(?:capacity|shapes\.capacity))|WARNING/|ERROR/)"

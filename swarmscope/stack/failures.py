@@ -1,4 +1,4 @@
-"""What `up` prints of a service that does not start: the end of its log, or its own last words."""
+"""What `up` prints about a service that does not start: the end of its log, or its last words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def with_log(line: str, log: ServiceLog) -> str:
 
 
 def failure(service: Service, line: str, log: ServiceLog) -> StackError:
-    """Return the error of a service: of an app its own last words, of others the end of the log."""
+    """Return a service's error: an app's own last words, else the end of the log."""
     if not service.is_app:
         return StackError(with_log(f"{service.name} {line}", log))
     lines = [text for text in log.lines() if text.strip()]

@@ -16,7 +16,7 @@ POLL_S = 0.2
 
 
 def print_logs(home: Home, service: str | None, lines: int, follow: bool) -> None:
-    """Print the last *lines* of one service's log, or of all; with *follow*, continue for ever."""
+    """Print the last *lines* of one service's log, or of all; with *follow*, keep printing."""
     logs = sorted((home / "logs").glob("*.log"))
     names = [log.stem for log in logs]
     if service is not None and service not in names:

@@ -1,4 +1,4 @@
-"""What scenarios need of pip is installed into a volume, once, and changes nothing of ours."""
+"""The scenarios' requirements are installed into a volume, once, and change nothing of ours."""
 
 from __future__ import annotations
 

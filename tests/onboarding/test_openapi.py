@@ -103,7 +103,7 @@ def test_version_3() -> None:
         "GET /v1/search": "/v1/search?q=a+chair",
         "GET /v1/sizes/{size}": "/v1/sizes/small",
     }
-    assert gaps == {"GET /v1/report": "write a value for day"}
+    assert gaps == {"GET /v1/report": "add a value for day"}
 
 
 def test_other_methods_if_asked() -> None:
@@ -113,8 +113,8 @@ def test_other_methods_if_asked() -> None:
 
     assert "POST /v1/items" in requests
     assert posted.body == {"name": "example"}  # the id is read only
-    assert gaps["DELETE /v1/items/{id}"] == "it deletes what it is called for"
-    assert gaps["POST /v1/upload"] == "write what it should send"
+    assert gaps["DELETE /v1/items/{id}"] == "it deletes data"
+    assert gaps["POST /v1/upload"] == "add a request body"
 
 
 def test_version_2() -> None:

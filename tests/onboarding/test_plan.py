@@ -259,7 +259,7 @@ DECOYS = {
     ),
     "a local app": (
         "from flask import Flask\n\ndef main():\n    app = Flask(__name__)\n    app.run()\n",
-        "shop.py:3: main() keeps its Flask app to itself; create it at the module's top level, or"
+        "shop.py:3: main() does not return its Flask app; create it at the module's top level, or"
         " return it from a function such as create_app()",
     ),
     "an app that is not there yet": (
@@ -287,8 +287,8 @@ DECOYS = {
         "from flask import Flask\napp = Flask(__name__)\n"
         "app.add_url_rule('/orders', 'add', lambda: '', methods=['POST'])\n"
         "app.add_url_rule('/orders/<key>', 'show', lambda key: key)\n",
-        "shop:app has no GET route that a scenario could call (GET /orders/<key>: no list shows"
-        " what to put for key);\n"
+        "shop:app has no GET route that a scenario could call (GET /orders/<key>: no list"
+        " provides values for key);\n"
         "describe its requests with --from openapi.json --all-methods, or write a locustfile.py.",
     ),
 }
@@ -337,7 +337,7 @@ def test_a_source_that_is_none(refused: Refused, tmp_path: Path) -> None:
 
     assert refused(files, source="no.json") == "cannot read no.json: No such file or directory"
     assert refused(files, source=f"{tmp_path}/api.yaml") == (
-        f"{tmp_path}/api.yaml is YAML; only JSON is read: convert it, as `yq -o json` does"
+        f"{tmp_path}/api.yaml is YAML; only JSON is supported: convert it with `yq -o json`"
     )
     assert refused(files, source=f"{tmp_path}/text").startswith(
         f"{tmp_path}/text counts no requests by method and route; "

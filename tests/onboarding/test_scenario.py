@@ -22,7 +22,7 @@ Planned = Callable[..., Plan]
 FROM_ROUTES = '''\
 """What users of shop do: the routes of shop:app.
 
-Written by `swarmscope init`, to be edited. It also runs alone:
+Written by `swarmscope init`; edit it as you like. It also runs alone:
 
     locust -f locustfile.py -H http://127.0.0.1:5000
 """
@@ -73,7 +73,7 @@ class ShopUser(HttpUser):
     # TODO: not called yet.
     #   GET /image: the app answered 406 to /image
     #   GET /me: needs a login (401)
-    #   GET /reports/<int:year>: no list shows what to put for year
+    #   GET /reports/<int:year>: no list provides values for year
 '''
 METRICS = """
 http_requests_total{method="GET",status="200",url_rule="/items"} 60.0
