@@ -38,6 +38,7 @@ QUESTIONS = {  # of more than one module
     "runs/page/live": "does a live page keep what its reader does?",
     "runs/page/media": "is a page readable in the dark, on paper, on a phone?",
     "runs/page/services": "are several services told apart on a page?",
+    "runs/page/statements": "is what a request repeats shown and said?",
     "runs/points": "do curves agree with the requests themselves?",
     "runs/rates": "is a rate the same wherever it is shown?",
     "runs/schema/compaction": "does joining windows keep every figure?",

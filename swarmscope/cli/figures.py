@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 
-from swarmscope.cli import shortlist, tables
-from swarmscope.runs import assembly, queries, time_spent
+from swarmscope.cli import shortlist, statement_tables, tables
+from swarmscope.runs import assembly, queries, service_times, statement_figures, time_spent
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.document import Endpoint, ServiceFigures
+from swarmscope.runs.document import Endpoint
 from swarmscope.runs.model import Run, Summary
 from swarmscope.runs.selection import Endpoint as Key
-from swarmscope.runs.service_times import sentences
+from swarmscope.runs.server_series import Capture
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What to print of a run: figures of the *whole*, *every* endpoint, a table of *parts*."""
+    """What to print of a run: figures of the *whole*, *every* endpoint, tables of *parts* …"""
 
     whole: bool
     every: bool
     parts: bool
+    statements: bool
 
 
 def print_figures(
@@ -41,8 +43,7 @@ def print_figures(
             rows = [e for e in endpoints if (e.name, e.request_type) in kept]
             console.print("", tables.parts_table(rows, console.width))
         span = summary[0].since, summary[0].until
-        found = assembly.service_figures(connection, run, *span, services)
-        _print_times(console, endpoints, found)
+        _print_times(console, endpoints, assembly.captured(connection, run, services), shown, span)
     if levels := assembly.levels(connection, run.run_id):
         console.print("", tables.levels_table(levels, console.width))
     failures = queries.failures(connection, run.run_id, tables.MAX_FAILURES + 1)
@@ -64,14 +65,28 @@ def _facts(connection: Connection, run: Run) -> Table:
 
 
 def _print_times(
-    console: Console, endpoints: list[Endpoint], services: list[ServiceFigures]
+    console: Console,
+    endpoints: list[Endpoint],
+    capture: Capture | None,
+    shown: Shown,
+    span: tuple[datetime, datetime],
 ) -> None:
     """Print where the time went, and the services' figures; a single one is in the summary."""
+    services = service_times.figures(capture, *span) if capture else []
     if len(services) > 1:
         console.print("", tables.services_table(services))
+    counts = capture.counts if capture else None
+    statements = statement_figures.statements(counts)
+    if shown.statements:
+        calls = statement_figures.outgoing(counts)
+        console.print(*statement_tables.both(statements, calls, shown.every), sep="\n")
     single = [endpoint for endpoint in endpoints if endpoint.name or endpoint.request_type]
     divided = (time_spent.division(e) for e in endpoints if e not in single)
-    found = time_spent.joined(time_spent.sentences(single), sentences(services))
+    of_services = [
+        *service_times.sentences(services),
+        *statement_figures.sentences(statements or []),
+    ]
+    found = time_spent.joined(time_spent.sentences(single), of_services)
     if texts := [tables.harmless(text) for text in (*divided, *found) if text]:
         console.print("", *texts, sep="\n")
 

@@ -25,6 +25,7 @@ from swarmscope.runs import assembly, queries
 @whole_option
 @all_option
 @click.option("--parts", is_flag=True, help="Print what the time of each endpoint was made of.")
+@click.option("--statements", is_flag=True, help="Print the database statements of each route.")
 @click.option("--brief", is_flag=True, help="Print about ten lines.")
 @json_option
 @wait_option
@@ -34,6 +35,7 @@ def show(
     whole: bool,
     every: bool,
     parts: bool,
+    statements: bool,
     brief: bool,
     as_json: bool,
     patience_s: float,
@@ -47,6 +49,10 @@ def show(
     --parts prints mean and p95 of each part and component of the response time, with the number of
     database statements and calls in brackets.
 
+    --statements prints how often a request of each route executed each statement, its share of the
+    service time, mean and longest time in ms, and rows; and the calls to other services. Both are
+    of the whole run.
+
     --json prints the run's document: all digits, curves, errors and events (docs/run-document.md).
 
     \b
@@ -54,6 +60,7 @@ def show(
       swarmscope show
       swarmscope show latest~1 --whole
       swarmscope show --parts
+      swarmscope show --statements
       swarmscope show --brief
       swarmscope show 2026-03-01T12 --json
     """
@@ -69,4 +76,4 @@ def show(
         else:
             from swarmscope.cli.figures import Shown, print_figures
 
-            print_figures(connection, found, Shown(whole, every, parts), services)
+            print_figures(connection, found, Shown(whole, every, parts, statements), services)

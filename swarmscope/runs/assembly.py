@@ -16,7 +16,15 @@ import msgspec
 from psycopg.rows import dict_row
 
 from swarmscope.home import dashboard_of_run
-from swarmscope.runs import captures, document, queries, server_series, service_times, time_spent
+from swarmscope.runs import (
+    captures,
+    document,
+    queries,
+    server_series,
+    service_times,
+    statement_figures,
+    time_spent,
+)
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, MAX_SLOWEST, Document
 from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
@@ -89,26 +97,28 @@ def _with_services(made: Document, capture: server_series.Capture) -> Document:
     until = ended if made.until_s is None else started + timedelta(seconds=made.until_s)
     since = started + timedelta(seconds=made.since_s or 0.0)
     found = service_times.figures(capture, since, until)
+    statements = statement_figures.statements(capture.counts)
     return dataclasses.replace(
         made,
         server=_server(started, capture),
         services=found,
-        findings=time_spent.joined(made.findings, service_times.sentences(found)),
+        statements=statements,
+        calls=statement_figures.outgoing(capture.counts),
+        findings=time_spent.joined(
+            made.findings,
+            [*service_times.sentences(found), *statement_figures.sentences(statements or [])],
+        ),
     )
 
 
-def service_figures(
-    connection: Connection,
-    run: Run,
-    since: datetime,
-    until: datetime,
-    services: Services | None = None,
-) -> list[document.ServiceFigures]:
-    """Return the figures of a run's services in [since, until]; see `assemble`."""
+def captured(
+    connection: Connection, run: Run, services: Services | None = None
+) -> server_series.Capture | None:
+    """Return what is known of a run's services; see `assemble`."""
     capture = captures.stored(connection, run.run_id)
     if capture is None and services is not None:
         capture = services(run.started, run.ended, captures.targets(connection, run.run_id))
-    return service_times.figures(capture, since, until) if capture else []
+    return capture
 
 
 def _assemble(

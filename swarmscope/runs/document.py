@@ -321,6 +321,48 @@ class ServiceFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelCalls:
+    """What one statement, or the calls to one host, did at one level of the run's shape."""
+
+    level: int  # from 1 on: of a capacity search, in the order of `levels`, else its stages
+    calls: int
+    per_request: float | None
+    mean_ms: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementFigures:
+    """A database statement of a route in the whole run, by the service's own metrics."""
+
+    service: str  # Prometheus's name of it
+    method: str  # "" where statements are not told apart
+    url_rule: str
+    statement: str  # without its literals; "other": the rest; "": all, not told apart
+    requests: int  # of the route
+    calls: int
+    per_request: float | None
+    time_ratio: float | None  # its share of the service time of the route's requests
+    mean_ms: float | None  # executing it and fetching its rows
+    max_ms: float | None
+    rows: int | None  # that it returned or changed
+    levels: list[LevelCalls] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutgoingFigures:
+    """A service's calls to one host with one method in the whole run."""
+
+    service: str
+    host: str  # NAME:PORT
+    method: str
+    calls: int
+    per_request: float | None
+    mean_ms: float | None
+    error_ratio: float | None
+    levels: list[LevelCalls] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """All that a page shows of one run.
 
@@ -356,6 +398,8 @@ class Document:
     services: list[ServiceFigures] = field(default_factory=list)  # the swarm's targets first
     findings: list[str] = field(default_factory=list)
     slowest: list[SlowRequest] = field(default_factory=list)
+    statements: list[StatementFigures] | None = None  # None: not measured
+    calls: list[OutgoingFigures] | None = None
 
 
 def encode(document: Document) -> bytes:

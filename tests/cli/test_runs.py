@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +14,8 @@ from support.stored_runs import HOSTILE, START, Sample, store_run
 from support.two_services import two_services
 
 from swarmscope.runs import captures, queries
+from swarmscope.runs.call_counts import CallCount, CallCounts, StatementCount
+from swarmscope.runs.server_series import Capture
 
 
 def test_runs_are_listed_latest_first(two_runs, runs_database):
@@ -277,6 +280,49 @@ def test_parts_are_a_table_by_endpoint(divided, runs_database, columns):
     if columns == 80:
         rows = [row.rsplit(" ", 1)[0] for row in rows]
     assert [" ".join(line.split()) for line in table[:6]] == rows
+
+
+@pytest.fixture
+def counted(connection) -> datetime:
+    """A run whose list executes one of its statements in a loop, and calls another service."""
+    run = store_run(connection, [Sample(at, 50) for at in range(20)], lasted_s=20)
+    text = "SELECT name FROM items WHERE id = ?"
+    item = StatementCount(0, "shop", "GET", "/orders", text, 20, 2.0, 780, 780, 1.2, 0.02)
+    once = replace(item, statement="SELECT \x1b[31m", calls=20, rows=400, seconds=0.1)
+    counts = CallCounts([item, once], [CallCount(0, "shop", "pricing:80", "GET", 20, 20, 2, 1.0)])
+    captures.store(connection, run, Capture(run, 2.0, {}, counts=counts))
+    return run
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_statements_are_a_table_by_route(counted, runs_database, columns):
+    """How often a request executes each; what is repeated is said without being asked for."""
+    said = "GET /orders: 40 statements per request, 39 of them SELECT … FROM items WHERE id = ?"
+    plain = answer("show", "--database", runs_database, columns=140)
+    text = answer("show", "--statements", "--database", runs_database, columns=columns)
+    document = json.loads(answer("show", "--json", "--database", runs_database))
+
+    assert said in plain
+    assert "a request" not in plain
+    assert document["findings"] == [said]
+    assert document["statements"][0]["per_request"] == 39
+    assert document["calls"][0]["host"] == "pricing:80"
+    assert max(map(len, text.splitlines())) <= columns
+    if columns == 140:
+        rows = [" ".join(line.split()) for line in text.splitlines()]
+        first = rows.index("route statement a request of its time mean max rows")
+        assert rows[first + 1 : first + 3] == [
+            "GET /orders SELECT name FROM items WHERE id = ? 39.0 60.0% 1.54 20.0 780",
+            r"SELECT \x1b[31m 1.00 5.00% 5.00 20.0 400",
+        ]
+        assert "shop GET pricing:80 1.00 50.0 10.0%" in rows
+
+
+def test_statements_that_nobody_counted(two_runs, runs_database):
+    """Unknown is not none."""
+    text = answer("show", "--statements", "--database", runs_database)
+
+    assert "Statements were not measured." in text
 
 
 def test_services_are_told_apart(connection, runs_database):

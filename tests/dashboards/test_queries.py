@@ -17,8 +17,7 @@ from benchmarks._dashboard_queries import (
     queries,
     sql,
 )
-from swarmscope.runs import assembly, captures, server_series, service_times
-from swarmscope.runs import queries as queries_of_runs
+from swarmscope.runs import captures, server_series, service_times
 
 QUERIES = [query for path in DASHBOARDS for query in queries(path)]
 
@@ -268,7 +267,7 @@ def test_a_slow_service_is_named_from_both_its_ends(recorded, what_if):
     capture = server_series.read(recorded.stack.prometheus, run, ended, targets)
     assert captures.store(what_if, run, capture)
 
-    services = assembly.service_figures(what_if, queries_of_runs.by_id(what_if, run), run, ended)
+    services = service_times.figures(captures.stored(what_if, run), run, ended)
     assert [(s.name, s.role) for s in services] == [("shop", "target"), ("pricing", "called")]
     shop, pricing = services
     (call,) = shop.calls

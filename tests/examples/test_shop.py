@@ -8,8 +8,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
+import psycopg
 import pytest
+import requests
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
 from sqlalchemy.engine import URL
@@ -17,10 +20,14 @@ from support.databases import fresh_database
 from support.environments import programs_of
 from support.gunicorn import PROGRAMS, ROOT, running_gunicorn
 from support.scraping import scrape
+from support.swarm import running_stack
 from support.waiting import free_port, poll_until
+
+from swarmscope.runs import assembly, captures
 
 SHOP = ROOT / "examples" / "shop"
 TOTAL = "flask_http_request_total"
+LOGIN = {"email": "customer3@example.com", "password": "secret"}
 COUNT = "flask_http_request_duration_seconds_count"
 
 
@@ -115,8 +122,7 @@ def create(modules, prices, database_url):
 def client_of(app):
     """Return a client that is logged in."""
     client = app.test_client()
-    form = {"email": "customer3@example.com", "password": "secret"}
-    assert client.post("/login", data=form).status_code == 200
+    assert client.post("/login", data=LOGIN).status_code == 200
     return client
 
 
@@ -245,6 +251,44 @@ def test_nothing_in_it_knows_the_tool():
     assert not [path for path in files if "swarmscope" in path.read_text()]
 
 
+def test_the_n_plus_one_is_named_by_a_run(filled_file, runs_database, tmp_path):
+    """With exactly the statements of the run's requests, and none of those before it."""
+    settings = {
+        "PYTHONPATH": str(SHOP),
+        "SHOP_DATABASE_URL": f"sqlite:///{shutil.copy(filled_file, tmp_path)}",
+        "SHOP_N_PLUS_ONE": "true",
+    }
+    with running_stack(
+        tmp_path, runs_database, Path(__file__).with_name("_orders.py"), workers=1,
+        application="shop:create_app()", service="shop", captures=True, **settings,
+    ) as stack:  # fmt: skip
+        with requests.Session() as session:
+            session.post(f"{stack.api}/login", data=LOGIN)
+            orders = session.get(f"{stack.api}/orders").json()["orders"]
+        poll_until(lambda: stack.scraped() == 2, "a scrape of what was before")
+        stack.start(2)
+        poll_until(lambda: stack.done() == 2 * (1 + 10), "all requests", 60)
+        stack.stop()
+        poll_until(stack.all_delivered, "the run to be complete", 60)
+        with psycopg.connect(runs_database, autocommit=True) as connection:
+            run = connection.execute("SELECT id FROM testrun").fetchone()[0]
+            poll_until(lambda: captures.stored(connection, run), "the counts", 60)
+            document = assembly.assemble(connection, run)
+
+    items = {line["item"] for order in orders for line in order["lines"]}
+    lists = [one for one in document.statements if one.url_rule == "/orders"]
+    assert {one.statement.partition(" FROM ")[2].split()[0]: one.calls for one in lists} == {
+        "items": 20 * len(items), "order_lines": 20 * 20, "orders": 20
+    }  # fmt: skip
+    assert {(one.method, one.requests) for one in lists} == {("GET", 20)}
+    assert len(items) > 40
+    named = f"GET /orders: {21 + len(items)} statements per request, {len(items)} of them"
+    (finding,) = [text for text in document.findings if text.startswith(named)]
+    assert finding.startswith(
+        f"{named} SELECT … FROM items WHERE items.id = ? and 20 of them SELECT … FROM order_lines"
+    )
+
+
 def serve_and_count(tmp_path, programs):
     """Serve a copy of the shop; every request is counted by its route."""
     project = tmp_path / "shop"
@@ -259,11 +303,8 @@ def serve_and_count(tmp_path, programs):
         "-c", "python:swarmscope.server.serve", "shop:create_app()", log=tmp_path / "log",
         directory=project, environment=environment, programs=programs,
     ) as server:  # fmt: skip
-        import requests
-
         with requests.Session() as session:
-            form = {"email": "customer3@example.com", "password": "secret"}
-            assert session.post(f"{server.url}/login", data=form).status_code == 200
+            assert session.post(f"{server.url}/login", data=LOGIN).status_code == 200
             for number in range(1, 20):
                 assert session.get(f"{server.url}/items/{number}").status_code == 200
             session.get(f"{server.url}/health")

@@ -37,6 +37,7 @@ _SCRIPTS = (  # in this order: they share one scope
     "details.js",
     "curves.js",
     "services.js",
+    "statements.js",
     "run.js",
     "comparison.js",
     "live.js",

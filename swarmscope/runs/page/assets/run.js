@@ -60,6 +60,7 @@ function show(document) {
     showLevels(shown);
     showEndpoints(shown);
     showBreakdown(shown);
+    showStatements(shown);
     showSlowest(shown);
     showErrors(shown);
     showEvents(shown);
