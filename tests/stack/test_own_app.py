@@ -160,6 +160,14 @@ def test_the_slo_reaches_rules_buckets_and_verdict(up: Up) -> None:
     assert shown["run"]["host"] == f"http://127.0.0.1:{up.stack.environment['API_PORT']}"
 
 
+def test_an_app_can_be_profiled(up: Up) -> None:
+    """Without a setting, from this machine."""
+    answer = up.get("API_METRICS_PORT", "/debug/pprof/profile?seconds=1")
+
+    assert answer.status_code == 200
+    assert answer.content[:2] == b"\x1f\x8b"  # gzip
+
+
 def test_an_app_that_does_not_import(up: Up, tmp_path: Path) -> None:
     """Its own last line is the error, and its traceback is in its log."""
     (tmp_path / "swarmscope.toml").write_text(

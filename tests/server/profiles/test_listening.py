@@ -33,7 +33,9 @@ def test_an_app_that_uses_the_signal_keeps_it(serve, use, text):
         assert read(body).total("wait_asleep") > 0
 
 
-@pytest.mark.parametrize("path", ["/debug/pprof/profile", WALL])
+@pytest.mark.parametrize(
+    "path", ["/debug/pprof/profile", pytest.param(WALL, marks=pytest.mark.proof)]
+)
 def test_workers_that_come_and_go_and_fork(serve, path):
     """Each answers for its time: those that reach ``max_requests``, those of a reload."""
     options = ("-w", "2", "--max-requests", "12")
@@ -42,7 +44,7 @@ def test_workers_that_come_and_go_and_fork(serve, path):
         reloading = threading.Timer(1.5, os.kill, (service.pid, signal.SIGHUP))
         with load(service.port, ["/both", "/job"], clients=3) as sent:
             reloading.start()
-            status, body = ask(service.metrics_url, path, seconds=5)
+            status, body = ask(service.metrics_url, path, seconds=4)
         reloading.join()
         assert status == 200
         profile = read(body)
