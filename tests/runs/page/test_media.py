@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 from support.browser import needs_chromium, opened
 from support.charts import PLOT, curves
 
+from swarmscope.formatting import digits
+
 pytestmark = [pytest.mark.browser, needs_chromium]
 
 DESK = {"width": 1280, "height": 900}
@@ -101,6 +103,13 @@ def test_two_runs_are_overlaid_from_their_starts(browser, frozen):
         expect(rows).to_have_count(len(frozen.comparison.changes))
         failures = rows.filter(has_text="failures").first.locator("td").all_inner_texts()
         assert [cell.endswith(" pp") for cell in failures[2:4]] == [True, True]
+        division = page.locator("#division tbody tr")
+        totals = frozen.document.totals
+        parts = (totals.response, totals.queue, totals.cpu)
+        cells = division.first.locator("th, td").all_inner_texts()
+        assert [cells[0], *cells[2:5]] == ["A", *(digits(one.mean_ms) for one in parts)]
+        expect(division).to_have_count(2)
+        assert "db calls" in rows.locator("th").all_inner_texts()
         worse = [c for c in frozen.comparison.changes if c.verdict in ("worse", "better")]
         assert worse
         page.get_by_role("button", name="Only what changed").click()

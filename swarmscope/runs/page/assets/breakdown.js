@@ -25,24 +25,30 @@ function timeAndCalls(ms, calls) {
 /** Whole calls from ten on, below with one digit after the point where it says something. */
 const callCount = (calls) => (+calls.toFixed(calls >= 10 ? 0 : 1)).toLocaleString("en-US");
 
+/** A bar of means, and a column for each part of what *endpoint* finds in a row; calls are means. */
+function divisionColumns(rows, { endpoint, figure }) {
+    const means = (row) => figureOfParts(endpoint(row));
+    const of = (row) => figureOfParts(endpoint(row), figure);
+    const calls = (row, part) => figure === "mean_ms" && endpoint(row)[`${part}_calls`];
+    return [
+        { name: "Means", text: "short", of: (row) => bar(means(row)) },
+        { name: "response", of: (row) => digits(of(row).response) },
+        ...partColumns(rows, { of, calls, means }),
+    ];
+}
+
 function showBreakdown(document) {
     const { totals, endpoints } = document;
     const rows = [...(totals ? [totals] : []), ...endpoints];
     const isKnown = rows.some((row) => row.service);
     byId("breakdown-card").hidden = !isKnown;
     if (!isKnown) return;
-    const of = (row) => figureOfParts(row, shownFigure);
     const columns = [
         { name: "Endpoint", text: true, head: true, of: endpointName },
-        { name: "Means", text: "short", of: (row) => bar(figureOfParts(row)) },
-        { name: "response", of: (row) => digits(of(row).response) },
-        ...partColumns(rows, {
-            of,
-            calls: (row, part) => shownFigure === "mean_ms" && row[`${part}_calls`],
-            means: (row) => figureOfParts(row),
-        }),
+        ...divisionColumns(rows, { endpoint: (row) => row, figure: shownFigure }),
     ];
-    const slowestFirst = [...endpoints].sort((a, b) => (of(b).response ?? -1) - (of(a).response ?? -1));
+    const of = ({ response }) => response[shownFigure] ?? -1;
+    const slowestFirst = [...endpoints].sort((a, b) => of(b) - of(a));
     const content = make(
         "table",
         { class: "endpoints" },

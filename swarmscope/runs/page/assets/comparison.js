@@ -86,6 +86,11 @@ function scaleOf(changes) {
     return Math.max(0.05, Math.min(2, sorted[Math.floor(sorted.length * 0.9)] ?? 1));
 }
 
+function figureName({ part, measure }) {
+    if (part.endsWith("_calls")) return part.replace("_", " ");
+    return MEASURES[measure] ?? `${part} ${measure}`;
+}
+
 function changeColumns(changes) {
     const scale = scaleOf(changes);
     const look = ({ verdict }) => MOODS[verdict] ?? "";
@@ -94,8 +99,7 @@ function changeColumns(changes) {
             name: "Figure",
             head: true,
             text: "short",
-            of: ({ part, measure }) =>
-                measure in MEASURES ? MEASURES[measure] : `${part} ${measure}`,
+            of: figureName,
         },
         { name: "A", of: (row) => figure(row, row.a) },
         { name: "B", of: (row) => figure(row, row.b) },
@@ -135,6 +139,20 @@ function changesTable(changes, rows) {
         content.append(make("tbody", { class: "group" }, ...lines));
     }
     return content;
+}
+
+/** What the time of all requests was made of, in both runs. */
+function showDivision({ a, b }) {
+    const rows = [
+        ["A", a],
+        ["B", b],
+    ].flatMap(([name, { totals }]) => (totals?.service ? [{ name, totals }] : []));
+    byId("division-card").hidden = !rows.length;
+    const columns = [
+        { name: "Run", head: true, text: "short", of: ({ name }) => name },
+        ...divisionColumns(rows, { endpoint: ({ totals }) => totals, figure: "mean_ms" }),
+    ];
+    showTable("division", "Parts of both runs", columns, rows, "");
 }
 
 function changeTile(changes, part, measure, name, color) {
@@ -186,6 +204,7 @@ function compare(data) {
         changeTile(changes, "response", "fail_ratio", "Failures"),
     );
     showOverlays(data);
+    showDivision(data);
     showChanges(comparison, false);
     byId("only").addEventListener("click", ({ target }) => {
         const only = target.getAttribute("aria-pressed") !== "true";
