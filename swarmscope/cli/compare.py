@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -41,7 +42,7 @@ from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 STYLES = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
 WORDS = {"worse": "worse", "better": "better", "same": "no clear change", "unknown": "unknown"}
 MAX_NAMED = 5  # regressions, below the table
-MAX_PARTS = 3  # components that changed, below the table
+MAX_PARTS = 2  # components that changed, below the table, and as many numbers of calls
 LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
 
 
@@ -204,13 +205,14 @@ def _conclusion(answer: JudgedComparison) -> Iterator[str]:
 
 
 def _parts(changes: list[Change]) -> str:
-    """Return in words which components of single endpoints changed most, beyond noise."""
-    divided = [c for c in changes if c.part in COMPONENTS and c.verdict in ("worse", "better")]
-    single = [c for c in divided if c.name or c.request_type]
+    """Return in words which components and calls of single endpoints changed most, beyond noise."""
+    single = [c for c in changes if _endpoint_name(c) and c.verdict in ("worse", "better")]
     single.sort(key=lambda change: -abs(change.b - change.a))
+    most = [[c for c in single if c.part in parts][:MAX_PARTS] for parts in (COMPONENTS, CALLS)]
     return "; ".join(
-        f"{change.part} of {_endpoint(change).plain} {digits(change.a)} → {digits(change.b)} ms"
-        for change in single[:MAX_PARTS]
+        f"{change.part.replace('_', ' ')} of {_endpoint(change).plain}"
+        f" {digits(change.a)} → {digits(change.b)}{' ms' if change.part in COMPONENTS else ''}"
+        for change in chain(*most)
     )
 
 
