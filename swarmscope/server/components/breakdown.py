@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-import sys
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from time import perf_counter, thread_time
 from typing import Any
 
 COMPONENTS = ("cpu", "db", "pool", "http", "cache", "other")
 DB, POOL, HTTP, CACHE, OUTSIDE = range(5)  # where a request is at a moment
-FRESH_S = 20e-6  # a thread that was here so shortly ago has run since: no need to read its clock
+SHORT_S = 20e-6  # a call that takes less has not waited: its thread has had a CPU all the time
+END_S = 100e-6  # a request that ends so soon after a reading of its CPU clock has not waited
+GAP_S = 250e-6  # nor has one that begins a call so soon
+NEVER_S = float("inf")
 MAX_ELSEWHERE = 1_000  # calls in other threads, greenlets or tasks
 
 Wanted = tuple[bool, bool, bool, bool]
@@ -25,135 +27,175 @@ NOTHING: Wanted = (False, False, False, False)  # also once the service time is 
 Call = tuple[int, float]  # of another thread: where, and since when
 
 
-WATCHED: dict[object, Breakdown] = {}  # by greenlet, of those that share a thread with others
-
-
 class Breakdown:
     """Where the time of one request goes. Only its own thread or greenlet moves the timeline.
 
     A call in another thread, greenlet or task that the request has started is noted, and counts as
     far as the request has no other explanation for that time: it may have waited for it.
+
+    The CPU clock is a system call, and slow beside the rest. It is read at both ends; CPU time
+    within calls is subtracted: all of a short call, else by a reading at its end and one before it.
+    So an error is no longer than `GAP_S`, and no more than the CPU time of the call after it.
     """
 
     __slots__ = (
-        "_cpu_mark",
+        "_began",
+        "_began_cpu_s",
         "_elsewhere",
-        "_fresh_s",
-        "_identify",
-        "_read_at",
-        "_reading",
-        "_since",
-        "_where",
+        "_left_cpu_s",
+        "_others_cpu_s",
+        "_reading_s",
+        "_resumed_at",
+        "_resumed_cpu_s",
         "any_call",
         "calls",
         "cpu_s",
         "ended",
+        "entered_at",
+        "environ",
+        "gap_s",
         "holds",
-        "left_at_cpu_s",
+        "in_calls_cpu_s",
         "metrics",
         "outgoing",
         "owner",
+        "read_at",
         "seconds",
+        "since",
         "statements",
         "wanted",
+        "when_ended",
+        "where",
     )
+
+    identify: Callable[[], object] = get_ident  # what identifies the running thread or greenlet
 
     def __init__(self, now: float, wanted: Wanted, cpu: bool) -> None:
         """Begin at *now* (``perf_counter``); without *cpu* no CPU clock is read."""
         self.wanted = wanted
         self.metrics: Any = None  # ComponentMetrics
-        self.outgoing: Any = None  # OutgoingCalls, which know this class
+        self.outgoing: Any = None  # OutgoingCalls, which know this class; before, their settings
+        self.environ: Mapping[str, Any] = {}
         self.statements: dict[str, Any] | None = None  # Executed, by text
-        self.any_call = False  # of which there is time in `seconds` besides OUTSIDE
-        self.seconds = [0.0, 0.0, 0.0, 0.0, 0.0]
+        self.any_call = self.ended = False
+        self.seconds = [0.0, 0.0, 0.0, 0.0]  # of calls
         self.calls = [0, 0, 0, 0]
-        self.holds: list[float] = []  # how long each pooled connection was
-        self.cpu_s = self.left_at_cpu_s = 0.0
-        self.ended = False
-        self._elsewhere: list[tuple[int, float, float]] = []
-        self._where, self._since = OUTSIDE, now
-        self._identify = identify = _identify()
-        self.owner = identify()
-        self._fresh_s = FRESH_S if cpu else float("inf")
-        self._read_at = now
-        self._reading = self._cpu_mark = thread_time() if cpu else 0.0
+        self.holds: list[float] | None = None  # how long each pooled connection was
+        self.when_ended: Callable[[Breakdown], object] | None = None
+        self._elsewhere: list[tuple[int, float, float]] | None = None
+        self._left_cpu_s: float | None = None
+        self.where = OUTSIDE
+        self._began = self.since = self.read_at = now
+        self.owner = self.identify()
+        self.cpu_s = self.in_calls_cpu_s = self._others_cpu_s = self._resumed_at = 0.0
+        if cpu:
+            self.gap_s = GAP_S
+            self._reading_s = self._began_cpu_s = thread_time()
+        else:
+            self.gap_s = NEVER_S
 
     def enter(self, where: int) -> int | Call:
         """Begin a call; return what `leave` needs."""
-        if self._identify() != self.owner:
+        if self.identify() != self.owner:
             return self.enter_task(where)
-        before = self._where
+        before = self.where
         if before != where:
             now = perf_counter()
-            self.seconds[before] += now - self._since
-            if before == OUTSIDE:
-                self.cpu_s += self._cpu(now) - self._cpu_mark
-            self._where, self._since, self.any_call = where, now, True
+            if before != OUTSIDE:
+                self.seconds[before] += now - self.since
+            else:
+                self.any_call, self.entered_at = True, now
+                if now - self.read_at >= self.gap_s:
+                    self.read(now)
+            self.where, self.since = where, now
         return before
 
     def enter_task(self, where: int) -> Call:
         """Begin a call of one of several tasks that share a thread; see `enter`."""
         return where, perf_counter()
 
-    def caller(self) -> object:
-        """Return what identifies the running thread or greenlet."""
-        return self._identify()
-
     def leave(self, before: int | Call) -> None:
         """End a call: the request is back where it was *before*."""
         if type(before) is tuple:
             self._note_elsewhere(*before)
             return
-        if before != self._where and not self.ended:
+        where = self.where
+        if before != where and not self.ended:
             now = perf_counter()
-            self.seconds[self._where] += now - self._since
+            self.seconds[where] += now - self.since
             if before == OUTSIDE:
-                self._cpu_mark = self._cpu(now)
-            self._where, self._since = before, now  # type: ignore[assignment]
+                took_s = now - self.entered_at
+                self.in_calls_cpu_s += took_s if took_s < SHORT_S else self.cpu_of_call(now)
+            self.where, self.since = before, now  # type: ignore[assignment]
+
+    def hold(self, seconds: float) -> None:
+        """Note how long a connection of a pool was held."""
+        if self.holds is None:
+            self.holds = []
+        self.holds.append(seconds)
 
     def end(self) -> None:
         """End the service time; what follows is not counted."""
         if self.ended:
             return
-        if self._where == OUTSIDE:
-            now = perf_counter()
-            self.cpu_s += self._cpu(now) - self._cpu_mark
         now = perf_counter()
-        self.seconds[self._where] += now - self._since
+        if self.where != OUTSIDE:
+            self.seconds[self.where] += now - self.since
+            self.in_calls_cpu_s += self.cpu_of_call(now)
+        if self.gap_s != NEVER_S:
+            age_s = now - self.read_at
+            if age_s >= END_S:
+                self.read(now)
+                age_s = 0.0
+            cpu_s = self._reading_s + age_s - self._began_cpu_s - self.in_calls_cpu_s
+            self.cpu_s = max(0.0, cpu_s)
         self.ended, self.wanted = True, NOTHING
-        if self.owner in WATCHED:
-            del WATCHED[self.owner]
+        if self.when_ended is not None:
+            self.when_ended(self)
         if self._elsewhere:
-            self._add_elsewhere()
+            self._add_elsewhere(_union(self._elsewhere), now)
 
-    def resume(self, cpu_s: float) -> None:
-        """Go on after others had the thread from `left_at_cpu_s` to *cpu_s* of its CPU clock."""
-        if self.left_at_cpu_s:
-            self._cpu_mark += cpu_s - self.left_at_cpu_s
-        self.left_at_cpu_s = self._read_at = 0.0
+    def left(self, cpu_s: float) -> None:
+        """Note that others have the thread from *cpu_s* of its CPU clock on."""
+        self._left_cpu_s = cpu_s
 
-    def _cpu(self, now: float) -> float:
-        """Return the thread's CPU time: a system call, unless it was read a moment ago."""
-        age = now - self._read_at
-        if age < self._fresh_s:
-            return self._reading + age
-        self._read_at = now
-        self._reading = reading = thread_time()
-        return reading
+    def resumed(self, cpu_s: float) -> None:
+        """Note that the request has its thread back at *cpu_s* of its CPU clock."""
+        if self._left_cpu_s is not None:
+            self._others_cpu_s += cpu_s - self._left_cpu_s
+            self._left_cpu_s = None
+            self._resumed_cpu_s, self._resumed_at = cpu_s, perf_counter()
+
+    def read(self, now: float) -> None:
+        """Read the CPU clock, less what others had of it."""
+        fresh = now - self._resumed_at < SHORT_S
+        cpu_s = self._resumed_cpu_s if fresh else thread_time()
+        self._reading_s, self.read_at = cpu_s - self._others_cpu_s, now
+
+    def cpu_of_call(self, now: float) -> float:
+        """Return the CPU time since a call was entered; 0 if it waited before and not within."""
+        if self.gap_s == NEVER_S:
+            return 0.0
+        entered_cpu_s = self._reading_s + self.entered_at - self.read_at
+        self.read(now)
+        return max(0.0, self._reading_s - entered_cpu_s)
 
     def _note_elsewhere(self, where: int, began: float) -> None:
-        if not self.ended and len(self._elsewhere) < MAX_ELSEWHERE:
+        if self.ended:
+            return
+        if self._elsewhere is None:
+            self._elsewhere = []
+        if len(self._elsewhere) < MAX_ELSEWHERE:
             self.any_call = True
             self._elsewhere.append((where, began, perf_counter()))
 
-    def _add_elsewhere(self) -> None:
-        """Add the union of the calls elsewhere, as far as the request was outside and idle."""
-        idle_s = max(0.0, self.seconds[OUTSIDE] - self.cpu_s)
-        for where, seconds in enumerate(_union(self._elsewhere)):
+    def _add_elsewhere(self, elsewhere: list[float], now: float) -> None:
+        """Add the time of calls *elsewhere*, as far as the request was idle and in no call."""
+        idle_s = max(0.0, now - self._began - sum(self.seconds) - self.cpu_s)
+        for where, seconds in enumerate(elsewhere):
             counted = min(seconds, idle_s)
             idle_s -= counted
             self.seconds[where] += counted
-            self.seconds[OUTSIDE] -= counted
 
 
 def _union(calls: list[tuple[int, float, float]]) -> list[float]:
@@ -168,12 +210,6 @@ def _union(calls: list[tuple[int, float, float]]) -> list[float]:
         if running:
             seconds[running[-1][0]] += following - edge
     return seconds
-
-
-def _identify() -> Callable[[], object]:
-    """Return what identifies the running thread or greenlet, without importing greenlet."""
-    greenlet = sys.modules.get("greenlet")
-    return getattr(greenlet, "getcurrent", get_ident)
 
 
 CURRENT: ContextVar[Breakdown | None] = ContextVar("swarmscope.breakdown", default=None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -98,37 +99,25 @@ class PoolMetrics:
         text = "Seconds that a request held a connection of a pool"
         self._hold = Histogram(POOL_HOLD, text, (group,), buckets=buckets, registry=registry)
         self._names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-        self._observe_wait = Observers(lambda labels: observer(self._wait.labels(*labels)))
+        self._meters: WeakKeyDictionary[Any, PoolMeter] = WeakKeyDictionary()
         self.observe_hold = Observers(lambda labels: observer(self._hold.labels(*labels)))
-        self._add = Observers(lambda labels: self._connections.labels(*labels).inc)
         FILES.add_keeper(self)
 
     def forget_cells(self) -> None:
         """Drop all observers: their values have moved."""
-        for observers in (self._observe_wait, self.observe_hold, self._add):
-            observers.clear()
+        self._meters.clear()
+        self.observe_hold.clear()
 
-    def waiting(self, pool: Any) -> None:
-        """Note that a request begins to wait for a connection."""
-        self._add[self._name(pool), "waiting"](1)
-
-    def waited(self, pool: Any, seconds: float) -> None:
-        """Note that a request has waited, with or without success."""
-        name = self._name(pool)
-        self._add[name, "waiting"](-1)
-        self._observe_wait[(name,)](seconds)
-
-    def timed_out(self, pool: Any) -> None:
-        """Count a wait that ended without a connection."""
-        self._timeouts.labels(self._name(pool)).inc()
-
-    def taken(self, pool: Any) -> None:
-        """Note that a request has got a connection."""
-        self._add[self._name(pool), "in_use"](1)
-
-    def returned(self, pool: Any) -> None:
-        """Note that a request has given a connection back."""
-        self._add[self._name(pool), "in_use"](-1)
+    def of(self, pool: Any) -> PoolMeter:
+        """Return what counts the connections of *pool*."""
+        meter = self._meters.get(pool)
+        if meter is None:
+            name = self._name(pool)
+            states = (self._connections.labels(name, state) for state in ("waiting", "in_use"))
+            add_waiting, add_in_use = (state._value.inc for state in states)
+            wait, timeouts = observer(self._wait.labels(name)), self._timeouts.labels(name)
+            meter = self._meters[pool] = PoolMeter(add_waiting, add_in_use, wait, timeouts.inc)
+        return meter
 
     def _name(self, pool: Any) -> str:
         name = self._names.get(pool)
@@ -145,3 +134,13 @@ class PoolMetrics:
         taken = set(self._names.values())
         numbered = [name, *(f"{name}-{number}" for number in range(2, MAX_POOLS + 1))]
         return next((one for one in numbered if one not in taken), "other")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMeter:
+    """What counts the connections of one pool."""
+
+    add_waiting: Observe  # requests that wait for one, with or without success
+    add_in_use: Observe
+    observe_wait: Observe  # seconds
+    time_out: Callable[[], None]

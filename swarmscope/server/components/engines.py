@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from swarmscope.server.components.breakdown import DB, POOL, current, timed
@@ -28,10 +28,9 @@ def hook_pools(hooks: Hooks, module: Any) -> None:
     """Hook ``sqlalchemy.pool``: waiting, and how long a connection is held."""
     from sqlalchemy import event
 
-    hooks.wrap(module.Pool, "connect", _wait)
-    for name, listener in (("checkout", _checked_out), ("checkin", _checked_in)):
-        event.listen(module.Pool, name, listener)
-        hooks.on_undo(functools.partial(event.remove, module.Pool, name, listener))
+    hooks.wrap(module.Pool, "connect", functools.partial(_wait, hooked_at=time()))
+    event.listen(module.Pool, "checkin", _checked_in)
+    hooks.on_undo(functools.partial(event.remove, module.Pool, "checkin", _checked_in))
 
 
 def _connect(stock: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,48 +51,50 @@ def _connect_of(driver: Any) -> Callable[..., Any]:
     return measured_connect(driver)
 
 
-def _wait(stock: Callable[..., Any]) -> Callable[..., Any]:
+def _wait(stock: Callable[..., Any], hooked_at: float) -> Callable[..., Any]:
     @functools.wraps(stock)
     def connect(pool: Any) -> Any:
         breakdown = current()
         if breakdown is None or not breakdown.wanted[POOL]:
             return stock(pool)
-        pools = breakdown.metrics.pools
-        pools.waiting(pool)
+        meter = breakdown.metrics.pools.of(pool)
+        meter.add_waiting(1)
         before = breakdown.enter(POOL)
         began, waited = perf_counter(), breakdown.seconds[POOL]
         try:
-            return stock(pool)
+            connection = stock(pool)
         except Exception as error:
             if type(error).__name__ == "TimeoutError":
-                pools.timed_out(pool)
+                meter.time_out()
             raise
         finally:
             breakdown.leave(before)
+            meter.add_waiting(-1)
             own = type(before) is not tuple
-            pools.waited(pool, breakdown.seconds[POOL] - waited if own else perf_counter() - began)
+            meter.observe_wait(breakdown.seconds[POOL] - waited if own else perf_counter() - began)
+        meter.add_in_use(1)
+        record = connection._connection_record
+        record.info[CHECKED_OUT] = perf_counter(), breakdown, meter
+        if record.starttime < hooked_at:
+            _replace(pool, record)
+        return connection
 
     return connect
 
 
-def _checked_out(connection: Any, record: Any, proxy: Any) -> None:
-    """Note when a connection was taken; let one that is not measured be replaced once it is free.
+def _replace(pool: Any, record: Any) -> None:
+    """Have a connection replaced once it is free, if it could have been measured and is not.
 
     It was opened before the app was instrumented. Only a QueuePool reconnects safely: the database
     of others may be the connection's own memory.
     """
-    breakdown, pool = current(), proxy._pool
-    if breakdown is None or not breakdown.wanted[POOL]:
-        return
-    breakdown.metrics.pools.taken(pool)
-    record.info[CHECKED_OUT] = (perf_counter(), breakdown, pool)
-    if type(pool).__name__ == "QueuePool" and is_replaceable(connection):
+    if type(pool).__name__ == "QueuePool" and is_replaceable(record.dbapi_connection):
         record.invalidate(soft=True)
 
 
 def _checked_in(connection: Any, record: Any) -> None:
     taken = record.info.pop(CHECKED_OUT, None)
     if taken is not None:
-        began, breakdown, pool = taken
-        breakdown.holds.append(perf_counter() - began)
-        breakdown.metrics.pools.returned(pool)
+        began, breakdown, meter = taken
+        breakdown.hold(perf_counter() - began)
+        meter.add_in_use(-1)

@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 
 from swarmscope.server.components.breakdown import HTTP, current, timed
 from swarmscope.server.components.libraries import Hooks
-from swarmscope.server.components.outgoing import DEFAULT_PORTS, START, OutgoingCall, mark
+from swarmscope.server.components.outgoing import (
+    DEFAULT_PORTS,
+    START,
+    OutgoingCall,
+    mark,
+    outgoing_of,
+)
 
 
 def hook_urllib3(hooks: Hooks, module: Any) -> None:
@@ -46,11 +52,12 @@ def _urlopen(stock: Callable[..., Any]) -> Callable[..., Any]:
         **named: Any,
     ) -> Any:
         breakdown = current()
-        if breakdown is None or breakdown.outgoing is None:
+        outgoing = None if breakdown is None else outgoing_of(breakdown)
+        if breakdown is None or outgoing is None:
             return stock(pool, method, url, body, headers, *more, **named)
         scheme, host, port = _target(pool, url)
         headers = mark(breakdown, host, pool.headers if headers is None else headers)
-        under_way, caller = breakdown.outgoing.under_way, breakdown.caller()
+        under_way, caller = outgoing.under_way, breakdown.identify()
         if caller in under_way:
             return stock(pool, method, url, body, headers, *more, **named)
         under_way.add(caller)

@@ -26,13 +26,13 @@ class Hooks:
         self._libraries = libraries
         self._wrapped: list[tuple[Any, str, Any]] = []
         self._undo: list[Callable[[], object]] = []
-        self._modules = 0
+        self.modules = 0  # how many there were when they were last searched
 
     def look(self) -> None:
         """Hook what has been imported since the last call."""
-        if len(sys.modules) == self._modules:
+        if len(sys.modules) == self.modules:
             return
-        self._modules = len(sys.modules)
+        self.modules = len(sys.modules)
         for name in [name for name in self._waiting if _is_imported(sys.modules.get(name))]:
             hook = self._waiting.pop(name, None)  # None: another thread was faster
             if hook is None:
@@ -44,8 +44,12 @@ class Hooks:
 
     def wrap(self, owner: Any, name: str, make: Wrap) -> None:
         """Replace the method *name* of *owner* by what *make* returns for it."""
+        self.set(owner, name, make(getattr(owner, name)))
+
+    def set(self, owner: Any, name: str, value: Any) -> None:
+        """Replace the attribute *name* of *owner*."""
         self._wrapped.append((owner, name, vars(owner).get(name)))
-        setattr(owner, name, make(getattr(owner, name)))
+        setattr(owner, name, value)
 
     def on_undo(self, undo: Callable[[], object]) -> None:
         """Call *undo* when everything is restored."""
@@ -61,7 +65,7 @@ class Hooks:
                 setattr(owner, name, before)
         while self._undo:
             self._undo.pop()()
-        self._waiting, self._modules = dict(self._libraries), 0
+        self._waiting, self.modules = dict(self._libraries), 0
 
 
 def _is_imported(module: ModuleType | None) -> bool:

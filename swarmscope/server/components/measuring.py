@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -18,11 +19,11 @@ from swarmscope.server.components.breakdown import (
 )
 from swarmscope.server.components.component_metrics import ComponentMetrics
 from swarmscope.server.components.engines import hook_dialects, hook_pools
-from swarmscope.server.components.greenlets import watch
+from swarmscope.server.components.greenlets import hook_greenlet, watch
 from swarmscope.server.components.http_clients import hook_httpx, hook_requests, hook_urllib3
 from swarmscope.server.components.key_value import hook_redis
 from swarmscope.server.components.libraries import Hooks
-from swarmscope.server.components.outgoing import OutgoingCalls, OutgoingSettings
+from swarmscope.server.components.outgoing import OutgoingSettings
 
 COMPONENTS_VARIABLE = "SWARMSCOPE_COMPONENTS"  # names, separated by commas
 PROPAGATE_VARIABLE = "SWARMSCOPE_PROPAGATE"  # patterns of host names, separated by commas
@@ -31,6 +32,7 @@ CALLED = ((DB, "db"), (POOL, "pool"), (HTTP, "http"), (CACHE, "cache"))
 
 HOOKS = Hooks(
     {
+        "greenlet": hook_greenlet,
         "httpx": hook_httpx,
         "redis.client": hook_redis,
         "requests.sessions": hook_requests,
@@ -76,7 +78,8 @@ class Components:
 
     def begin(self, environ: Mapping[str, Any], now: float) -> Breakdown | None:
         """Begin a request at *now* (``perf_counter``); None if it is part of another one."""
-        HOOKS.look()
+        if len(sys.modules) != HOOKS.modules:
+            HOOKS.look()
         outer = current()
         if outer is not None and not outer.ended:
             return None
@@ -84,14 +87,13 @@ class Components:
         breakdown.metrics = self._metrics
         if self._cpu and getattr(breakdown.owner, "parent", None) is not None:
             watch(breakdown)
-        if self._outgoing is not None:
-            breakdown.outgoing = OutgoingCalls(self._outgoing, environ)
+        breakdown.outgoing, breakdown.environ = self._outgoing, environ
         CURRENT.set(breakdown)
         return breakdown
 
     def timing(self, breakdown: Breakdown) -> str:
         """Return what follows queue and app in ``Server-Timing``: parts that are not zero."""
-        text = f", cpu;dur={breakdown.cpu_s * 1e3:.3f}" if self._cpu else ""
+        text = ", cpu;dur=%.3f" % (breakdown.cpu_s * 1e3) if self._cpu else ""
         if not breakdown.any_call:
             return text
         for where, name in CALLED:
@@ -111,7 +113,7 @@ class Components:
             add_seconds[group, "cpu"](breakdown.cpu_s)
             rest -= breakdown.cpu_s
         if breakdown.any_call:
-            for held_s in breakdown.holds:
+            for held_s in breakdown.holds or ():
                 metrics.pools.observe_hold[(group,)](held_s)
             for where, name in CALLED:
                 if seconds := breakdown.seconds[where]:

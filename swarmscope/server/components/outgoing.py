@@ -108,12 +108,19 @@ def now() -> OurStart:
     return OurStart(f"t={time():.6f}")
 
 
+def outgoing_of(breakdown: Breakdown) -> OutgoingCalls | None:
+    """Return the outgoing calls of a request; None if they are neither marked nor counted."""
+    if type(breakdown.outgoing) is OutgoingSettings:  # its first one
+        breakdown.outgoing = OutgoingCalls(breakdown.outgoing, breakdown.environ)
+    return breakdown.outgoing  # type: ignore[no-any-return]
+
+
 def mark(breakdown: Breakdown, host: str, headers: Any) -> Any:
     """Return *headers* of a call to *host*, as a copy with what is missing.
 
     They are a mapping: a dict, or one whose names are the same in any case.
     """
-    outgoing = breakdown.outgoing
+    outgoing = outgoing_of(breakdown)
     if outgoing is None or not outgoing.settings.marks(host):
         return headers
     given = {}

@@ -9,7 +9,7 @@ import sys
 from time import monotonic_ns
 from types import FrameType
 
-from swarmscope.server.components.breakdown import WATCHED
+from swarmscope.server.components.greenlets import WATCHED
 from swarmscope.server.profiles import native
 from swarmscope.server.profiles.stacks import Stacks, Types
 from swarmscope.server.profiles.thread_clocks import ThreadClocks

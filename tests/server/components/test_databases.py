@@ -147,6 +147,28 @@ def test_a_connection_from_before_is_replaced(app, tmp_path):
     assert calls(app.test_client().get("/")) == {"db": 2}
 
 
+def test_a_connection_that_cannot_be_measured_stays(app):
+    """One that the app makes itself would be no other after a replacement."""
+    made = []
+
+    def creator():
+        made.append(sqlite3.connect(":memory:", check_same_thread=False))
+        return made[-1]
+
+    instrument(app)
+    engine = sqlalchemy.create_engine(
+        "sqlite://", creator=creator, poolclass=sqlalchemy.pool.QueuePool
+    )
+
+    def view():
+        with engine.connect() as connection:
+            return connection.execute(sqlalchemy.text("SELECT 7")).scalar()
+
+    assert answer(app, view).text == app.test_client().get("/").text == "7"
+    assert len(made) == 1
+    assert samples(app).value("flask_db_pool_hold_seconds_count", url_rule="/") == 2
+
+
 def with_psycopg2(dsn):
     return measured_connect(psycopg2)(dsn, connection_factory=psycopg2.extras.DictConnection)
 

@@ -8,14 +8,12 @@ import pytest
 from support.server_timing import timing
 
 from swarmscope.server import instrument
-from swarmscope.server.components.greenlets import unwatch
 
 
 @pytest.fixture(autouse=True)
 def _untraced():
     yield
     greenlet.settrace(None)
-    unwatch()
 
 
 def burn(ms):
@@ -55,32 +53,74 @@ def test_each_request_has_its_own_cpu_time(app):
 
 
 def test_another_trace_function_is_called(app):
-    """That of a profiler that was there before."""
+    """That of a profiler that was there before, and is again once no request is measured."""
     seen = []
-    greenlet.settrace(lambda event, arguments: seen.append(event))
 
+    def theirs(event, arguments):
+        seen.append(event)
+
+    greenlet.settrace(theirs)
     answers(app, ["/3", "/3"])
 
     assert "switch" in seen
+    assert greenlet.gettrace() is theirs
+
+
+def test_nothing_is_traced_unless_a_request_is_measured(app):
+    """Also if one fails."""
+    traced = []
+
+    @app.get("/fail")
+    def fail():
+        traced.append(greenlet.gettrace())
+        raise RuntimeError
+
+    app.testing = False
+    short, failed = answers(app, ["/3", "/fail"])
+
+    assert (short.status_code, failed.status_code) == (200, 500)
+    assert callable(traced[0])
+    assert greenlet.gettrace() is None
 
 
 @pytest.mark.parametrize("calls_ours", [True, False])
 def test_ours_is_put_back(app, calls_ours):
     """If another one replaced it, whether that one calls ours or not: nothing counts twice."""
-    answers(app, ["/3"])
-    ours, seen = greenlet.gettrace(), []
+    seen = []
 
-    def theirs(event, arguments):
-        seen.append(event)
-        if calls_ours:
-            ours(event, arguments)
+    @app.get("/replace")
+    def replace():
+        ours = greenlet.gettrace()
 
-    greenlet.settrace(theirs)
+        def theirs(event, arguments):
+            seen.append(event)
+            if calls_ours:
+                ours(event, arguments)
+
+        greenlet.settrace(theirs)
+        return "ok"
+
+    answers(app, ["/replace"])
+    theirs = greenlet.gettrace()
     short, long = answers(app, ["/3", "/60"])
 
     assert seen
     assert timing(short)["cpu"] == pytest.approx(3, abs=2.5)
     assert timing(long)["cpu"] == pytest.approx(60, rel=0.1)
+    assert greenlet.gettrace() is theirs
+
+
+def test_whatever_a_switch_raises_ends_nothing(app, monkeypatch):
+    """A trace function that raises would raise in the app, and no switch would be traced again."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("swarmscope.server.components.breakdown.Breakdown.resumed", broken)
+
+    (response,) = answers(app, ["/3"])
+
+    assert response.status_code == 200
 
 
 def test_calls_of_other_greenlets_count_once(app, called):
