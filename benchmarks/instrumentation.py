@@ -1,6 +1,7 @@
 """What the instrumentation costs.
 
-    python -m benchmarks.instrumentation overhead     # requests/s with and without it
+    python -m benchmarks.instrumentation overhead     # a request with and without it
+    python -m benchmarks.instrumentation queries      # a query with and without it
     python -m benchmarks.instrumentation observation  # one observation
     python -m benchmarks.instrumentation restarts     # a scrape after 1,000 restarts of workers
 
@@ -22,12 +23,13 @@ from pathlib import Path
 import click
 
 from benchmarks import _observation, _restarts
-from benchmarks._alternating import KINDS
+from benchmarks._alternating import ALL, BARE, MEASURED, TRACED
 from benchmarks._gunicorn import OURS, STOCK, serving
 from benchmarks._ports import free_port
 
 CONNECTIONS = 8
 SLICE_REQUESTS = 50
+QUERIES = 20  # in a request
 CLASSES = {
     "sync": ("-k", "sync"),
     "gthread": ("-k", "gthread", "--threads", "4"),
@@ -36,27 +38,31 @@ CLASSES = {
 WRK_SCRIPT = """
 request = function()
    wrk.headers["X-Request-Start"] = string.format("t=%d.000001", os.time() - 1)
-   return wrk.format("GET", "/hello/you")
+   return wrk.format("GET")
 end
 """
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One kind against bare, slice by slice: quartiles of the ratios, and its cost."""
+    """One kind against bare, slice by slice: quartiles (lower, median, upper)."""
 
-    requests_per_s: list[float]  # ratio of requests/s: lower quartile, median, upper quartile
+    requests_per_s: list[float]  # ratio of requests/s
     cpu: list[float]  # the same ratio by CPU time
+    added_us: list[float]  # CPU of a request beyond that of a bare one, in µs
     cpu_us: float  # median CPU of a request, in µs
     rounds: int
 
     def __str__(self) -> str:
         """Return the end of a table's row."""
-        (low, median, high), (cpu_low, cpu, cpu_high) = self.requests_per_s, self.cpu
-        return (
-            f"{median:.3f} | {low:.3f} to {high:.3f} | {cpu:.3f} | {cpu_low:.3f} to {cpu_high:.3f}"
-            f" | {self.cpu_us:.0f} µs a request, {self.rounds} rounds"
-        )
+        ratios = " | ".join(quartiles(several, 3) for several in (self.requests_per_s, self.cpu))
+        return f"{ratios} | {quartiles(self.added_us, 1)} | {self.cpu_us:.0f} | {self.rounds}"
+
+
+def quartiles(several: list[float], digits: int) -> str:
+    """Return a median with its quartiles in brackets."""
+    low, median, high = (f"{one:.{digits}f}" for one in several)
+    return f"{median} ({low} to {high})"
 
 
 def send(url: str, seconds: int, start_time: bool) -> None:
@@ -72,22 +78,43 @@ def send(url: str, seconds: int, start_time: bool) -> None:
         raise RuntimeError(failed[0])
 
 
-def compare(slices: list[list[object]]) -> dict[str, Comparison]:
-    """Return each kind against bare, from slices of which three in a row are one round."""
+def compare(slices: list[list[object]], kinds: tuple[str, ...]) -> dict[str, Comparison]:
+    """Return each of *kinds* against bare, from slices of which so many in a row are one round."""
     rounds = [
-        {str(kind): (float(s), float(cpu_s)) for kind, s, cpu_s in slices[i : i + len(KINDS)]}  # type: ignore[arg-type]
-        for i in range(len(KINDS), len(slices) - len(KINDS) + 1, len(KINDS))
+        {str(kind): (float(s), float(cpu_s)) for kind, s, cpu_s in slices[i : i + len(kinds)]}  # type: ignore[arg-type]
+        for i in range(len(kinds), len(slices) - len(kinds) + 1, len(kinds))
     ]
-    return {kind: _comparison(rounds, kind) for kind in KINDS}
+    return {kind: _comparison(rounds, kind) for kind in kinds if kind != BARE}
 
 
 def _comparison(rounds: list[dict[str, tuple[float, float]]], kind: str) -> Comparison:
     return Comparison(
-        statistics.quantiles([round["bare"][0] / round[kind][0] for round in rounds], n=4),
-        statistics.quantiles([round["bare"][1] / round[kind][1] for round in rounds], n=4),
+        statistics.quantiles([round[BARE][0] / round[kind][0] for round in rounds], n=4),
+        statistics.quantiles([round[BARE][1] / round[kind][1] for round in rounds], n=4),
+        statistics.quantiles([(round[kind][1] - round[BARE][1]) * 1e6 for round in rounds], n=4),
         statistics.median(round[kind][1] for round in rounds) * 1e6,
         len(rounds),
     )
+
+
+def alternate(
+    worker: str, path: str, kinds: tuple[str, ...], seconds: int, start_time: bool
+) -> dict[str, Comparison]:
+    """Return what requests to *path* cost in one pinned *worker*, by kind."""
+    app = "benchmarks._alternating:create_app()"
+    environment = {"KINDS": ";".join(kinds), "SLICE": str(SLICE_REQUESTS)}
+    with serving(app, *CLASSES[worker], core=0, **environment) as server:
+        urllib.request.urlopen(server.address() + path).close()  # once the worker has booted
+        send(server.address() + path, seconds, start_time)
+        with urllib.request.urlopen(server.address() + "/slices") as answer:
+            return compare(json.load(answer), kinds)
+
+
+SECONDS = click.option("--seconds", default=60, show_default=True, help="Length of each run.")
+WORKERS = click.option("--worker-class", "classes", multiple=True, default=tuple(CLASSES))
+HEAD = """\
+| {} | | requests/s ÷ bare (quartiles) | by CPU (quartiles) | added, µs CPU | µs CPU | rounds |
+|{}---|---|---|---|---|---|"""
 
 
 @click.group()
@@ -96,20 +123,31 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--seconds", default=60, show_default=True, help="Length of a worker class's run.")
-@click.option("--worker-class", "classes", multiple=True, default=tuple(CLASSES))
+@SECONDS
+@WORKERS
 def overhead(seconds: int, classes: tuple[str, ...]) -> None:
-    """Requests/s of one pinned worker, with each instrumentation over without."""
-    print("| worker | start time | | requests/s ÷ bare | quartiles | by CPU time | quartiles |")
-    print("|---|---|---|---|---|---|---|")
+    """Requests/s and CPU of one pinned worker, with each instrumentation over without."""
+    print(HEAD.format("worker | start time", "---|---|"))
+    kinds = ALL
     for name, start_time in itertools.product(classes, (False, True)):
-        app = "benchmarks._alternating:create_app()"
-        with serving(app, *CLASSES[name], core=0, SLICE=str(SLICE_REQUESTS)) as server:
-            send(server.address() + "/hello/you", seconds, start_time)
-            with urllib.request.urlopen(server.address() + "/slices") as answer:
-                slices = json.load(answer)
-        for kind, result in compare(slices).items():
-            print(f"| {name} | {'sent' if start_time else 'none'} | {kind} | {result}", flush=True)
+        results = alternate(name, "/hello/you", kinds, seconds, start_time)
+        for kind, result in results.items():
+            sent = "sent" if start_time else "none"
+            print(f"| {name} | {sent} | {kind} | {result} |", flush=True)
+
+
+@main.command()
+@SECONDS
+@WORKERS
+@click.option("--number", default=QUERIES, show_default=True, help="Queries in a request.")
+def queries(seconds: int, classes: tuple[str, ...], number: int) -> None:
+    """The same of requests that query an SQLite database in memory, and CPU added by each query."""
+    print(HEAD.format("worker | queries", "---|---|"))
+    for name, way in itertools.product(classes, ("sqlite3", "sqlalchemy")):
+        kinds = (BARE, MEASURED, TRACED) if way == "sqlalchemy" else (BARE, MEASURED)
+        results = alternate(name, f"/{way}/{number}", kinds, seconds, False)
+        for kind, result in results.items():
+            print(f"| {name} | {number} by {way} | {kind} | {result} |", flush=True)
 
 
 @main.command()
