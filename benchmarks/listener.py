@@ -219,7 +219,8 @@ def _sample(dice: random.Random, start: float, number: int, components: bool) ->
     if components:
         timing += f", cpu;dur={ms * 0.1:.3f}, db;dur={ms * 0.4:.3f}"
         timing += f';desc="{dice.randint(1, 12)}", pool;dur={ms * 0.05:.3f}'
-    return (start, ms, path, "GET", url, 345, number, None, None, timing, dice.randbytes(16))
+    trace, first_byte_ms = dice.randbytes(16), ms * 0.99
+    return (start, ms, path, "GET", url, 345, number, None, None, timing, trace, first_byte_ms)
 
 
 if __name__ == "__main__":

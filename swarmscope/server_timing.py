@@ -21,7 +21,6 @@ CALLED = ("db", "http", "cache")  # those that come with a number of calls
 MAX_DIGITS = 9  # of a number of calls
 ROUNDING_MS = 0.0005
 SLACK_MS, SLACK_RATIO = 0.05, 0.001  # by which the service's clocks of CPU and of time may differ
-_NOTHING = (None, None, None)
 # May contain separators (RFC 9110, section 5.6.4). It matches anything after the first quote: if it
 # could fail at the end, it would be retried from each quote of a hostile header.
 _QUOTED = r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
@@ -52,30 +51,45 @@ def usable_ms(value: Any) -> float | None:
     return ms if 0 <= ms < MAX_RESPONSE_MS else None
 
 
-def parts(raw: Any) -> Parts:
-    """Return (queue, app, components of app) in milliseconds, None for what is missing.
+def parts(raw: Any) -> tuple[float | None, float | None]:
+    """Return (queue, app) in milliseconds, None for what is missing or malformed.
 
     *raw* is the header's value, or, as geventhttpclient keeps several lines, (name, value) of each.
-    What is malformed is missing.
-
-    >>> parts('queue;dur=1.500, app;dur=9.000, cpu;dur=2.000, db;dur=6.500;desc="12"')
-    (1.5, 9.0, (2.0, 6.5, 0.0, 0.0, 0.0, 12, 0, 0))
     """
     if raw is None:
-        return _NOTHING
+        return None, None
     if type(raw) is str:
         if raw.startswith("queue;dur="):  # as swarmscope.server writes it
             queue, _, app = raw[10:].partition(", app;dur=")
-            app, _, following = app.partition(", cpu;dur=")
+            app, _, components = app.partition(", cpu;dur=")
+            if "queue" in components:  # another service's pair
+                return divided(raw)[:2]
             try:
                 queue_ms, app_ms = float(queue), float(app)
-                components = _components(following) if following else None
-            except (ValueError, IndexError):
-                return _durations(raw)
+            except ValueError:
+                return divided(raw)[:2]
             if 0 <= queue_ms < MAX_MS and 0 <= app_ms < MAX_MS:
-                return queue_ms, app_ms, components
-        return _durations(raw)
-    return _durations(joined(raw))
+                return queue_ms, app_ms
+        return divided(raw)[:2]
+    return divided(raw)[:2]
+
+
+def divided(raw: Any) -> Parts:
+    """Return (queue, app, components of app) in milliseconds, as `parts` does.
+
+    >>> divided('queue;dur=1.500, app;dur=9.000, cpu;dur=2.000, db;dur=6.500;desc="12"')
+    (1.5, 9.0, (2.0, 6.5, 0.0, 0.0, 0.0, 12, 0, 0))
+    """
+    texts = _ENTRY.findall(raw if type(raw) is str else joined(raw))
+    entries = [_entry(text) for text in texts]
+    for number in range(len(entries) - 2, -1, -1):
+        (first, queue), (second, app) = entries[number : number + 2]
+        if (first, second) == ("queue", "app") and None not in (queue, app):
+            return queue, app, _components_in(texts[number + 2 :])
+    app, components = _only(entries, "app"), None
+    if app is not None:
+        components = _components_in(texts[entries.index(("app", app)) + 1 :])
+    return _only(entries, "queue"), app, components
 
 
 def remainder_ms(components: Components, app: float) -> float | None:
@@ -84,7 +98,7 @@ def remainder_ms(components: Components, app: float) -> float | None:
     >>> remainder_ms((2.0, 6.5, 0.0, 0.0, 0.0, 12, 0, 0), 9.0)
     0.5
     """
-    cpu, db, pool, http, cache, *_ = components
+    cpu, db, pool, http, cache, _, _, _ = components
     left = app - (cpu or 0.0) - db - pool - http - cache
     if left > ROUNDING_MS:
         return left
@@ -140,62 +154,6 @@ def joined(lines: Any) -> str:
     if not isinstance(lines, list | tuple):
         return ""
     return ",".join(str(line[-1]) for line in lines if isinstance(line, list | tuple) and line)
-
-
-def _components(following: str) -> Components:
-    """Return the components in *following*, which begins with the CPU time.
-
-    Raises ValueError or IndexError where there is anything else. Written out: a loop over the
-    entries, or one expression for all of them, takes twice as long.
-    """
-    db = pool = http = cache = 0.0
-    db_calls = http_calls = cache_calls = 0
-    cpu, _, rest = following.partition(", ")
-    if rest.startswith("db;dur="):
-        text, _, rest = rest[7:].partition(", ")
-        db, db_calls = _timed_calls(text)
-    if rest.startswith("pool;dur="):
-        text, _, rest = rest[9:].partition(", ")
-        pool = _thousandths(text)
-    if rest.startswith("http;dur="):
-        text, _, rest = rest[9:].partition(", ")
-        http, http_calls = _timed_calls(text)
-    if rest.startswith("cache;dur="):
-        text, _, rest = rest[10:].partition(", ")
-        cache, cache_calls = _timed_calls(text)
-    if rest:
-        raise ValueError(rest)
-    return _thousandths(cpu), db, pool, http, cache, db_calls, http_calls, cache_calls
-
-
-def _timed_calls(text: str) -> tuple[float, int]:
-    if text[-1] != '"':
-        return _thousandths(text), 0
-    ms, _, calls = text[:-1].partition(';desc="')
-    if not calls.isdecimal() or len(calls) > MAX_DIGITS:
-        raise ValueError(text)
-    return _thousandths(ms), int(calls)
-
-
-def _thousandths(text: str) -> float:
-    """Return a duration that is written with three decimals, and no other."""
-    ms = float(text)
-    if ms < 0 or text[-4] != ".":
-        raise ValueError(text)
-    return ms
-
-
-def _durations(value: str) -> Parts:
-    texts = _ENTRY.findall(value)
-    entries = [_entry(text) for text in texts]
-    for number in range(len(entries) - 2, -1, -1):
-        (first, queue), (second, app) = entries[number : number + 2]
-        if (first, second) == ("queue", "app") and None not in (queue, app):
-            return queue, app, _components_in(texts[number + 2 :])
-    app, components = _only(entries, "app"), None
-    if app is not None:
-        components = _components_in(texts[entries.index(("app", app)) + 1 :])
-    return _only(entries, "queue"), app, components
 
 
 def _components_in(texts: list[str]) -> Components | None:

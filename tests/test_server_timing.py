@@ -6,7 +6,14 @@ import time
 
 import pytest
 
-from swarmscope.server_timing import component_entries, parts, plausible, remainder_ms, total
+from swarmscope.server_timing import (
+    component_entries,
+    divided,
+    parts,
+    plausible,
+    remainder_ms,
+    total,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +41,7 @@ from swarmscope.server_timing import component_entries, parts, plausible, remain
 )
 def test_what_is_malformed_is_ignored(raw, expected):
     """Each part is read on its own; nonsense is as good as nothing."""
-    assert parts(raw)[:2] == expected
+    assert parts(raw) == divided(raw)[:2] == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def test_what_is_malformed_is_ignored(raw, expected):
 )
 def test_a_gateways_entries_are_not_taken_for_ours(raw, expected):
     """Whoever adds what, before ours or behind it; what cannot be told apart is unknown."""
-    assert parts(raw)[:2] == expected
+    assert parts(raw) == divided(raw)[:2] == expected
 
 
 OURS = 'queue;dur=1.500, app;dur=9.000, cpu;dur=2.000, db;dur=6.500;desc="12"'
@@ -94,7 +101,7 @@ ALL = f'{OURS}, pool;dur=0.100, http;dur=0.200;desc="1", cache;dur=0.000;desc="3
 )
 def test_components_are_those_right_behind_our_service_time(raw, expected):
     """What others have added before, behind or between is not taken for ours."""
-    assert parts(raw)[2] == expected
+    assert divided(raw)[2] == expected
 
 
 def test_what_components_leave_is_something_else():
@@ -111,9 +118,9 @@ def test_components_of_several_requests_add_up():
     assert total([DB, CPU, DB]) == (6.0, 13.0, 0.0, 0.0, 0.0, 24, 0, 0)
     assert total([DB, (None, *CPU[1:])]) == (None, 6.5, 0.0, 0.0, 0.0, 12, 0, 0)
     assert total([DB, None]) is None
-    for components in (None, CPU, DB, parts(ALL)[2], (None, *DB[1:])):
+    for components in (None, CPU, DB, divided(ALL)[2], (None, *DB[1:])):
         timing = f"queue;dur=1.500, app;dur=9.000{component_entries(components)}"
-        assert parts(timing) == (1.5, 9.0, components)
+        assert divided(timing) == (1.5, 9.0, components)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +134,7 @@ def test_components_of_several_requests_add_up():
 )
 def test_what_is_quoted_separates_nothing(raw, expected):
     """A description may hold commas, semicolons and quotes of its own."""
-    assert parts(raw)[:2] == expected
+    assert parts(raw) == divided(raw)[:2] == expected
 
 
 @pytest.mark.parametrize("begin", ['"', 'a;"', 'a;dur="'])
@@ -135,7 +142,7 @@ def test_a_hostile_header_is_read_in_no_time(begin):
     """Each sample's is read: one response of the target must not hold up a worker or a shipper."""
     raw = begin + '\\"' * 8_000 + "\\"
     begun = time.process_time()
-    assert parts(raw) == (None, None, None)
+    assert divided(raw) == (None, None, None)
     assert time.process_time() - begun < 0.5  # was 11 s
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from geventhttpclient.header import Headers
 from locust.contrib.fasthttp import ResponseContextManager
 
-from swarmscope.server_timing import component_entries, parts, total
+from swarmscope.server_timing import component_entries, divided, total
 
 SERVER_TIMING = "server-timing"
 
@@ -58,7 +58,7 @@ def _over_hops(response: Any) -> str | None:
     history = getattr(response, "history", None)
     if not history:
         return None
-    hops = [parts(_header(hop.headers)) for hop in [*history, response]]
+    hops = [divided(_header(hop.headers)) for hop in [*history, response]]
     queue, app = _total([hop[0] for hop in hops]), _total([hop[1] for hop in hops])
     if app is None:
         return None

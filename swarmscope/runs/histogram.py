@@ -10,6 +10,7 @@ The SQL of `runs.schema` has the same estimate; a test compares the two.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil, isfinite, log
 
@@ -81,11 +82,15 @@ class Window:
         self.sum_ms += other.sum_ms
         self.max_ms = max(self.max_ms, other.max_ms)
         counts = self.counts
-        for number, count in other.counts.items():
-            counts[number] += count
+        if not counts:
+            counts.update(other.counts)
+            return
+        number_of = counts.get  # += would call Python for each new bucket
+        for bucket, count in other.counts.items():
+            counts[bucket] = number_of(bucket, 0) + count
 
 
-def window_of_numbers(numbers: list[int]) -> Window:
+def window_of_numbers(numbers: Sequence[int]) -> Window:
     """Return the window of *numbers* of calls: few differ, so each is looked up once."""
     counts: Counter[int] = Counter()
     for number, count in Counter(numbers).items():
@@ -93,7 +98,7 @@ def window_of_numbers(numbers: list[int]) -> Window:
     return Window(len(numbers), 0, float(sum(numbers)), float(max(numbers)), counts)
 
 
-def window_of(values_ms: list[float], failures: int, untimed: int = 0) -> Window:
+def window_of(values_ms: Sequence[float], failures: int, untimed: int = 0) -> Window:
     """Return the window of requests that took *values_ms*, and of *untimed* without a time.
 
     Values that are not finite count as 0.

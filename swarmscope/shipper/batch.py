@@ -28,7 +28,6 @@ from swarmscope.server_timing import (
     TIMED,
     Components,
     Parts,
-    parts,
     plausible,
     remainder_ms,
 )
@@ -36,6 +35,7 @@ from swarmscope.shipper import binary_copy
 from swarmscope.shipper.binary_copy import MICROSECONDS, NO_COMPONENTS, component_fields
 from swarmscope.shipper.binary_copy import request_tail as tail_of
 from swarmscope.shipper.sanitize import sanitized
+from swarmscope.shipper.timing import read_timing
 from swarmscope.shipper.windows import Key
 
 MAX_ENDPOINTS = 1_000  # with histograms of their own, per journal and run
@@ -76,15 +76,15 @@ class Cell:
 
     def _component_windows(self) -> Iterator[tuple[str, Window]]:
         """Yield the components: CPU time of all requests, else of those that have any of it."""
-        (cpu, *timed), calls = (columns := [*zip(*self.components, strict=True)])[:5], columns[5:]
-        if measured := [ms for ms in cpu if ms is not None]:
+        columns = [*zip(*self.components, strict=True)]
+        if measured := [ms for ms in columns[0] if ms is not None]:
             yield "cpu", window_of(measured, 0)
-        for part, column in zip((*TIMED[1:], "other"), (*timed, self.other), strict=True):
-            if values := [ms for ms in column if ms]:
-                yield part, window_of(values, 0)
-        for part, column in zip(CALLS, calls, strict=True):
-            if numbers := [number for number in column if number]:
-                yield part, window_of_numbers(numbers)
+        for part, values in zip((*TIMED[1:], "other"), (*columns[1:5], self.other), strict=True):
+            if any(values):
+                yield part, window_of(values if all(values) else [*filter(None, values)], 0)
+        for part, numbers in zip(CALLS, columns[5:], strict=True):
+            if any(numbers):
+                yield part, window_of_numbers([*filter(None, numbers)])
 
 
 class RunState:
@@ -338,7 +338,7 @@ def _take_parts(
 
 def _take_timing(cell: Cell, counts: SampleCounts, ms: float, timing: Any) -> Parts:
     """Add the parts that Server-Timing reports; return those that fit, None for the others."""
-    sent_queue, sent_app, components = parts(timing)
+    sent_queue, sent_app, components = read_timing(timing)
     queue, app, outside = plausible(sent_queue, sent_app, ms)
     if queue is not None and outside is not None:
         cell.queue.append(queue)

@@ -202,10 +202,9 @@ class Delivery:
             )
 
     def _write_windows(self, connection: Connection, batch: Batch, result: ReadResult) -> None:
-        latest = 0
-        for key, window in batch.windows():
-            self._windows.add(key, window)
-            latest = max(latest, key.time)
+        windows = dict(batch.windows())
+        self._windows.add(windows)
+        latest = max((key.time for key in windows), default=0)
         closed = list(self._windows.close(float("inf") if result.finished else latest))
         if not latest and not closed:
             return

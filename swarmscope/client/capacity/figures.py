@@ -258,7 +258,7 @@ class Recorder:
     ) -> None:
         """Keep one sample, whatever it is made of."""
         try:
-            queue, app = parts(timing_of(response, MEASUREMENT))[:2]
+            queue, app = parts(timing_of(response, MEASUREMENT))
             first_byte = getattr(response, "first_byte_ms", None)
             sample: Sample = (response_time, queue, app, bool(exception), first_byte)
         except Exception:  # a custom client's objects may raise anything
