@@ -7,6 +7,7 @@ import pytest
 import requests
 from support.databases import Database, database_of_roles
 from support.gunicorn import running_gunicorn
+from support.key_value import running_key_value_server
 from support.swarm import Stack, running_stack
 from support.waiting import free_port, poll_until
 
@@ -58,6 +59,7 @@ def recorded(cluster, tmp_path_factory):
     with (
         database_of_roles(cluster) as database,
         _running_pricing(directory, ports["pricing"]) as pricing,
+        running_key_value_server(0.002) as cache_port,
         running_stack(
             directory,
             database.owner,
@@ -66,6 +68,7 @@ def recorded(cluster, tmp_path_factory):
             application="support.calling:create_app()",
             service="shop",
             CALLED_URL=f"{pricing.url}/50",
+            CACHE_PORT=str(cache_port),
             LOCUST_SLO_P95="60000",  # bursts are not judged where the objective was missed
         ) as stack,
     ):
