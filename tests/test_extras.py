@@ -26,7 +26,7 @@ IMPORTS_OF = {
     "client": "swarmscope.client, swarmscope.client.plugin, swarmscope.shipper.process",
     "image": "swarmscope.client, swarmscope.server.gunicorn, swarmscope.container.healthcheck",
     "stack": "swarmscope.client, swarmscope.server, swarmscope.stack.up",
-    "demo": "swarmscope.client, swarmscope.shipped.api.app, swarmscope.stack.up",
+    "demo": "swarmscope.client, swarmscope.stack.up, gunicorn.app.wsgiapp, sqlalchemy.orm",
 }
 EVERY_VERB = """
 import json
