@@ -65,7 +65,8 @@ def merged(profile: Profile, answers: Iterable[dict[str, Any]]) -> Profile:
 
 def _figures(answer: dict[str, Any]) -> str:
     """Return a worker's CPU time, and how late its probe thread woke: the wait for GIL or CPU."""
-    text = f"{answer['cpu_s']:.2f} s of CPU time in {answer['seconds']:.1f} s"
+    cpu_s, own_s = answer["cpu_s"], answer["own_cpu_s"]
+    text = f"{cpu_s:.2f} s of CPU time in {answer['seconds']:.1f} s, {own_s:.3f} s of it to sample"
     if delays := [f"{1000 * delay:.1f}" for delay in answer["wake_delays_s"]]:
         text += "; a thread woke up late by {} ms (median), {} (p95), {} (max)".format(*delays)
     return text

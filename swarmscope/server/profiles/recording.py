@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from time import monotonic, process_time
+from time import monotonic, process_time, thread_time
 from typing import Any, Protocol
 
 from swarmscope.server.profiles import exchange, native
@@ -25,6 +25,7 @@ class Sampler(Protocol):
     types: Types
     interval_s: float
     stacks: Stacks
+    own_ns: int
 
     def refusal(self) -> str: ...
     def start(self) -> None: ...
@@ -42,6 +43,7 @@ class Recording:
         self.question = question
         self._directory, self._sampler, self._worker = directory, sampler, worker
         self._delays_s: list[float] = []
+        self._own_s = 0.0
         self._started = monotonic()
         self._cpu_s = process_time()
         self._unfinished = [True]  # whoever pops it ends the recording
@@ -67,6 +69,7 @@ class Recording:
             "types": self._sampler.types,
             "seconds": monotonic() - self._started,
             "cpu_s": process_time() - self._cpu_s,
+            "own_cpu_s": self._own_s + self._sampler.own_ns / 1e9,
             "wake_delays_s": quantiles(self._delays_s),
             **self._sampler.stacks.content(),
         }
@@ -103,6 +106,7 @@ class Recording:
                 if not file.exists():
                     return self.abandon()
             self._sampler.tick()
+            self._own_s = thread_time()
 
 
 def quantiles(values: list[float]) -> list[float]:

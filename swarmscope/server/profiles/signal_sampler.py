@@ -13,7 +13,7 @@ from types import FrameType
 
 from swarmscope.server.profiles.stacks import NO_REQUEST, Stacks, Types
 
-PROBE_INTERVAL_S = 0.05
+PROBE_INTERVAL_S = 0.1
 TYPES: Types = (("samples", "count"), ("cpu", "nanoseconds"))
 
 _active: SignalSampler | None = None
@@ -30,6 +30,7 @@ class SignalSampler:
         self._period_s = 1 / hz
         self._busy = False
         self._read_ns = 0
+        self.own_ns = 0  # CPU time that sampling itself has taken in the main thread
 
     def refusal(self) -> str:
         """Return why this process cannot be sampled, "" if it can."""
@@ -73,6 +74,7 @@ class SignalSampler:
         weight, self._read_ns = now - self._read_ns, now
         route, stack = self.stacks.read(frame)
         self.stacks.add(NO_REQUEST if route is None else route, stack, 1, weight)
+        self.own_ns += thread_time_ns() - now
         self._busy = False
 
 

@@ -23,6 +23,7 @@ class ThreadSampler:
     """Samples threads that use CPU time."""
 
     types = TYPES
+    own_ns = 0  # CPU time that sampling itself has taken in other threads than that of `tick`
 
     def __init__(self, hz: float) -> None:
         self.stacks = Stacks()

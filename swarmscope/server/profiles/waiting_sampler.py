@@ -11,7 +11,7 @@ from types import FrameType
 
 from swarmscope.server.components.greenlets import WATCHED
 from swarmscope.server.profiles import native
-from swarmscope.server.profiles.stacks import Stacks, Types
+from swarmscope.server.profiles.stacks import Stacks, Types, is_in_request
 from swarmscope.server.profiles.thread_clocks import ThreadClocks
 
 TYPES: Types = (("samples", "count"), ("wall", "nanoseconds"), ("waiting", "nanoseconds"))
@@ -21,6 +21,7 @@ class WaitingSampler:
     """Samples every request in flight; it has waited while its thread has not run."""
 
     types = TYPES
+    own_ns = 0  # CPU time that sampling itself has taken in other threads than that of `tick`
 
     def __init__(self, hz: float) -> None:
         self.stacks = Stacks()
@@ -54,6 +55,8 @@ class WaitingSampler:
         return ""
 
     def _add(self, frame: FrameType | None, passed_ns: int, ran_ns: int) -> None:
+        if not is_in_request(frame):
+            return
         route, stack = self.stacks.read(frame)
         if route is not None:
             self.stacks.add(route, stack, 1, passed_ns, passed_ns - ran_ns)

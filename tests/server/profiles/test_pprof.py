@@ -15,6 +15,7 @@ ANSWER = {
     "pid": 12,
     "note": "",
     "cpu_s": 1.5,
+    "own_cpu_s": 0.0042,
     "seconds": 3.0,
     "wake_delays_s": [0.0002, 0.0058, 0.1],
     "locations": [
@@ -53,8 +54,8 @@ def test_it_is_read_as_it_was_written():
     assert len(found.samples) == 3
     assert found.files["render"] == "/srv/shop/views.py"
     assert found.comments[0] == (
-        "worker 0 (pid 12): 1.50 s of CPU time in 3.0 s; a thread woke up late by 0.2 ms (median),"
-        " 5.8 (p95), 100.0 (max)"
+        "worker 0 (pid 12): 1.50 s of CPU time in 3.0 s, 0.004 s of it to sample; a thread woke up"
+        " late by 0.2 ms (median), 5.8 (p95), 100.0 (max)"
     )
 
 
