@@ -72,14 +72,14 @@ def assemble(
     run_id: datetime,
     whole: bool = False,
     services: Services | None = None,
-    known: document.Points | None = None,
+    known: Document | None = None,
 ) -> Document:
     """Return a run's document, with figures after ramp-up or of the *whole* run.
 
     It is read from one snapshot of the database. The services' series are those stored when the run
     ended, else what *services* (`ask_prometheus`) returns now. While the run is running, points
-    older than `SETTLED_S` are taken from *known*, those of an earlier document, at a fraction of
-    the cost. Raises `queries.NoSuchRun`.
+    older than `SETTLED_S` and the slowest requests are taken from *known*, an earlier document, at
+    a fraction of the cost. Raises `queries.NoSuchRun`.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -122,9 +122,10 @@ def captured(
 
 
 def _assemble(
-    connection: Connection, run_id: datetime, whole: bool, known: document.Points | None
+    connection: Connection, run_id: datetime, whole: bool, known: Document | None
 ) -> Document:
     run = queries.by_id(connection, run_id)
+    known = known if run.ended is None else None
     row = _row(connection, run_id) | {"settings": queries.settings(connection, run)}
     rows = queries.summary(connection, run_id, whole)
     endpoints = endpoints_of(rows, queries.component_summary(connection, run_id, whole))
@@ -143,7 +144,7 @@ def _assemble(
         scope_text=rows[0].scope_text if rows else "",
         totals=totals,
         endpoints=[endpoint for endpoint in endpoints if endpoint is not totals],
-        points=_continued(connection, run, known),
+        points=_continued(connection, run, known.points if known else None),
         errors=_errors(connection, run_id),
         events=_events(connection, run_id),
         generator=_generator(connection, run),
@@ -152,7 +153,7 @@ def _assemble(
         task_errors=_task_errors(connection, run_id),
         levels=levels(connection, run_id),
         findings=time_spent.sentences([e for e in endpoints if e is not totals]),
-        slowest=_slowest(connection, run_id, rows[0]) if rows else [],
+        slowest=known.slowest if known else _slowest(connection, run_id, rows),
     )
 
 
@@ -262,7 +263,7 @@ def _continued(connection: Connection, run: Run, known: document.Points | None) 
     span = _span(run)
     settled_s = (datetime.now(UTC) - run.started).total_seconds() - SETTLED_S
     kept = 0 if known is None else sum(t_s < settled_s for t_s in known.t_s)
-    if known is None or run.ended or known.width_s != span[2] or not kept:
+    if known is None or known.width_s != span[2] or not kept:
         return _points(connection, run, span)
     # the middle of the last point that is kept is in no other, however its start was rounded
     middle = run.started + timedelta(seconds=known.t_s[kept - 1] + span[2] / 2)
@@ -365,10 +366,14 @@ def _errors(connection: Connection, run_id: datetime) -> list[document.EndpointE
     ]
 
 
-def _slowest(connection: Connection, run_id: datetime, span: Summary) -> list[document.SlowRequest]:
+def _slowest(
+    connection: Connection, run_id: datetime, summary: Sequence[Summary]
+) -> list[document.SlowRequest]:
+    if not summary:
+        return []
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "SELECT * FROM slowest(%s, %s, %s, 'All endpoints', %s)"
-        rows = cursor.execute(query, [run_id, *span.windows, MAX_SLOWEST]).fetchall()
+        rows = cursor.execute(query, [run_id, *summary[0].windows, MAX_SLOWEST]).fetchall()
     return [msgspec.convert(_shortened(run_id, row), document.SlowRequest) for row in rows]
 
 

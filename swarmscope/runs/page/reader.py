@@ -73,7 +73,7 @@ class DocumentReader:
         self._services = services
         self._connection: Connection | None = None
         self._complete: dict[datetime, Run] = {}  # these do not change
-        self._drawn: dict[datetime, document.Points] = {}  # the latest curves of the run shown last
+        self._drawn: dict[datetime, document.Document] = {}  # the latest of the run shown last
         self._renewed = 0.0  # when they were made from the beginning (monotonic)
 
     def answer(self, request: RunRequest) -> tuple[int, bytes, float]:
@@ -102,13 +102,13 @@ class DocumentReader:
         return document.encode(made), COMPLETE_FRESH_S if stays else FRESH_S
 
     def _made(self, connection: Connection, run: Run) -> document.Document:
-        """Return the run's document; while it is running, most points are those drawn before."""
+        """Return the run's document; while it is running, most of it is what was drawn before."""
         now = time.monotonic()
         if now > self._renewed + REDRAWN_S or run.run_id not in self._drawn:
             self._drawn, self._renewed = {}, now
         known = self._drawn.get(run.run_id)
         made = assembly.assemble(connection, run.run_id, False, self._services, known)
-        self._drawn = {run.run_id: made.points}
+        self._drawn = {run.run_id: made}
         return made
 
     def _connected(self) -> Connection:
