@@ -59,7 +59,7 @@ class Window:
     failures: int = 0
     sum_ms: float = 0.0
     max_ms: float = 0.0
-    counts: Counter[int] = field(default_factory=Counter)
+    counts: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -72,8 +72,7 @@ class Window:
         counts: list[int],
     ) -> Window:
         """Return the window that a row of the database holds."""
-        numbers = Counter(dict(zip(buckets, counts, strict=True)))
-        return cls(count, failures, sum_ms, max_ms, numbers)
+        return cls(count, failures, sum_ms, max_ms, dict(zip(buckets, counts, strict=True)))
 
     def add(self, other: Window) -> None:
         """Add what *other* holds."""
@@ -83,9 +82,9 @@ class Window:
         self.max_ms = max(self.max_ms, other.max_ms)
         counts = self.counts
         if not counts:
-            counts.update(other.counts)
+            self.counts = dict(other.counts)
             return
-        number_of = counts.get  # += would call Python for each new bucket
+        number_of = counts.get
         for bucket, count in other.counts.items():
             counts[bucket] = number_of(bucket, 0) + count
 

@@ -21,11 +21,17 @@ from swarmscope.journal.records import (
 )
 from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
-from swarmscope.runs.histogram import CALLS, PARTS, Window, window_of, window_of_numbers
+from swarmscope.runs.histogram import (
+    CALLS,
+    COMPONENTS,
+    PARTS,
+    Window,
+    window_of,
+    window_of_numbers,
+)
 from swarmscope.runs.selection import MORE_NAMES
 from swarmscope.server_timing import (
     MAX_RESPONSE_MS,
-    TIMED,
     Components,
     Parts,
     plausible,
@@ -38,6 +44,7 @@ from swarmscope.shipper.sanitize import sanitized
 from swarmscope.shipper.timing import read_timing
 from swarmscope.shipper.windows import Key
 
+TIMED_PARTS = (*PARTS[1:], *COMPONENTS)
 MAX_ENDPOINTS = 1_000  # with histograms of their own, per journal and run
 MAX_CACHED_HEADS = 50_000
 CHUNK_ROWS = 1_000
@@ -60,31 +67,49 @@ class Cell:
     receiving: list[float] = field(default_factory=list)
     outside: list[float] = field(default_factory=list)
     uncorrected: list[float] = field(default_factory=list)  # of an open workload
-    components: list[Components] = field(default_factory=list)  # of `service`
-    other: list[float] = field(default_factory=list)  # the rest of it, where CPU time is known
+    cpu: list[float] = field(default_factory=list)  # components of `service`, except zeros
+    db: list[float] = field(default_factory=list)
+    pool: list[float] = field(default_factory=list)
+    http: list[float] = field(default_factory=list)
+    cache: list[float] = field(default_factory=list)
+    other: list[float] = field(default_factory=list)
+    db_calls: list[int] = field(default_factory=list)
+    http_calls: list[int] = field(default_factory=list)
+    cache_calls: list[int] = field(default_factory=list)
     failures: int = 0
     untimed: int = 0  # requests without a response time
 
     def windows(self) -> Iterator[tuple[str, Window]]:
         """Yield each part that has values, with its window."""
         yield "response", window_of(self.response, self.failures, self.untimed)
-        for part in PARTS[1:]:
+        for part in TIMED_PARTS:
             if values := getattr(self, part):
                 yield part, window_of(values, 0)
-        if self.components:
-            yield from self._component_windows()
+        for part in CALLS:
+            if numbers := getattr(self, part):
+                yield part, window_of_numbers(numbers)
 
-    def _component_windows(self) -> Iterator[tuple[str, Window]]:
-        """Yield the components: CPU time of all requests, else of those that have any of it."""
-        columns = [*zip(*self.components, strict=True)]
-        if measured := [ms for ms in columns[0] if ms is not None]:
-            yield "cpu", window_of(measured, 0)
-        for part, values in zip((*TIMED[1:], "other"), (*columns[1:5], self.other), strict=True):
-            if any(values):
-                yield part, window_of(values if all(values) else [*filter(None, values)], 0)
-        for part, numbers in zip(CALLS, columns[5:], strict=True):
-            if any(numbers):
-                yield part, window_of_numbers([*filter(None, numbers)])
+    def add_components(self, components: Components, other: float) -> None:
+        """Add what a request's service time was made of; CPU time even if it is zero."""
+        cpu, db, pool, http, cache, db_calls, http_calls, cache_calls = components
+        if cpu is not None:
+            self.cpu.append(cpu)
+            if other:
+                self.other.append(other)
+        if db:
+            self.db.append(db)
+        if pool:
+            self.pool.append(pool)
+        if http:
+            self.http.append(http)
+        if cache:
+            self.cache.append(cache)
+        if db_calls:
+            self.db_calls.append(db_calls)
+        if http_calls:
+            self.http_calls.append(http_calls)
+        if cache_calls:
+            self.cache_calls.append(cache_calls)
 
 
 class RunState:
@@ -350,7 +375,5 @@ def _take_timing(cell: Cell, counts: SampleCounts, ms: float, timing: Any) -> Pa
     cell.service.append(app)
     if components is None or (other := remainder_ms(components, app)) is None:
         return queue, app, None
-    cell.components.append(components)
-    if components[0] is not None:
-        cell.other.append(other)
+    cell.add_components(components, other)
     return queue, app, components
