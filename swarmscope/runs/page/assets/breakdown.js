@@ -13,7 +13,14 @@ function partColumns(rows, { of, calls, means = of }) {
 }
 
 const PART_HEADS = { pool: "pool", http: "HTTP" }; // shorter, for columns
-const partHead = (part) => make("span", { class: "job" }, swatch({ color: `--${part}` }, true), PART_HEADS[part] ?? partLabel(part));
+
+const partHead = (part) =>
+    make(
+        "span",
+        { class: "job" },
+        swatch({ color: `--${part}` }, true),
+        PART_HEADS[part] ?? partLabel(part),
+    );
 
 /** A time, and in brackets how many calls it took. */
 function timeAndCalls(ms, calls) {
@@ -66,18 +73,29 @@ function showBreakdown(document) {
 
 /** The parts of one request: {part: ms}. */
 const partsOfRequest = (request) =>
-    Object.fromEntries(["queue", "service", ...COMPONENTS, "receiving", "outside"].map((part) => [part, request[`${part}_ms`]]));
+    Object.fromEntries(
+        ["queue", "service", ...COMPONENTS, "receiving", "outside"].map((part) => [
+            part,
+            request[`${part}_ms`],
+        ]),
+    );
+
+/** A column, if any of *rows* has what *of* finds. */
+const columnIfAny = (rows, of, column) => (rows.some(of) ? [column] : []);
 
 function showSlowest({ slowest = [] }) {
     byId("slowest-card").hidden = !slowest.length;
+    const [late, failure, trace] = ["start_delay_ms", "error", "trace_id"].map((name) => (r) => r[name]);
+    const calls = (r, part) => r[`${part}_calls`];
     const columns = [
         { name: "Started", head: true, text: "short", of: (r) => clock(r.t_s) },
         { name: "Endpoint", text: true, of: (r) => r.endpoint },
         { name: "response", of: (r) => digits(r.response_ms) },
+        ...columnIfAny(slowest, late, { name: "start delay", of: (r) => digits(late(r)) }),
         { name: "Parts", text: "short", of: (r) => bar(partsOfRequest(r), "Parts") },
-        ...partColumns(slowest, { of: partsOfRequest, calls: (r, part) => r[`${part}_calls`] }),
-        { name: "Error", text: "short", of: (r) => mono(r.error ?? "") },
-        { name: "Trace", text: "short", of: (r) => mono(r.trace_id ?? "") },
-    ].filter(({ name }) => (name !== "Error" || slowest.some((r) => r.error)) && (name !== "Trace" || slowest.some((r) => r.trace_id)));
+        ...partColumns(slowest, { of: partsOfRequest, calls }),
+        ...columnIfAny(slowest, failure, { name: "Error", text: true, of: (r) => mono(failure(r)) }),
+        ...columnIfAny(slowest, trace, { name: "Trace", text: "short", of: (r) => mono(trace(r)) }),
+    ];
     showTable("slowest", "Slowest requests", columns, slowest, "");
 }
