@@ -82,9 +82,10 @@ class Swarm:
         self.environment.runner = self.runner
         self.handlers = self.environment.events.request._handlers
         self.own = list(self.handlers)
+        self.stock = Timescale(env=self.environment)  # afterwards ours has replaced its class
+        self.handlers[:] = self.own
         self.environment.events.init.fire(environment=self.environment)
         self.ours = [handler for handler in self.handlers if handler not in self.own]
-        self.stock = Timescale(env=self.environment)
         (self.listener,) = (
             handler.__self__ for handler in self.ours if isinstance(handler.__self__, Listener)
         )
