@@ -44,7 +44,8 @@ def test_every_ui_run_is_whole(field: Field, target: Target, tmp_path):
         poll_until(lambda: master.state()["state"] == "stopped", "the swarm to stop")
     sent = target.answered() - before
     last = target.answered() - earlier
-    poll_until(lambda: master.done() == last, "all requests of the last run to be counted")
+    # on a busy machine Locust counts a worker's late report of an earlier run, too
+    poll_until(lambda: master.done() >= last, "all requests of the last run to be counted")
     assert master.end() == 0
 
     assert field.query(RUN) == [("finished", True, n, n, 2) for n in (2, 4, 3)]
