@@ -6,14 +6,18 @@ import logging
 import sqlite3
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import psycopg2
 import pytest
+import requests
 import sqlalchemy
 from psycopg import sql
+from support.gunicorn import ROOT, running_gunicorn
 from support.instrumented import exposed, samples
-from support.waiting import poll_until
+from support.scraping import scrape
+from support.waiting import free_port, poll_until
 
 from swarmscope.server import instrument, measured_connect
 from swarmscope.server.components import statement_metrics
@@ -238,6 +242,41 @@ def test_the_longest_is_forgotten(app, database, monkeypatch):
     app.extensions["swarmscope"]._metrics.components.statements._span_ends = 0.0
     assert longest(2) >= 0.04
     assert longest(2) < 0.04
+
+
+WORKERS = {"sync": (), "gthread": ("--threads", "8"), "gevent": ()}
+
+
+@pytest.mark.parametrize("kind", WORKERS)
+def test_every_kind_of_worker_counts_exactly(kind, tmp_path):
+    """Of requests at the same time, whose text is new to each worker."""
+    port = free_port()
+    environment = {
+        "SWARMSCOPE_METRICS_PORT": str(port),
+        "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}",
+        "DATABASE": f"sqlite:///{tmp_path / 'file.db'}",
+    }
+    with running_gunicorn(
+        "-c", "python:swarmscope.server.serve", "-w", "2", "-k", kind, *WORKERS[kind],
+        "support.component_service:create_app()", log=tmp_path / "log", environment=environment,
+    ) as server, ThreadPoolExecutor(8) as threads:  # fmt: skip
+        done = list(threads.map(lambda _: requests.get(f"{server.url}/?do=fetch:1"), range(60)))
+        assert {answer.status_code for answer in done} == {200}
+        text = "SELECT wait(?) FROM (SELECT ? UNION ALL"
+        found = poll_until(
+            lambda: (
+                (found := scrape(f"http://127.0.0.1:{port}/metrics")).total(CALLS)
+                == found.total(PARTS, part="db")
+                and found
+            ),
+            "all statements to be counted",
+        )
+
+    texts = {dict(labels)["statement"] for (name, labels) in found if name == CALLS}
+    (one,) = [statement for statement in texts if statement.startswith(text)]
+    of = {"method": "GET", "url_rule": "/", "statement": one}
+    assert (found.value(CALLS, **of), found.value(ROWS, **of)) == (60, 600)
+    assert found.value(SECONDS, **of) >= 0.06
 
 
 def test_without_sqlparse_statements_are_not_told_apart(app, database, monkeypatch, caplog):
