@@ -21,8 +21,7 @@ from swarmscope.runs.document import LevelCalls, OutgoingFigures, StatementFigur
 
 MIN_REQUESTS = 10  # fewer may be a coincidence
 MIN_REPEATS = 5  # of a text in each request; some are alike without being a loop
-MIN_SHARE = 0.1  # of the route's service time, that all repeated ones took
-MIN_MS = 1.0  # of each request
+MIN_MS = 1.0  # of each request, that all repeated ones took
 MAX_NAMED = 2  # texts in a sentence
 MAX_WRITTEN = 120  # characters of a text in it
 
@@ -133,8 +132,7 @@ def _repeated(route: list[StatementFigures], named: bool) -> Iterator[str]:
     told_apart = (one for one in route if one.statement not in (OTHER, NOT_TOLD_APART))
     repeated = [one for one in told_apart if (one.per_request or 0.0) >= MIN_REPEATS]
     spent_ms = sum((one.per_request or 0.0) * (one.mean_ms or 0.0) for one in repeated)
-    share = sum(one.time_ratio or 0.0 for one in repeated)
-    if route[0].requests < MIN_REQUESTS or spent_ms < MIN_MS or share < MIN_SHARE:
+    if route[0].requests < MIN_REQUESTS or spent_ms < MIN_MS:
         return
     service = f"{route[0].service}, " if named else ""
     whole = sum(one.per_request or 0.0 for one in route)

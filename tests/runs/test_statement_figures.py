@@ -70,8 +70,7 @@ def test_what_is_repeated_is_said():
     [
         replace(REPEATED, calls=60),  # three alike are no loop
         replace(REPEATED, requests=9, calls=9 * 39),  # too few requests
-        replace(REPEATED, seconds=0.09),  # not where the time goes
-        replace(REPEATED, seconds=0.015, request_seconds=0.1),  # less than a ms of a request
+        replace(REPEATED, seconds=0.015),  # less than a ms of a request
         replace(REPEATED, statement=OTHER),  # of several texts
         replace(REPEATED, statement=NOT_TOLD_APART, method=""),
     ],
