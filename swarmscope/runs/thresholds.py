@@ -190,7 +190,8 @@ def _unsaid(where: tuple[str, str, str], summaries: Sequence[Summary]) -> str:
     if part == "queue" and "service" in others:
         return "no response had a queue time: requests lacked X-Request-Start, or the clocks differ"
     if part in (*COMPONENTS, *CALLS) and "service" in others:
-        return f"no response had {part.partition('_')[0]!r} in Server-Timing: it was not measured"
+        name = part.partition("_")[0]
+        return f"no response had {name!r} in Server-Timing: nothing used it, or it was not measured"
     return "no response had the service's times (Server-Timing)"
 
 

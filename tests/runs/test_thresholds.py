@@ -119,7 +119,12 @@ def test_each_is_held_to_its_own_figure(metric, text, verdict, value, requests):
         ("p95", "GET /x=1", SUMMARIES, "no requests of 'GET /x'; there are GET /tests?limit=9"),
         ("service-p95", "nameless=1", SUMMARIES, "Server-Timing"),
         ("queue-p95", "1", SUMMARIES[:2], "X-Request-Start"),
-        ("cpu-p95", "1", SUMMARIES, "no response had 'cpu' in Server-Timing: it was not measured"),
+        (
+            "cpu-p95",
+            "1",
+            SUMMARIES,
+            "no response had 'cpu' in Server-Timing: nothing used it, or it",
+        ),
         ("http-calls", "1", SUMMARIES, "no response had 'http' in Server-Timing"),
         ("db-calls", "1", [ALL], "no response had the service's times (Server-Timing)"),
         ("capacity-users", "1", SUMMARIES, "no capacity was found"),
