@@ -20,7 +20,7 @@ test: .venv/schemas  ## Lint, import laws, types and every test that CI runs
 check: .venv/installed  ## Lint, import laws and types only, in seconds
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy
 
-proofs: .venv/installed  ## What takes longer, before a release: full-length faults, versions, searches
+proofs: .venv/installed  ## What takes longer, before a release: full-length faults, versions, searches (see CONTRIBUTING.md)
 	.venv/bin/pytest -m proof
 
 release: .venv/installed  ## Build sdist and wheel of HEAD, check them, and try the wheel from nothing

@@ -47,6 +47,8 @@ QUESTIONS = {  # of more than one module
     "runs/schema/timescale/hypertable": "are figures and pruning those of plain PostgreSQL?",
     "runs/summary": "do percentiles agree with the requests themselves?",
     "server/components/known_times": "is each component found where a stopwatch says it is?",
+    "server/components/known_times_of_drivers": "the same, of drivers of real servers",
+    "server/components/opentelemetry": "do OpenTelemetry and components leave each other right?",
     "server/decomposition": "is a delay found in the part where it was made?",
     "server/documentation": "is every metric documented?",
     "server/exporter_examples": "do the exporter's own examples work?",

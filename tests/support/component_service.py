@@ -1,7 +1,8 @@
 """A service whose requests spend known times in known components, by a stopwatch of its own.
 
 ``/?do=cpu:20,db:30`` does one after the other; the response has the milliseconds of each component
-as a stopwatch around it measured them. What each name does is in `PIECES`.
+as a stopwatch around it measured them. What each name does is in `PIECES`, with ``DRIVERS`` in the
+environment in `component_drivers`, too.
 """
 
 from __future__ import annotations
@@ -144,6 +145,12 @@ PIECES = {
     "pool": ("pool", wait_for_connection),
     "nested": ("http,db", call_in_a_statement),
 }
+
+
+if "DRIVERS" in os.environ:
+    from support import component_drivers
+
+    PIECES |= component_drivers.pieces(CALLED)
 
 
 def create_app() -> Flask:

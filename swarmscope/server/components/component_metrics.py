@@ -82,7 +82,7 @@ def _statements(registry: CollectorRegistry, group: str) -> StatementMetrics | N
 
 
 class PoolMetrics:
-    """Metrics of SQLAlchemy's pools; the label *pool* is its name, or that of its dialect."""
+    """Metrics of pools; the label *pool* is its name, or that of its dialect."""
 
     def __init__(self, registry: CollectorRegistry, buckets: Sequence[float], group: str) -> None:
         self._connections = Gauge(
@@ -123,17 +123,25 @@ class PoolMetrics:
         name = self._names.get(pool)
         if name is None:
             name = self._names[pool] = self._new_name(pool)
-            overflow = getattr(pool, "_max_overflow", None)
-            if overflow is not None and overflow >= 0:  # else there is no limit
-                self._connections.labels(name, "limit").inc(pool.size() + overflow)
+            if limit := _limit(pool):
+                self._connections.labels(name, "limit").inc(limit)
         return name
 
     def _new_name(self, pool: Any) -> str:
         """Return a name that no other pool of this process has, "other" once there are many."""
-        name = str(getattr(pool, "logging_name", None) or pool._dialect.name)
+        named = (getattr(pool, attribute, None) for attribute in ("logging_name", "name"))
+        name = str(next(filter(None, named), None) or pool._dialect.name)
         taken = set(self._names.values())
         numbered = [name, *(f"{name}-{number}" for number in range(2, MAX_POOLS + 1))]
         return next((one for one in numbered if one not in taken), "other")
+
+
+def _limit(pool: Any) -> int:
+    """Return how many connections *pool* has at most, 0 if there is no limit."""
+    if hasattr(pool, "max_size"):  # psycopg_pool
+        return int(pool.max_size)
+    overflow = getattr(pool, "_max_overflow", None)
+    return 0 if overflow is None or overflow < 0 else int(pool.size() + overflow)
 
 
 @dataclass(frozen=True, slots=True)

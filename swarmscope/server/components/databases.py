@@ -65,14 +65,18 @@ def _once(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @functools.cache
 def _cursor(base: Any, dialect: str, iterates: bool = False) -> Any:
-    """Return a measured subclass of *base*; one whose rows come one by one *iterates*."""
+    """Return a measured subclass of *base*; one whose rows come one by one *iterates*.
+
+    Such a cursor of a server waits for it when it is closed, too.
+    """
     if not inspect.isclass(base) or hasattr(base, "swarmscope"):
         return base
     make: dict[str, Callable[..., Any]] = dict.fromkeys(FETCHES, fetching)
     make |= dict.fromkeys(STATEMENTS, functools.partial(executing, dialect=dialect))
     make |= {"__next__": fetching} if iterates else {}
     methods = {name: make[name](getattr(base, name)) for name in make if hasattr(base, name)}
-    return _subclass(base, COPIES, **methods)
+    closes = ("close",) if iterates and dialect != SQLITE else ()
+    return _subclass(base, (*COPIES, *closes), **methods)
 
 
 def _of_cursor(name: str) -> Callable[..., Any]:
@@ -134,16 +138,28 @@ def _psycopg2(driver: Any) -> Callable[..., Any]:
     return timed(DB, connect)
 
 
-def _psycopg(driver: Any) -> Callable[..., Any]:
-    """Whatever waits for the server calls `wait`: commit, transaction, copy, server cursors."""
+@functools.cache
+def psycopg_connection(base: Any) -> Any:
+    """Return a measured subclass of *base*, psycopg's own class or one of it.
+
+    Whatever waits for the server calls `wait`: commit, transaction, copy, server cursors.
+    """
 
     def cursor(self: Any, *arguments: Any, **named: Any) -> Any:
         self.cursor_factory = _cursor(self.cursor_factory, POSTGRESQL)
         self.server_cursor_factory = _cursor(self.server_cursor_factory, POSTGRESQL, True)
-        return driver.Connection.cursor(self, *arguments, **named)
+        return base.cursor(self, *arguments, **named)
 
-    connection: Any = _subclass(driver.Connection, ("wait",), cursor=cursor)
-    return timed(DB, connection.connect)
+    return _subclass(base, ("wait",), cursor=cursor)
+
+
+def _psycopg(driver: Any) -> Callable[..., Any]:
+    connection = psycopg_connection(driver.Connection)
+
+    def connect(*arguments: Any, **named: Any) -> Any:
+        return connection.connect(*arguments, **named)  # now: a tracer may have wrapped it since
+
+    return timed(DB, connect)
 
 
 def _pymysql(driver: Any) -> Callable[..., Any]:
@@ -151,7 +167,9 @@ def _pymysql(driver: Any) -> Callable[..., Any]:
     base = driver.connections.Connection
 
     def cursor(self: Any, cursor: Any = None) -> Any:
-        return base.cursor(self, _cursor(cursor or self.cursorclass, MYSQL))
+        kind = cursor or self.cursorclass
+        unbuffered = inspect.isclass(kind) and issubclass(kind, driver.cursors.SSCursor)
+        return base.cursor(self, _cursor(kind, MYSQL, unbuffered))
 
     names = ("connect", "ping", "begin", "commit", "rollback", "select_db")
     return _subclass(base, names, cursor=cursor)

@@ -15,6 +15,7 @@ from typing import Any
 from swarmscope.server.components.breakdown import DB, POOL, current, timed
 from swarmscope.server.components.databases import CONNECTS, is_replaceable, measured_connect
 from swarmscope.server.components.libraries import Hooks
+from swarmscope.server.components.waiting import give_back, wait_for
 
 CHECKED_OUT = "swarmscope.checked_out"  # key in a pooled connection's `info`
 
@@ -58,21 +59,7 @@ def _wait(stock: Callable[..., Any], hooked_at: float) -> Callable[..., Any]:
         if breakdown is None or not breakdown.wanted[POOL]:
             return stock(pool)
         meter = breakdown.metrics.pools.of(pool)
-        meter.add_waiting(1)
-        before = breakdown.enter(POOL)
-        began, waited = perf_counter(), breakdown.seconds[POOL]
-        try:
-            connection = stock(pool)
-        except Exception as error:
-            if type(error).__name__ == "TimeoutError":
-                meter.time_out()
-            raise
-        finally:
-            breakdown.leave(before)
-            meter.add_waiting(-1)
-            own = type(before) is not tuple
-            meter.observe_wait(breakdown.seconds[POOL] - waited if own else perf_counter() - began)
-        meter.add_in_use(1)
+        connection = wait_for(meter, breakdown, stock, pool)
         record = connection._connection_record
         record.info[CHECKED_OUT] = perf_counter(), breakdown, meter
         if record.starttime < hooked_at:
@@ -95,6 +82,4 @@ def _replace(pool: Any, record: Any) -> None:
 def _checked_in(connection: Any, record: Any) -> None:
     taken = record.info.pop(CHECKED_OUT, None)
     if taken is not None:
-        began, breakdown, meter = taken
-        breakdown.hold(perf_counter() - began)
-        meter.add_in_use(-1)
+        give_back(*taken)

@@ -24,6 +24,7 @@ from swarmscope.server.components.http_clients import hook_httpx, hook_requests,
 from swarmscope.server.components.key_value import hook_redis
 from swarmscope.server.components.libraries import Hooks
 from swarmscope.server.components.outgoing import OutgoingSettings
+from swarmscope.server.components.psycopg_pools import hook_psycopg_pools
 
 COMPONENTS_VARIABLE = "SWARMSCOPE_COMPONENTS"  # names, separated by commas
 PROPAGATE_VARIABLE = "SWARMSCOPE_PROPAGATE"  # patterns of host names, separated by commas
@@ -34,6 +35,7 @@ HOOKS = Hooks(
     {
         "greenlet": hook_greenlet,
         "httpx": hook_httpx,
+        "psycopg_pool": hook_psycopg_pools,
         "redis.client": hook_redis,
         "requests.sessions": hook_requests,
         "sqlalchemy.engine.default": hook_dialects,

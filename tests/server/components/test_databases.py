@@ -213,6 +213,40 @@ def test_postgresql(app, empty_database, connect):
     assert parts["cpu"] + parts["db"] <= parts["app"] + 0.1
 
 
+def test_psycopg_pool(app, empty_database):
+    """Waiting is `pool`, and connecting is; what its connections do is `db`."""
+    import psycopg_pool
+
+    instrument(app)
+    pool = psycopg_pool.ConnectionPool(
+        empty_database, min_size=1, max_size=1, name="orders", open=False
+    )
+
+    def view():
+        with pool.connection() as connection:
+            connection.execute("SELECT pg_sleep(0.03)")
+            with pytest.raises(psycopg_pool.PoolTimeout):
+                pool.getconn(timeout=0.05)
+        with pool.connection() as connection:
+            return connection.execute("SELECT 7").fetchone()[0]
+
+    with pool:
+        assert answer(app, view).text == "7"
+        response = app.test_client().get("/")
+
+    parts = timing(response)
+    assert parts["pool"] >= 50
+    assert 30 <= parts["db"] <= parts["app"] - parts["pool"] - parts["cpu"]
+    assert calls(response) == {"db": 2}
+    found = samples(app)
+    assert found.value("flask_db_pool_timeouts_total", pool="orders") == 2
+    assert found.value("flask_db_pool_wait_seconds_count", pool="orders") == 6
+    assert found.value("flask_db_pool_hold_seconds_count", url_rule="/") == 4
+    assert found.value("flask_db_pool_connections", pool="orders", state="limit") == 1
+    assert found.value("flask_db_pool_connections", pool="orders", state="in_use") == 0
+    assert found.value("flask_db_pool_connections", pool="orders", state="waiting") == 0
+
+
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
 def test_postgresql_with_sqlalchemy(app, empty_database, driver):
     """Its ping before a connection is used is `db`, too."""
