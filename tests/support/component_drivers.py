@@ -141,7 +141,6 @@ class Engines:
     def __init__(self) -> None:
         self.began = self.took_s = 0.0
         self.sessions = [self._session(), self._session()]
-        self.query(1)  # opens the connections
 
     def _session(self) -> Any:
         engine = sqlalchemy.create_engine(
