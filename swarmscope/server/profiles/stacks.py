@@ -41,6 +41,7 @@ class Stacks:
         route, end = None, None
         while frame is not None:
             if frame.f_code is _MIDDLEWARE:
+                stack = stack or [self._number(frame)]  # it runs itself
                 route, end = _route(frame), min(len(stack), MAX_DEPTH + 1)
             elif len(stack) <= MAX_DEPTH:
                 stack.append(self._number(frame))

@@ -39,12 +39,20 @@ def begin(service, **query):
 
 
 def test_there_are_none_unless_asked_for(serve):
-    """Neither a path nor a handler nor a module."""
+    """Neither a path nor a handler, until a reload finds the setting."""
     with serve("-w", "1", app=APP) as service:
         pid = int(get(service.port, "/pid").body.split(b":")[1].strip(b"}\n"))
         assert ask(service.metrics_url)[0] == 404
         assert not handles(pid, signal.SIGURG)
         assert not handles(pid, signal.SIGPROF)
+
+        service.conf.write_text(service.conf.read_text() + CONF)
+        os.kill(service.pid, signal.SIGHUP)
+        poll_until(lambda: service.log().count("Metrics at: ") == 2, "the reload")
+        poll_until(lambda: pid not in service.workers(), "the new worker")
+        assert get(service.port, "/pid").status == 200
+        status, body = ask(service.metrics_url, seconds=1)
+        assert status == 200, body
 
 
 def test_what_may_be_asked(serve):

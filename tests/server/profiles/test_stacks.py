@@ -50,6 +50,23 @@ def test_a_request_has_its_rule_and_no_frames_of_the_server(app, stacks):
     assert stacks.read(sys._getframe())[0] is None
 
 
+def test_the_middleware_is_a_frame_while_it_runs_itself(app, stacks):
+    """So no stack is empty."""
+    read = []
+    instrument(app)
+    inner, middleware = app.wsgi_app._wsgi_app, app.wsgi_app
+
+    def wsgi_app(environ, start_response):
+        read.append(stacks.read(sys._getframe().f_back))
+        return inner(environ, start_response)
+
+    middleware._wsgi_app = wsgi_app
+    app.test_client().get("/")
+
+    ((_, stack),) = read
+    assert functions(stacks, stack) == ["Middleware.__call__"]
+
+
 def test_a_mounted_app_belongs_to_the_outer_one(app, stacks):
     """Its requests are counted there, under the inner rule."""
     read, inner = [], Flask("inner")
