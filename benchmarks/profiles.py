@@ -1,8 +1,9 @@
 """What a profile costs while it is taken.
 
-    python -m benchmarks.profiles     # requests/s with a profile over without
+    python -m benchmarks.profiles throughput  # requests/s with a profile over without
+    python -m benchmarks.profiles sample      # CPU time of one sample
 
-Prints a table for docs/performance.md.
+Each prints a table for docs/performance.md.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import urllib.request
 
 import click
 
+from benchmarks import _samples
 from benchmarks._gunicorn import serving
 from benchmarks._sampled import KINDS
 from benchmarks.instrumentation import CLASSES, send
 
-SLICE_REQUESTS = 500
+SLICE_REQUESTS = 400
 Rounds = list[dict[str, tuple[float, float]]]
 
 
@@ -38,11 +40,25 @@ def row(name: str, kind: str, rounds: Rounds) -> str:
     return f"| {name} | {kind} | {columns[0]} | {columns[1]} | {len(rounds)} |"
 
 
-@click.command()
+@click.group()
+def main() -> None:
+    """Measure profiles."""
+
+
+@main.command()
+def sample() -> None:
+    """CPU time of one sample, the minimum of many rounds."""
+    print("| sample | µs |")
+    print("|---|---|")
+    for name, us in _samples.measure():
+        print(f"| {name} | {us:.0f} |", flush=True)
+
+
+@main.command()
 @click.option("--seconds", default=100, show_default=True, help="Length of a worker class's run.")
 @click.option("--hz", default=100.0, show_default=True, help="Samples per second.")
 @click.option("--worker-class", "classes", multiple=True, default=tuple(CLASSES))
-def main(seconds: int, hz: float, classes: tuple[str, ...]) -> None:
+def throughput(seconds: int, hz: float, classes: tuple[str, ...]) -> None:
     """Requests/s of one pinned worker, with each kind of profile over without."""
     print("| worker | profile | requests/s ÷ none (quartiles) | by CPU time (quartiles) | rounds |")
     print("|---|---|---|---|---|")

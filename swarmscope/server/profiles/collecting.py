@@ -15,7 +15,7 @@ from swarmscope.server.profiles.merging import Profile, merged
 from swarmscope.server.profiles.signal_sampler import TYPES as CPU_TYPES
 from swarmscope.server.profiles.waiting_sampler import TYPES as WALL_TYPES
 
-GRACE_S = 2.0  # for an answer: a long call of C code keeps a worker from it
+GRACE_S = 5.0  # for an answer: a long call of C code, or an overloaded machine, delays it
 
 
 class ProfileOfWorkers:

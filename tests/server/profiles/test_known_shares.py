@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.profiling import ask, load, read
+from support.timed_client import get
 
 APP = "support.profiled_service:create_app()"
 CONF = "serve_metrics(port=0, profiles=True)\n"
@@ -26,6 +27,7 @@ def test_what_uses_the_cpu_and_what_waits(serve, worker_class):
     """Two functions have other shares by route; a call of C code counts in full, not once."""
     with serve("-w", "1", *CLASSES[worker_class], app=APP, conf=CONF) as service:
         paths = ("/both", "/items/7", "/long", "/named")
+        get(service.port, "/pid")  # or it may not be there in time
         with load(service.port, paths, clients=4) as sent:
             profiles = []
             while sum(profile.total() for profile in profiles) < ENOUGH_NS:
