@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -80,11 +81,22 @@ def fresh_runs_database(cluster: Cluster) -> Iterator[str]:
 def fresh_database(cluster: Cluster, template: str = "template1") -> Iterator[str]:
     """Create a database, a copy of *template*; yields its superuser's connection string."""
     name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    _administer(cluster, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield superuser_dsn(cluster, name)
-    with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:  # tests restart servers
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    _administer(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+_kept: dict[str, psycopg.Connection[Any]] = {}  # by connection string
+
+
+def _administer(cluster: Cluster, statement: str) -> None:
+    """Execute *statement* as superuser, on a connection that is kept until a server restarts."""
+    where = superuser_dsn(cluster)
+    with contextlib.suppress(KeyError, psycopg.OperationalError):
+        _kept[where].execute(statement)
+        return
+    _kept[where] = psycopg.connect(where, autocommit=True)
+    _kept[where].execute(statement)
 
 
 @dataclass(frozen=True)
