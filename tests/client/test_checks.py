@@ -55,6 +55,7 @@ def judged(cluster, target, tmp_path_factory) -> Iterator[Seen]:
             file, "--master", *bind, "--expect-workers", 1, *SHORT,
             "--check-p50", 60_000, "--check-p95", "GET /fast=60000", "--check-p95", "GET /none=9",
             "--check-service-p95", "GET /fails=0", "--check-queue-p95", 60_000,
+            "--check-db-calls", "GET /fast=5",
             "--check-fail-ratio", 0.9, "--check-rps", 1, "--check-avg-response-time", 60_000,
             "--check-junit", junit, "--slo-p95", 50_000, "--slo-fail-ratio", 0.9,
             GITHUB_STEP_SUMMARY=str(summary),
@@ -82,11 +83,13 @@ def test_one_table_says_what_held(judged):
         "p95 of GET /none … judged",
         "service p95 of GET /fails … FAIL",
         "queue p95 … pass",
+        "db calls/request of GET /fast … judged",
         "requests/s … pass",
         "failure ratio … pass",
         "mean response time … pass",
     ]
     assert "no requests of 'GET /none'; there are GET /fails, GET /fast" in judged.log
+    assert "no response had 'db' in Server-Timing: nothing used it" in judged.log
     assert "CHECK FAILED" not in judged.log
 
 
@@ -104,10 +107,10 @@ def test_the_status_is_stored_with_the_run(judged):
 
 
 def test_files_for_ci_systems_say_the_same(judged):
-    """Eight cases, one failure, one error; the same rows in Markdown."""
+    """Nine cases, one failure, two errors; the same rows in Markdown."""
     suites = ElementTree.parse(judged.junit).getroot()
 
-    assert suites.attrib == {"tests": "8", "failures": "1", "errors": "1"}
+    assert suites.attrib == {"tests": "9", "failures": "1", "errors": "2"}
     assert judged.summary.read_text().count("| pass |") == 6
     assert judged.summary.read_text().count("### ") == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -16,6 +17,7 @@ import requests
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
 from sqlalchemy.engine import URL
+from support.command import swarmscope
 from support.databases import fresh_database
 from support.environments import programs_of
 from support.gunicorn import PROGRAMS, ROOT, running_gunicorn
@@ -31,6 +33,7 @@ ALL_TOLD_APART = (
     'sum(flask_db_statement_calls_total) == sum(flask_http_request_calls_total{part="db"})'
 )
 LOGIN = {"email": "customer3@example.com", "password": "secret"}
+GATE = ("--db-calls", "GET /orders=5")
 COUNT = "flask_http_request_duration_seconds_count"
 
 
@@ -295,11 +298,22 @@ def assert_named(document, orders, requests):
 
 
 def test_the_n_plus_one_is_named_by_a_run(filled_file, runs_database, tmp_path):
-    """With exactly the statements of the run's requests."""
+    """With exactly the statements of the run's requests; a gate on their number fails."""
     url = f"sqlite:///{shutil.copy(filled_file, tmp_path)}"
     faulty = {"SHOP_DATABASE_URL": url, "SHOP_N_PLUS_ONE": "true"}
+    document, orders = list_orders(tmp_path, runs_database, 2, **faulty)
 
-    assert_named(*list_orders(tmp_path, runs_database, 2, **faulty), requests=20)
+    assert_named(document, orders, requests=20)
+    items = {line["item"] for order in orders for line in order["lines"]}
+    assert gate(runs_database) == (3, 21 + len(items))
+
+
+def gate(database):
+    """Return the exit status of a check for an N+1, and the statements per request it found."""
+    done = swarmscope("check", *GATE, "--json", "--database", database)
+    (outcome,) = json.loads(done.stdout)["outcomes"]
+    assert outcome["requests"] >= 20
+    return done.exit_code, outcome["value"]
 
 
 @pytest.mark.proof
@@ -312,7 +326,9 @@ def test_a_longer_run_names_only_what_is_repeated(database_url, runs_database, t
 
     if faulty:
         assert_named(document, orders, requests=80)
+        assert gate(runs_database)[0] == 3
     else:
+        assert gate(runs_database) == (0, 2)
         lists = [one for one in document.statements if one.url_rule == "/orders"]
         assert [(one.calls, one.requests) for one in lists] == [(80, 80)] * 2
         assert not [text for text in document.findings if "statements per request" in text]
