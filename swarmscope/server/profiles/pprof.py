@@ -13,13 +13,14 @@ from swarmscope.server.profiles.merging import Profile
 from swarmscope.server.profiles.stacks import Location
 
 VARINT, BYTES = 0, 2
+ONE_BYTE = [bytes([value]) for value in range(0x80)]
 PROGRAM = 1  # id of the only mapping
 
 
 def encode(profile: Profile) -> bytes:
     """Return *profile* as gzipped protobuf; a sample's route is the label ``route``."""
     texts = Texts()
-    body = b"".join(_value_type(1, texts, *type_) for type_ in profile.types)
+    body = bytearray().join(_value_type(1, texts, *type_) for type_ in profile.types)
     for (route, stack), sums in profile.sums.items():
         label = _number(1, texts.index("route")) + _number(2, texts.index(route))
         sample = _packed(1, (place + 1 for place in stack)) + _packed(2, sums)
@@ -40,7 +41,7 @@ def encode(profile: Profile) -> bytes:
     body += b"".join(_number(13, texts.index(note)) for note in profile.notes)
     body += _number(14, texts.index(profile.types[-1][0]))
     body += b"".join(_bytes(6, text.encode(errors="replace")) for text in texts.all)
-    return gzip.compress(body, mtime=0)
+    return gzip.compress(body, compresslevel=6, mtime=0)
 
 
 class Texts:
@@ -84,6 +85,8 @@ def _packed(field: int, values: Iterable[int]) -> bytes:
 
 def _varint(value: int) -> bytes:
     """Return *value*, at least 0, seven bits a byte, the lowest first."""
+    if value < 0x80:
+        return ONE_BYTE[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
