@@ -175,6 +175,7 @@ def test_a_decoy_gets_a_word_not_a_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(240)  # the search alone may take 90 s
 def test_it_finds_the_capacity(place: Place) -> None:
     """Of one worker that takes 50 ms for every second request."""
     process = place.start("--run-time", "90", "--p95", "300", "--users-max", "200")
