@@ -19,12 +19,28 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._ports import free_port
+from swarmscope.server.components.breakdown import COMPONENTS
+from swarmscope.server.components.component_metrics import (
+    PART_CALLS,
+    PART_SECONDS,
+    POOL_CONNECTIONS,
+    POOL_HOLD,
+    POOL_TIMEOUTS,
+    POOL_WAIT,
+)
+from swarmscope.server.components.statement_metrics import (
+    STATEMENT_CALLS,
+    STATEMENT_LONGEST,
+    STATEMENT_ROWS,
+    STATEMENT_SECONDS,
+)
 from swarmscope.server.metrics import BUCKETS, DURATION, QUEUE
 
 SCRAPE_S = 2
 ROUTES_S = 10
 BY_ROUTE, BY_ROUTE_QUEUE = "job_instance_method_url_rule_le", "job_instance_url_rule_le"
 ROUTES = 10
+STATEMENTS = 8  # of a route
 WORKERS = 4
 REQUESTS_PER_S = 500.0  # to a route
 SERVER_ERRORS = 0.005
@@ -84,6 +100,9 @@ def _counters() -> Iterator[Series]:
             labels = f'{rule},method="GET",status="{status}"'
             yield from _histogram(DURATION, labels, REQUESTS_PER_S * share)
         yield from _histogram(QUEUE, rule, REQUESTS_PER_S)
+        yield from _components(rule)
+    yield from _histogram(POOL_WAIT, f'{api},pool="sqlite"', ROUTES * REQUESTS_PER_S)
+    yield f'{POOL_TIMEOUTS}_total{{{api},pool="sqlite"}}', 0.001
     called = f'{api},host="127.0.0.1:5001",method="GET"'
     yield f"flask_http_outgoing_seconds_total{{{called}}}", REQUESTS_PER_S * MEDIAN_S / 2
     yield f'flask_http_outgoing_calls_total{{{called},outcome="ok"}}', REQUESTS_PER_S
@@ -91,6 +110,21 @@ def _counters() -> Iterator[Series]:
         yield f'gunicorn_worker_cpu_seconds_total{{{api},slot="{slot}"}}', 0.7
         yield f'gunicorn_worker_restarts_total{{{api},slot="{slot}"}}', 0.001
         yield f'swarmscope_samples_dropped_total{{job="locust",worker="w{slot}"}}', 0.001
+
+
+def _components(rule: str) -> Iterator[Series]:
+    """Yield what the service time of a route is made of, and the statements that it executes."""
+    for part in COMPONENTS:
+        seconds = REQUESTS_PER_S * MEDIAN_S / len(COMPONENTS)
+        yield f'{PART_SECONDS}_total{{{rule},part="{part}"}}', seconds
+    for part in ("db", "http", "cache"):
+        yield f'{PART_CALLS}_total{{{rule},part="{part}"}}', STATEMENTS * REQUESTS_PER_S
+    yield from _histogram(POOL_HOLD, rule, REQUESTS_PER_S)
+    for number in range(STATEMENTS):
+        labels = f'{rule},method="GET",statement="SELECT * FROM t{number} WHERE id = ?"'
+        for name in (STATEMENT_CALLS, STATEMENT_ROWS):
+            yield f"{name}_total{{{labels}}}", REQUESTS_PER_S
+        yield f"{STATEMENT_SECONDS}_total{{{labels}}}", REQUESTS_PER_S * MEDIAN_S / 60
 
 
 def _gauges() -> Iterator[Series]:
@@ -104,6 +138,12 @@ def _gauges() -> Iterator[Series]:
         "scrape_samples_scraped": 2_000,
     }.items():
         yield f"{name}{{{api}}}", level
+    for state, level in (("in_use", 20), ("waiting", 5), ("limit", 40)):
+        yield f'{POOL_CONNECTIONS}{{{api},pool="sqlite",state="{state}"}}', level
+    for route in range(ROUTES):
+        for number in range(STATEMENTS):
+            statement = f'method="GET",statement="SELECT * FROM t{number} WHERE id = ?"'
+            yield f'{STATEMENT_LONGEST}{{{api},url_rule="/tests/{route}",{statement}}}', 0.2
     for slot in range(WORKERS):
         yield f'gunicorn_worker_resident_memory_bytes{{{api},slot="{slot}"}}', 6e7
         for name, level in {
