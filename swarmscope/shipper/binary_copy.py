@@ -8,6 +8,7 @@ each field's length in bytes (−1 for NULL) and content, all big-endian. Times 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from struct import Struct, error, pack
 from uuid import UUID
 
@@ -172,7 +173,13 @@ def window_row(journal: UUID, key: Key, window: Window) -> bytes:
 
 
 def _array(oid: int, code: str, size: int, values: list[int]) -> bytes:
-    flat = [part for value in values for part in (size, value)]
-    elements = pack(">" + f"i{code}" * len(values), *flat)
-    content = _ARRAY.pack(1, 0, oid, len(values), 1) + elements
+    flat = [size] * (2 * len(values))
+    flat[1::2] = values
+    content = _ARRAY.pack(1, 0, oid, len(values), 1) + _elements(code, len(values)).pack(*flat)
     return _LENGTH.pack(len(content)) + content
+
+
+@cache
+def _elements(code: str, number: int) -> Struct:
+    """Return the format of *number* elements; the cache of `struct` is too small for these."""
+    return Struct(">" + f"i{code}" * number)
