@@ -274,7 +274,7 @@ def storage(rows: int) -> None:
     print("| what | bytes a request |\n|---|---|")
     with tempfile.TemporaryDirectory() as name, database(Path(name)) as runs:
         journals = Path(name) / "journals"
-        write_journal(journals, rows)
+        write_journal(journals, rows, components=True)
         written = sum(path.stat().st_size for path in journals.glob("*.journal"))
         print(f"| journal | {written / rows:.0f} |")
         with psycopg.connect(runs.where, autocommit=True) as connection:
