@@ -38,7 +38,7 @@ def _statements(found: Sequence[StatementFigures]) -> Table:
     """Return a row per statement, those of a route together; times in ms."""
     services = len({one.service for one in found}) > 1
     texts = ("service", "route", "statement") if services else ("route", "statement")
-    table = bare_table(texts, ("a request", "of its time", "mean", "max", "rows"))
+    table = bare_table(texts, ("per request", "of its time", "mean", "max", "rows"))
     before = None
     for one in found:
         names = (one.service, route_of(one)) if services else (route_of(one),)
@@ -57,7 +57,7 @@ def _statements(found: Sequence[StatementFigures]) -> Table:
 
 def _calls(found: Sequence[OutgoingFigures]) -> Table:
     """Return a row per host and method that a service called; times in ms."""
-    table = bare_table(("service", "calls to"), ("a request", "mean", "failed"))
+    table = bare_table(("service", "calls to"), ("per request", "mean", "failed"))
     for one in found:
         table.add_row(
             harmless(one.service),

@@ -303,14 +303,14 @@ def test_statements_are_a_table_by_route(counted, runs_database, columns):
     document = json.loads(answer("show", "--json", "--database", runs_database))
 
     assert said in plain
-    assert "a request" not in plain
+    assert "of its time" not in plain
     assert document["findings"] == [said]
     assert document["statements"][0]["per_request"] == 39
     assert document["calls"][0]["host"] == "pricing:80"
     assert max(map(len, text.splitlines())) <= columns
     if columns == 140:
         rows = [" ".join(line.split()) for line in text.splitlines()]
-        first = rows.index("route statement a request of its time mean max rows")
+        first = rows.index("route statement per request of its time mean max rows")
         assert rows[first + 1 : first + 3] == [
             "GET /orders SELECT name FROM items WHERE id = ? 39.0 60.0% 1.54 20.0 780",
             r"SELECT \x1b[31m 1.00 5.00% 5.00 20.0 400",
