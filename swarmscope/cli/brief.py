@@ -18,6 +18,7 @@ from swarmscope.runs.time_spent import division
 
 PARTS = {"response": "response time", "service": "  service", "queue": "  queue"}
 PARTS |= {"receiving": "  receiving", "outside": "  outside", "uncorrected": "uncorrected"}
+AROUND = ("receiving", "outside")  # of which the line about the means says enough, if there is one
 WIDTH = max(map(len, PARTS.values()))
 PERCENTILES = ("p50", "p95", "p99", "max")
 NO_TRUST = "not measured: the generator reported nothing after ramp-up"
@@ -57,7 +58,7 @@ def _figures(totals: Endpoint, users: int | None) -> Iterator[tuple[str, str]]:
     yield "users", f"{count(users)} at most"
     for part, label in PARTS.items():
         latency: Latency | None = getattr(totals, part)
-        if latency:
+        if latency and not (part in AROUND and division(totals)):
             figures = [(p, digits(getattr(latency, f"{p}_ms"))) for p in PERCENTILES]
             yield label, "  ".join(f"{name} {figure:>6}" for name, figure in figures) + " ms"
 
