@@ -2,6 +2,7 @@
 
     python -m benchmarks.instrumentation overhead     # a request with and without it
     python -m benchmarks.instrumentation queries      # a query with and without it
+    python -m benchmarks.instrumentation components   # both without a server, for a busy machine
     python -m benchmarks.instrumentation observation  # one observation
     python -m benchmarks.instrumentation restarts     # a scrape after 1,000 restarts of workers
 
@@ -22,13 +23,13 @@ from pathlib import Path
 
 import click
 
-from benchmarks import _observation, _restarts
+from benchmarks import _components, _observation, _restarts
 from benchmarks._alternating import ALL, BARE, MEASURED, TRACED
 from benchmarks._gunicorn import OURS, STOCK, serving
 from benchmarks._ports import free_port
 
 CONNECTIONS = 8
-SLICE_REQUESTS = 50
+SLICE_REQUESTS = 20
 QUERIES = 20  # in a request
 CLASSES = {
     "sync": ("-k", "sync"),
@@ -148,6 +149,16 @@ def queries(seconds: int, classes: tuple[str, ...], number: int) -> None:
         results = alternate(name, f"/{way}/{number}", kinds, seconds, False)
         for kind, result in results.items():
             print(f"| {name} | {number} by {way} | {kind} | {result} |", flush=True)
+
+
+@main.command()
+@click.option("--rounds", default=1000, show_default=True)
+def components(rounds: int) -> None:
+    """CPU beyond bare of a request and of a query, at the 10th percentile (5th to 25th)."""
+    print("| | | µs of CPU beyond bare |")
+    print("|---|---|---|")
+    for what, kind, (low, tenth, quarter) in _components.measure(rounds):
+        print(f"| {what} | {kind} | {tenth:.1f} ({low:.1f} to {quarter:.1f}) |", flush=True)
 
 
 @main.command()
