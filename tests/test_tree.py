@@ -48,6 +48,7 @@ QUESTIONS = {  # of more than one module
     "runs/summary": "do percentiles agree with the requests themselves?",
     "server/components/known_times": "is each component found where a stopwatch says it is?",
     "server/components/known_times_of_drivers": "the same, of drivers of real servers",
+    "server/components/library_versions": "which versions of libraries are measured?",
     "server/components/opentelemetry": "do OpenTelemetry and components leave each other right?",
     "server/decomposition": "is a delay found in the part where it was made?",
     "server/documentation": "is every metric documented?",

@@ -37,6 +37,25 @@ def around_the_wheel(directory: Path) -> Path:
     return directory / "bin"
 
 
+def over_this_one(directory: Path, *requirements: str) -> Path:
+    """Make an environment of *requirements*, else with the packages of this one; return its Python.
+
+    Only the packages that are named differ, not what they need.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
+    python = directory / "bin/python"
+    command = [str(UV), "pip", "install", "--quiet", "--no-deps", "--python", str(python)]
+    done = subprocess.run(
+        [*command, *requirements], capture_output=True, text=True, timeout=SECONDS
+    )
+    if any(words in done.stderr for words in UNREACHABLE):
+        pytest.skip("there is no package index here")
+    assert done.returncode == 0, done.stderr
+    (site,) = directory.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return python
+
+
 def programs_of(directory: Path, python: str, *requirements: str) -> Path:
     """Make an environment with this swarmscope's server end, too; see `foreign_programs`."""
     return foreign_programs(directory, python, "-e", f"{ROOT}[server]", *requirements)
