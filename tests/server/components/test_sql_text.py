@@ -130,7 +130,8 @@ NAMES = {
     MYSQL: ["`it's`", "`/*`", "`a``#`", "a$$b", "5--1", "@v"],
     SQLITE: ["[it's]", "`it's`", 't."it\'s"', '"--".x', "`/*`", "a$$b"],
 }
-BETWEEN = [" ", ",", "(", ")", "=", " AND ", " SELECT ", " FROM ", "\n", "||", "::", "- ", "$", "]"]
+BETWEEN = [" ", ",", "(", ")", "=", " AND ", " SELECT ", " FROM ", "\n", "||", "::", "- "]
+BETWEEN += [" $ ", "]"]  # dollars of two pieces would join to a quote
 
 
 def statements(dialect: str):
