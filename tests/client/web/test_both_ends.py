@@ -152,7 +152,8 @@ def test_the_page_has_the_figures_of_show_and_of_the_summary(seen):
         stored = assembly.assemble(connection, run.run_id)
 
     shown = document.decode(answer.stdout)
-    of_prometheus = {"server": None, "services": [], "findings": []}  # may not be stored yet
+    of_prometheus = {"server": None, "services": [], "statements": None, "calls": None}
+    of_prometheus |= {"findings": []}  # may not be stored yet
     made, shown, stored = (replace(one, **of_prometheus) for one in (made, shown, stored))
     assert rounded(made) == rounded(shown) == rounded(stored)
     assert made.run.id == seen.running.run.id

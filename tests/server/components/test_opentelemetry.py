@@ -17,6 +17,7 @@ from flask import Flask
 from support.server_timing import calls, timing
 
 from swarmscope.server import instrument, measured_connect
+from swarmscope.server.components.measuring import HOOKS
 
 pytest.importorskip("opentelemetry.instrumentation.flask")
 
@@ -56,6 +57,7 @@ def _trace(provider):
         used[2].instrument(engine=engine, tracer_provider=provider, skip_dep_check=True)  # 2.1, too
 
     yield trace
+    HOOKS.undo()  # where ours are the outer ones, OpenTelemetry would leave its own
     for one in used:
         one.uninstrument()
     psycopg.Connection.connect = (
