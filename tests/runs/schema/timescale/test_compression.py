@@ -93,6 +93,21 @@ def test_columns_of_compressed_chunks_can_be_renamed(licensed):
     licensed.execute("ALTER TABLE request RENAME COLUMN app_ms TO service_ms")
 
 
+def test_compressed_chunks_get_columns(licensed):
+    """As migrations add them, one by one: what is compressed has NULL there, and takes more rows."""
+    _store_days(licensed, range(4, 6))
+    before = _figures(licensed)
+    licensed.execute("CALL run_job(%s)", [_compression_job(licensed)])
+
+    licensed.execute("ALTER TABLE request ADD COLUMN added_ms real")
+    licensed.execute("ALTER TABLE request ADD COLUMN added integer")
+
+    assert _compressed(licensed) == 2
+    assert _figures(licensed) == before
+    _store_days(licensed, range(5, 6), rows=7)
+    assert licensed.execute("SELECT count(*), count(added) FROM request").fetchall() == [(207, 0)]
+
+
 def test_pruning_reaches_compressed_chunks(licensed):
     """Whole days are dropped, the limit's own day loses rows to the second."""
     now = _store_days(licensed, range(28, 34))
