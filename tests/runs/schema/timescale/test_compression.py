@@ -94,7 +94,7 @@ def test_columns_of_compressed_chunks_can_be_renamed(licensed):
 
 
 def test_compressed_chunks_get_columns(licensed):
-    """As migrations add them, one by one: what is compressed has NULL there, and takes more rows."""
+    """As migrations add them, one by one: NULL in what is compressed, which still takes rows."""
     _store_days(licensed, range(4, 6))
     before = _figures(licensed)
     licensed.execute("CALL run_job(%s)", [_compression_job(licensed)])
