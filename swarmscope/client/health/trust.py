@@ -39,8 +39,8 @@ def dispersion(starts: Mapping[int, int], first: int, last: int) -> float | None
 
 
 NOT_JUDGED = (
-    "Arrivals were not judged: the objective was missed throughout, and users who wait for slow"
-    " responses arrive in bursts that the service causes."
+    f"Arrivals were not judged: the objective never held for {DISPERSION_SPAN_SECONDS} s on end,"
+    " and users who wait for slow responses arrive in bursts that the service causes."
 )
 
 
