@@ -41,6 +41,12 @@ class Gunicorn:
         """The service's address, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def metrics_url(self) -> str:
+        """Where it serves its metrics, '' until it does."""
+        words = self.log.read_text().partition("Metrics at: ")[2].split()
+        return words[0] if words else ""
+
     def stop(self, seconds: float = 20) -> int:
         """Send SIGTERM and return the exit status."""
         self.process.send_signal(signal.SIGTERM)

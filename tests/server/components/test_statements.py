@@ -17,7 +17,7 @@ from psycopg import sql
 from support.gunicorn import ROOT, running_gunicorn
 from support.instrumented import exposed, samples
 from support.scraping import scrape
-from support.waiting import free_port, poll_until
+from support.waiting import poll_until
 
 from swarmscope.server import instrument, measured_connect
 from swarmscope.server.components import statement_metrics
@@ -250,9 +250,8 @@ WORKERS = {"sync": (), "gthread": ("--threads", "8"), "gevent": ()}
 @pytest.mark.parametrize("kind", WORKERS)
 def test_every_kind_of_worker_counts_exactly(kind, tmp_path):
     """Of requests at the same time, whose text is new to each worker."""
-    port = free_port()
     environment = {
-        "SWARMSCOPE_METRICS_PORT": str(port),
+        "SWARMSCOPE_METRICS_PORT": "0",  # the kernel picks one
         "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}",
         "DATABASE": f"sqlite:///{tmp_path / 'file.db'}",
     }
@@ -265,8 +264,7 @@ def test_every_kind_of_worker_counts_exactly(kind, tmp_path):
         text = "SELECT wait(?) FROM (SELECT ? UNION ALL"
         found = poll_until(
             lambda: (
-                (found := scrape(f"http://127.0.0.1:{port}/metrics")).total(CALLS)
-                == found.total(PARTS, part="db")
+                (found := scrape(server.metrics_url)).total(CALLS) == found.total(PARTS, part="db")
                 and found
             ),
             "all statements to be counted",

@@ -137,7 +137,7 @@ def test_a_token_for_others_and_the_environment_for_the_switch(tmp_path):
     }
     options = ("-c", "python:swarmscope.server.serve", "-w", "1", APP)
     with running_gunicorn(*options, log=tmp_path / "log", environment=environment) as server:
-        url = poll_until(lambda: _metrics_url(server), "the metrics to be served")
+        url = poll_until(lambda: server.metrics_url, "the metrics to be served")
         get(server.port, "/pid")
         foreign = {"Host": "shop:9102"}
         assert ask(url, headers=foreign)[0] == 401
@@ -147,8 +147,3 @@ def test_a_token_for_others_and_the_environment_for_the_switch(tmp_path):
         working.start()
         assert ask(url, headers=right, seconds=1)[0] == 200
         working.join()
-
-
-def _metrics_url(server):
-    words = server.log.read_text().partition("Metrics at: ")[2].split()
-    return words[0] if words else None
