@@ -114,7 +114,7 @@ class Database:
 def database_of_roles(cluster: Cluster) -> Iterator[Database]:
     """Make a runs database, with roles and schema as the stack makes them, until the block ends."""
     name = f"runs_{secrets.token_hex(6)}"
-    passwords = {role: secrets.token_urlsafe(24) for role in (roles.OWNER, roles.READER)}
+    passwords = {role: secrets.token_hex(24) for role in (roles.OWNER, roles.READER)}
     where = {"host": "127.0.0.1", "port": cluster.port}
     with psycopg.connect(superuser_dsn(cluster), autocommit=True) as admin:
         roles.prepare(admin, passwords, name)

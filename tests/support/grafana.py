@@ -89,7 +89,7 @@ def running_foreign_grafana(directory: Path, data_sources: str) -> Iterator[Graf
 @contextlib.contextmanager
 def _serving(directory: Path, path: str = "", **settings: str) -> Iterator[Grafana]:
     assert HOME
-    port, admin_password = free_port(), secrets.token_urlsafe(24)
+    port, admin_password = free_port(), secrets.token_hex(24)
     url = f"http://127.0.0.1:{port}{path}"
     common = dotenv_values(ROOT / "grafana/grafana.env", interpolate=False)
     own = {
