@@ -8,13 +8,13 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import process_time, time
+from time import process_time
 from typing import Any
 
 import gevent
-from werkzeug.test import create_environ
 
 from benchmarks._alternating import ALL, BARE, MEASURED, STOCK, service
+from benchmarks._observation import request_to
 from swarmscope.server.slots import FILES, use_slots
 
 QUERIES = 20  # in a request
@@ -45,18 +45,7 @@ def measure(rounds: int) -> Iterator[tuple[str, str, list[float]]]:
 
 
 def _request(app: Callable[..., Any], path: str, in_greenlet: bool) -> Callable[[], object]:
-    environ = create_environ(path)
-
-    def answer(*_: Any) -> Any:
-        return None
-
-    def request() -> None:
-        environ["HTTP_X_REQUEST_START"] = f"t={time():.6f}"
-        body: Any = app(dict(environ), answer)
-        for _ in body:
-            pass
-        body.close()
-
+    request = request_to(app, path)
     return (lambda: gevent.spawn(request).join()) if in_greenlet else request
 
 

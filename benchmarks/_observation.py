@@ -89,14 +89,19 @@ def request_operations(stock: type, slot: type) -> dict[str, Operation]:
 
 
 def _request(app: Flask) -> Operation:
-    environ = create_environ("/hello/you")
-
-    def answer(*_: Any) -> Any:
-        return None
-
     @app.get("/hello/<name>")
     def hello(name: str) -> dict[str, str]:
         return {"hello": name}
+
+    return request_to(app, "/hello/you")
+
+
+def request_to(app: Callable[..., Any], path: str) -> Operation:
+    """Return a GET of *path* of a WSGI *app*, with the time at which it was sent."""
+    environ = create_environ(path)
+
+    def answer(*_: Any) -> Any:
+        return None
 
     def request() -> None:
         environ["HTTP_X_REQUEST_START"] = f"t={time():.6f}"

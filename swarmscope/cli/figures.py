@@ -80,13 +80,8 @@ def _print_times(
     if shown.statements:
         calls = statement_figures.outgoing(counts)
         console.print(*statement_tables.both(statements, calls, shown.every), sep="\n")
-    single = [endpoint for endpoint in endpoints if endpoint.name or endpoint.request_type]
-    divided = (time_spent.division(e) for e in endpoints if e not in single)
-    of_services = [
-        *service_times.sentences(services),
-        *statement_figures.sentences(statements or []),
-    ]
-    found = time_spent.joined(time_spent.sentences(single), of_services)
+    divided = (time_spent.division(e) for e in endpoints if not (e.name or e.request_type))
+    found = time_spent.joined(time_spent.sentences(endpoints), services, statements)
     if texts := [tables.harmless(text) for text in (*divided, *found) if text]:
         console.print("", *texts, sep="\n")
 

@@ -10,11 +10,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from swarmscope.formatting import count, digits, duration, limits, percent, printable
-from swarmscope.runs.document import Endpoint, Latency, LevelResult, ServiceFigures
+from swarmscope.runs.document import Endpoint, LevelResult, ServiceFigures
 from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
 from swarmscope.runs.model import FailureGroup, Run, Summary, TaskError
 from swarmscope.runs.outcomes import HEADINGS, cells
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome
+from swarmscope.runs.time_spent import mean_ms
 
 MAX_FAILURES = 10  # kinds of them, in a table
 OUTCOME_STYLES = {PASSED: "green", FAILED: "bold red", NOT_JUDGED: "yellow"}
@@ -102,7 +103,7 @@ def summary_table(summaries: Iterable[Summary], width: int) -> Table:
 
 def parts_table(endpoints: Sequence[Endpoint], width: int) -> Table:
     """Return two rows per endpoint, mean and p95 of each part in which any of them spent time."""
-    spent = [part for part in ADDITIVE if any(_mean_ms(e, part) for e in endpoints)]
+    spent = [part for part in ADDITIVE if any(mean_ms(e, part) for e in endpoints)]
     parts = [
         "response",
         *(p for p in spent if width >= NARROW or p not in ("receiving", "outside")),
@@ -112,17 +113,12 @@ def parts_table(endpoints: Sequence[Endpoint], width: int) -> Table:
     table = bare_table(("endpoint, mean ms",), heads)
     for row in endpoints:
         numbers = [getattr(row, calls[part]) if part in calls else None for part in parts]
-        means = (digits(_mean_ms(row, part)) for part in parts)
+        means = (digits(mean_ms(row, part)) for part in parts)
         cells = (f"{ms} ({digits(n)})" if n else ms for ms, n in zip(means, numbers, strict=True))
         table.add_row(_named(row.name, row.request_type), *cells)
         tails = (getattr(row, part) for part in parts)
         table.add_row(Text("  p95", style="dim"), *(digits(t and t.p95_ms) for t in tails))
     return table
-
-
-def _mean_ms(endpoint: Endpoint, part: str) -> float | None:
-    latency: Latency | None = getattr(endpoint, part)
-    return latency.mean_ms if latency else None
 
 
 def levels_table(levels: Iterable[LevelResult], width: int) -> Table:

@@ -104,10 +104,7 @@ def _with_services(made: Document, capture: server_series.Capture) -> Document:
         services=found,
         statements=statements,
         calls=statement_figures.outgoing(capture.counts),
-        findings=time_spent.joined(
-            made.findings,
-            [*service_times.sentences(found), *statement_figures.sentences(statements or [])],
-        ),
+        findings=time_spent.joined(made.findings, found, statements),
     )
 
 
@@ -152,7 +149,7 @@ def _assemble(
         grafana_url=_grafana_url(run, row["grafana_url"]),
         task_errors=_task_errors(connection, run_id),
         levels=levels(connection, run_id),
-        findings=time_spent.sentences([e for e in endpoints if e is not totals]),
+        findings=time_spent.sentences(endpoints),
         slowest=known.slowest if known else _slowest(connection, run_id, rows),
     )
 

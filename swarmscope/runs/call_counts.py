@@ -132,11 +132,12 @@ def read(
     for level in levels[:MAX_LEVELS]:
         moments = level.since.timestamp(), level.until.timestamp()
         spans.append(_Span(level.number, asked.between(*moments), {}))
-    statements, calls = spans[0].statements(), spans[0].calls()
-    shown = _most(statements, MAX_STATEMENTS) | _most(calls, MAX_CALLS)
+    statements = [span.statements() for span in spans]
+    calls = [span.calls() for span in spans]
+    shown = _most(statements[WHOLE], MAX_STATEMENTS) | _most(calls[WHOLE], MAX_CALLS)
     return CallCounts(
-        [one for span in spans for one in _with_rest(span.statements(), shown)],
-        [one for span in spans for one in span.calls() if one.key in shown],
+        [one for found in statements for one in _with_rest(found, shown)],
+        [one for found in calls for one in found if one.key in shown],
     )
 
 

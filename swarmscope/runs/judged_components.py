@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import ceil
 
 from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.component_windows import ComponentWindow
-from swarmscope.runs.histogram import CALLS, estimate
+from swarmscope.runs.histogram import CALLS
 from swarmscope.runs.model import ComponentSummary
 
 
@@ -31,8 +30,8 @@ def _sum(part: str, rows: Sequence[ComponentWindow], like: ComponentSummary) -> 
         rank = max(ceil(share * requests), 1) - (requests - used)
         if rank <= 0:
             return 0.0
-        value = estimate(histogram.buckets[bisect_left(histogram.cumulative, rank)])
-        return float(round(min(value, max_value))) if part in CALLS else min(value, max_value)
+        value = min(histogram.at_rank(rank), max_value)
+        return float(round(value)) if part in CALLS else value
 
     return replace(
         like,

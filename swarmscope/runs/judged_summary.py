@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,6 @@ from math import ceil
 from swarmscope.runs import assembly, component_windows, judged_components, queries, time_spent
 from swarmscope.runs.compare.intervals import Histogram, join
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.histogram import estimate
 from swarmscope.runs.model import ComponentSummary, Summary
 from swarmscope.runs.selection import MORE_NAMES, Endpoint, Selection
 from swarmscope.runs.thresholds import NOT_JUDGED, Outcome
@@ -33,8 +31,7 @@ class JudgedSummary:
 
     def findings(self) -> list[str]:
         """Return in words where the time of single endpoints went."""
-        endpoints = assembly.endpoints_of(self.rows, self.components)
-        return time_spent.sentences([e for e in endpoints if e.name or e.request_type])
+        return time_spent.sentences(assembly.endpoints_of(self.rows, self.components))
 
     def explain(self, outcome: Outcome) -> Outcome:
         """Return *outcome*, with the problem as its reason if it is about all requests."""
@@ -140,4 +137,4 @@ def _percentile(histogram: Histogram, max_ms: float | None, share: float) -> flo
     if max_ms is None:
         return None
     rank = max(ceil(share * histogram.count), 1)
-    return min(estimate(histogram.buckets[bisect_left(histogram.cumulative, rank)]), max_ms)
+    return min(histogram.at_rank(rank), max_ms)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarmscope.formatting import digits
-from swarmscope.runs.document import Endpoint, Latency
+from swarmscope.runs import service_times, statement_figures
+from swarmscope.runs.document import Endpoint, Latency, ServiceFigures, StatementFigures
 from swarmscope.runs.histogram import COMPONENTS
 
 MIN_MS = 10.0  # shorter means are noise, and nobody's problem
@@ -75,13 +76,14 @@ class Finding:
 
 
 def sentences(endpoints: Sequence[Endpoint]) -> list[str]:
-    """Return where the time of *endpoints* went, most of it first; one sentence for each part.
+    """Return where the time of single *endpoints* went, most first; one sentence for each part.
 
     ``GET /orders spent 74 of 81 ms in 41 database statements.`` What took little of the
     time of all requests is left out. Empty where too little is known.
     """
-    whole = sum(map(_spent, endpoints))
-    frequent = [endpoint for endpoint in endpoints if endpoint.requests >= MIN_REQUESTS]
+    single = [endpoint for endpoint in endpoints if endpoint.name or endpoint.request_type]
+    whole = sum(map(_spent, single))
+    frequent = [endpoint for endpoint in single if endpoint.requests >= MIN_REQUESTS]
     found = [finding for endpoint in frequent if (finding := _finding(endpoint))]
     groups = [[f for f in found if f.part == part] for part in {f.part: 0 for f in found}]
     groups = [group for group in groups if _weight(group) >= MIN_WEIGHT * whole]
@@ -92,8 +94,16 @@ def sentences(endpoints: Sequence[Endpoint]) -> list[str]:
     return [NOTHING_STANDS_OUT] if explained > 0 and explained >= MIN_KNOWN * whole else []
 
 
-def joined(own: Sequence[str], of_services: Sequence[str]) -> list[str]:
+def joined(
+    own: Sequence[str],
+    services: Sequence[ServiceFigures],
+    statements: Sequence[StatementFigures] | None,
+) -> list[str]:
     """Return `sentences` and those about services: if one of these stands out, something does."""
+    of_services = [
+        *service_times.sentences(services),
+        *statement_figures.sentences(statements or []),
+    ]
     kept = [text for text in own if text != NOTHING_STANDS_OUT or not of_services]
     return [*kept, *of_services]
 
@@ -103,11 +113,11 @@ def division(endpoint: Endpoint) -> str:
 
     ``mean 12.3 ms: queue 0.51, CPU 2.10, database 8.21 (3.1 statements), other 0.42, outside 1.06``
     """
-    parts = [part for part in _parts(endpoint) if part in LABELS and _mean_ms(endpoint, part)]
+    parts = [part for part in _parts(endpoint) if part in LABELS and mean_ms(endpoint, part)]
     if endpoint.service is None or not parts:
         return ""
     texts = (
-        f"{LABELS[part]} {digits(_mean_ms(endpoint, part))}{_in_brackets(_calls(endpoint, part))}"
+        f"{LABELS[part]} {digits(mean_ms(endpoint, part))}{_in_brackets(_calls(endpoint, part))}"
         for part in parts
     )
     return f"mean {digits(endpoint.response.mean_ms)} ms: {', '.join(texts)}"
@@ -119,7 +129,8 @@ def _parts(endpoint: Endpoint) -> list[str]:
     return ["queue", *(measured or ["service"]), "receiving", "outside"]
 
 
-def _mean_ms(endpoint: Endpoint, part: str) -> float | None:
+def mean_ms(endpoint: Endpoint, part: str) -> float | None:
+    """Return the mean of a part or component; None if it was not measured."""
     latency: Latency | None = getattr(endpoint, part)
     return latency.mean_ms if latency else None
 

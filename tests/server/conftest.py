@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +46,7 @@ class Service:
     @property
     def metrics_url(self) -> str:
         """Where the metrics are served, as the log last said."""
-        found = poll_until(
-            lambda: re.findall(r"Metrics at: (\S+)", self.log()), "the metrics to be served"
-        )
-        return found[-1]
+        return poll_until(lambda: self.gunicorn.metrics_url, "the metrics to be served")
 
     def log(self) -> str:
         """Return what the arbiter and its workers wrote."""

@@ -35,7 +35,7 @@ def test_the_example_runs_as_written(page, tmp_path):
         assert answer.body == b'{"hello":"you"}\n'
         assert answer.queue_s > 0
         assert answer.app_s > 0
-        found = scrape(re.search(r"Metrics at: (\S+)", log.read_text())[1])
+        found = scrape(server.metrics_url)
 
     labels = {"method": "GET", "status": "200", "url_rule": "/hello/<name>"}
     assert found.value("flask_http_request_duration_seconds_count", **labels) == 1

@@ -43,9 +43,9 @@ class Gunicorn:
 
     @property
     def metrics_url(self) -> str:
-        """Where it serves its metrics, '' until it does."""
-        words = self.log.read_text().partition("Metrics at: ")[2].split()
-        return words[0] if words else ""
+        """Where it serves its metrics, as the log last said; '' until it does."""
+        found = re.findall(r"Metrics at: (\S+)", self.log.read_text())
+        return found[-1] if found else ""
 
     def stop(self, seconds: float = 20) -> int:
         """Send SIGTERM and return the exit status."""

@@ -15,7 +15,7 @@ from math import ceil, expm1, hypot, inf, isinf, log, sqrt
 from statistics import fmean
 
 from swarmscope.runs.compare.distributions import normal_quantile, order_statistic, t_quantile
-from swarmscope.runs.histogram import GAMMA
+from swarmscope.runs.histogram import GAMMA, estimate
 
 MAX_BATCHES = 20  # Schmeiser, "Batch size effects …", Operations Research 30 (1982): 10 to 30
 MIN_BATCHES = 5
@@ -67,6 +67,10 @@ class Histogram:
         before = self.cumulative[index - 1] if index else 0.0
         inside = (rank - before) / (self.cumulative[index] - before)
         return self.buckets[index] - 1 + inside
+
+    def at_rank(self, rank: float) -> float:
+        """Return the estimate of the value with *rank*, from 1, in the unit of the values."""
+        return estimate(self.buckets[bisect_left(self.cumulative, rank)])
 
     def below(self, position: float) -> float:
         """Return how many requests lie below a position, a bucket's by its share."""
