@@ -15,6 +15,7 @@ from string import Template
 from swarmscope.runs import call_counts
 from swarmscope.runs.call_counts import CallCounts, Level
 from swarmscope.runs.prometheus import Axis, Line, Prometheus
+from swarmscope.runs.resources.model import Points, ResourceKey, RouteDemand, Usage
 from swarmscope.runs.services import (
     COUNTED,
     MAX_SERVICES,
@@ -33,8 +34,6 @@ MIN_WINDOW_S = 10  # five scrapes, as in rules.yml
 RATE_SCRAPES = 4  # in a rate's window, as in Grafana's $__rate_interval
 LOOK_BACK_S = 150  # two scrapes a minute apart, at least
 NO_TARGETS = Targets()
-
-Points = list[float | None]
 
 
 def rate_window_s(scrape_interval_s: int) -> int:
@@ -114,6 +113,8 @@ class Capture:
     calls: Mapping[CallKey, Points] = field(default_factory=dict)
     places: Mapping[str, str | None] = field(default_factory=dict)
     counts: CallCounts | None = None  # None: of a version that did not count
+    resources: Mapping[ResourceKey, Usage] = field(default_factory=dict)
+    demands: Sequence[RouteDemand] = ()
 
 
 def read(

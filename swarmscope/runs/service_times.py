@@ -11,7 +11,8 @@ from datetime import datetime
 
 from swarmscope.formatting import digits
 from swarmscope.runs.document import CallFigures, ServiceFigures
-from swarmscope.runs.server_series import CallKey, Capture, Points
+from swarmscope.runs.resources.model import Points
+from swarmscope.runs.server_series import CallKey, Capture
 
 MIN_WAIT_MS = 10.0  # a shorter mean per call is not worth a sentence
 MIN_WAIT_SHARE = 0.02  # of the caller's service time
