@@ -11,7 +11,7 @@ from support.environments import build_wheel, foreign_programs
 
 from swarmscope.cli import EXTRAS, VERBS
 
-READING = {verb for verb, module in VERBS.items() if EXTRAS.get(module, "runs") == "runs"}
+READING = {verb for verb, (module, _) in VERBS.items() if EXTRAS.get(module, "runs") == "runs"}
 VERBS_OF = {  # the verbs that work
     "server": set(),
     "runs": READING,
@@ -66,7 +66,7 @@ def offered(programs: Path) -> set[str]:
     for verb, answer in helped.items():
         assert (answer["status"], answer["stderr"]) == (0, ""), verb
     for verb, refused in refusals.items():
-        install = f"pip install 'swarmscope[{EXTRAS.get(VERBS[verb], 'runs')}]'"
+        install = f"pip install 'swarmscope[{EXTRAS.get(VERBS[verb][0], 'runs')}]'"
         assert refused["status"] == 1, verb
         assert refused["stderr"].startswith("Error: "), verb
         assert refused["stderr"].endswith(f"{MISSING}{install}\n"), verb

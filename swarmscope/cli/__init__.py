@@ -14,25 +14,25 @@ import click
 import swarmscope
 from swarmscope.formatting import printable
 
-VERBS = {
-    "init": "swarmscope.cli.init",
-    "try": "swarmscope.cli.try_app",
-    "up": "swarmscope.cli.stack",
-    "demo": "swarmscope.cli.stack",
-    "status": "swarmscope.cli.stack",
-    "down": "swarmscope.cli.stack",
-    "logs": "swarmscope.cli.stack",
-    "locust": "swarmscope.cli.locust",
-    "runs": "swarmscope.cli.runs",
-    "show": "swarmscope.cli.show",
-    "export": "swarmscope.cli.export",
-    "check": "swarmscope.cli.check",
-    "compare": "swarmscope.cli.compare",
-    "report": "swarmscope.cli.report",
-    "dashboards": "swarmscope.cli.dashboards",
-    "prune": "swarmscope.cli.database",
-    "migrate": "swarmscope.cli.database",
-    "ship": "swarmscope.cli.ship",
+VERBS = {  # the module of each, and its summary: none is imported to list them
+    "init": ("swarmscope.cli.init", "Write settings and a first scenario for a Flask app."),
+    "try": ("swarmscope.cli.try_app", "Find out how much load a Flask app can take."),
+    "up": ("swarmscope.cli.stack", "Start the stack, or some of its services."),
+    "demo": ("swarmscope.cli.stack", "Start the stack with the sample API and its scenario."),
+    "status": ("swarmscope.cli.stack", "Show which services are running, and where."),
+    "down": ("swarmscope.cli.stack", "Stop the stack; its data is kept."),
+    "logs": ("swarmscope.cli.stack", "Print the logs of the stack's services."),
+    "locust": ("swarmscope.cli.locust", "Run Locust on any locustfile, and record its runs."),
+    "runs": ("swarmscope.cli.runs", "List runs, latest first."),
+    "show": ("swarmscope.cli.show", "Print a run's figures."),
+    "export": ("swarmscope.cli.export", "Export a run's raw requests as CSV."),
+    "check": ("swarmscope.cli.check", "Check a run against thresholds."),
+    "compare": ("swarmscope.cli.compare", "Compare two runs, telling changes from noise."),
+    "report": ("swarmscope.cli.report", "Write a run's page as one HTML file."),
+    "dashboards": ("swarmscope.cli.dashboards", "Write dashboards and rules for your own Grafana."),
+    "prune": ("swarmscope.cli.database", "Delete raw requests older than AGE (default: 30 days)."),
+    "migrate": ("swarmscope.cli.database", "Create or upgrade the schema of a runs database."),
+    "ship": ("swarmscope.cli.ship", "Deliver samples left on disk to the runs database."),
 }
 EXTRAS = {  # else runs
     "swarmscope.cli.init": "stack",
@@ -57,16 +57,22 @@ class LazyGroup(click.Group):
         """Return the verbs in the order of the table."""
         return list(VERBS)
 
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing their modules."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a verb's command; if its extra is not installed, one that says how to get it."""
         if name not in VERBS:
             return None
+        module_name, _ = VERBS[name]
         try:
-            module = importlib.import_module(VERBS[name])
+            module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("swarmscope"):
                 raise
-            extra = EXTRAS.get(VERBS[name], "runs")
+            extra = EXTRAS.get(module_name, "runs")
             return _missing(name, error.name.split(".")[0], extra)
         command = getattr(module, f"{name}_app" if iskeyword(name) else name)
         assert isinstance(command, click.Command)

@@ -40,6 +40,21 @@ def test_help_lists_every_verb() -> None:
         assert summary.endswith("."), verb
         assert not summary.endswith("..."), verb
         assert len(summary) < 60, verb
+        command = main.get_command(click.Context(main), verb)
+        assert command
+        assert summary == command.get_short_help_str(60), verb
+
+
+def test_help_imports_no_verb() -> None:
+    """It takes a tenth of a second: nothing that only a verb needs is loaded."""
+    code = "import sys, swarmscope.cli as cli; cli.main(['--help'], standalone_mode=False)"
+    loaded = (
+        "print(sorted(m for m in sys.modules if m.startswith(('swarmscope.', 'psycopg', 'rich'))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; {loaded}"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "['swarmscope.cli', 'swarmscope.formatting']"
 
 
 @pytest.mark.parametrize("verb", [None, *VERBS])
