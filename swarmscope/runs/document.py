@@ -363,6 +363,88 @@ class OutgoingFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResourceName:
+    """A resource; `words` say it to people, without its service."""
+
+    service: str | None  # None: the run's own, such as the load generator
+    kind: str  # one of `swarmscope.runs.resources.model.KINDS`
+    detail: str  # a pool's name, another service's host, …; ""
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteHold:
+    """How long one request of a route holds a place of a resource."""
+
+    route: str
+    held_ms: float
+    share: float  # of the time that all requests held places, 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceFigures(ResourceName):
+    """A resource in the span of the totals.
+
+    `ceiling_per_s` is how many requests of the run's mix its places can serve per second; the other
+    two bound its 95 % confidence interval. Places that others use are not among them.
+    """
+
+    places: float | None  # that this service can have
+    others: float | None  # places that others used; None where that is not known
+    used: float | None  # mean number in use
+    utilisation: float | None  # used ÷ places
+    waiting: float | None  # mean number of requests that wait for a place
+    demand_ms: float | None  # time that a request holds a place: used ÷ requests per second
+    ceiling_per_s: float | None
+    ceiling_low_per_s: float | None
+    ceiling_high_per_s: float | None
+    forecast: bool  # nothing was used by 70 %, so the ceiling is extrapolated from far below
+    routes: list[RouteHold] = field(default_factory=list)  # those that hold most first
+
+
+@dataclass(frozen=True, kw_only=True)
+class CauseSide:
+    """One side of the comparison behind a cause: the load that held, or the one that broke."""
+
+    requests_per_s: float | None
+    response_ms: float | None  # mean
+    parts: dict[str, float]  # mean of each known part, in ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """What broke a run, or a level of a capacity search, as far as its figures agree."""
+
+    kind: str  # of the resource that was full; "unknown" where none, or too many, explain it
+    detail: str
+    service: str | None
+    words: str  # the resource; "" if unknown
+    sentence: str  # for people, with figures
+    agrees: bool  # the part that grew most is the wait for the resource that was full
+    grew: str | None  # the part whose mean grew most from `held` to `broke`
+    held: CauseSide | None  # None where nothing held
+    broke: CauseSide
+    also: list[ResourceName] = field(default_factory=list)  # that were full at the same time
+    next: ResourceFigures | None = None  # the next lowest ceiling
+    frames: list[str] = field(default_factory=list)  # of the app, that took most of its time
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueParts:
+    """What the queue is made of, in ms per request; None where not known.
+
+    `rest_ms` is what remains of the mean queue: the network, and what was not measured.
+    """
+
+    queue_ms: float | None
+    generator_lag_ms: float | None  # the load generator was late in sending
+    accept_queue_ms: float | None  # in the listen socket's queue
+    worker_queue_ms: float | None  # accepted by a worker, all of whose threads were busy
+    cpu_wait_ms: float | None  # workers were ready to run and did not
+    rest_ms: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """All that a page shows of one run.
 
@@ -370,8 +452,8 @@ class Document:
     (`after_ramp_up`, `whole`; the whole run too for `ramp_up_incomplete` and `steady_too_short`),
     `scope_text` puts it in words, `since_s` and `until_s` bound it. `totals` is None before
     anything finished, `server` and `generator` are None where nothing was measured. `services` are
-    those that counted a request; `findings` says what took the time. `slowest` are single requests,
-    as long as raw ones are kept.
+    those that counted a request; `findings` says what took the time, `cause` what broke. `slowest`
+    are single requests, as long as raw ones are kept.
     """
 
     version: int
@@ -400,6 +482,10 @@ class Document:
     slowest: list[SlowRequest] = field(default_factory=list)
     statements: list[StatementFigures] | None = None  # None: not measured
     calls: list[OutgoingFigures] | None = None
+    resources: list[ResourceFigures] = field(default_factory=list)  # lowest ceiling first
+    cause: Cause | None = None  # None: the objective was met, or not judged
+    queue_parts: QueueParts | None = None
+    notes: list[str] = field(default_factory=list)  # what could not be measured, and what to do
 
 
 def encode(document: Document) -> bytes:
