@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from swarmscope.server.components.breakdown import DB, timed
-from swarmscope.server.components.sql_text import MYSQL, POSTGRESQL, SQLITE
 from swarmscope.server.components.statements import executing, fetching
+from swarmscope.sql_text import MYSQL, POSTGRESQL, SQLITE
 
 STATEMENTS = ("execute", "executemany", "executescript", "callproc")
 FETCHES = ("fetchone", "fetchmany", "fetchall")

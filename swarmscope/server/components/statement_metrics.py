@@ -12,10 +12,10 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from swarmscope.server.components.sql_text import MAX_READ, Normaliser
 from swarmscope.server.components.statements import Executed
 from swarmscope.server.labels import Labels
 from swarmscope.server.slots import FILES
+from swarmscope.sql_text import MAX_READ, Normaliser
 
 STATEMENT_SECONDS = "flask_db_statement_seconds"
 STATEMENT_CALLS = "flask_db_statement_calls"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmscope.server.components.sql_text import (
+from swarmscope.sql_text import (
     MAX_READ,
     MAX_WRITTEN,
     MORE,
