@@ -45,6 +45,7 @@ LATE = timedelta(minutes=10)  # requests that finish this long after the run's e
 SETTLED_S = 30.0  # by then a second's samples are in the database, if that was reachable
 SPARE_POINTS = 10  # for late requests, and for a first point that begins before the run
 DIGITS = 5  # of a curve's values; histograms are exact to 2.5 %
+SHOWN = server_series.RATES.keys() | server_series.GAUGES.keys()  # of the services' series
 CURVES = tuple(field.name for field in dataclasses.fields(document.Curves))
 
 
@@ -417,15 +418,16 @@ def _generator(connection: Connection, run: Run) -> document.GeneratorCurves | N
 
 
 def _server(started: datetime, capture: server_series.Capture) -> document.Services | None:
-    if not capture.series:
+    shown = {key: values for key, values in capture.series.items() if key[1] in SHOWN}
+    if not shown:
         return None
-    points = len(next(iter(capture.series.values())))
+    points = len(next(iter(shown.values())))
     since_s = _seconds(started, capture.since)
     return document.Services(
         t_s=[since_s + number * capture.step_s for number in range(points)],
         series=[
             document.ServiceSeries(job=job, name=name, values=[_short(value) for value in values])
-            for (job, name), values in capture.series.items()
+            for (job, name), values in shown.items()
         ],
         calls=[
             document.CallSeries(

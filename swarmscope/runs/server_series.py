@@ -15,6 +15,7 @@ from string import Template
 from swarmscope.runs import call_counts
 from swarmscope.runs.call_counts import CallCounts, Level
 from swarmscope.runs.prometheus import Axis, Line, Prometheus
+from swarmscope.runs.resources import readings
 from swarmscope.runs.resources.model import Points, ResourceKey, RouteDemand, Usage
 from swarmscope.runs.services import (
     COUNTED,
@@ -133,20 +134,22 @@ def read(
     known = asked.known()
     services = belonging(targets, known) or asked.counting()
     if not services:
-        return Capture(since, float(MIN_STEP_S), {})
-    jobs = "|".join(re.escape(service.name) for service in services)
-    asked = replace(asked, jobs=json.dumps(jobs, ensure_ascii=False)[1:-1])
-    asked = replace(asked, scrape_s=asked.scrape_interval_s())
+        found = readings.read(asked.prometheus, asked.axis, asked.window_s)
+        step_s = float(asked.axis.step_s)
+        return Capture(since, step_s, found.series, resources=found.resources)
+    asked = asked.about(services)
     calls = asked.calls() if known.calls else {}
     hosts = {key.host for key in calls}
+    found = readings.read(asked.prometheus, asked.axis, asked.window_s, asked.jobs)
     return Capture(
         since,
         float(asked.axis.step_s),
-        dict(sorted(asked.series().items())),
+        dict(sorted((asked.series() | found.series).items())),
         tuple(services),
         calls,
         {host: min(serving(host, known.places), default=None) for host in hosts},
-        call_counts.read(url, since, until, jobs, asked.scrape_s, levels),
+        call_counts.read(url, since, until, asked.pattern, asked.scrape_s, levels),
+        found.resources,
     )
 
 
@@ -176,6 +179,22 @@ class _Asked:
     def axis(self) -> Axis:
         step_s = max(MIN_STEP_S, self.scrape_s, ceil(self.span_s / (MAX_POINTS - 1)))
         return Axis(self.since.timestamp(), step_s, int(self.span_s // step_s) + 1)
+
+    @property
+    def window_s(self) -> int:
+        """The width of a rate."""
+        return max(rate_window_s(self.scrape_s), self.axis.step_s)
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression of the jobs, outside of PromQL."""
+        return str(json.loads(f'"{self.jobs}"'))
+
+    def about(self, services: Sequence[Service]) -> _Asked:
+        """Return the same questions about *services* only."""
+        jobs = "|".join(re.escape(service.name) for service in services)
+        asked = replace(self, jobs=json.dumps(jobs, ensure_ascii=False)[1:-1])
+        return replace(asked, scrape_s=asked.scrape_interval_s())
 
     def known(self) -> Known:
         """Return all places, and who called what."""
@@ -232,9 +251,8 @@ class _Asked:
         return self.prometheus.at(self.until.timestamp(), query)
 
     def _over_time(self, text: str, is_rate: bool) -> list[Line]:
-        window_s = max(rate_window_s(self.scrape_s), self.axis.step_s)
-        values = {"jobs": self.jobs, "window": window_s, "step": self.axis.step_s}
-        shift_s = window_s / 2 if is_rate else 0.0
+        values = {"jobs": self.jobs, "window": self.window_s, "step": self.axis.step_s}
+        shift_s = self.window_s / 2 if is_rate else 0.0
         return self.prometheus.over(self.axis, Template(text).substitute(values), shift_s)
 
 

@@ -57,7 +57,8 @@ def test_values_come_to_their_moments():
         assert (len(values), values[0], values[1:-1], values[-1]) == (31, 1.5, [None] * 29, 3)
     begun = START.timestamp()
     shifted, exact = (begun + 5, begun + 65, 2), (begun, begun + 60, 2)
-    assert seen == [shifted] * len(RATES) + [exact] * len(GAUGES)
+    resources = [shifted]
+    assert seen == resources + [shifted] * len(RATES) + [exact] * len(GAUGES)
     assert authorised == {"Basic c29tZW9uZTpwYXNzIHdvcmQ="}
 
 
