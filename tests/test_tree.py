@@ -45,6 +45,8 @@ QUESTIONS = {  # of more than one module
     "runs/schema/timescale/attacks": "what do extensions let the two roles do?",
     "runs/schema/timescale/compression": "is what its job compresses read and pruned as before?",
     "runs/schema/timescale/hypertable": "are figures and pruning those of plain PostgreSQL?",
+    "runs/compare/gate": "what may a gate pass, and what does an interval without an end say?",
+    "runs/document_components": "where did the service time go, and does a live run's end agree?",
     "runs/summary": "do percentiles agree with the requests themselves?",
     "server/components/known_times": "is each component found where a stopwatch says it is?",
     "server/components/known_times_of_drivers": "the same, of drivers of real servers",
