@@ -1,4 +1,4 @@
-"""Upkeep of the runs database: deleting old raw requests, joining the histograms of workers.
+"""Upkeep of the runs database: deleting old raw requests and profiles, joining histograms.
 
 Histograms, runs and events are kept for ever. Every figure is a sum over the rows of a window, so
 it is the same before, during and after they are joined.
@@ -50,6 +50,8 @@ def prunable(connection: Connection, before: datetime) -> int:
 def prune(connection: Connection, older_than: timedelta, max_seconds: float = math.inf) -> int:
     """Delete raw requests that started longer ago than *older_than*; return how many.
 
+    Profiles that ended before it go with them.
+
     *connection* is in autocommit mode and each step is a transaction, so an interrupted prune keeps
     what it did. It stops after *max_seconds*, so as not to delay a start; the next call continues.
     With TimescaleDB whole days go by dropping their chunks. Raises `DeadlockDetected` when a step
@@ -73,6 +75,7 @@ def _steps(connection: Connection, before: datetime) -> Iterator[Callable[[], in
     """Yield the steps, one transaction each; a step returns how many requests it deleted."""
     for chunk in timescale.chunks(connection, before):
         yield partial(timescale.drop_chunk, connection, chunk)
+    yield partial(_delete_profiles, connection, before)
     start = datetime.min.replace(tzinfo=UTC)
     while oldest := _oldest(connection, start, before):
         start = min(oldest + PRUNE_STEP, before)
@@ -83,6 +86,11 @@ def _delete(connection: Connection, since: datetime, until: datetime) -> int:
     return connection.execute(
         "DELETE FROM request WHERE time >= %s AND time < %s", [since, until]
     ).rowcount
+
+
+def _delete_profiles(connection: Connection, before: datetime) -> int:
+    connection.execute("DELETE FROM profile WHERE until < %s", [before])
+    return 0
 
 
 def _oldest(connection: Connection, start: datetime, before: datetime) -> datetime | None:

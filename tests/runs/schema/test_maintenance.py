@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.profiles import PAY, profile
 from support.stored_runs import Sample, store_run
 
 from swarmscope.runs import queries
+from swarmscope.runs.profiles import storage
 from swarmscope.runs.schema.maintenance import age, default_age, prunable, prune
 
 DAY = timedelta(days=1)
@@ -50,6 +52,20 @@ def test_old_requests_go_and_their_summary_stays(connection):
     assert left == [(new, 20)]
     assert [queries.summary(connection, run) for run in (old, new)] == before
     assert prune(connection, 30 * DAY) == 0
+
+
+def test_profiles_go_with_the_raw_requests(connection):
+    """Those that ended before the age."""
+    start = datetime.now(UTC) - 31 * DAY
+    run = store_run(connection, [Sample(1, 5)], start=start, lasted_s=10)
+    for hours in (0, 48):
+        since = start + timedelta(hours=hours)
+        until = since + timedelta(seconds=5)
+        storage.store(connection, run, "shop", since, until, profile(("/pay", 1 + hours, PAY)))
+
+    prune(connection, 30 * DAY)
+
+    assert storage.read(connection, run, "cpu", "shop").total_us == 49
 
 
 def test_a_run_is_pruned_up_to_the_moment(connection):

@@ -1,0 +1,1 @@
+"""Which code the processes of a run ran, and where requests waited: profiles kept with the run."""
