@@ -152,6 +152,13 @@ GAUGES = {  # beyond the limit of an alert
     'locust_worker_cpu_ratio{job="locust", worker="w1"}': 0.95,
     'locust_event_loop_lag_seconds{job="locust", worker="w1"}': 0.021,
     'swarmscope_ship_lag_seconds{job="locust", worker="w1"}': 11,
+    'gunicorn_concurrency_limit{job="api"}': 8,
+    'flask_db_pool_connections{job="api", pool="main", state="in_use"}': 10,
+    'flask_db_pool_connections{job="api", pool="main", state="waiting"}': 2,
+    'flask_db_pool_connections{job="api", pool="main", state="limit"}': 10,
+    'gunicorn_backlog_limit{job="api"}': 2048,
+    'gunicorn_worker_open_files{job="api", slot="0"}': 1000,
+    'gunicorn_open_files_limit{job="api"}': 1024,
 }
 
 
@@ -166,6 +173,12 @@ def _scraped(seconds: int) -> dict[str, str]:
         f"flask_http_request_duration_seconds_count{{{LABELS.replace('200', '503')}}}": 1,
         f"flask_http_request_duration_seconds_sum{{{LABELS}}}": 9,
         'swarmscope_samples_dropped_total{job="locust", worker="w1"}': 1,
+        'flask_http_request_held_seconds_total{job="api", url_rule="/tests"}': 8,
+        'gunicorn_worker_run_delay_seconds_total{job="api", slot="0"}': 0.75,
+        'machine_cpu_throttled_seconds_total{job="api"}': 0.5,
+        'machine_listen_overflows_total{job="api"}': 1,
+        'machine_oom_kills_total{job="api"}': 1,
+        'machine_memory_pressure_seconds_total{job="api"}': 0.5,
     }
     queue = 'job="api", instance="a", url_rule="/tests"'
     for name in ('bucket{%s, le="+Inf"}', "count{%s}", "sum{%s}"):
