@@ -25,10 +25,12 @@ from swarmscope.cli._shared import (
     whole_option,
 )
 from swarmscope.cli.tables import harmless
-from swarmscope.cli.waiting import settled, to_come
+from swarmscope.cli.waiting import capture_to_come, settled, to_come
 from swarmscope.formatting import errors_in_tasks
-from swarmscope.runs import assembly, judged_summary, outcomes, queries, thresholds
+from swarmscope.home import locate_prometheus
+from swarmscope.runs import assembly, captures, judged_summary, outcomes, queries, thresholds
 from swarmscope.runs.connection import Connection
+from swarmscope.runs.judged_resources import JudgedTime
 from swarmscope.runs.judged_summary import JudgedSummary
 from swarmscope.runs.model import Run
 from swarmscope.runs.selection import Selection
@@ -60,10 +62,9 @@ def _parsed(context: click.Context, parameter: click.Parameter, texts: tuple[str
 def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for each metric, in the order of the table."""
     for name, metric in reversed(thresholds.METRICS.items()):
-        limit = metric.metavar
-        words = f"Fail if {metric.label} {'is below' if metric.at_least else 'exceeds'} {limit}."
+        words = f"Fail if {metric.condition}."
         option = click.option(
-            f"--{name}", multiple=True, metavar=limit, callback=_parsed, help=words
+            f"--{name}", multiple=True, metavar=metric.metavar, callback=_parsed, help=words
         )
         command = option(command)
     return command
@@ -116,7 +117,9 @@ def check(
     wanted = [threshold for group in given.values() for threshold in group]
     if junit:
         atomic_files.check(junit)
-    found = settled(database, run, patience_s, to_come, **JUDGING)
+    resources = any(thresholds.METRICS[limit.metric].resource for limit in wanted)
+    awaited = capture_to_come if resources else to_come
+    found = settled(database, run, patience_s, awaited, **JUDGING)
     answer = _judge(database, found, Criteria(wanted, whole, requests))
     outcomes.publish(answer.outcomes, answer.run, junit, os.environ, answer.findings)
     if as_json:
@@ -144,9 +147,11 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
         summary = judged_summary.summary(connection, run.run_id, criteria.whole, selection)
         verdict = queries.verdict(connection, run.run_id)
         notes = _notes(connection, run, summary, criteria.whole)
+        used = _used(connection, run, summary)
     capacity = verdict.details if verdict else None
     limits = criteria.thresholds or thresholds.of_objective(run)
-    found = thresholds.judge(limits, summary.rows, criteria.whole, capacity, summary.components)
+    figures = summary.rows, criteria.whole, capacity, summary.components
+    found = thresholds.judge(limits, *figures, used.figure if used else None)
     found = [summary.explain(outcome) for outcome in found]
     if not run.complete:
         found = thresholds.unjudged(found, incomplete(run))
@@ -156,6 +161,15 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
     status = thresholds.exit_status(found)
     findings = summary.findings() if status else []
     return CheckResult(run.run, run.complete, status, notes, found, findings)
+
+
+def _used(connection: Connection, run: Run, summary: JudgedSummary) -> JudgedTime | None:
+    """Return what is known of the resources over the time that is judged."""
+    if not summary.rows:
+        return None
+    known = captures.prometheus_of(connection, run.run_id, locate_prometheus())
+    capture = assembly.captured(connection, run, assembly.ask_prometheus(known))
+    return JudgedTime(capture, summary.rows[0].since, summary.rows[0].until, known)
 
 
 def _notes(connection: Connection, run: Run, summary: JudgedSummary, whole: bool) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,11 +16,9 @@ from swarmscope.cli._shared import (
     wait_option,
     whole_option,
 )
-from swarmscope.cli.waiting import settled, to_come
+from swarmscope.cli.waiting import capture_to_come, settled
 from swarmscope.home import locate_prometheus
-from swarmscope.runs import assembly, captures, page, queries, server_series
-from swarmscope.runs.connection import Connection
-from swarmscope.runs.model import Run
+from swarmscope.runs import assembly, page, queries
 
 
 @click.command()
@@ -45,7 +42,7 @@ def report(
       swarmscope report latest~1 -o before.html
     """
     atomic_files.check(output or Path("swarmscope.html"))
-    found = settled(database, run, patience_s, _to_come)
+    found = settled(database, run, patience_s, capture_to_come)
     with reading(database) as connection:
         services = assembly.ask_prometheus(locate_prometheus())
         run_id = queries.find(connection, found).run_id
@@ -53,13 +50,3 @@ def report(
     path = output or Path(f"swarmscope-{document.run.id.replace(':', '-')}.html")
     atomic_files.write(path, page.render(document, live=False))
     click.echo(path)
-
-
-def _to_come(connection: Connection, run: Run) -> str:
-    """Return what is missing: samples, or the last figures of Prometheus, if there is one."""
-    if awaited := to_come(connection, run):
-        return awaited
-    asked = locate_prometheus() is not None and not captures.stored(connection, run.run_id)
-    if asked and run.ended and datetime.now(UTC) <= server_series.settled(run.ended):
-        return "Prometheus's last figures of the services"
-    return ""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import click
 
 from swarmscope.cli._shared import reading
 from swarmscope.formatting import WAITING
-from swarmscope.runs import queries
+from swarmscope.home import locate_prometheus
+from swarmscope.runs import captures, queries, server_series
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
 
 POLL_S = 0.5
 PROGRESS_S = 5.0
+STORED = timedelta(seconds=6)  # the shipper takes at most that long to store what Prometheus has
 
 
 class Patience:
@@ -82,3 +85,14 @@ def to_come(connection: Connection, run: Run) -> str:
     """
     ((awaited,),) = connection.execute(query, [run.run_id]).fetchall()
     return f"the samples of {awaited} of {run.workers} workers" if awaited else ""
+
+
+def capture_to_come(connection: Connection, run: Run) -> str:
+    """Return what is missing: samples, or what the shipper stores of Prometheus's figures."""
+    if awaited := to_come(connection, run):
+        return awaited
+    if run.ended is None or captures.stored(connection, run.run_id):
+        return ""
+    known = captures.prometheus_of(connection, run.run_id, locate_prometheus())
+    is_late = datetime.now(UTC) > server_series.settled(run.ended) + STORED
+    return "" if is_late or known is None else "Prometheus's last figures of the services"

@@ -166,10 +166,7 @@ def _arguments(
     arguments = ["check", run, "--json"]
     arguments += ["--wait", str(options.drain_seconds), "--database", options.database]
     arguments += ["--requests", selection.text, *(["--whole"] if whole else [])]
-    for threshold in asked:
-        where = f"{threshold.endpoint}=" if threshold.endpoint else ""
-        arguments.append(f"--{threshold.metric}={where}{threshold.limit!r}")
-    return arguments
+    return arguments + [f"--{threshold.metric}={threshold.text}" for threshold in asked]
 
 
 def _unknown(run: str, asked: Sequence[Threshold], whole: bool, reason: str) -> CheckResult:

@@ -135,9 +135,9 @@ OPTIONS = (
             "Checks",
             f"--check-{metric}",
             [],
-            f"Fail if {METRICS[metric].label} exceeds {METRICS[metric].metavar}:"
+            f"Fail if {METRICS[metric].condition}:"
             f" exit status {CHECK_FAILED}, or {CANNOT_TELL} if it cannot be judged."
-            " Repeatable, also for one endpoint: 'GET /tests=300'.",
+            f" Repeatable{METRICS[metric].also}.",
             metavar=METRICS[metric].metavar,
             action="append",
         )

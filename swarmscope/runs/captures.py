@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 from psycopg.rows import class_row
 
+from swarmscope.runs import prometheus
 from swarmscope.runs.call_counts import CallCount, CallCounts, Level, StatementCount
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.server_series import CallKey, Capture
@@ -49,6 +51,29 @@ def uncaptured(connection: Connection, running: bool = False) -> list[Uncaptured
             " AND r.id NOT IN (SELECT run_id FROM server_capture) ORDER BY r.id DESC",
             [running, running, PROMETHEUS_RETENTION],
         ).fetchall()
+
+
+def locate(url: str | None, host: str | None, known: str | None) -> str | None:
+    """Return the Prometheus to ask about a run that named *url* on *host*; None if unknown.
+
+    User info is not stored with a run: it comes from *known*, this process's own, if that is the
+    same Prometheus.
+    """
+    if url is None or url == prometheus.without_user_info(known):
+        return known
+    is_elsewhere = prometheus.is_loopback(url) and host != socket.gethostname()
+    return None if is_elsewhere else url
+
+
+def prometheus_of(connection: Connection, run_id: datetime, known: str | None) -> str | None:
+    """Return the Prometheus to ask about a run; see `locate`."""
+    found = connection.execute(
+        "SELECT r.prometheus_url, j.host FROM testrun r LEFT JOIN journal j ON j.id = r.journal_id"
+        " WHERE r.id = %s",
+        [run_id],
+    )
+    ((url, host),) = found.fetchall()
+    return locate(url, host, known)
 
 
 def targets(connection: Connection, run_id: datetime) -> Targets:

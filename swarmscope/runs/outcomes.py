@@ -45,7 +45,7 @@ def _name(outcome: Outcome) -> str:
 
 
 def _limit(outcome: Outcome) -> str:
-    sign = "≥" if METRICS[outcome.threshold.metric].at_least else "≤"
+    sign = "≥" if outcome.threshold.at_least else "≤"
     return f"{sign} {_figure(outcome, outcome.threshold.limit, exact=True)}"
 
 

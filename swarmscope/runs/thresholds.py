@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,19 @@ CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as in locust-plugin
 MAX_NAMED = 5  # endpoints that a reason lists
 
 EARLY = ("time", "users", "stopped", "silence", "error")  # endings of a search without its answer
+
+RUN_DELAY, PROMQL = "run_delay", "promql"
+USES = {  # of which resource each limits the use
+    "workers-use": "workers",
+    "python-use": "python",
+    "cpu-use": "cpu",
+    "memory-use": "memory",
+    "pool-use": "pool",
+    "database-use": "database",
+    "connections-use": "database_connections",
+    "files-use": "files",
+    "generator-use": "generator",
+}
 
 WHOLE_RUN = "whole run"
 AFTER_RAMP_UP = "after ramp-up"
@@ -34,11 +47,27 @@ class Metric:
     everywhere: bool = True  # also for a single endpoint
     max: float = math.inf
     quantile: float | None = None
+    resource: str = ""  # a kind of resource, RUN_DELAY or PROMQL: not a figure of requests
 
     @property
     def metavar(self) -> str:
         """What stands for its limit in help texts."""
-        return self.unit.upper() or "NUMBER"
+        return "EXPR<=NUMBER" if self.resource == PROMQL else self.unit.upper() or "NUMBER"
+
+    @property
+    def condition(self) -> str:
+        """When a run fails, in words."""
+        if self.resource == PROMQL:
+            return "the mean of EXPR exceeds NUMBER (with >=: is below it)"
+        return f"{self.label} {'is below' if self.at_least else 'exceeds'} {self.metavar}"
+
+    @property
+    def also(self) -> str:
+        """For what else than all together a limit may be, with an example."""
+        if self.resource:
+            number = "80%" if self.unit == "share" else "5"
+            return "" if self.resource == PROMQL else f", also for one service: 'shop={number}'"
+        return ", also for one endpoint: 'GET /tests=300'"
 
     def requests_needed(self, limit: float) -> int:
         """Return how many requests it takes to judge the figure."""
@@ -63,6 +92,12 @@ METRICS = {
         )
         for part in CALLS
     },
+    **{
+        name: Metric(name.replace("-", " "), "share", max=1.0, resource=kind)
+        for name, kind in USES.items()
+    },
+    "run-delay": Metric("run delay/request", "ms", resource=RUN_DELAY),
+    "promql": Metric("PromQL", "", resource=PROMQL),
     "rps": Metric("requests/s", "", figure="requests_per_s", at_least=True),
     "fail-ratio": Metric("failure ratio", "share", figure="fail_ratio", max=1.0),
     "avg-response-time": Metric("mean response time", "ms", figure="mean_ms"),
@@ -72,11 +107,27 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Threshold:
-    """A limit of a metric (`METRICS`), of all endpoints together or of one (``GET /tests``)."""
+    """A limit of a metric (`METRICS`), of all endpoints together or of one (``GET /tests``).
+
+    Of a resource, `endpoint` is the service or pool, "" for the fullest; of PromQL, the expression.
+    """
 
     metric: str
     limit: float
     endpoint: str = ""
+    is_min: bool = False  # of PromQL: the expression must be at least the limit
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the limit is a minimum."""
+        return self.is_min or METRICS[self.metric].at_least
+
+    @property
+    def text(self) -> str:
+        """The threshold as `parse` reads it."""
+        if METRICS[self.metric].resource == PROMQL:
+            return f"{self.endpoint}{'>' if self.is_min else '<'}={self.limit!r}"
+        return f"{self.endpoint}={self.limit!r}" if self.endpoint else repr(self.limit)
 
 
 @dataclass(frozen=True)
@@ -103,6 +154,9 @@ class CheckResult:
     findings: list[str]  # where the time went, unless all thresholds are met
 
 
+Measured = Callable[[Threshold], tuple[float | None, str]]
+
+
 def parse(metric: str, text: str) -> Threshold:
     """Parse a threshold: ``450``, or ``GET /tests=300`` for one endpoint.
 
@@ -111,11 +165,22 @@ def parse(metric: str, text: str) -> Threshold:
     """
     kind = METRICS[metric]
     endpoint, separator, number = text.rpartition("=")
+    if kind.resource == PROMQL:
+        return _promql(metric, text)
     if separator and not kind.everywhere:
         raise ValueError(f"{text!r}: this cannot be limited for a single endpoint")
     if separator and not endpoint.strip():
         raise ValueError(f"{text!r}: there is no endpoint before the '='")
     return Threshold(metric, _limit(kind, text, number), _stored(endpoint.strip()))
+
+
+def _promql(metric: str, text: str) -> Threshold:
+    """Parse ``EXPR<=NUMBER`` or ``EXPR>=NUMBER``."""
+    expression, _, number = text.rpartition("=")
+    sign, expression = expression[-1:], expression[:-1].strip()
+    if sign not in ("<", ">") or not expression:
+        raise ValueError(f'{text!r} is not "EXPR<=NUMBER" or "EXPR>=NUMBER"')
+    return Threshold(metric, _limit(METRICS[metric], text, number), expression, sign == ">")
 
 
 def _stored(endpoint: str) -> str:
@@ -147,12 +212,27 @@ def judge(
     whole: bool = False,
     capacity: Mapping[str, Any] | None = None,
     components: Sequence[ComponentSummary] = (),
+    measured: Measured | None = None,
 ) -> list[Outcome]:
     """Judge a complete run by its summary, and by its verdict if it was a capacity search.
 
-    *whole* is what was requested; the summary has the span that the figures cover.
+    *whole* is what was requested; the summary has the span that the figures cover. *measured*
+    returns the figure of a threshold on a resource, and why there is none.
     """
-    return [_judge(threshold, summaries, components, whole, capacity) for threshold in thresholds]
+    return [
+        _judge_resource(threshold, summaries, whole, measured)
+        if METRICS[threshold.metric].resource
+        else _judge(threshold, summaries, components, whole, capacity)
+        for threshold in thresholds
+    ]
+
+
+def _judge_resource(
+    threshold: Threshold, summaries: Sequence[Summary], whole: bool, measured: Measured | None
+) -> Outcome:
+    scope = WHOLE_RUN if (summaries[0].is_whole if summaries else whole) else AFTER_RAMP_UP
+    value, reason = measured(threshold) if measured and summaries else (None, "nothing finished")
+    return judge_value(threshold, scope, value, None, reason)
 
 
 def _judge(
@@ -225,7 +305,7 @@ def judge_value(
     if value is None:
         return Outcome(threshold, scope, NOT_JUDGED, reason=reason)
     metric, limit = METRICS[threshold.metric], threshold.limit
-    holds = value >= limit if metric.at_least else value <= limit
+    holds = value >= limit if threshold.at_least else value <= limit
     needed = metric.requests_needed(limit)
     is_open = metric.quantile is not None or holds
     if requests is not None and requests < needed and is_open:

@@ -7,7 +7,6 @@ again while a shipper runs, and by the next shippers.
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -110,18 +109,9 @@ class CaptureThread:
         self, connection: Connection, running: bool = False
     ) -> Iterator[tuple[captures.UncapturedRun, str]]:
         """Yield runs without series whose Prometheus is known, and its URL."""
-        located = ((r, self._locate(r)) for r in captures.uncaptured(connection, running))
+        runs = captures.uncaptured(connection, running)
+        located = ((run, captures.locate(run.url, run.host, self._url)) for run in runs)
         return islice(((run, url) for run, url in located if url), MAX_RUNS)
-
-    def _locate(self, run: captures.UncapturedRun) -> str | None:
-        """Return the URL of the Prometheus to ask about *run*; None if this process knows none.
-
-        User info is not stored with a run: it comes from `_url` if that is the same Prometheus.
-        """
-        if run.url is None or run.url == prometheus.without_user_info(self._url):
-            return self._url
-        is_elsewhere = prometheus.is_loopback(run.url) and run.host != socket.gethostname()
-        return None if is_elsewhere else run.url
 
     def _log(self, errors: Iterable[Exception]) -> None:
         reasons = set(map(first_line, errors))

@@ -1,6 +1,7 @@
 """The Prometheus configuration and rules, judged by the real promtool."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_every_alert_fires_in_one_case_and_tells_people_what_to_do(rules, cases)
         assert f'alertname="{alert["alert"]}", severity=' in cases, alert["alert"]
         assert alert["labels"]["severity"] in ("critical", "warning")
         assert alert["annotations"].keys() == {"summary", "description"}
+
+
+def test_every_alert_on_a_resource_has_its_paragraph(root):
+    """docs/resources.md says of each what to change, and of no other."""
+    groups = yaml.safe_load((root / "prometheus/rules.yml").read_text())["groups"]
+    (rules,) = [group["rules"] for group in groups if group["name"] == "resource alerts"]
+    page = (root / "docs/resources.md").read_text()
+
+    assert re.findall(r"^\| `([A-Z]\w+)` \| .+ \| .+ \|$", page, re.M) == [
+        r["alert"] for r in rules
+    ]
 
 
 def test_the_objective_is_the_same_at_both_ends(rules, empty_database):

@@ -54,11 +54,17 @@ COMPONENTS = [
         ("p95", "GET /x?page=1&key=PW=300", Threshold("p95", 300.0, "GET /x?page=1&key=***")),
         ("p95", "GET /x?page=1&key=***=300", Threshold("p95", 300.0, "GET /x?page=1&key=***")),
         ("capacity-users", "50", Threshold("capacity-users", 50.0)),
+        ("pool-use", "80%", Threshold("pool-use", 0.8)),
+        ("workers-use", "shop=0.9", Threshold("workers-use", 0.9, "shop")),
+        ("run-delay", "5", Threshold("run-delay", 5.0)),
+        ("promql", 'max(a{b="c"}) <=0.8', Threshold("promql", 0.8, 'max(a{b="c"})')),
+        ("promql", "a == 3 >= 2", Threshold("promql", 2.0, "a == 3", is_min=True)),
     ],
 )
 def test_what_is_understood(metric, text, threshold):
     """A number for all endpoints together; what stands after the last '=' for one of them."""
     assert parse(metric, text) == threshold
+    assert parse(metric, threshold.text) == threshold
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,12 @@ def test_what_is_understood(metric, text, threshold):
         ("fail-ratio", "2"),
         ("fail-ratio", "101%"),
         ("capacity-users", "GET /tests=3"),
+        ("pool-use", "80"),
+        ("promql", "0.8"),
+        ("promql", "a=0.8"),
+        ("promql", "a == 0.8"),
+        ("promql", "<=0.8"),
+        ("promql", "a<=80%"),
     ],
 )
 def test_what_is_refused(metric, text):
