@@ -83,6 +83,7 @@ class RunStarted(Record):
     prometheus_url: str | None = None  # of the services, without user info
     hosts: str = ""  # URLs that the users were given, separated by spaces, without user info
     services: str = ""  # names of the services in Prometheus, as in --services
+    resources: str = ""  # JSON: PromQL of more resources, as in --resources
 
 
 class Participant(WorkerRecord):

@@ -1,10 +1,7 @@
 """Statements and outgoing calls that a run's services counted: exact differences of their counters.
 
-Increases of Prometheus's are extrapolated. Here a counter's last value before a run is subtracted
-from its first one after it, so that a run of ten statements has ten. Where a service was restarted
-meanwhile, all values between are added up; what it counted after the last scrape before its end is
-lost. Requests come from the same scrapes, so that numbers per request are right wherever the ends
-of a span are between two scrapes.
+Requests come from the same scrapes, so that numbers per request are right wherever the ends of a
+span are between two scrapes.
 """
 
 from __future__ import annotations
@@ -14,20 +11,17 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
 from math import ceil
 
-from swarmscope.runs.prometheus import Line, Prometheus
+from swarmscope.runs.counters import REQUESTS, WHOLE, Counters, Level, Values
+from swarmscope.runs.prometheus import Prometheus
 
-WHOLE = 0  # the level of the whole run
 MAX_STATEMENTS = 50  # of a service, those that took the most time; the rest of a route is `OTHER`
 MAX_CALLS = 50  # hosts and methods of a service, likewise
-MAX_LEVELS = 30
 OTHER = "other"
 NOT_TOLD_APART = ""
 
-_DURATION = "flask_http_request_duration_seconds"
-REQUESTS, REQUEST_SECONDS = f"{_DURATION}_count", f"{_DURATION}_sum"
+REQUEST_SECONDS = "flask_http_request_duration_seconds_sum"
 EXECUTED, ROWS, SECONDS = (f"flask_db_statement_{n}_total" for n in ("calls", "rows", "seconds"))
 DB_CALLS, DB_SECONDS = "flask_http_request_calls_total", "flask_http_request_part_seconds_total"
 CALLED, CALL_SECONDS = (f"flask_http_outgoing_{n}_total" for n in ("calls", "seconds"))
@@ -49,17 +43,6 @@ KEYS = {
 COUNTERS = "|".join(name for name in KEYS if name != LONGEST)
 
 Key = tuple[str, ...]  # a metric, and its labels in the order of `KEYS`
-Series = frozenset[tuple[str, str]]
-Values = Mapping[Series, float]
-
-
-@dataclass(frozen=True)
-class Level:
-    """A span in which a run's shape held one level; the number of the first one is 1."""
-
-    number: int
-    since: datetime
-    until: datetime
 
 
 @dataclass(frozen=True)
@@ -126,12 +109,12 @@ def read(
 
     They are scraped every *scrape_s*. Raises `prometheus.Unavailable`.
     """
-    asked = _Asked(url, f"job=~{json.dumps(jobs, ensure_ascii=False)}")
-    start, end = since.timestamp(), until.timestamp() + scrape_s  # the first scrape after it
-    spans = [_Span(WHOLE, asked.counted(start, end), asked.longest(start, end))]
-    for level in levels[:MAX_LEVELS]:
-        moments = level.since.timestamp(), level.until.timestamp()
-        spans.append(_Span(level.number, asked.between(*moments), {}))
+    who = f"job=~{json.dumps(jobs, ensure_ascii=False)}"
+    counters = Counters(url, who, f'__name__=~"{COUNTERS}", part=~"|db"')
+    whole, *parts = counters.in_spans(since, until, scrape_s, levels)
+    longest = _longest(url, who, since.timestamp(), until.timestamp() + scrape_s)
+    spans = [_Span(WHOLE, whole, longest)]
+    spans += [_Span(level.number, part, {}) for level, part in zip(levels, parts, strict=False)]
     statements = [span.statements() for span in spans]
     calls = [span.calls() for span in spans]
     shown = _most(statements[WHOLE], MAX_STATEMENTS) | _most(calls[WHOLE], MAX_CALLS)
@@ -237,59 +220,15 @@ class _Span:
         return round(self._sums[key])
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Questions about services, which *jobs* chooses; every moment has a deadline of its own."""
-
-    url: str
-    jobs: str
-
-    def counted(self, start: float, end: float) -> Values:
-        """Return by how much each counter grew; from zero where it was not there before."""
-        before = self._at(start)
-        after = self._at(end)
-        restarts = f"max by (job) (resets({REQUESTS}{{{self.jobs}}}[{ceil(end - start)}s])) > 0"
-        restarted = {line.metric.get("job", "") for line in self._ask(end, restarts)}
-        restarted |= {dict(series).get("job", "") for series in before.keys() - after.keys()}
-        values = {series: [value] for series, value in after.items()}
-        if restarted:
-            lines = self._ask(end, f"{self._selector()}[{ceil(end - start)}s]")
-            values |= {
-                frozenset(line.metric.items()): [float(text) for _, text in line.values]
-                for line in lines
-                if line.metric.get("job", "") in restarted
-            }
-        return {series: _growth(before.get(series, 0.0), all_) for series, all_ in values.items()}
-
-    def between(self, start: float, end: float) -> Values:
-        """Return the same of a part of a run, between the last scrapes before its ends."""
-        before = self._at(start)
-        return {
-            series: _growth(before.get(series, 0.0), [value])
-            for series, value in self._at(end).items()
-        }
-
-    def longest(self, start: float, end: float) -> dict[Key, float]:
-        """Return the longest execution of each statement."""
-        by, span = ", ".join(KEYS[LONGEST]), f"[{ceil(end - start)}s]"
-        query = f"max by ({by}) (max_over_time({LONGEST}{{{self.jobs}}}{span}))"
-        return {
-            _key({**line.metric, "__name__": LONGEST}): float(line.value[1])
-            for line in self._ask(end, query)
-            if line.value
-        }
-
-    def _at(self, moment: float) -> Values:
-        lines = self._ask(moment, self._selector())
-        return {
-            frozenset(line.metric.items()): float(line.value[1]) for line in lines if line.value
-        }
-
-    def _selector(self) -> str:
-        return f'{{__name__=~"{COUNTERS}", part=~"|db", {self.jobs}}}'
-
-    def _ask(self, moment: float, query: str) -> list[Line]:
-        return Prometheus(self.url).at(moment, query)
+def _longest(url: str, who: str, start: float, end: float) -> dict[Key, float]:
+    """Return the longest execution of each statement."""
+    by, span = ", ".join(KEYS[LONGEST]), f"[{ceil(end - start)}s]"
+    query = f"max by ({by}) (max_over_time({LONGEST}{{{who}}}{span}))"
+    return {
+        _key({**line.metric, "__name__": LONGEST}): float(line.value[1])
+        for line in Prometheus(url).at(end, query)
+        if line.value
+    }
 
 
 def _key(labels: Mapping[str, str]) -> Key:
@@ -299,9 +238,3 @@ def _key(labels: Mapping[str, str]) -> Key:
 
 def _less_time(one: StatementCount | CallCount) -> float:
     return -one.seconds
-
-
-def _growth(before: float, values: Sequence[float]) -> float:
-    """Return by how much a counter grew over *values*; one that fell has begun at zero."""
-    steps = pairwise((before, *values))
-    return sum(after - last if after >= last else after for last, after in steps)

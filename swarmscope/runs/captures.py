@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import pairwise
@@ -12,8 +12,10 @@ from typing import TypeVar
 from psycopg.rows import class_row
 
 from swarmscope.runs import prometheus
-from swarmscope.runs.call_counts import CallCount, CallCounts, Level, StatementCount
+from swarmscope.runs.call_counts import CallCount, CallCounts, StatementCount
 from swarmscope.runs.connection import Connection
+from swarmscope.runs.counters import Level
+from swarmscope.runs.resources.model import ResourceKey, RouteDemand, Usage
 from swarmscope.runs.server_series import CallKey, Capture
 from swarmscope.runs.services import Service, Targets
 
@@ -21,9 +23,10 @@ PROMETHEUS_RETENTION = "15 days"  # its default
 COLUMNS = {
     "statement_count": [field.name for field in fields(StatementCount)],
     "call_count": [field.name for field in fields(CallCount)],
+    "resource_demand": [field.name for field in fields(RouteDemand)],
 }
 
-Row = TypeVar("Row", StatementCount, CallCount)
+Row = TypeVar("Row", StatementCount, CallCount, RouteDemand)
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,12 @@ def prometheus_of(connection: Connection, run_id: datetime, known: str | None) -
 
 def targets(connection: Connection, run_id: datetime) -> Targets:
     """Return what a run says of its services."""
-    found = connection.execute("SELECT hosts, services FROM testrun WHERE id = %s", [run_id])
-    ((hosts, names),) = found.fetchall()
-    return Targets(hosts.split(), [name.strip() for name in names.split(",") if name.strip()])
+    found = connection.execute(
+        "SELECT hosts, services, resources FROM testrun WHERE id = %s", [run_id]
+    )
+    ((hosts, names, resources),) = found.fetchall()
+    services = [name.strip() for name in names.split(",") if name.strip()]
+    return Targets(hosts.split(), services, resources)
 
 
 def store_services(connection: Connection, run_id: datetime, found: Iterable[Service]) -> None:
@@ -115,32 +121,63 @@ def store(connection: Connection, run_id: datetime, capture: Capture) -> bool:
                 ],
             )
             store_services(connection, run_id, capture.services)
+            store_resources(connection, run_id, capture.resources)
+            _store_rows(connection, run_id, "resource_demand", capture.demands)
             if capture.counts is not None:
-                _store_counts(connection, run_id, capture.counts)
+                _store_rows(connection, run_id, "statement_count", capture.counts.statements)
+                _store_rows(connection, run_id, "call_count", capture.counts.calls)
     return bool(done)
 
 
-def _store_counts(connection: Connection, run_id: datetime, counts: CallCounts) -> None:
-    tables = ("statement_count", counts.statements), ("call_count", counts.calls)
-    for table, rows in tables:
-        names = COLUMNS[table]
-        places = ", ".join(["%s"] * (len(names) + 1))
-        connection.cursor().executemany(
-            f"INSERT INTO {table} (run_id, {', '.join(names)}) VALUES ({places})",
-            [(run_id, *(getattr(row, name) for name in names)) for row in rows],
-        )
+def store_resources(
+    connection: Connection, run_id: datetime, resources: Mapping[ResourceKey, Usage]
+) -> None:
+    """Store the usage of resources on the axis of a run's capture."""
+    connection.cursor().executemany(
+        "INSERT INTO resource_series (run_id, job, kind, detail, places, used, waiting)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            (run_id, key.job, key.kind, key.detail, usage.places, usage.used, usage.waiting)
+            for key, usage in resources.items()
+        ],
+    )
+
+
+def _resources(connection: Connection, run_id: datetime) -> dict[ResourceKey, Usage]:
+    rows = connection.execute(
+        "SELECT job, kind, detail, places, used, waiting FROM resource_series WHERE run_id = %s"
+        " ORDER BY job, kind, detail",
+        [run_id],
+    )
+    return {
+        ResourceKey(job, kind, detail): Usage(places, used, waiting)
+        for job, kind, detail, places, used, waiting in rows
+    }
+
+
+def _store_rows(
+    connection: Connection, run_id: datetime, table: str, rows: Iterable[object]
+) -> None:
+    names = COLUMNS[table]
+    places = ", ".join(["%s"] * (len(names) + 1))
+    connection.cursor().executemany(
+        f"INSERT INTO {table} (run_id, {', '.join(names)}) VALUES ({places})",
+        [(run_id, *(getattr(row, name) for name in names)) for row in rows],
+    )
 
 
 def _counts(connection: Connection, run_id: datetime) -> CallCounts:
     return CallCounts(
-        _rows(connection, "statement_count", StatementCount, run_id),
-        _rows(connection, "call_count", CallCount, run_id),
+        _rows(connection, "statement_count", StatementCount, run_id, "seconds"),
+        _rows(connection, "call_count", CallCount, run_id, "seconds"),
     )
 
 
-def _rows(connection: Connection, table: str, kind: type[Row], run_id: datetime) -> list[Row]:
+def _rows(
+    connection: Connection, table: str, kind: type[Row], run_id: datetime, most: str
+) -> list[Row]:
     columns = ", ".join(COLUMNS[table])
-    query = f"SELECT {columns} FROM {table} WHERE run_id = %s ORDER BY level, seconds DESC"
+    query = f"SELECT {columns} FROM {table} WHERE run_id = %s ORDER BY level, {most} DESC"
     with connection.cursor(row_factory=class_row(kind)) as cursor:
         return cursor.execute(query, [run_id]).fetchall()
 
@@ -192,4 +229,6 @@ def stored(connection: Connection, run_id: datetime) -> Capture | None:
         {CallKey(job, host, name): points for job, host, name, _, points in calls},
         {host: service for _, host, _, service, _ in calls},
         _counts(connection, run_id) if is_counted else None,
+        _resources(connection, run_id),
+        _rows(connection, "resource_demand", RouteDemand, run_id, "held_s"),
     )

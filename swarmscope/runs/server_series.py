@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,9 +13,10 @@ from statistics import median
 from string import Template
 
 from swarmscope.runs import call_counts
-from swarmscope.runs.call_counts import CallCounts, Level
+from swarmscope.runs.call_counts import CallCounts
+from swarmscope.runs.counters import Level
 from swarmscope.runs.prometheus import Axis, Line, Prometheus
-from swarmscope.runs.resources import readings
+from swarmscope.runs.resources import readings, route_demands
 from swarmscope.runs.resources.model import Points, ResourceKey, RouteDemand, Usage
 from swarmscope.runs.services import (
     COUNTED,
@@ -150,6 +151,7 @@ def read(
         {host: min(serving(host, known.places), default=None) for host in hosts},
         call_counts.read(url, since, until, asked.pattern, asked.scrape_s, levels),
         found.resources,
+        asked.demands(levels, found.resources),
     )
 
 
@@ -245,6 +247,12 @@ class _Asked:
             taken[job, host] = sum((a or 0) * (b or 0) for a, b in zip(rate, mean, strict=False))
         kept = sorted(taken, key=lambda pair: (-taken[pair], pair))[:MAX_CALLS]
         return {key: values for key, values in found.items() if (key.job, key.host) in kept}
+
+    def demands(self, levels: Sequence[Level], known: Collection[ResourceKey]) -> list[RouteDemand]:
+        """Return the demands by route, of the run and of its *levels*."""
+        return route_demands.read(
+            self.prometheus.url, self.since, self.until, self.pattern, self.scrape_s, levels, known
+        )
 
     def _at_the_end(self, text: str) -> list[Line]:
         query = Template(text).substitute(jobs=self.jobs, span=ceil(self.span_s))

@@ -22,10 +22,14 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Targets:
-    """What a run says of its services: *hosts* are URLs, *names* are those of Prometheus."""
+    """What a run says of its services: *hosts* are URLs, *names* are those of Prometheus.
+
+    *resources* are others that were named, as `resources.named` reads them.
+    """
 
     hosts: Sequence[str] = ()
     names: Sequence[str] = ()
+    resources: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from swarmscope.formatting import digits
 from swarmscope.runs.call_counts import (
     NOT_TOLD_APART,
     OTHER,
-    WHOLE,
     CallCount,
     CallCounts,
     Key,
     StatementCount,
 )
+from swarmscope.runs.counters import WHOLE
 from swarmscope.runs.document import LevelCalls, OutgoingFigures, StatementFigures
 
 MIN_REQUESTS = 10  # fewer may be a coincidence

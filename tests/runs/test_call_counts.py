@@ -22,14 +22,13 @@ from swarmscope.runs.call_counts import (
     NOT_TOLD_APART,
     OTHER,
     REQUEST_SECONDS,
-    REQUESTS,
     ROWS,
     SECONDS,
     CallCount,
     CallCounts,
-    Level,
     StatementCount,
 )
+from swarmscope.runs.counters import REQUESTS, Level
 from swarmscope.runs.server_series import Capture
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

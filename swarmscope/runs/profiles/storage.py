@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from math import floor
 from typing import Any
 
-from swarmscope.runs.call_counts import Level
 from swarmscope.runs.connection import Connection
+from swarmscope.runs.counters import Level
 from swarmscope.runs.profiles.model import Profile, decode, encode, merged
 
 GENERATOR = "locust"  # the job of the load generator's own profiles

@@ -133,6 +133,8 @@ FORMER = """
         CHECK (part IN ('total', 'queue', 'app', 'receiving', 'outside', 'raw')) NOT VALID;
     ALTER TABLE testrun DROP COLUMN hosts, DROP COLUMN services;
     DROP TABLE run_service, server_call, statement_count, call_count, profile;
+    DROP TABLE resource_series, resource_demand;
+    ALTER TABLE testrun DROP COLUMN resources;
     ALTER TABLE server_capture DROP COLUMN counted;
     ALTER TABLE request DROP COLUMN cpu_ms, DROP COLUMN db_ms, DROP COLUMN pool_ms,
         DROP COLUMN http_ms, DROP COLUMN cache_ms, DROP COLUMN db_calls, DROP COLUMN http_calls,
