@@ -1,7 +1,7 @@
 """How long the requests of each route held the places of a resource: exact differences of counters.
 
-Only what services measure by route: workers, connections of pools, CPU (`python`; it is the same
-of `cpu`), and the time in the database and in other services.
+Only what services measure by route: workers, connections of pools, CPU (the same of `python` and of
+`cpu`), and the time in the database and in other services.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from swarmscope.runs.resources.model import ResourceKey, RouteDemand
 MAX_ROUTES = 20  # of a resource, those that held it longest; the rest is `OTHER`
 OTHER = "other"
 HELD = {
-    "flask_http_request_held_seconds_total": "workers",
-    "flask_db_pool_hold_seconds_sum": "pool",
+    "flask_http_request_held_seconds_total": ("workers",),
+    "flask_db_pool_hold_seconds_sum": ("pool",),
 }
-PARTS = {"cpu": "python", "db": "database", "http": "service"}
+PARTS = {"cpu": ("python", "cpu"), "db": ("database",), "http": ("service",)}
 PART_SECONDS = "flask_http_request_part_seconds_total"
 _NAMES = "|".join((REQUESTS, PART_SECONDS, *HELD))
 Key = tuple[str, ...]
@@ -39,44 +39,42 @@ def read(
 ) -> list[RouteDemand]:
     """Return the demands of the run and of its levels, at the services *jobs*.
 
-    *jobs* is a regular expression; services are scraped every *scrape_s*. If a service has one
-    pool among the *known* resources, its connections are those of that pool. Raises
-    `prometheus.Unavailable`.
+    *jobs* is a regular expression; services are scraped every *scrape_s*. If one of a service's
+    *known* resources is of a kind (one pool), that is what the demands are of; of several, nobody
+    knows which. Raises `prometheus.Unavailable`.
     """
     counters = Counters(url, f"job=~{json.dumps(jobs, ensure_ascii=False)}", WHICH)
     spans = counters.in_spans(since, until, scrape_s, levels)
     numbers = WHOLE, *(level.number for level in levels)
-    pools = _only_pools(known)
+    details = _only_details(known)
     found = [
         demand
         for number, values in zip(numbers, spans, strict=False)
-        for demand in _demands(number, values, pools)
+        for demand in _demands(number, values, details)
     ]
     return _bounded(found)
 
 
-def _only_pools(known: Iterable[ResourceKey]) -> dict[str, str]:
-    """Return the pool of each service that has one only."""
-    pools = defaultdict[str, list[str]](list)
+def _only_details(known: Iterable[ResourceKey]) -> dict[Key, str]:
+    """Return the detail of the resource that is a service's only one of its kind."""
+    found: defaultdict[Key, list[str]] = defaultdict(list)
     for key in known:
-        if key.kind == "pool":
-            pools[key.job].append(key.detail)
-    return {job: names[0] for job, names in pools.items() if len(names) == 1}
+        found[key.job, key.kind].append(key.detail)
+    return {of: details[0] for of, details in found.items() if len(details) == 1}
 
 
-def _demands(level: int, values: Values, pools: Mapping[str, str]) -> Iterator[RouteDemand]:
+def _demands(level: int, values: Values, details: Mapping[Key, str]) -> Iterator[RouteDemand]:
     requests: defaultdict[Key, float] = defaultdict(float)
     held: defaultdict[Key, float] = defaultdict(float)
     for labels, value in ((dict(series), value) for series, value in values.items()):
         name, of = labels.get("__name__", ""), (labels.get("job", ""), labels.get("url_rule", ""))
         if name == REQUESTS:
             requests[of] += value
-        elif kind := HELD.get(name) or PARTS.get(labels.get("part", "")):
+        for kind in HELD.get(name) or PARTS.get(labels.get("part", ""), ()):
             held[*of, kind] += value
     for (job, route, kind), seconds in held.items():
-        detail = pools.get(job, "") if kind == "pool" else ""
         if seconds > 0:
-            number = round(requests[job, route])
+            detail, number = details.get((job, kind), ""), round(requests[job, route])
             yield RouteDemand(level, job, kind, detail, route, seconds, number)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from support.profiles import DUMPS, PAY, RENDER, profile
 from support.stored_runs import START, Sample, store_run
 
-from swarmscope.runs.call_counts import Level
+from swarmscope.runs.counters import Level
 from swarmscope.runs.profiles import storage
 from swarmscope.runs.profiles.model import CPU, KINDS, WAITING, Profile
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.backfilled import Samples, Value, prometheus_with
 
-from swarmscope.runs import server_series
+from swarmscope.runs import prometheus, server_series
 from swarmscope.runs.resources.model import QUOTA, ResourceKey, Usage
 from swarmscope.runs.server_series import Capture
 from swarmscope.runs.services import Targets
@@ -16,6 +16,8 @@ from swarmscope.runs.services import Targets
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SINCE, UNTIL = START + timedelta(seconds=30), START + timedelta(seconds=90)
 SECONDS = 120
+END = START + timedelta(seconds=SECONDS)
+TARGETS = Targets(names=["shop"])
 RATE = 40.0  # requests per second
 
 
@@ -27,6 +29,11 @@ def grows(per_s: float) -> Value:
 def stays(value: float) -> Value:
     """Return a gauge that is always *value*."""
     return lambda at_s: value
+
+
+def ends(value: Value) -> Value:
+    """Return *value* of a service that is there no more after `END`."""
+    return lambda at_s: value(at_s) if at_s <= SECONDS else None
 
 
 def restarts(per_s: float) -> Value:
@@ -99,14 +106,15 @@ IDLE: Samples = {  # another swarm, which does nothing now
 def url(tmp_path_factory) -> Iterator[str]:
     """Return the URL of a Prometheus that knows a shop and two swarms."""
     directory = tmp_path_factory.mktemp("prometheus")
-    with prometheus_with({**SHOP, **SWARM, **IDLE}, START, SECONDS, directory) as url:
+    shop = {series: ends(value) for series, value in SHOP.items()}
+    with prometheus_with({**shop, **SWARM, **IDLE}, START, 2 * SECONDS, directory) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def capture(url) -> Capture:
     """Return the capture of a minute."""
-    return server_series.read(url, SINCE, UNTIL, Targets(names=["shop"]))
+    return server_series.read(url, SINCE, UNTIL, TARGETS)
 
 
 def middle(points) -> float | None:
@@ -175,3 +183,29 @@ def test_every_point_is_on_the_axis(capture):
     }
     assert lengths == {31}
     assert None not in capture.resources[ResourceKey("shop", "workers")].used
+
+
+def test_a_window_of_a_running_run_is_read_in_few_queries(url, capture, monkeypatch):
+    """Of the same figures, without what is read once: calls, statements, percentiles."""
+    asked: list[str] = []
+    post = prometheus._post
+    monkeypatch.setattr(prometheus, "_post", lambda *told: asked.append(told[1]) or post(*told))
+    window = server_series.read_window(url, UNTIL - timedelta(seconds=30), UNTIL, TARGETS)
+
+    assert len(asked) <= 14
+    assert window.services == capture.services
+    assert window.resources.keys() == capture.resources.keys()
+    for key, usage in window.resources.items():
+        assert figures(usage) == figures(capture.resources[key])
+    assert {name for _, name in window.series} >= {"requests_per_s", "part_db_ms"}
+    held = {(one.kind, one.route): (one.held_s, one.requests) for one in window.demands}
+    assert held["workers", "/a"] == (pytest.approx(32 * 1.25), 32 * RATE / 4)
+
+
+def test_without_any_service_the_generator_is_known(url):
+    """A swarm against something that serves no metrics may be its own limit."""
+    alone = server_series.read(url, END + timedelta(seconds=10), END + timedelta(seconds=50))
+
+    assert alone.services == ()
+    assert {key.kind for key in alone.resources} == {"generator", "generator_cpu", "ports"}
+    assert figures(alone.resources[ResourceKey("", "generator")]) == (2, 1.2, 0.3)

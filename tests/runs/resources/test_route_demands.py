@@ -10,11 +10,11 @@ from support.backfilled import Samples, Value, prometheus_with
 
 from swarmscope.runs.counters import Level
 from swarmscope.runs.resources import route_demands
-from swarmscope.runs.resources.model import ResourceKey, RouteDemand
+from swarmscope.runs.resources.model import QUOTA, ResourceKey, RouteDemand
 from swarmscope.runs.resources.route_demands import MAX_ROUTES, OTHER
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-POOL = ResourceKey("shop", "pool", "main")
+POOL, CPU = ResourceKey("shop", "pool", "main"), ResourceKey("shop", "cpu", QUOTA)
 
 
 def at(seconds: float) -> datetime:
@@ -62,7 +62,7 @@ def url(tmp_path_factory) -> Iterator[str]:
 def test_exact_differences_of_the_run_and_its_levels(url):
     """From the last scrape before to the first one after; a route that is new began at zero."""
     levels = [Level(1, at(20), at(40)), Level(2, at(40), at(60))]
-    found = route_demands.read(url, at(20), at(98), "shop", 2, levels, [POOL])
+    found = route_demands.read(url, at(20), at(98), "shop", 2, levels, [POOL, CPU])
 
     def a(level: int, kind: str, held_s: float, requests: int, detail: str = "") -> RouteDemand:
         return RouteDemand(level, "shop", kind, detail, "/a", pytest.approx(held_s), requests)
@@ -76,17 +76,20 @@ def test_exact_differences_of_the_run_and_its_levels(url):
         a(0, "workers", 120, 960),
         a(0, "service", 60, 960),
         b(0, 30, 300),
+        a(0, "cpu", 20, 960, QUOTA),
         a(0, "python", 20, 960),
         a(1, "pool", 60, 240, "main"),
         a(1, "database", 40, 240),
         a(1, "workers", 30, 240),
         a(1, "service", 15, 240),
+        a(1, "cpu", 5, 240, QUOTA),
         a(1, "python", 5, 240),
         a(2, "pool", 60, 240, "main"),
         a(2, "database", 40, 240),
         a(2, "workers", 30, 240),
         a(2, "service", 15, 240),
         b(2, 10, 100),
+        a(2, "cpu", 5, 240, QUOTA),
         a(2, "python", 5, 240),
     ]
 
