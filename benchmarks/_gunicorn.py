@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,21 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    app: str, *options: str, hooks: str = OURS, core: int | None = None, **environment: str
+    app: str,
+    *options: str,
+    hooks: str = OURS,
+    core: int | None = None,
+    prefix: Sequence[str] = (),
+    **environment: str,
 ) -> Iterator[Server]:
-    """Run gunicorn with *hooks* and *options*, pinned to *core*, until the block ends."""
+    """Run gunicorn with *hooks* and *options*, pinned to *core*, until the block ends.
+
+    *prefix* is a program that starts it, with its arguments.
+    """
     with tempfile.TemporaryDirectory() as directory:
         conf, log = Path(directory) / "conf.py", Path(directory) / "log"
         conf.write_text(CONF + hooks)
-        command = [sys.executable, "-m", "gunicorn", "-c", str(conf), *options, app]
+        command = [*prefix, sys.executable, "-m", "gunicorn", "-c", str(conf), *options, app]
         if core is not None:
             command = ["taskset", "-c", str(core), *command]
         with log.open("wb") as output:

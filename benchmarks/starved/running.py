@@ -1,0 +1,202 @@
+"""One run: a service that is served as anybody's is, Locust against it, and what is known of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from benchmarks._gunicorn import OURS, ROOT, serving
+from benchmarks._native import SWARMSCOPE
+from benchmarks._ports import free_port, free_ports
+from benchmarks.starved.cases import Case, Service
+from benchmarks.starved.surroundings import Database, cpu_quota, neighbours
+from swarmscope.runs import document
+from swarmscope.runs.database import connect
+from swarmscope.runs.document import Document
+from swarmscope.stack.ports import PORTS
+
+APP = "benchmarks.starved.service:create_app()"
+USERS_FILE = ROOT / "benchmarks/starved/users.py"
+RAMP_S = 2.0
+PATIENCE_S = 180.0  # beyond the levels, for a run on a busy machine
+WARM_UP_S = 8.0  # of the level that breaks: until as many requests wait as there ever will
+WARM_UP_REQUESTS = 16  # of each route, at once
+SECOND_LEVEL = "Stage level 2"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A runs database and a Prometheus."""
+
+    home: Path
+    environment: dict[str, str]
+
+    @contextlib.contextmanager
+    def scraping(self, job: str, address: str) -> Iterator[None]:
+        """Have Prometheus scrape a target until the block ends."""
+        file = self.home / f"prometheus/targets/{job}.json"
+        file.write_text(json.dumps([{"targets": [address], "labels": {"job": job}}]))
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    def command(self, *words: str) -> str:
+        """Return what a verb of swarmscope prints."""
+        command = [*SWARMSCOPE, *words]
+        where = self.home.parent
+        done = subprocess.run(
+            command, cwd=where, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
+
+
+@contextlib.contextmanager
+def stack() -> Iterator[Stack]:
+    """Start a runs database and a Prometheus, and stop them when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="swarmscope-") as directory:
+        home = Path(directory).resolve() / "home"
+        ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+        own = {"SWARMSCOPE_HOME": str(home), "PYTHONPATH": str(ROOT)}
+        found = Stack(home, {**os.environ, **ports, **own})
+        found.command("up", "--detach", "--only", "postgres", "--only", "prometheus")
+        try:
+            yield found
+        finally:
+            found.command("down")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run showed: its document, and requests/s at its last level by rows in the database."""
+
+    document: Document
+    requests_per_s: float
+    failures: int
+    ceilings: dict[tuple[str, str], float]  # by service and kind, from the first level
+
+
+@contextlib.contextmanager
+def served(
+    stack: Stack, job: str, service: Service, database: Database | None, downstream: str = ""
+) -> Iterator[str]:
+    """Serve a service, measured if it is to be, until the block ends; yields its address."""
+    settings = {
+        "routes": service.routes,
+        "pool": service.pool,
+        "database": database.url if database else "",
+        "downstream": downstream,
+    }
+    hooks = OURS if service.measured else ""
+    starved = json.dumps(settings)
+    with (
+        cpu_quota(service.quota) as prefix,
+        serving(APP, *service.options, hooks=hooks, prefix=prefix, STARVED=starved) as server,
+        contextlib.ExitStack() as around,
+    ):
+        if service.measured:
+            metrics = urlsplit(server.address("Metrics")).netloc
+            around.enter_context(stack.scraping(job, metrics))
+        yield server.address()
+
+
+@contextlib.contextmanager
+def services(
+    stack: Stack, case: Case, service: Service, database: Database | None
+) -> Iterator[str]:
+    """Serve a case's services until the block ends; yields the address of the first."""
+    with contextlib.ExitStack() as running:
+        downstream = ""
+        if case.downstream:
+            other = served(stack, "downstream", case.downstream, database)
+            downstream = running.enter_context(other) + next(iter(case.downstream.routes))
+        yield running.enter_context(served(stack, "shop", service, database, downstream))
+
+
+def run(
+    stack: Stack, case: Case, service: Service, users: Sequence[int], hold_s: float, database: Any
+) -> Run:
+    """Drive *service*, as the case has it, through levels of *users*; return what is known."""
+    first = tuple(service.routes)
+    paths = [first, *[case.later or first] * (len(users) - 1)]
+    levels = [
+        {"users": number, "ramp_s": RAMP_S, "hold_s": hold_s, "paths": path}
+        for number, path in zip(users, paths, strict=True)
+    ]
+    load = {"levels": levels, "burn_ms": case.burn_ms}
+    with services(stack, case, service, database) as address:
+        _warm_up([address + path for path in service.routes])
+        _swarm(stack, case, address, load, database)
+        found = document.decode(stack.command("show", "latest", "--json"))
+    begin = len(users) * (RAMP_S + hold_s) - hold_s + WARM_UP_S
+    rate, failures = _rate(stack, found, begin, len(users) * (RAMP_S + hold_s))
+    return Run(found, rate, failures, {})
+
+
+def _warm_up(urls: list[str]) -> None:
+    """Have the workers load what their first requests need, and open their connections."""
+    with ThreadPoolExecutor(WARM_UP_REQUESTS) as pool:
+        for answer in pool.map(requests.get, urls * WARM_UP_REQUESTS):
+            answer.raise_for_status()
+
+
+def _swarm(
+    stack: Stack, case: Case, address: str, load: dict[str, Any], database: Database | None
+) -> None:
+    """Run Locust until its levels are over; busy neighbours come with the second."""
+    port = str(free_port())
+    command = [*SWARMSCOPE, "locust", "-f", str(USERS_FILE), "--headless", "--only-summary"]
+    command += ["--host", address, "--metrics-port", port, "--slo-p95", str(case.slo_p95_ms)]
+    environment = {**stack.environment, "STARVED_LOAD": msgspec.json.encode(load).decode()}
+    log = stack.home.parent / "locust.log"
+    with contextlib.ExitStack() as around:
+        around.enter_context(stack.scraping("locust", f"127.0.0.1:{port}"))
+        output = around.enter_context(log.open("wb"))
+        process = subprocess.Popen(
+            command, cwd=stack.home.parent, env=environment, stdout=output, stderr=output
+        )
+        around.callback(_end, process)
+        there = case.neighbours == 0
+        deadline = (
+            time.monotonic()
+            + sum(level["ramp_s"] + level["hold_s"] for level in load["levels"])
+            + PATIENCE_S
+        )
+        while process.poll() is None and time.monotonic() < deadline:
+            if not there and SECOND_LEVEL in log.read_text():
+                around.enter_context(neighbours(case.neighbours))
+                there = True
+            time.sleep(0.2)
+    if process.returncode not in (0, 1):  # 1: requests failed
+        raise RuntimeError(log.read_text())
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(60)
+
+
+def _rate(stack: Stack, found: Document, begin_s: float, end_s: float) -> tuple[float, int]:
+    """Return requests/s that ended in a span of the run, and how many failed."""
+    with connect((stack.home / "database.url").read_text().strip()) as connection:
+        row = connection.execute(
+            """SELECT count(*) FILTER (WHERE exception IS NULL), count(exception) FROM request
+            WHERE run_id = %s AND extract(epoch FROM time - run_id) + response_time / 1000
+            BETWEEN %s AND %s""",
+            [found.run.id, begin_s, end_s],
+        ).fetchone()
+    assert row
+    return row[0] / (end_s - begin_s), row[1]
