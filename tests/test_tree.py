@@ -79,7 +79,8 @@ def _name(test: Path) -> str:
 
 def _tested(name: str) -> bool:
     """Return whether a module, or the package that holds it, has that name."""
-    where = [folder / name for folder in (ROOT, ROOT / "swarmscope")]
+    names = (name, f"{name}_")  # `import` is no name for a module
+    where = [folder / each for folder in (ROOT, ROOT / "swarmscope") for each in names]
     packages = (path.parent for path in where if path.name == path.parent.name)
     modules = (path.with_suffix(".py").exists() or path.is_dir() for path in where)
     return any(modules) or any(package.is_dir() for package in packages)

@@ -16,7 +16,7 @@ from swarmscope.formatting import printable
 
 VERBS = {  # the module of each, and its summary: none is imported to list them
     "init": ("swarmscope.cli.init", "Write settings and a first scenario for a Flask app."),
-    "try": ("swarmscope.cli.try_app", "Find out how much load a Flask app can take."),
+    "try": ("swarmscope.cli.try_", "Find out how much load a Flask app can take."),
     "up": ("swarmscope.cli.stack", "Start the stack, or some of its services."),
     "demo": ("swarmscope.cli.stack", "Start the stack with the sample API and its scenario."),
     "status": ("swarmscope.cli.stack", "Show which services are running, and where."),
@@ -25,7 +25,11 @@ VERBS = {  # the module of each, and its summary: none is imported to list them
     "locust": ("swarmscope.cli.locust", "Run Locust on any locustfile, and record its runs."),
     "runs": ("swarmscope.cli.runs", "List runs, latest first."),
     "show": ("swarmscope.cli.show", "Print a run's figures."),
-    "export": ("swarmscope.cli.export", "Export a run's raw requests as CSV."),
+    "export": (
+        "swarmscope.cli.export",
+        "Export a run's raw requests as CSV, or the run as one file.",
+    ),
+    "import": ("swarmscope.cli.import_", "Store runs from files of `export --bundle`."),
     "check": ("swarmscope.cli.check", "Check a run against thresholds."),
     "compare": ("swarmscope.cli.compare", "Compare two runs, telling changes from noise."),
     "report": ("swarmscope.cli.report", "Write a run's page as one HTML file."),
@@ -38,7 +42,7 @@ EXTRAS = {  # else runs
     "swarmscope.cli.init": "stack",
     "swarmscope.cli.locust": "client",
     "swarmscope.cli.stack": "stack",
-    "swarmscope.cli.try_app": "stack",
+    "swarmscope.cli.try_": "stack",
 }
 
 
@@ -74,7 +78,7 @@ class LazyGroup(click.Group):
                 raise
             extra = EXTRAS.get(module_name, "runs")
             return _missing(name, error.name.split(".")[0], extra)
-        command = getattr(module, f"{name}_app" if iskeyword(name) else name)
+        command = getattr(module, f"{name}_" if iskeyword(name) else name)
         assert isinstance(command, click.Command)
         return command
 

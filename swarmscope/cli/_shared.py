@@ -16,6 +16,7 @@ from swarmscope import atomic_files
 from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable
 from swarmscope.runs import database
+from swarmscope.runs.bundles import BadBundle
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.queries import NoSuchRun
 from swarmscope.runs.schema.migrations import NewerSchema
@@ -59,7 +60,7 @@ def one_line_errors(no_run: int = 1, no_answer: int = 1) -> Iterator[None]:
     """
     try:
         yield
-    except atomic_files.Unwritable as error:
+    except (atomic_files.Unwritable, BadBundle) as error:
         raise click.ClickException(str(error)) from error
     except NoSuchRun as error:
         raise failure(str(error), no_run) from error

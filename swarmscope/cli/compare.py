@@ -30,7 +30,7 @@ from swarmscope.cli._shared import (
 from swarmscope.cli.check import incomplete
 from swarmscope.cli.tables import bare_table, harmless
 from swarmscope.formatting import digits, percent, printable
-from swarmscope.runs import assembly, page, queries
+from swarmscope.runs import assembly, bundles, page, queries
 from swarmscope.runs.compare import comparison
 from swarmscope.runs.compare.comparison import FAIL_RATIO, RATE, Change, Comparison
 from swarmscope.runs.document import Document
@@ -81,9 +81,9 @@ def compare(
 ) -> None:
     """Compare two runs, telling changes from noise.
 
-    A and B are each latest (B's default), latest~1, an id, or the beginning of an id. Every change
-    from A to B has an interval; all intervals hold jointly with 95 % confidence, for what
-    varies within a run.
+    A and B are each latest (B's default), latest~1, an id, the beginning of an id, or a file of
+    `export --bundle`. Every change from A to B has an interval; all intervals hold jointly with
+    95 % confidence, for what varies within a run.
 
     Exit status: 0, or with --max-regression 3 if anything regressed by more, 4 if that cannot be
     decided for the p95 of all requests; 4 if a run is incomplete, 2 if there is no such run.
@@ -92,6 +92,7 @@ def compare(
     Examples:
       swarmscope compare latest~1
       swarmscope compare latest~1 latest --max-regression 10% -o changes.html
+      swarmscope compare baseline.zip --max-regression 10%
     """
     answer = _compared(database, (a, b), whole, max_regression, output)
     if as_json:
@@ -125,8 +126,11 @@ def _compared(
 ) -> JudgedComparison:
     if output:
         atomic_files.check(output)
-    with reading(where, **JUDGING) as connection:
-        a, b = (_complete(queries.find(connection, name), name) for name in names)
+    with (
+        reading(where, **JUDGING) as connection,
+        bundles.loaded(connection, names) as runs,
+    ):
+        a, b = (_complete(queries.find(connection, runs[name]), name) for name in names)
         documents = [assembly.assemble(connection, run.run_id, whole) for run in (a, b)]
         found = comparison.compare(connection, a, b, whole)
     answer = _answer(found, documents, max_regression)

@@ -1,4 +1,4 @@
-"""The verb ``export``: a run's raw requests as CSV, however many there are.
+"""The verb ``export``: a run's raw requests as CSV, however many there are, or the rest of it.
 
 Text that a spreadsheet would read as a formula is prefixed with an apostrophe, as OWASP advises
 (https://owasp.org/www-community/attacks/CSV_Injection), and so is text that already looks escaped:
@@ -25,7 +25,7 @@ from swarmscope.cli._shared import (
     run_argument,
 )
 from swarmscope.formatting import without_controls
-from swarmscope.runs import queries
+from swarmscope.runs import bundles, queries
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
 
@@ -77,10 +77,16 @@ _QUERY = (
 @click.command()
 @run_argument
 @output_option("Write to FILE, atomically  [default: standard output]")
+@click.option(
+    "--bundle",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write everything but the raw requests to FILE, which `compare` and `import` take.",
+)
 @database_option
 @one_line_errors()
-def export(run: str, output: Path | None, database: str | None) -> None:
-    """Export a run's raw requests as CSV.
+def export(run: str, output: Path | None, bundle: Path | None, database: str | None) -> None:
+    """Export a run's raw requests as CSV, or the run as one file.
 
     RUN is latest (the default), latest~1, an id, or the beginning of an id. Rows are ordered by
     start. Raw requests are kept for 30 days by default; the last line says if any are gone.
@@ -92,7 +98,13 @@ def export(run: str, output: Path | None, database: str | None) -> None:
     Examples:
       swarmscope export -o requests.csv
       swarmscope export latest~1 | head
+      swarmscope export --bundle baseline.zip
     """
+    if bundle:
+        if output:
+            raise click.UsageError("give --output or --bundle, not both")
+        _export_bundle(run, bundle, database)
+        return
     path = None if output == Path("-") else output
     if path:
         atomic_files.check(path)
@@ -105,6 +117,17 @@ def export(run: str, output: Path | None, database: str | None) -> None:
         f" of {expected:,}; the rest was pruned or could not be stored" if number < expected else ""
     )
     click.echo(f"{number:,} requests{missing}.", err=True)
+
+
+def _export_bundle(run: str, path: Path, database: str | None) -> None:
+    atomic_files.check(path)
+    with reading(database) as connection:
+        found = queries.find(connection, run)
+        if found.status == "running":
+            raise click.ClickException(f"{found.run} is still running")
+        with atomic_files.written(path) as file:
+            bundles.write(connection, found, file)
+    click.echo(f"{found.run}: {path}, {path.stat().st_size / 1e3:,.0f} kB")
 
 
 def write_requests(connection: Connection, run: Run, file: IO[bytes]) -> int:

@@ -25,7 +25,7 @@ from swarmscope.runs import (
     statement_figures,
     time_spent,
 )
-from swarmscope.runs.connection import Connection
+from swarmscope.runs.connection import Connection, snapshot
 from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, MAX_SLOWEST, Document
 from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
 from swarmscope.runs.model import ComponentSummary, Run, Summary, TaskError
@@ -82,8 +82,7 @@ def assemble(
     older than `SETTLED_S` and the slowest requests are taken from *known*, an earlier document, at
     a fraction of the cost. Raises `queries.NoSuchRun`.
     """
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with snapshot(connection):
         made = _assemble(connection, run_id, whole, known)
         capture = captures.stored(connection, run_id)
         targets = captures.targets(connection, run_id)

@@ -57,7 +57,7 @@ from swarmscope.stack.up import INTERRUPTED
 )
 @click.option("--python", metavar="PATH", help="The app's Python, or its environment.")
 @click.option("--all-methods", is_flag=True, help="Call methods that change data, too.")
-def try_app(
+def try_(
     app: str | None,
     p95_ms: float | None,
     run_time: str,

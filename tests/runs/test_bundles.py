@@ -1,0 +1,211 @@
+"""A run in a file is the run; whatever is not what `export --bundle` wrote is refused whole."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from support.databases import fresh_runs_database
+from support.rich_run import store_rich_run
+from support.stored_runs import START
+
+from swarmscope.runs import assembly, bundles, queries
+from swarmscope.runs.bundles import BadBundle
+from swarmscope.runs.schema import migrations
+
+OTHER = START + timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def source(cluster) -> Iterator[psycopg.Connection[Any]]:
+    """Two runs in which everything happened that is stored."""
+    with fresh_runs_database(cluster) as name, psycopg.connect(name, autocommit=True) as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        store_rich_run(connection)
+        store_rich_run(connection, OTHER, slower=1.5)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def content(source) -> bytes:
+    """Return the first run's bundle."""
+    file = io.BytesIO()
+    bundles.write(source, queries.by_id(source, START), file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def bundle(content, tmp_path) -> Path:
+    """Return a file with the bundle."""
+    path = tmp_path / "run.zip"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def target(connection) -> psycopg.Connection[Any]:
+    """Return a connection to an empty runs database."""
+    connection.autocommit = True
+    connection.execute("SET TIME ZONE 'UTC'")
+    return connection
+
+
+def rows(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """Return how many rows each table has that may hold rows of a run."""
+    query = "SELECT count(*) FROM {}"
+    tables = bundles._tables(connection)
+    return {t: connection.execute(query.format(t)).fetchone()[0] for t in tables}  # type: ignore
+
+
+def changed(path: Path, name: str, change: Callable[[bytes], bytes], mend: bool = True) -> Path:
+    """Change a file in a bundle; *mend* its sum, as somebody would who means harm."""
+    with zipfile.ZipFile(path) as archive:
+        files = {info.filename: archive.read(info) for info in archive.infolist()}
+    files[name] = change(files[name])
+    table = name.removesuffix(".csv")
+    if mend and name != bundles.MANIFEST:
+        manifest = json.loads(files[bundles.MANIFEST])
+        manifest["tables"][table]["sha256"] = sha256(files[name]).hexdigest()
+        files[bundles.MANIFEST] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, data in files.items():
+            archive.writestr(each, data)
+    return path
+
+
+def with_manifest(**values: Any) -> Callable[[bytes], bytes]:
+    return lambda text: json.dumps({**json.loads(text), **values}).encode()
+
+
+def test_what_is_loaded_is_what_was_written(source, target, bundle):
+    """Each figure of its document, but for the lists that come from raw requests."""
+    assert bundles.load(target, bundle) == (queries.by_id(source, START).run, True)
+
+    before, after = (assembly.assemble(each, START) for each in (source, target))
+    assert after == replace(before, slowest=[], errors=[])
+    assert before.slowest
+    assert target.execute("SELECT count(*) FROM request").fetchone() == (0,)
+
+
+def test_all_that_has_rows_of_a_run_is_in_it(source, content):
+    """Tables that a later version adds, too; nothing of another run."""
+    has_run = "SELECT table_name FROM information_schema.columns WHERE column_name = 'run_id'"
+    views = "SELECT table_name FROM information_schema.views"
+    names = {row[0] for row in source.execute(f"{has_run} EXCEPT {views}")}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        manifest = json.loads(archive.read(bundles.MANIFEST))
+
+    assert manifest["tables"].keys() == names - {"request"} | {"testrun"}
+    assert manifest["tables"]["testrun"]["rows"] == 1
+    found = rows(source)
+    assert manifest["tables"]["events"]["rows"] == found["events"] / 2 > 0
+
+
+def test_the_same_run_gives_the_same_file(source, content):
+    file = io.BytesIO()
+    bundles.write(source, queries.by_id(source, START), file)
+
+    assert file.getvalue() == content
+
+
+def test_a_run_that_is_there_stays(target, bundle):
+    """It is not stored a second time."""
+    bundles.load(target, bundle)
+    before = rows(target)
+
+    assert bundles.load(target, bundle)[1] is False
+    assert rows(target) == before
+
+
+def test_a_shipper_asks_no_prometheus_for_it(source, target, bundle):
+    """That of this machine knows nothing of the run, or of another one."""
+    with source.transaction(force_rollback=True):
+        source.execute("DELETE FROM server_capture")
+        with bundle.open("wb") as file:
+            bundles.write(source, queries.by_id(source, START), file)
+    bundles.load(target, bundle)
+
+    assert target.execute("SELECT count(*) FROM server_capture").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "complaint"),
+    [
+        ("bundle.json", lambda text: text[:-9], "its bundle.json is not understood"),
+        ("bundle.json", lambda text: b"{}", "missing required field"),
+        ("bundle.json", with_manifest(run="yesterday"), "its bundle.json is not understood"),
+        ("bundle.json", with_manifest(format=2), "newer than this one: upgrade"),
+        ("bundle.json", with_manifest(schema=migrations.NEWEST + 1), "newer than this one"),
+        ("bundle.json", with_manifest(tables={}), "it has no run"),
+        ("bundle.json", lambda text: text + b" " * (2 << 20), "its bundle.json is too large"),
+        ("events.csv", lambda text: text.replace(b"kind", b"art", 1), "a column 'art'"),
+        ("events.csv", lambda text: text.replace(b"kind", b"text", 1), "has a column twice"),
+        ("events.csv", lambda text: text + text.split(b"\n", 1)[1], "events is not what was"),
+        ("events.csv", lambda text: b"", "a column ''"),
+        ("events.csv", lambda text: text + b"1,2,3\n", "is damaged"),
+        (
+            "testrun.csv",
+            lambda text: text.replace(b"2026-03-01 12:00", b"2026-03-01 13:00"),
+            "testrun has rows of another run",
+        ),
+        (
+            "histogram_closed.csv",
+            lambda text: text.replace(b"2026-03-01 12:00:00.25+00", b"2026-03-01 13:00:00.25+00"),
+            "histogram_closed has rows of another run",
+        ),
+    ],
+)
+def test_a_file_that_was_changed_is_refused_whole(target, bundle, name, change, complaint):
+    """The line names the file; the database is as before."""
+    before = rows(target)
+    changed(bundle, name, change)
+
+    with pytest.raises(BadBundle) as caught:
+        bundles.load(target, bundle)
+    assert str(caught.value).startswith(str(bundle))
+    assert complaint in str(caught.value)
+    assert rows(target) == before
+
+
+def test_a_changed_byte_is_found(target, bundle):
+    """Even where it makes sense: a latency of 41 ms instead of 40."""
+    changed(
+        bundle, "histogram_closed.csv", lambda text: text.replace(b"response", b"queue", 1), False
+    )
+
+    with pytest.raises(BadBundle, match="histogram_closed is not what was written"):
+        bundles.load(target, bundle)
+
+
+@pytest.mark.parametrize("length", [0, 100, 5_000, -100])
+def test_half_a_file_is_damaged(target, bundle, length):
+    bundle.write_bytes(bundle.read_bytes()[:length])
+
+    with pytest.raises(BadBundle, match="is damaged, or no bundle"):
+        bundles.load(target, bundle)
+
+
+def test_a_file_that_would_fill_the_disk_is_refused(target, bundle, monkeypatch):
+    """Before anything of it is unpacked."""
+    monkeypatch.setattr(bundles, "MAX_BYTES", 100_000)
+
+    with pytest.raises(BadBundle, match="MB are allowed"):
+        bundles.load(target, bundle)
+
+
+def test_what_was_only_made_visible_is_gone(target, bundle):
+    """Runs that are stored are named as they were."""
+    with bundles.loaded(target, [str(bundle), "latest"]) as names:
+        assert queries.find(target, names[str(bundle)]).run_id == START
+        assert names["latest"] == "latest"
+
+    assert not any(rows(target).values())
