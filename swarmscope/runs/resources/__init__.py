@@ -1,1 +1,1 @@
-"""What was full: the resources of a run, what they can take, and which one broke first."""
+"""The resources of a run: how many places they have, how many are in use, what waits."""

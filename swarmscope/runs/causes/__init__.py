@@ -1,0 +1,1 @@
+"""What broke a run: how long requests hold resources, how many fit, and which was full first."""

@@ -1,0 +1,217 @@
+"""The cause of a run's failure, or of a level's, as its document and its verdict hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+
+from swarmscope.runs.causes import words
+from swarmscope.runs.causes.cause import (
+    Finding,
+    Side,
+    agree,
+    findings,
+    grown,
+    targets,
+    weighted,
+)
+from swarmscope.runs.causes.demands import Load, demands, figures_of, marked, mean
+from swarmscope.runs.causes.words import Full
+from swarmscope.runs.document import Cause, CauseSide, ResourceFigures, ResourceName
+from swarmscope.runs.resources.model import QUOTA, ResourceKey
+from swarmscope.runs.server_series import CallKey, Capture
+
+UNKNOWN = "unknown"
+OF_GENERATOR = ("generator", "generator_cpu")
+ONE_AT_A_TIME = ("lock", "database_lock")
+WITHIN = 1.05  # a ceiling below the observed rate, by more than this, is not one
+HOLDERS = {
+    "cpu": "on the CPU",
+    "db": "in the database",
+    "pool": "waiting for a connection of the pool",
+    "http": "in calls to other services",
+    "cache": "in the cache",
+    "other": "in what is not measured, such as a sleep",
+}
+SOLE = 0.5
+
+Frames = Callable[[ResourceKey], Sequence[str]]  # of the app, that took most of the time
+
+
+def explain(
+    capture: Capture, held: Side | None, broke: Side, frames: Frames | None = None
+) -> Cause:
+    """Return what broke between two loads, or that it is unknown."""
+    grew = grown(capture, held, broke)
+    found = findings(capture, held, broke)
+    agrees = agree(capture, found, grew)
+    full = [_full(capture, one, held, broke, frames) for one in found] if agrees else []
+    figures = [one.figures for one in full]
+    sides = [_side(capture, side) if side else None for side in (held, broke)]
+    rate = sides[1].requests_per_s if sides[1] else None
+    following = _next(table(capture, held, broke, figures), figures, rate) if full else None
+    first = figures[0] if figures else None
+    return Cause(
+        kind=first.kind if first else UNKNOWN,
+        detail=first.detail if first else "",
+        service=first.service if first else None,
+        words=first.words if first else "",
+        sentence=words.sentence(rate, full, following)
+        if full
+        else _unknown(capture, held, broke, grew, rate),
+        agrees=agrees,
+        grew=grew,
+        held=sides[0],
+        broke=sides[1] or CauseSide(requests_per_s=None, response_ms=None, parts={}),
+        also=[_name(one) for one in figures[1:]],
+        next=following,
+        frames=[frame for one in full for frame in one.frames],
+    )
+
+
+def table(
+    capture: Capture, held: Side | None, broke: Side, full: Sequence[ResourceFigures] = ()
+) -> list[ResourceFigures]:
+    """Return the figures of all resources: as they held; of those that were full as they broke.
+
+    While they wait for what is full, requests hold everything else for longer than they need to.
+    """
+    side = held or broke
+    named = {_key(one) for one in full}
+    others = demands(capture, side.points, side.level)
+    return marked([*full, *(one for one in others if _key(one) not in named)])
+
+
+def _key(figures: ResourceFigures) -> ResourceKey:
+    return ResourceKey(figures.service or "", figures.kind, figures.detail)
+
+
+def _name(figures: ResourceFigures) -> ResourceName:
+    return ResourceName(**{one.name: getattr(figures, one.name) for one in fields(ResourceName)})
+
+
+def _next(
+    found: Sequence[ResourceFigures], full: Sequence[ResourceFigures], rate: float | None
+) -> ResourceFigures | None:
+    """Return the lowest ceiling of what was not full; those that the load exceeded are refuted."""
+    named = {_key(one) for one in full}
+    return next(
+        (
+            one
+            for one in found
+            if one.ceiling_per_s and _key(one) not in named and one.kind not in OF_GENERATOR
+            if rate is None or one.ceiling_per_s * WITHIN >= rate
+        ),
+        None,
+    )
+
+
+def _side(capture: Capture, side: Side) -> CauseSide:
+    rate = side.requests_per_s or mean(Load(capture).rates, side.points)
+    parts = {part: round(ms, 3) for part, ms in side.parts.items() if part != "response"}
+    return CauseSide(requests_per_s=rate, response_ms=side.parts.get("response"), parts=parts)
+
+
+def _full(
+    capture: Capture, found: Finding, held: Side | None, broke: Side, frames: Frames | None
+) -> Full:
+    """Return what the sentence about a finding needs."""
+    key, load = found.key, Load(capture)
+    figures = _figures(load, key, broke)
+    python = capture.resources.get(ResourceKey(key.job, "python"))
+    workers = mean(python.places, broke.points) if python else None
+    delayed = mean(python.waiting, broke.points) if python else None
+    before, after = (_inside(capture, key, side) for side in (held, broke))
+    return Full(
+        figures=figures,
+        wait_ms=found.wait_ms,
+        workers=workers,
+        service=key.job if key.job and [key.job] != targets(capture) else "",
+        statements=_statements(capture, figures),
+        holders=_holders(capture, key, broke),
+        run_delay_ratio=delayed / workers if delayed is not None and workers else None,
+        throttled_ratio=mean(load.series(key.job, "cpu_throttled_ratio"), broke.points)
+        if key.detail == QUOTA
+        else None,
+        before_ms=before,
+        after_ms=after,
+        frames=tuple(frames(key)) if frames else (),
+    )
+
+
+def _figures(load: Load, key: ResourceKey, broke: Side) -> ResourceFigures:
+    """Return the figures of what was full: of a lock without any, what follows from that."""
+    figures = figures_of(load, key, broke.points, broke.level)
+    rate = mean(load.rates, broke.points) or broke.requests_per_s
+    if figures.ceiling_per_s or key.kind not in ONE_AT_A_TIME or not rate:
+        return figures
+    return replace(
+        figures,
+        places=1.0,
+        used=1.0,
+        utilisation=1.0,
+        demand_ms=1000 / rate,
+        ceiling_per_s=rate,
+    )
+
+
+def _inside(capture: Capture, key: ResourceKey, side: Side | None) -> float | None:
+    """Return the mean time in the database, or of a call to another service, in ms."""
+    if side is None:
+        return None
+    if key.kind == "service":
+        return mean(capture.calls.get(CallKey(key.job, key.detail, "mean_ms"), []), side.points)
+    if key.kind in ("database", "database_lock"):
+        job = next(iter(targets(capture)), "")
+        return side.parts.get("db") or weighted(Load(capture), job, "part_db_ms", side.points)
+    return None
+
+
+def _statements(capture: Capture, figures: ResourceFigures) -> float | None:
+    """Return the statements per request of the route that holds a resource most."""
+    route = next(iter(figures.routes), None)
+    if route is None or capture.counts is None:
+        return None
+    rows = [
+        row
+        for row in capture.counts.statements
+        if row.job == figures.service and row.level == 0
+        if route.route in (row.url_rule, f"{row.method} {row.url_rule}")
+    ]
+    requests = max((row.requests for row in rows), default=0)
+    return sum(row.calls for row in rows) / requests if requests else None
+
+
+def _holders(capture: Capture, key: ResourceKey, broke: Side) -> str:
+    """Return what requests mostly do with a worker, where one component dominates."""
+    if key.kind != "workers":
+        return ""
+    means = _components(capture, key.job, broke)
+    part = max(means, key=means.__getitem__, default=None)
+    if part is None or means[part] < SOLE * sum(means.values()):
+        return ""
+    return f", {words.milliseconds(means[part])} of it {HOLDERS[part]}"
+
+
+def _components(capture: Capture, job: str, side: Side) -> Mapping[str, float]:
+    load = Load(capture)
+    found = {part: weighted(load, job, f"part_{part}_ms", side.points) for part in HOLDERS}
+    return {part: ms for part, ms in found.items() if ms is not None}
+
+
+def _unknown(
+    capture: Capture, held: Side | None, broke: Side, grew: str | None, rate: float | None
+) -> str:
+    busiest = words.busiest(demands(capture, broke.points, broke.level))
+    if grew is None:
+        return words.unknown(rate, None, busiest)
+    before, after = (_part(capture, grew, side) for side in (held, broke))
+    return words.unknown(rate, (grew, before, after or 0.0), busiest)
+
+
+def _part(capture: Capture, part: str, side: Side | None) -> float | None:
+    if side is None or part in side.parts:
+        return side.parts[part] if side else None
+    names = {"queue": "queue_mean_ms", "service": "mean_ms"}
+    job = next(iter(targets(capture)), "")
+    return weighted(Load(capture), job, names.get(part, f"part_{part}_ms"), side.points)

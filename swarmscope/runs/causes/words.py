@@ -1,0 +1,300 @@
+"""A cause in a sentence: what was full, with its figures, who holds it, and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from swarmscope.formatting import digits
+from swarmscope.runs.document import ResourceFigures
+from swarmscope.runs.resources.model import QUOTA
+
+PARTS = {
+    "queue": "the time in the queue",
+    "service": "the service time",
+    "cpu": "CPU time",
+    "db": "the time in the database",
+    "pool": "the wait for a connection of the pool",
+    "http": "the time in HTTP calls",
+    "cache": "the time in the cache",
+    "other": "time that no component accounts for",
+    "receiving": "the time to receive responses",
+    "outside": "the time outside the service",
+    "start_delay": "the wait to be sent",
+}
+
+
+@dataclass(frozen=True)
+class Full:
+    """A resource that was full, and what its sentence needs beside its figures."""
+
+    figures: ResourceFigures
+    wait_ms: float  # that requests waited for it, per request
+    workers: float | None = None  # processes of its service
+    service: str = ""  # its name, where it is not the only target
+    statements: float | None = None  # per request of the route that holds it most
+    holders: str = ""  # what requests did while they held a worker
+    run_delay_ratio: float | None = None  # of the time in which workers wanted the CPU
+    throttled_ratio: float | None = None
+    before_ms: float | None = None  # time in the other service, or in the database, before
+    after_ms: float | None = None
+    frames: Sequence[str] = ()
+
+
+def sentence(
+    requests_per_s: float | None, full: Sequence[Full], following: ResourceFigures | None
+) -> str:
+    """Return what was full at that load, and the next ceiling.
+
+    ``At 131 requests/s the 10 database connections (pool of 5, 2 workers) were in use 97 % of the
+    time and requests waited 380 ms for one; GET /orders holds one for 74 ms in 41 statements. Next:
+    Python in the workers, at about 330 requests/s.``
+    """
+    clauses = [CLAUSES[one.figures.kind](one) for one in full]
+    text = f"{_at(requests_per_s)}{'; at the same time '.join(clauses)}."
+    if frames := [frame for one in full for frame in one.frames]:
+        text += f" Most of the time went to {', '.join(frames)}."
+    if following is None or following.ceiling_per_s is None:
+        return text
+    at = f"{_rounded(following.ceiling_per_s)} requests/s"
+    return f"{text} Next: {_named(following)}, at about {at}."
+
+
+def unknown(
+    requests_per_s: float | None, grew: tuple[str, float | None, float] | None, busiest: str
+) -> str:
+    """Return that no cause is known: which part *grew*, from and to which mean in ms.
+
+    *busiest* says what was used most.
+    """
+    text = "no measured resource explains it"
+    if busiest:
+        text += f" ({busiest})"
+    if grew is None:
+        return f"Cause unknown: {text}."
+    part, before, after = grew
+    what = f"{PARTS[part]} was {milliseconds(after)}"
+    if before is not None:
+        what = f"{PARTS[part]} grew most, from {milliseconds(before)} to {milliseconds(after)}"
+    return f"Cause unknown: {_at(requests_per_s).lower()}{what}, and {text}."
+
+
+def busiest(figures: Sequence[ResourceFigures]) -> str:
+    """Return the resource that was used most in words, such as ``workers 45 % in use``."""
+    known = [one for one in figures if one.utilisation is not None and one.demand_ms is not None]
+    if not known:
+        return ""
+    most = max(known, key=lambda one: one.utilisation or 0.0)
+    return f"the busiest: {_named(most)}, {_percent(most.utilisation)} in use"
+
+
+def _named(figures: ResourceFigures) -> str:
+    return figures.words
+
+
+def _workers(full: Full) -> str:
+    figures = full.figures
+    several = full.workers and (figures.places or 0) > full.workers
+    what = (
+        f"{_number(figures.places)} {'threads' if several else _plural('worker', figures.places)}"
+    )
+    if several:
+        what += f" of the {_number(full.workers)} {_plural('worker', full.workers)}"
+    text = f"{_the(what, full)} were busy {_percent(figures.utilisation)} of the time"
+    waits = f" and requests waited {milliseconds(full.wait_ms)} for one"
+    holds = _holds(full, "one", full.holders)
+    return f"{text}{waits}{holds}"
+
+
+def _python(full: Full) -> str:
+    figures = full.figures
+    workers = f"{_number(figures.places)} {_plural('worker', figures.places)}"
+    text = (
+        f"Python in {_the(workers, full)} used {_percent(figures.utilisation)} of a core"
+        f"{'' if (figures.places or 0) <= 1 else ' each'}, all that a process can use, and requests"
+        f" waited {milliseconds(full.wait_ms)} for it"
+    )
+    return text + _holds(full, "it")
+
+
+def _cpu(full: Full) -> str:
+    figures = full.figures
+    cores = f"{_number(figures.places)} {_plural('core', figures.places)}"
+    if figures.detail == QUOTA:
+        text = f"{_the(f'CPU quota of {cores}', full)} was {_percent(figures.utilisation)} used"
+        if full.throttled_ratio is not None:
+            text += f" and the service was throttled {_percent(full.throttled_ratio)} of the time"
+        return text + _holds(full, "it", verb="uses")
+    text = f"{_the(cores, full)} of the machine were {_percent(figures.utilisation)} busy"
+    if (figures.others or 0.0) >= 0.1:
+        text += f"; other processes used {_number(figures.others)} of them"
+    if full.run_delay_ratio is not None:
+        text += (
+            "; workers were ready to run and got no CPU"
+            f" {_percent(full.run_delay_ratio)} of the time"
+        )
+    return text + _holds(full, "CPU", verb="uses")
+
+
+def _pool(full: Full) -> str:
+    figures = full.figures
+    size = (figures.places or 0.0) / full.workers if full.workers else 0.0
+    pools = ""
+    if full.workers and size:
+        workers = f"{_number(full.workers)} {_plural('worker', full.workers)}"
+        pools = f" (pool of {_number(size)}, {workers})"
+    what = f"{_number(figures.places)} database {_plural('connection', figures.places)}{pools}"
+    calls = ""
+    if full.statements:
+        calls = f" in {_count(full.statements)} {_plural('statement', full.statements)}"
+    return (
+        f"{_the(what, full)} were in use {_percent(figures.utilisation)} of the time"
+        f" and requests waited {milliseconds(full.wait_ms)} for one{_holds(full, 'one', calls)}"
+    )
+
+
+def _database(full: Full) -> str:
+    figures = full.figures
+    text = f"{_number(figures.used)} sessions were running"
+    if figures.places:
+        cores = f"{_number(figures.places)} {_plural('core', figures.places)}"
+        text = f"it used {_number(figures.used)} of {cores}"
+    if figures.waiting:
+        text += f" while {_number(figures.waiting)} sessions at once waited for a core or its disk"
+    return (
+        f"the database{_name(figures)} was full: {text}, and a request spent {_change(full)} in it"
+    )
+
+
+def _database_lock(full: Full) -> str:
+    figures = full.figures
+    return (
+        f"{_number(figures.waiting)} sessions at once waited for row locks in the"
+        f" database{_name(figures)}, and a request spent {_change(full)} in it"
+    )
+
+
+def _connections(full: Full) -> str:
+    figures = full.figures
+    return (
+        f"{_number(figures.used)} of the {_number(figures.places)} connections that the"
+        f" database{_name(figures)} accepts were in use"
+    )
+
+
+def _service(full: Full) -> str:
+    return f"calls to {full.figures.detail} took {_change(full)}"
+
+
+def _lock(full: Full) -> str:
+    return (
+        f"requests waited {milliseconds(full.wait_ms)} in Python for a lock, or for something"
+        " else that lets one thread at a time pass: neither Python nor the CPU was full"
+    )
+
+
+def _generator(full: Full) -> str:
+    figures = full.figures
+    processes = f"{_number(figures.places)} {_plural('process', figures.places)}"
+    return (
+        f"the load generator was full, not the service: its {processes} used"
+        f" {_percent(figures.utilisation)} of a core{' each' if (figures.places or 0) > 1 else ''},"
+        f" and responses waited {milliseconds(full.wait_ms)} for it"
+    )
+
+
+def _generator_cpu(full: Full) -> str:
+    figures = full.figures
+    return (
+        f"the {_number(figures.places)} cores of the load generator's machine were"
+        f" {_percent(figures.utilisation)} busy, and responses waited"
+        f" {milliseconds(full.wait_ms)} for it"
+    )
+
+
+def _any(full: Full) -> str:
+    """Return the words of a resource that has no more to say than its use."""
+    figures = full.figures
+    return f"{_named(figures)} {_percent(figures.utilisation)} in use"
+
+
+CLAUSES: Mapping[str, Callable[[Full], str]] = {
+    "workers": _workers,
+    "python": _python,
+    "cpu": _cpu,
+    "memory": _any,
+    "pool": _pool,
+    "database": _database,
+    "database_lock": _database_lock,
+    "database_connections": _connections,
+    "service": _service,
+    "lock": _lock,
+    "backlog": _any,
+    "files": _any,
+    "ports": _any,
+    "generator": _generator,
+    "generator_cpu": _generator_cpu,
+    "setting": _any,
+}
+
+
+def _at(requests_per_s: float | None) -> str:
+    return "" if requests_per_s is None else f"At {_rate(requests_per_s)} requests/s "
+
+
+def _the(what: str, full: Full) -> str:
+    return f"the {what}{f' of {full.service}' if full.service else ''}"
+
+
+def _holds(full: Full, one: str, how: str = "", verb: str = "holds") -> str:
+    """Return how long the route that holds most needs a place."""
+    route = next(iter(full.figures.routes), None)
+    if route is not None:
+        return f"; {route.route} {verb} {one} for {milliseconds(route.held_ms)}{how}"
+    if full.figures.demand_ms is None:
+        return ""
+    return f"; a request {verb} {one} for {milliseconds(full.figures.demand_ms)}{how}"
+
+
+def _change(full: Full) -> str:
+    after = milliseconds(full.after_ms or full.wait_ms)
+    return after if full.before_ms is None else f"{after} ({milliseconds(full.before_ms)} before)"
+
+
+def _name(figures: ResourceFigures) -> str:
+    return f" {figures.detail}" if figures.detail else ""
+
+
+def _plural(word: str, number: float | None) -> str:
+    if number is not None and abs(number - 1) < 0.05:
+        return word
+    return f"{word}es" if word.endswith("s") else f"{word}s"
+
+
+def _number(value: float | None) -> str:
+    """Return a number with one decimal where it has one."""
+    return "some" if value is None else f"{round(value, 1):,g}"
+
+
+def _count(value: float) -> str:
+    return f"{round(value) if value >= 10 else round(value, 1):,g}"
+
+
+def _percent(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{100 * min(ratio, 1.0):.0f} %"
+
+
+def milliseconds(value: float) -> str:
+    """Return a time with its unit, for sentences."""
+    return (
+        f"{digits(value) if value >= 100 else f'{value:.0f}' if value >= 10 else f'{value:.1f}'} ms"
+    )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _rounded(value: float) -> str:
+    """Return two significant digits: more would promise too much."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
