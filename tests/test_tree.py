@@ -37,6 +37,7 @@ QUESTIONS = {  # of more than one module
     "runs/page/file": "is a report one file, small and safe?",
     "runs/page/live": "does a live page keep what its reader does?",
     "runs/page/media": "is a page readable in the dark, on paper, on a phone?",
+    "runs/page/resources": "is it shown what is full, and what was the cause?",
     "runs/page/services": "are several services told apart on a page?",
     "runs/page/statements": "is what a request repeats shown and said?",
     "runs/points": "do curves agree with the requests themselves?",

@@ -42,6 +42,7 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
     yield "errors", _task_errors(document)
     yield "objective", _objective(document.objective) if document.totals else ""
     yield "verdict", document.verdict.text if document.verdict else ""
+    yield "cause", document.cause.sentence if document.cause else ""
     yield "trust", document.trust.text if document.trust else NO_TRUST
     yield "more", f"swarmscope show {run.id}"
     yield "dashboard", document.grafana_url or ""

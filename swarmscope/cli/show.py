@@ -26,6 +26,7 @@ from swarmscope.runs import assembly, queries
 @all_option
 @click.option("--parts", is_flag=True, help="Print what the time of each endpoint was made of.")
 @click.option("--statements", is_flag=True, help="Print the database statements of each route.")
+@click.option("--resources", is_flag=True, help="Print what was full, and what each could take.")
 @click.option("--brief", is_flag=True, help="Print about ten lines.")
 @json_option
 @wait_option
@@ -36,6 +37,7 @@ def show(
     every: bool,
     parts: bool,
     statements: bool,
+    resources: bool,
     brief: bool,
     as_json: bool,
     patience_s: float,
@@ -53,6 +55,9 @@ def show(
     service time, mean and longest time in ms, and rows; and the calls to other services. Both are
     of the whole run.
 
+    --resources prints of each resource its places, how long a request held one, the share that was
+    in use, and its ceiling: the requests/s that it could serve (docs/resources.md).
+
     --json prints the run's document: all digits, curves, errors and events (docs/run-document.md).
 
     \b
@@ -61,6 +66,7 @@ def show(
       swarmscope show latest~1 --whole
       swarmscope show --parts
       swarmscope show --statements
+      swarmscope show --resources
       swarmscope show --brief
       swarmscope show 2026-03-01T12 --json
     """
@@ -76,4 +82,6 @@ def show(
         else:
             from swarmscope.cli.figures import Shown, print_figures
 
-            print_figures(connection, found, Shown(whole, every, parts, statements), services)
+            print_figures(
+                connection, found, Shown(whole, every, parts, statements, resources), services
+            )

@@ -168,6 +168,7 @@ def facts_table(
     task_errors: Sequence[TaskError] = (),
     settings: Mapping[str, Any] | None = None,
     doubt: str | None = None,
+    cause: str | None = None,
 ) -> Table:
     """Return what is known of a run besides its latencies, one fact a row."""
     facts = {
@@ -186,6 +187,7 @@ def facts_table(
         **_delivered(run),
         "objective": _objective(run),
         "verdict": verdict,
+        "cause": cause,
         "trust": doubt,
         "task errors": _task_errors(task_errors),
     }

@@ -30,6 +30,7 @@ from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, MAX_SLO
 from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
 from swarmscope.runs.model import ComponentSummary, Run, Summary, TaskError
 from swarmscope.runs.prometheus import Unavailable
+from swarmscope.runs.resources import curves
 from swarmscope.runs.selection import Endpoint as Key
 from swarmscope.runs.services import Targets
 
@@ -436,6 +437,7 @@ def _server(started: datetime, capture: server_series.Capture) -> document.Servi
             )
             for key, values in capture.calls.items()
         ],
+        resources=curves.over_time(capture.resources),
     )
 
 

@@ -19,6 +19,7 @@ MAX_POINTS = 600
 MAX_ERRORS = 50
 MAX_EVENTS = 200
 MAX_SLOWEST = 15
+MAX_RESOURCE_SERIES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +293,7 @@ class Services:
     t_s: list[float]
     series: list[ServiceSeries]
     calls: list[CallSeries] = field(default_factory=list)
+    resources: list[ResourceSeries] = field(default_factory=list)  # those that were used most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,6 +372,13 @@ class ResourceName:
     kind: str  # one of `swarmscope.runs.resources.model.KINDS`
     detail: str  # a pool's name, another service's host, …; ""
     words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceSeries(ResourceName):
+    """How much of a resource was in use over time, on the axis of `Services`."""
+
+    utilisation: list[float | None]  # used ÷ places
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ _SCRIPTS = (  # in this order: they share one scope
     "curves.js",
     "services.js",
     "statements.js",
+    "resources.js",
     "run.js",
     "comparison.js",
     "live.js",

@@ -15,6 +15,7 @@ function showNotes(document) {
         objectiveNote(document),
         scopeNote(document),
         verdict && noted("", "Verdict.", verdict.text),
+        causeNote(document),
         trust && !trust.trusted ? noted("warn", "Trust.", trust.text) : null,
         taskErrorsNote(document),
         unfinishedNote(document),

@@ -51,6 +51,8 @@ function show(document) {
     plot("both-ends", bothEnds(shown));
     plot("rates", rates(shown));
     plot("parts", parts(shown));
+    showQueueParts(shown);
+    showResources(shown);
     plot("saturation", saturation(shown));
     showServices(shown);
     plot("generator", generatorHealth(shown));
