@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
+from uuid import UUID
 
 from psycopg.rows import class_row
 
@@ -34,21 +35,22 @@ class UncapturedRun:
     """A run that has no series stored; *ended* is None while it is running.
 
     *url* is the Prometheus that its options named, None where they named none; *host* is the
-    machine of the process that led it.
+    machine of the process that led it, whose journal *journal_id* is.
     """
 
     run_id: datetime
     ended: datetime | None
     url: str | None
     host: str | None
+    journal_id: UUID | None
 
 
 def uncaptured(connection: Connection, running: bool = False) -> list[UncapturedRun]:
     """Return the runs that are over, or *running*, and have no series stored, latest first."""
     with connection.cursor(row_factory=class_row(UncapturedRun)) as cursor:
         return cursor.execute(
-            "SELECT r.id AS run_id, r.end_time AS ended, r.prometheus_url AS url, j.host"
-            " FROM testrun r LEFT JOIN journal j ON j.id = r.journal_id"
+            "SELECT r.id AS run_id, r.end_time AS ended, r.prometheus_url AS url, j.host,"
+            " r.journal_id FROM testrun r LEFT JOIN journal j ON j.id = r.journal_id"
             " WHERE (r.status = 'running') = %s AND (r.end_time IS NULL) = %s"
             " AND coalesce(r.end_time, r.id) > now() - %s::interval"
             " AND r.id NOT IN (SELECT run_id FROM server_capture) ORDER BY r.id DESC",

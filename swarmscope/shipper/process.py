@@ -37,6 +37,7 @@ from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import migrations, reader_sessions
 from swarmscope.shipper.capture import CaptureThread
 from swarmscope.shipper.delivery import Delivery, Overtaken
+from swarmscope.shipper.profiling import ProfilingThread
 from swarmscope.shipper.sanitize import INT4_MAX, without_nul
 
 logger = logging.getLogger("swarmscope.shipper")
@@ -296,10 +297,12 @@ class Deadline:
             self.watchdog.cancel()
 
 
-def ship_until(deadline: Deadline, shipper: Shipper, captures: CaptureThread) -> None:
+def ship_until(
+    deadline: Deadline, shipper: Shipper, captures: CaptureThread, profiling: ProfilingThread
+) -> None:
     """Deliver until *deadline* is reached; raises NewerSchema."""
     outage = Outage(shipper.directory)
-    while not deadline.reached(shipper) or captures.is_busy():
+    while not deadline.reached(shipper) or captures.is_busy() or profiling.is_busy():
         began = time.monotonic()
         try:
             more = shipper.round()
@@ -307,6 +310,7 @@ def ship_until(deadline: Deadline, shipper: Shipper, captures: CaptureThread) ->
             if shipper.runs_ended:
                 shipper.runs_ended = False
                 captures.request()
+                profiling.expect_end()
             pause = max(PAUSE_SECONDS, MIN_PAUSE_RATIO * (time.monotonic() - began))
             pause = min(pause, MAX_PAUSE_SECONDS)  # a round may have hung for long
             pause = 0.0 if more else pause
@@ -333,9 +337,11 @@ def main() -> None:
     )
     logging.getLogger("swarmscope.runs").setLevel(logging.WARNING)
     shipper = Shipper(arguments.directory, arguments.database)
-    captures = CaptureThread(arguments.database, KEEP_ALIVE, locate_prometheus())
+    database, prometheus = arguments.database, locate_prometheus()
+    captures = CaptureThread(database, KEEP_ALIVE, prometheus)
+    profiling = ProfilingThread(database, KEEP_ALIVE, prometheus, arguments.directory)
     try:
-        ship_until(Deadline(arguments.drain), shipper, captures)
+        ship_until(Deadline(arguments.drain), shipper, captures, profiling)
     except migrations.NewerSchema as error:
         logger.error("%s", error)
         sys.exit(progress.HOPELESS)

@@ -10,12 +10,13 @@ from urllib.parse import parse_qs
 from swarmscope.server.metrics_server import response
 from swarmscope.server.profiles.access import refusal
 from swarmscope.server.profiles.collecting import ProfileOfWorkers
+from swarmscope.server.profiles.compact import compact
 from swarmscope.server.profiles.exchange import CPU, WALL
 from swarmscope.server.profiles.folded import fold
 from swarmscope.server.profiles.pprof import encode
 
 KINDS = {"/debug/pprof/profile": CPU, "/debug/pprof/wall": WALL}
-FORMATS = ("pprof", "folded")
+FORMATS = ("pprof", "folded", "json")
 SECONDS, MAX_SECONDS = 30.0, 60.0  # default as in Go
 HZ, MAX_HZ = 100.0, 250.0  # the kernel's timers of CPU time are hardly finer
 
@@ -43,6 +44,8 @@ class PendingProfile:
             return response("503 Service Unavailable", f"{notes}\n".encode())
         if self._format == "folded":
             return response("200 OK", fold(profile), "text/plain; charset=utf-8")
+        if self._format == "json":
+            return response("200 OK", compact(profile), "application/json")
         return response("200 OK", encode(profile), "application/octet-stream")
 
     def cancel(self) -> None:
@@ -117,5 +120,5 @@ def _number(query: dict[str, list[str]], name: str, default: float, most: float)
 def _format(query: dict[str, list[str]]) -> str:
     text = query.get("format", [FORMATS[0]])[-1]
     if text not in FORMATS:
-        raise BadQuery(f"format must be {' or '.join(FORMATS)}, not {text!r}")
+        raise BadQuery(f"format must be one of {', '.join(FORMATS)}, not {text!r}")
     return text

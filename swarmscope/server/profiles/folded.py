@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-
 from swarmscope.server.profiles.merging import Profile
+from swarmscope.server.profiles.source_files import short
 from swarmscope.server.profiles.stacks import Location
 
 NO_ROUTE = "(no request)"
-_LIBRARY = re.compile(r".*/(?:(?:site|dist)-packages|python3\.\d+)/")
 
 
 def fold(profile: Profile) -> bytes:
@@ -27,10 +24,6 @@ def fold(profile: Profile) -> bytes:
 
 
 def _frame(location: Location) -> str:
-    """Return ``function (file:line)``; files are named from the library or the directory here."""
+    """Return ``function (file:line)``."""
     function, file, _, line = location
-    if not file:
-        return function
-    here = os.getcwd() + os.sep
-    short = _LIBRARY.sub("", file) if _LIBRARY.match(file) else file.removeprefix(here)
-    return f"{function} ({short}:{line})".replace(";", ",")
+    return f"{function} ({short(file)}:{line})".replace(";", ",") if file else function

@@ -1,5 +1,6 @@
 """Profiles on the metrics port of real arbiters."""
 
+import json
 import os
 import signal
 import socket
@@ -80,6 +81,8 @@ def test_what_may_be_asked(serve):
             status, text = ask(url, seconds=1, format="folded")
         assert status == 200
         assert b"/both;Flask.wsgi_app" in text
+        status, text = ask(url, WALL, seconds=1, format="json")
+        assert (status, json.loads(text)["type"]) == (200, "waiting")
         assert threads(pid) == 1
 
 
