@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +35,9 @@ from swarmscope.journal.segments import Segment, is_abandoned, is_alive, not_fil
 from swarmscope.journal.writer import remove_reserves
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.schema import migrations, reader_sessions
+from swarmscope.shipper.app_database import URL_VARIABLE
 from swarmscope.shipper.capture import CaptureThread
+from swarmscope.shipper.database_thread import DatabaseThread
 from swarmscope.shipper.delivery import Delivery, Overtaken
 from swarmscope.shipper.profiling import ProfilingThread
 from swarmscope.shipper.sanitize import INT4_MAX, without_nul
@@ -340,8 +342,11 @@ def main() -> None:
     database, prometheus = arguments.database, locate_prometheus()
     captures = CaptureThread(database, KEEP_ALIVE, prometheus)
     profiling = ProfilingThread(database, KEEP_ALIVE, prometheus, arguments.directory)
+    where = arguments.directory, database, KEEP_ALIVE
+    url = os.environ.get(URL_VARIABLE)
     try:
-        ship_until(Deadline(arguments.drain), shipper, captures, profiling)
+        with closing(DatabaseThread(*where, url)) if url else nullcontext():
+            ship_until(Deadline(arguments.drain), shipper, captures, profiling)
     except migrations.NewerSchema as error:
         logger.error("%s", error)
         sys.exit(progress.HOPELESS)

@@ -210,4 +210,5 @@ class _Reader:
             )
         if "url" in table:
             table = {**table, "url": table["url"].rstrip("/")}
-        return App(**{**table, "exclude": tuple(table.get("exclude", ()))})
+        values = {name: value for name, value in table.items() if name != "database"}
+        return App(**{**values, "exclude": tuple(table.get("exclude", ()))})

@@ -62,6 +62,13 @@ def _url(value: Any) -> str | None:
     return None if _is_url(value) else 'must be like "https://staging.example"'
 
 
+def _database(value: Any) -> str | None:
+    if complaint := _text(value):
+        return complaint
+    is_known = urlsplit(value).scheme.partition("+")[0] in ("postgresql", "postgres")
+    return None if is_known else 'must be like "postgresql://user@db.example/shop"'
+
+
 def _metrics(value: Any) -> str | None:
     if complaint := _text(value):
         return complaint
@@ -157,8 +164,14 @@ APP = {
         "`false` for a command beside the app that serves nothing, such as a Celery worker",
     ),
 }
+DATABASE = ProjectKey(
+    _database,
+    "",
+    "the app's PostgreSQL, to be sampled while a run is running: [the app's database](database.md)",
+    "SWARMSCOPE_APP_DATABASE_URL",
+)
 KEYS = {
-    "app": APP,
+    "app": APP | {"database": DATABASE},
     "load": {
         "locustfile": ProjectKey(
             _text,

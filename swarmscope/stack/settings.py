@@ -20,7 +20,7 @@ from swarmscope.stack.project_keys import MAX_WORKERS
 SERVICES = ("postgres", "prometheus", "grafana", "app", "locust-worker", "locust")
 BY_HAND = (
     "LOCUST_HOST", "LOCUST_LOCUSTFILE", "LOCUST_SERVICES", "LOCUST_SLO_FAIL_RATIO",
-    "LOCUST_SLO_P95",
+    "LOCUST_SLO_P95", "SWARMSCOPE_APP_DATABASE_URL",
 )  # fmt: skip
 SCENARIOS = ("locustfile.py", "locustfiles")  # where they are unless a setting says
 LOOPBACK = "127.0.0.1"

@@ -1,15 +1,17 @@
-"""MariaDB and Redis, the distribution's own, on free ports; skips where they are missing."""
+"""The distribution's own PostgreSQL, MariaDB, Redis on free ports; skips where they are missing."""
 
 from __future__ import annotations
 
 import contextlib
 import getpass
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pymysql
 import pytest
 import redis
@@ -24,6 +26,47 @@ def _program(name: str, package: str) -> str:
     if path is None:
         pytest.skip(f"needs {name} (Debian's {package})")
     return path
+
+
+@contextlib.contextmanager
+def running_postgresql() -> Iterator[str]:
+    """Run a PostgreSQL with pg_stat_statements until the block ends.
+
+    Yields its superuser's connection string.
+    """
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    library = [path for path in found if (path.parents[1] / "lib/pg_stat_statements.so").exists()]
+    if not library:
+        pytest.skip("needs PostgreSQL with pg_stat_statements (Debian's postgresql)")
+    programs = library[-1].parent
+    with tempfile.TemporaryDirectory() as directory:
+        as_user = {"user": "postgres"} if getpass.getuser() == "root" else {}  # it refuses root
+        if as_user:
+            shutil.chown(directory, "postgres")
+        port, data = free_port(), f"{directory}/data"
+        initialise = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"]
+        subprocess.run(initialise, check=True, capture_output=True, cwd="/", **as_user)
+        with (Path(directory) / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [programs / "postgres", "-D", data, "-p", str(port), "-k", directory,
+                 "-c", "shared_preload_libraries=pg_stat_statements", "-c", "fsync=off"],
+                stdout=log, stderr=log, cwd="/", **as_user,
+            )  # fmt: skip
+        where = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
+        try:
+            poll_until(lambda: _accepts(where), "PostgreSQL to answer")
+            yield where
+        finally:
+            process.send_signal(signal.SIGINT)  # fast shutdown
+            process.wait(20)
+
+
+def _accepts(where: str) -> bool:
+    try:
+        psycopg.connect(where).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Upkeep of the runs database: deleting old raw requests and profiles, joining histograms.
+"""Upkeep of the runs database: deleting what is old and detailed, joining histograms.
 
 Histograms, runs and events are kept for ever. Every figure is a sum over the rows of a window, so
 it is the same before, during and after they are joined.
@@ -21,6 +21,12 @@ from swarmscope.runs.schema import persist, timescale
 AT_START_S = 5.0  # a start spends at most this long on pruning
 PRUNE_STEP = timedelta(minutes=1)  # per transaction, so that none grows with the run
 COMPACT_STEP = timedelta(minutes=2)  # of a run, per transaction
+OTHERS = {  # what is deleted with raw requests, and its time
+    "profile": "until",
+    "database_sample": "time",
+    "database_statement": "time",
+    "database_lock_wait": "time",
+}
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -50,7 +56,7 @@ def prunable(connection: Connection, before: datetime) -> int:
 def prune(connection: Connection, older_than: timedelta, max_seconds: float = math.inf) -> int:
     """Delete raw requests that started longer ago than *older_than*; return how many.
 
-    Profiles that ended before it go with them.
+    Profiles that ended before it, and samples of the app's database, go with them.
 
     *connection* is in autocommit mode and each step is a transaction, so an interrupted prune keeps
     what it did. It stops after *max_seconds*, so as not to delay a start; the next call continues.
@@ -75,7 +81,7 @@ def _steps(connection: Connection, before: datetime) -> Iterator[Callable[[], in
     """Yield the steps, one transaction each; a step returns how many requests it deleted."""
     for chunk in timescale.chunks(connection, before):
         yield partial(timescale.drop_chunk, connection, chunk)
-    yield partial(_delete_profiles, connection, before)
+    yield partial(_delete_others, connection, before)
     start = datetime.min.replace(tzinfo=UTC)
     while oldest := _oldest(connection, start, before):
         start = min(oldest + PRUNE_STEP, before)
@@ -88,8 +94,9 @@ def _delete(connection: Connection, since: datetime, until: datetime) -> int:
     ).rowcount
 
 
-def _delete_profiles(connection: Connection, before: datetime) -> int:
-    connection.execute("DELETE FROM profile WHERE until < %s", [before])
+def _delete_others(connection: Connection, before: datetime) -> int:
+    for table, time_of in OTHERS.items():
+        connection.execute(f"DELETE FROM {table} WHERE {time_of} < %s", [before])
     return 0
 
 

@@ -135,6 +135,7 @@ FORMER = """
     DROP TABLE run_service, server_call, statement_count, call_count, profile;
     DROP TABLE resource_series, resource_demand;
     ALTER TABLE testrun DROP COLUMN resources;
+    DROP TABLE database_sample, database_statement, database_lock_wait;
     ALTER TABLE server_capture DROP COLUMN counted;
     ALTER TABLE request DROP COLUMN cpu_ms, DROP COLUMN db_ms, DROP COLUMN pool_ms,
         DROP COLUMN http_ms, DROP COLUMN cache_ms, DROP COLUMN db_calls, DROP COLUMN http_calls,
