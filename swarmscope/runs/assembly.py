@@ -25,6 +25,7 @@ from swarmscope.runs import (
     statement_figures,
     time_spent,
 )
+from swarmscope.runs.causes import conclusions
 from swarmscope.runs.connection import Connection, snapshot
 from swarmscope.runs.document import MAX_ERRORS, MAX_EVENTS, MAX_POINTS, MAX_SLOWEST, Document
 from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
@@ -89,10 +90,14 @@ def assemble(
         targets = captures.targets(connection, run_id)
     if capture is None and services is not None:
         capture = services(made.run.started, made.run.ended, targets)
-    return made if capture is None else _with_services(made, capture)
+    if capture is None:
+        return dataclasses.replace(made, notes=conclusions.notes(made))
+    return _with_services(connection, run_id, made, capture)
 
 
-def _with_services(made: Document, capture: server_series.Capture) -> Document:
+def _with_services(
+    connection: Connection, run_id: datetime, made: Document, capture: server_series.Capture
+) -> Document:
     """Return *made* with the services' series, and their figures in the span of its totals."""
     started, ended = made.run.started, made.run.ended or datetime.now(UTC)
     until = ended if made.until_s is None else started + timedelta(seconds=made.until_s)
@@ -106,6 +111,8 @@ def _with_services(made: Document, capture: server_series.Capture) -> Document:
         statements=statements,
         calls=statement_figures.outgoing(capture.counts),
         findings=time_spent.joined(made.findings, found, statements),
+        notes=conclusions.notes(made),
+        **vars(conclusions.conclusions(connection, run_id, made, capture)),
     )
 
 

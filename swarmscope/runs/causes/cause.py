@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 from swarmscope.runs.causes.demands import Load, mean, together, total
@@ -59,6 +60,7 @@ class Side:
     parts: Mapping[str, float] = field(default_factory=dict)
     requests_per_s: float | None = None
     level: int = 0
+    spans: Sequence[tuple[datetime, datetime]] = ()
 
 
 @dataclass(frozen=True)

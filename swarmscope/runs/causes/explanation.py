@@ -49,7 +49,7 @@ def explain(
     figures = [one.figures for one in full]
     sides = [_side(capture, side) if side else None for side in (held, broke)]
     rate = sides[1].requests_per_s if sides[1] else None
-    following = _next(table(capture, held, broke, figures), figures, rate) if full else None
+    following = _next(_together(capture, held, broke, figures), figures, rate) if full else None
     first = figures[0] if figures else None
     return Cause(
         kind=first.kind if first else UNKNOWN,
@@ -70,12 +70,23 @@ def explain(
 
 
 def table(
-    capture: Capture, held: Side | None, broke: Side, full: Sequence[ResourceFigures] = ()
+    capture: Capture, held: Side | None, broke: Side, cause: Cause | None = None
 ) -> list[ResourceFigures]:
     """Return the figures of all resources: as they held; of those that were full as they broke.
 
     While they wait for what is full, requests hold everything else for longer than they need to.
     """
+    named: list[Cause | ResourceName] = []
+    if cause and cause.kind != UNKNOWN:
+        named = [cause, *cause.also]
+    keys = [ResourceKey(one.service or "", one.kind, one.detail) for one in named]
+    full = [_figures(Load(capture), key, broke) for key in keys]
+    return _together(capture, held, broke, full)
+
+
+def _together(
+    capture: Capture, held: Side | None, broke: Side, full: Sequence[ResourceFigures]
+) -> list[ResourceFigures]:
     side = held or broke
     named = {_key(one) for one in full}
     others = demands(capture, side.points, side.level)

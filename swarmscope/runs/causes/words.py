@@ -53,7 +53,7 @@ def sentence(
     clauses = [CLAUSES[one.figures.kind](one) for one in full]
     text = f"{_at(requests_per_s)}{'; at the same time '.join(clauses)}."
     if frames := [frame for one in full for frame in one.frames]:
-        text += f" Most of the time went to {', '.join(frames)}."
+        text += f" {'; '.join(frames)}."
     if following is None or following.ceiling_per_s is None:
         return text
     at = f"{_rounded(following.ceiling_per_s)} requests/s"
