@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +121,25 @@ def check(
     awaited = capture_to_come if resources else to_come
     found = settled(database, run, patience_s, awaited, **JUDGING)
     answer = _judge(database, found, Criteria(wanted, whole, requests))
+    if answer.status:
+        settled(database, found, patience_s, capture_to_come, **JUDGING)
+        answer = replace(answer, findings=[*_cause(database, found, whole), *answer.findings])
     outcomes.publish(answer.outcomes, answer.run, junit, os.environ, answer.findings)
     if as_json:
         print_json(answer)
     else:
         _print(answer)
     click.get_current_context().exit(answer.status)
+
+
+def _cause(where: str | None, wanted: str, whole: bool) -> list[str]:
+    """Return the sentence that names what was full in a run that missed its objective."""
+    with reading(where, **JUDGING) as connection:
+        run = queries.find(connection, wanted)
+        known = captures.prometheus_of(connection, run.run_id, locate_prometheus())
+        services = assembly.ask_prometheus(known)
+        cause = assembly.assemble(connection, run.run_id, whole, services).cause
+    return [cause.sentence] if cause else []
 
 
 def _print(answer: CheckResult) -> None:

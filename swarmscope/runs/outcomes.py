@@ -59,8 +59,11 @@ def _figure(outcome: Outcome, value: float | None, exact: bool = False) -> str:
     return f"{number} {unit}".strip()
 
 
-def junit(outcomes: Sequence[Outcome], run: str) -> str:
-    """Return JUnit's XML: a test case per threshold, ``error`` where it could not be judged."""
+def junit(outcomes: Sequence[Outcome], run: str, findings: Sequence[str] = ()) -> str:
+    """Return JUnit's XML: a test case per threshold, ``error`` where it could not be judged.
+
+    Failures have *findings* as their text.
+    """
     counts = {
         "tests": str(len(outcomes)),
         "failures": str(sum(outcome.verdict == FAILED for outcome in outcomes)),
@@ -70,19 +73,20 @@ def junit(outcomes: Sequence[Outcome], run: str) -> str:
     name = printable(f"swarmscope {run}".strip())
     suite = ElementTree.SubElement(suites, "testsuite", {"name": name, "skipped": "0"} | counts)
     for outcome in outcomes:
-        _case(suite, outcome)
+        _case(suite, outcome, findings)
     ElementTree.indent(suites)
     content: bytes = ElementTree.tostring(suites, "utf-8", xml_declaration=True)
     return content.decode() + "\n"
 
 
-def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
+def _case(suite: ElementTree.Element, outcome: Outcome, findings: Sequence[str]) -> None:
     name, limit, value, _, scope, _ = cells(outcome)
     title = {"classname": "swarmscope.checks", "name": f"{name} {limit} ({scope})"}
     case = ElementTree.SubElement(suite, "testcase", title)
     if outcome.verdict == FAILED:
         message = {"message": f"{name} is {value}, the limit is {limit}", "type": "threshold"}
-        ElementTree.SubElement(case, "failure", message)
+        failure = ElementTree.SubElement(case, "failure", message)
+        failure.text = "\n".join(map(printable, findings)) or None
     elif outcome.verdict == NOT_JUDGED:
         message = {"message": printable(outcome.reason), "type": "not judged"}
         ElementTree.SubElement(case, "error", message)
@@ -118,7 +122,7 @@ def publish(
     Raises `atomic_files.Unwritable`.
     """
     if junit_file:
-        atomic_files.write(junit_file, junit(outcomes, run))
+        atomic_files.write(junit_file, junit(outcomes, run, findings))
     if summary := environ.get(SUMMARY_VARIABLE):
         try:
             with open(summary, "a", encoding="utf-8") as file:

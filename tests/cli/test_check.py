@@ -12,8 +12,10 @@ import psycopg
 import pytest
 from support.command import swarmscope
 from support.databases import fresh_runs_database
+from support.full_run import full_capture
 from support.stored_runs import START, Sample, store_run
 
+from swarmscope.runs import captures
 from swarmscope.runs.selection import MORE_NAMES
 
 PARTS = {"queue": 1.0, "service": 12.0, "outside": 2.0}
@@ -96,9 +98,9 @@ def test_the_table_and_the_files_say_the_same(database, tmp_path):
 
 
 def test_a_check_that_fails_says_where_the_time_went(database, tmp_path):
-    """In the table's wake, in JSON and for GitHub; one that passes does not."""
-    summary = tmp_path / "summary.md"
-    asked = ("--p95", "GET /tests=15")
+    """In the table's wake, in JSON, in JUnit's XML and for GitHub; one that passes does not."""
+    summary, report = tmp_path / "summary.md", tmp_path / "junit.xml"
+    asked = ("--p95", "GET /tests=15", "--junit", str(report))
     failed = check(database, *asked, GITHUB_STEP_SUMMARY=str(summary), columns=200)
     found = json.loads(check(database, *asked, "--json").stdout)
 
@@ -109,8 +111,29 @@ def test_a_check_that_fails_says_where_the_time_went(database, tmp_path):
     )
     assert finding in failed.stdout.splitlines()
     assert "GET /tests spent 12 of 20 ms in service time " in summary.read_text()
+    assert [failure.text for failure in ElementTree.parse(report).iter("failure")] == [finding]
     passed = check(database, "--p95", "GET /tests=25", "--json")
     assert json.loads(passed.stdout)["findings"] == []
+
+
+def test_the_use_of_resources_is_limited(connection, runs_database, tmp_path):
+    """By what was stored of them, from when ramp-up was complete; what was not measured is said."""
+    store_run(connection, [Sample(i / 10, 20) for i in range(900)], ramp_s=40, lasted_s=90)
+    captures.store(connection, START, full_capture(START))
+    connection.commit()
+    asked = ["--pool-use", "80%", "--python-use", "api=80%", "--cpu-use", "0.8"]
+    done = check(runs_database, *asked, columns=120)
+
+    assert done.exit_code == 3
+    assert [squeezed(line) for line in done.stdout.splitlines()[1:5]] == [
+        "pool use ≤ 80% 92.7% after ramp-up FAIL",
+        "python use of api ≤ 80% 30.0% after ramp-up pass",
+        "cpu use ≤ 80% – after ramp-up not judged",
+        "Not judged: cpu use was not measured.",
+    ]
+    passed = check(runs_database, "--pool-use", "95%", "--python-use", "40%")
+    assert passed.exit_code == 0
+    assert check(runs_database, "--pool-use", "api other=95%").exit_code == 4
 
 
 KPIS = [Sample(10.75 + i / 10, 2000, "end to end", "KPI", failed=True) for i in range(100)]
