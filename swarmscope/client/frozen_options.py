@@ -50,6 +50,7 @@ class Options:
     keep_journals: bool = False
     prometheus_url: str = ""
     services: str = ""  # their names in Prometheus
+    resources: str = ""  # JSON: see `runs.resources.named`
     database: str = ""  # a URL without a password; empty: as libpq's variables say
     hidden: tuple[str, ...] = ()  # the values of a scenario's own secret options
     shown: Mapping[str, bool] = field(default_factory=dict)  # the form's own: is it a secret?
@@ -94,6 +95,7 @@ def freeze(parsed: Any, environ: Mapping[str, str]) -> Options:
         drain_seconds=parsed.drain_time,
         prometheus_url=prometheus_url,
         services=parsed.services,
+        resources=parsed.resources,
         keep_journals=parsed.keep_journals,
         database=database,
         hidden=hidden,

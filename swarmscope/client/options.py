@@ -17,6 +17,7 @@ from swarmscope.client.capacity.settings import FailureLimit, LatencyLimit
 from swarmscope.client.checks import CAPACITY, STORED
 from swarmscope.client.frozen_options import CONNECTION
 from swarmscope.runs import selection
+from swarmscope.runs.resources import named
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED, METRICS
 
 GROUP_PREFIX = "swarmscope - "  # of our groups' titles
@@ -61,6 +62,14 @@ class Option:
 
 _ENDPOINTS = 'repeat it with "METHOD NAME=LIMIT" for single endpoints'
 _FROM_SHAPE = "the shape's own unless set"
+
+
+def _resources(text: str) -> str:
+    try:
+        return named.checked(text)
+    except ValueError as error:  # argparse would not show its text
+        raise argparse.ArgumentTypeError(str(error)) from error
+
 
 OPTIONS = (
     Option(
@@ -109,6 +118,15 @@ OPTIONS = (
         "",
         "Names of the services under test, as Prometheus's label job has them, separated by commas;"
         " those that the host leads to, and those that they call, are found without.",
+    ),
+    Option(
+        "Server metrics",
+        "--resources",
+        "",
+        "More resources to store with each run, by PromQL: JSON with use, limit and waiting, or"
+        " preset, by name; as [resources.NAME] in swarmscope.toml.",
+        metavar="JSON",
+        convert=_resources,
     ),
     Option(
         "Generator health",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from math import isfinite
+from urllib.error import HTTPError
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -19,6 +21,8 @@ from swarmscope.runs import services
 TIMEOUT_S = 2.0  # of one query
 PATIENCE_S = 6.0  # of all queries
 MAX_ANSWER_BYTES = 32 << 20
+MAX_REASON_BYTES = 4 << 10
+REJECTIONS = (400, 422)  # https://prometheus.io/docs/prometheus/latest/querying/api/
 
 
 class Unavailable(Exception):
@@ -39,6 +43,10 @@ class _Result(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     data: _Result
+
+
+class _Error(msgspec.Struct):
+    error: str
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,17 @@ def _post(url: str, path: str, form: Mapping[str, object], timeout_s: float) -> 
             content = answer.read(MAX_ANSWER_BYTES)
         return msgspec.json.decode(content, type=_Answer).data.result
     except (OSError, HTTPException, msgspec.DecodeError) as error:
+        if isinstance(error, HTTPError) and error.code in REJECTIONS:
+            raise Unavailable(f"Prometheus rejects the query: {_reason(error)}") from error
         raise Unavailable(f"Prometheus at {place} does not answer: {first_line(error)}") from error
+
+
+def _reason(error: HTTPError) -> str:
+    """Return what Prometheus says of a query, in a line."""
+    with suppress(OSError, HTTPException, msgspec.DecodeError):
+        said = msgspec.json.decode(error.read(MAX_REASON_BYTES), type=_Error).error
+        return " ".join(said.split())
+    return first_line(error)
 
 
 def _checked(url: str) -> SplitResult:

@@ -16,7 +16,7 @@ from swarmscope.runs import call_counts
 from swarmscope.runs.call_counts import CallCounts
 from swarmscope.runs.counters import Level
 from swarmscope.runs.prometheus import Axis, Line, Prometheus
-from swarmscope.runs.resources import readings, route_demands
+from swarmscope.runs.resources import named_readings, readings, route_demands
 from swarmscope.runs.resources.model import Points, ResourceKey, RouteDemand, Usage
 from swarmscope.runs.services import (
     COUNTED,
@@ -135,14 +135,13 @@ def read(
     asked = _Asked(Prometheus(url), since, until)
     known = asked.known()
     services = belonging(targets, known) or asked.counting()
+    asked = asked.about(services)
+    found = asked.resources(targets)
     if not services:
-        found = readings.read(asked.prometheus, asked.axis, asked.window_s)
         step_s = float(asked.axis.step_s)
         return Capture(since, step_s, found.series, resources=found.resources)
-    asked = asked.about(services)
     calls = asked.calls() if known.calls else {}
     hosts = {key.host for key in calls}
-    found = readings.read(asked.prometheus, asked.axis, asked.window_s, asked.jobs)
     return Capture(
         since,
         float(asked.axis.step_s),
@@ -171,8 +170,8 @@ def read_window(
     """
     asked = _Asked(Prometheus(url), since, until)
     services = belonging(targets, asked.known()) or asked.counting()
-    asked = asked.about(services) if services else replace(asked, jobs="")
-    found = readings.read(asked.prometheus, asked.axis, asked.window_s, asked.jobs)
+    asked = asked.about(services)
+    found = asked.resources(targets)
     return Capture(
         since,
         float(asked.axis.step_s),
@@ -221,7 +220,9 @@ class _Asked:
         return str(json.loads(f'"{self.jobs}"'))
 
     def about(self, services: Sequence[Service]) -> _Asked:
-        """Return the same questions about *services* only."""
+        """Return the same questions about *services* only; without *jobs* if there are none."""
+        if not services:
+            return replace(self, jobs="")
         jobs = "|".join(re.escape(service.name) for service in services)
         asked = replace(self, jobs=json.dumps(jobs, ensure_ascii=False)[1:-1])
         return replace(asked, scrape_s=asked.scrape_interval_s())
@@ -275,6 +276,14 @@ class _Asked:
             taken[job, host] = sum((a or 0) * (b or 0) for a, b in zip(rate, mean, strict=False))
         kept = sorted(taken, key=lambda pair: (-taken[pair], pair))[:MAX_CALLS]
         return {key: values for key, values in found.items() if (key.job, key.host) in kept}
+
+    def resources(self, targets: Targets) -> readings.Readings:
+        """Return the resources of the services and the generator, and those that the run names."""
+        found = readings.read(self.prometheus, self.axis, self.window_s, self.jobs)
+        another = Prometheus(self.prometheus.url)  # whose patience is its own
+        settings = named_readings.read(another, self.axis, self.window_s, targets.resources)
+        found.resources.update(settings)
+        return found
 
     def demands(self, levels: Sequence[Level], known: Collection[ResourceKey]) -> list[RouteDemand]:
         """Return the demands by route, of the run and of its *levels*."""

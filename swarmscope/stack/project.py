@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -10,13 +11,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from swarmscope.runs.resources import named
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.project_keys import APP, KEYS, SOURCES, ProjectKey
+from swarmscope.stack.project_keys import APP, KEYS, RESOURCE, SOURCES, ProjectKey
 from swarmscope.stack.toml_lines import line_of
 
 FILE = "swarmscope.toml"
 TAKEN = ("database", "grafana", "locust", "postgres", "prometheus", "supervisord")
 ONLY_STARTED = ("env", "exclude", "gunicorn", "metrics_port", "port", "python", "ready")
+TABLES = [*KEYS, "services", "resources"]
 NOT_A_PROJECT = (
     f"no {FILE} here, and no [tool.swarmscope] in pyproject.toml: `swarmscope init` writes one for"
     " your app, `swarmscope demo` starts the sample"
@@ -120,8 +123,8 @@ class _Reader:
         if not isinstance(tables, dict):
             raise self._error("[tool.swarmscope] must be a table")
         for name, table in tables.items():
-            if name not in (*KEYS, "services"):
-                raise self._unknown(f"[{name}]", name, [*KEYS, "services"], name)
+            if name not in TABLES:
+                raise self._unknown(f"[{name}]", name, TABLES, name)
             if not isinstance(table, dict):
                 raise self._error(f"{name} must be a table: [{name}]", name)
         for name in KEYS:
@@ -133,7 +136,23 @@ class _Reader:
             for name, key in keys.items()
             if key.variable and name in tables.get(table, {})
         }
+        if resources := self._resources(tables.get("resources", {})):
+            environment["LOCUST_RESOURCES"] = resources
         return Project(self._file.parent, apps, environment, self._file.name)
+
+    def _resources(self, tables: Mapping[str, Any]) -> str:
+        """Return the resources in *tables* as `--resources` has them; nothing if there are none."""
+        for name, table in tables.items():
+            path = ("resources", name)
+            if isinstance(table, dict):
+                self._check_keys(table, RESOURCE, *path)
+            if found := named.complaint(name, table):
+                key, why = found
+                where = (*path, key) if key else path
+                raise self._error(f"[resources.{name}]{' ' * bool(key)}{key}: {why}", *where)
+        if len(tables) > named.MAX_NAMED:
+            raise self._error(f"[resources]: at most {named.MAX_NAMED}", "resources")
+        return json.dumps(tables, ensure_ascii=False) if tables else ""
 
     def _unknown(self, what: str, name: str, known: list[str], *path: str) -> StackError:
         close = get_close_matches(name, known, 1)

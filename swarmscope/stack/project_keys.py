@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from swarmscope.runs.resources.presets import PRESETS
 from swarmscope.stack.ports import MAX_PORT, PORTS
 
 MAX_WORKERS = 256
@@ -125,6 +126,10 @@ def _ratio(value: Any) -> str | None:
     return None if _number(value) and 0 <= value <= 1 else "must be a number from 0 to 1"
 
 
+def _limit(value: Any) -> str | None:
+    return None if _number(value) else _text(value)
+
+
 _port = _whole(MAX_PORT)
 
 APP = {
@@ -170,6 +175,17 @@ DATABASE = ProjectKey(
     "the app's PostgreSQL, to be sampled while a run is running: [the app's database](database.md)",
     "SWARMSCOPE_APP_DATABASE_URL",
 )
+RESOURCE = {  # of [resources.NAME]; checked together by `runs.resources.named`
+    "use": ProjectKey(_text, "", "PromQL: how much of it is in use"),
+    "limit": ProjectKey(_limit, "", "PromQL or a number: how much there is"),
+    "waiting": ProjectKey(_text, "", "PromQL: how many requests, threads or jobs wait for it"),
+    "preset": ProjectKey(
+        _text, "", f"or the resources of a known exporter: {', '.join(f'`{n}`' for n in PRESETS)}"
+    ),
+    "match": ProjectKey(
+        _text, "", 'with `preset`: label matchers, such as `instance="10.0.0.7:9187"`'
+    ),
+}
 KEYS = {
     "app": APP | {"database": DATABASE},
     "load": {

@@ -19,8 +19,8 @@ from swarmscope.stack.project_keys import MAX_WORKERS
 
 SERVICES = ("postgres", "prometheus", "grafana", "app", "locust-worker", "locust")
 BY_HAND = (
-    "LOCUST_HOST", "LOCUST_LOCUSTFILE", "LOCUST_SERVICES", "LOCUST_SLO_FAIL_RATIO",
-    "LOCUST_SLO_P95", "SWARMSCOPE_APP_DATABASE_URL",
+    "LOCUST_HOST", "LOCUST_LOCUSTFILE", "LOCUST_RESOURCES", "LOCUST_SERVICES",
+    "LOCUST_SLO_FAIL_RATIO", "LOCUST_SLO_P95", "SWARMSCOPE_APP_DATABASE_URL",
 )  # fmt: skip
 SCENARIOS = ("locustfile.py", "locustfiles")  # where they are unless a setting says
 LOOPBACK = "127.0.0.1"
@@ -111,7 +111,7 @@ def read_settings(
 def locust_environment(
     directory: Path, environ: Mapping[str, str], project: Project
 ) -> dict[str, str]:
-    """Return what a project says to a Locust started by hand: scenarios, target, services, SLO."""
+    """Return what a project says to a Locust started by hand: scenarios, services, SLO, …"""
     settings = read_settings(directory, environ, project=project)
     values = {
         **settings.environment,

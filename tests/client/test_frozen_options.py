@@ -35,6 +35,7 @@ def parsed(**more: object) -> SimpleNamespace:
         "web_allowed_hosts": "",
         "prometheus_url": "",
         "services": "",
+        "resources": "",
         "keep_journals": False,
     }
     return SimpleNamespace(**{**defaults, **more})

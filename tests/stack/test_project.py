@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from swarmscope.runs.resources import named
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.ports import PORTS
 from swarmscope.stack.project import App, Project, read_project, safe_name
-from swarmscope.stack.project_keys import KEYS
-from swarmscope.stack.settings import SERVICES, StackSettings, read_settings
+from swarmscope.stack.project_keys import KEYS, RESOURCE
+from swarmscope.stack.settings import SERVICES, StackSettings, locust_environment, read_settings
 
 WHOLE = """\
 [app]
@@ -242,7 +243,7 @@ def test_the_page_has_every_key(root: Path) -> None:
     assert rows == [
         f"| `[{table}] {name}` | {key.default} | "
         f"{f'`{key.variable}`' if key.variable else ''} | {key.meaning} |"
-        for table, keys in KEYS.items()
+        for table, keys in (*KEYS.items(), ("resources.NAME", RESOURCE))
         for name, key in keys.items()
     ]
 
@@ -271,3 +272,52 @@ def test_the_sample_is_a_project(root: Path) -> None:
         ),
     )
     assert project.environment == {"LOCUST_LOCUSTFILE": "locustfiles"}
+
+
+RESOURCES = """
+[app]
+wsgi = "a:b"
+[resources."mail queue"]
+use = "sum(queued)"
+limit = 1000
+[resources.db]
+preset = "postgres"
+"""
+
+
+def test_resources_are_named_to_locust(tmp_path: Path) -> None:
+    """By a variable, as JSON; one in the environment replaces them."""
+    project = parsed(tmp_path, RESOURCES)
+    text = project.environment["LOCUST_RESOURCES"]
+
+    assert [one.name for one in named.parse(text)] == [
+        "mail queue",
+        "db connections",
+        "db active sessions",
+    ]
+    assert locust_environment(tmp_path, {}, project)["LOCUST_RESOURCES"] == text
+    environ = {"LOCUST_RESOURCES": "{}"}
+    assert locust_environment(tmp_path, environ, project)["LOCUST_RESOURCES"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            ("limit = 1000", "limits = 1"),
+            "6: [resources.mail queue] limits is unknown; did you mean",
+        ),
+        (("limit = 1000", "limit = 0"), "6: [resources.mail queue] limit: must be a string"),
+        (
+            ('preset = "postgres"', 'preset = "mysql"'),
+            "8: [resources.db] preset: must be one of node",
+        ),
+        (('preset = "postgres"', ""), "7: [resources.db]: needs one of use and preset"),
+        (("[resources.db]", "[resources]\ndb = 1\n#"), "8: [resources.db]: must be a table"),
+    ],
+)
+def test_what_is_wrong_with_a_resource(
+    tmp_path: Path, change: tuple[str, str], expected: str
+) -> None:
+    """It names the line and the key."""
+    assert expected in complaint(tmp_path, RESOURCES.replace(*change))

@@ -107,6 +107,7 @@ class Leader:
             prometheus_url=prometheus.without_user_info(options.prometheus_url),
             hosts=" ".join(provenance.hosts(environment)),
             services=options.without_secrets(options.services),
+            resources=options.without_secrets(options.resources),
         )
 
     def _current_settings(self, is_first: bool = False) -> dict[str, Any]:

@@ -20,11 +20,13 @@ from support.swarm import Stack, running_stack
 from support.waiting import poll_until
 
 from swarmscope.cli import main
-from swarmscope.runs import assembly, document, queries, server_series
+from swarmscope.runs import assembly, captures, document, queries, server_series
 from swarmscope.runs.document import Document
+from swarmscope.runs.resources.model import ResourceKey
 
 SCENARIO = Path(__file__).parents[2] / "dashboards/_scenario.py"
 USERS = 6
+NAMED = '{"swarm": {"use": "sum(locust_users)", "limit": 12}, "none": {"use": "sum(nothing)"}}'
 LOGIN = """
 from flask_login import UserMixin, login_user
 from locust import events
@@ -69,7 +71,9 @@ def seen(cluster, tmp_path_factory) -> Iterator[Seen]:
     directory = tmp_path_factory.mktemp("seen")
     with (
         database_of_roles(cluster) as database,
-        running_stack(directory, database.owner, SCENARIO, workers=1, captures=True) as stack,
+        running_stack(
+            directory, database.owner, SCENARIO, workers=1, captures=True, LOCUST_RESOURCES=NAMED
+        ) as stack,
     ):
         stack.start(USERS, USERS)
         running = poll_until(lambda: everything_is_there(stack), "both ends on the page", 60)
@@ -106,6 +110,21 @@ def listener_of(url: str) -> int:
 def captured(stack: Stack) -> bool:
     with psycopg.connect(stack.database) as connection:
         return connection.execute("SELECT count(*) FROM server_capture").fetchone() == (1,)
+
+
+def test_resources_are_stored_with_the_run(seen):
+    """The service's, the generator's, and the one that an option names by PromQL."""
+    poll_until(lambda: captured(seen.stack), "the services' series to be stored", 60)
+    with psycopg.connect(seen.stack.database) as connection:
+        capture = captures.stored(connection, queries.find(connection, "latest").run_id)
+
+    swarm = capture.resources[ResourceKey("", "setting", "swarm")]
+    assert max(filter(None, swarm.used)) == USERS
+    assert {*filter(None, swarm.places)} == {12}
+    assert {("api", "python"), ("api", "backlog"), ("", "generator")} <= {
+        (key.job, key.kind) for key in capture.resources
+    }
+    assert ("", "setting", "none") not in {(k.job, k.kind, k.detail) for k in capture.resources}
 
 
 def test_it_tells_of_both_ends_while_the_swarm_is_on(seen):
