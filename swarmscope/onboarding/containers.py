@@ -265,7 +265,7 @@ def _measuring(app: App, facts: ImageFacts, conf: str | None, port: int) -> dict
         "SWARMSCOPE_GUNICORN_CONF": own,
         "SWARMSCOPE_METRICS_HOST": "0.0.0.0",
         "SWARMSCOPE_METRICS_PORT": str(app.metrics_port or METRICS_PORT),
-        "SWARMSCOPE_PROFILES": "1",
+        "SWARMSCOPE_PROFILES": "1" if app.profiles else "0",
         "SWARMSCOPE_PROFILES_TOKEN_FILE": f"{TOKENS}/profiles_token",
         "SWARMSCOPE_EXCLUDE": ",".join(app.exclude),
     }

@@ -187,8 +187,11 @@ def _port(service: Service) -> dict[str, Any]:
 
 
 def _policy(service: Service, others: Sequence[str]) -> dict[str, Any]:
-    """Return who may connect: Locust and the *others* to its port, Prometheus to its metrics."""
-    callers = {"http": ["locust", "locust-worker", *others], "metrics": ["prometheus"]}
+    """Return who may connect: Locust and the *others* to its port, Prometheus to its metrics.
+
+    Locust's master takes profiles there.
+    """
+    callers = {"http": ["locust", "locust-worker", *others], "metrics": ["prometheus", "locust"]}
     rules = [
         {
             "ports": [{"port": name}],

@@ -35,8 +35,9 @@ def app_service(app: App, settings: StackSettings, home: Home) -> Service:
         environment |= python.environment({**settings.environment, **app.env}, lent)
     if measured:
         environment |= _measuring(app, settings, conf)
+        wanted = "1" if app.profiles else "0"
         environment |= {
-            "SWARMSCOPE_PROFILES": settings.environment.get("SWARMSCOPE_PROFILES") or "1",
+            "SWARMSCOPE_PROFILES": settings.environment.get("SWARMSCOPE_PROFILES") or wanted,
             "SWARMSCOPE_PROFILES_TOKEN_FILE": str(home.secret_path("profiles_token")),
         }
     return Service(

@@ -18,8 +18,8 @@ from swarmscope.stack.toml_lines import line_of
 
 FILE = "swarmscope.toml"
 TAKEN = ("database", "grafana", "locust", "postgres", "prometheus", "supervisord")
-ONLY_STARTED = ("env", "exclude", "gunicorn", "metrics_port", "port", "python", "ready")
 TABLES = [*KEYS, "services", "resources"]
+ONLY_STARTED = ("env", "exclude", "gunicorn", "metrics_port", "port", "profiles", "python", "ready")
 NOT_A_PROJECT = (
     f"no {FILE} here, and no [tool.swarmscope] in pyproject.toml: `swarmscope init` writes one for"
     " your app, `swarmscope demo` starts the sample"
@@ -45,6 +45,7 @@ class App:
     metrics_port: int | None = None
     ready: str | None = None
     exclude: tuple[str, ...] = ()
+    profiles: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     listens: bool = True
 

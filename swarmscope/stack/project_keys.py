@@ -160,6 +160,9 @@ APP = {
         _path, "any HTTP answer", "a URL path that answers 200 to 399 once it is ready"
     ),
     "exclude": ProjectKey(_paths, "`[]`", "URL paths that are not measured, such as health checks"),
+    "profiles": ProjectKey(
+        _flag, "`true`", "`false`: no profiles of it are taken, neither with runs nor by others"
+    ),
     "env": ProjectKey(
         _variables, "`{}`", "its environment variables; `.env` and the environment win"
     ),

@@ -25,7 +25,7 @@ READERS = {
     "secrets-app": {"locust", "locust-worker", "migrate"},
     "secrets-database": {"timescale", "migrate"},
     "secrets-grafana": {"grafana", "migrate"},
-    "secrets-metrics": {"api"},
+    "secrets-metrics": {"api", "locust", "locust-worker"},
 }
 
 

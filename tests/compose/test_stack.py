@@ -23,6 +23,7 @@ SECRETS = {  # of whom, as the service sees it: (service, path), (mode, uid)
     ("grafana", "/run/secrets-grafana/reader_password"): "444 10001",
     ("grafana", "/run/secrets-grafana/secret_key"): "444 10001",
     ("api", "/run/secrets-metrics/profiles_token"): "444 10001",
+    ("locust", "/run/secrets-metrics/profiles_token"): "444 10001",
 }
 FILES = "docker-compose.yml:tests/compose/checked_often.yml"
 USERS, REQUESTS = 50, 200

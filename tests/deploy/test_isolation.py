@@ -16,13 +16,14 @@ SECRETS = {
     "secrets-app": {"locust", "locust-worker", "migrate"},
     "secrets-database": {"timescale", "migrate"},
     "secrets-grafana": {"grafana", "migrate"},
-    "secrets-metrics": {"api"},
+    "secrets-metrics": {"api", "locust"},
 }
 
 TALK = {  # (who, to whom, port): all that is allowed
     ("locust-worker", "api", "http"),
     ("locust", "api", "http"),
     ("prometheus", "api", "metrics"),
+    ("locust", "api", "metrics"),  # profiles
     ("locust-worker", "locust", "workers"),
     ("prometheus", "locust", "metrics"),
     ("grafana", "prometheus", "http"),

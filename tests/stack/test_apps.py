@@ -64,6 +64,18 @@ def test_gunicorns_own_arguments_are_kept(tmp_path: Path) -> None:
     assert environment["SWARMSCOPE_METRICS_PORT"] == "9102"
 
 
+def test_profiles_are_switched_off_for_an_app_or_for_all(tmp_path: Path) -> None:
+    """The environment goes first."""
+    switched_off = App("shop", wsgi="a:b", profiles=False)
+
+    def of(app: App, **environment: str) -> str:
+        return service(tmp_path, app, **environment).environment["SWARMSCOPE_PROFILES"]
+
+    assert of(switched_off) == "0"
+    assert of(switched_off, SWARMSCOPE_PROFILES="1") == "1"
+    assert of(App("shop", wsgi="a:b"), SWARMSCOPE_PROFILES="0") == "0"
+
+
 def test_where_an_app_listens(tmp_path: Path) -> None:
     """API_HOST opens app and metrics to other machines."""
     app = App("shop", wsgi="a:b", ready="/health")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 
 from swarmscope.runs.profiles.model import Frame, Profile, Stack
 
 WORTH_NAMING = 0.2  # of the whole
+WORTH_NOTICING = 0.05  # of a change, in shares of the whole
 MAX_NAMED = 3
 
 
@@ -36,24 +37,63 @@ def top_frames(
     >>> f"{top.share:.0%} in {top.frame.place}"
     '62% in shop/views.py:88 pay'
     """
-    total = profile.total_us
-    lines: defaultdict[tuple[str, str], Counter[Frame]] = defaultdict(Counter)
-    leaves: defaultdict[tuple[str, str], Counter[Frame]] = defaultdict(Counter)
-    for (_, stack), microseconds in profile.stacks.items():
-        if own := innermost_own(stack):
-            lines[own.function, own.file][own] += microseconds
-            leaves[own.function, own.file][stack[-1]] += microseconds
-    ranked = sorted(lines, key=lambda name: -lines[name].total())[:most]
     found = []
-    for name in ranked:
-        share = lines[name].total() / total if total else 0.0
+    for spent in _by_function(profile).values():
+        share = spent.lines.total() / profile.total_us if spent.lines.total() else 0.0
         if share and share >= at_least:
-            frame, leaf = _largest(lines[name]), _largest(leaves[name])
+            frame, leaf = _largest(spent.lines), _largest(spent.leaves)
             found.append(FrameShare(frame, share, None if leaf.is_app else leaf))
+    return sorted(found, key=lambda one: -one.share)[:most]
+
+
+@dataclass(frozen=True)
+class ChangedFrame:
+    """A line of the application, and its share of a profile and of its *baseline*."""
+
+    frame: Frame
+    share: float  # 0..1
+    baseline: float
+
+
+def changed_frames(
+    profile: Profile, baseline: Profile, most: int = MAX_NAMED, at_least: float = WORTH_NOTICING
+) -> list[ChangedFrame]:
+    """Return the application's functions whose shares changed most, the largest change first.
+
+    The line of each is the one in which it took most in *profile*, or else in *baseline*.
+    """
+    after, before = _by_function(profile), _by_function(baseline)
+    found = []
+    for name in {**after, **before}:
+        shares = [
+            spent[name].lines.total() / whole.total_us if name in spent and whole.total_us else 0.0
+            for spent, whole in ((after, profile), (before, baseline))
+        ]
+        if abs(shares[0] - shares[1]) >= at_least:
+            frame = _largest((after if name in after else before)[name].lines)
+            found.append(ChangedFrame(frame, *shares))
+    return sorted(found, key=lambda one: -abs(one.share - one.baseline))[:most]
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """Microseconds of a function, by its lines and by where they were in the end."""
+
+    lines: Counter[Frame]
+    leaves: Counter[Frame]
+
+
+def _by_function(profile: Profile) -> dict[tuple[str, str], _Spent]:
+    found: dict[tuple[str, str], _Spent] = {}
+    for (_, stack), microseconds in profile.stacks.items():
+        if own := _innermost_own(stack):
+            spent = found.setdefault((own.function, own.file), _Spent(Counter(), Counter()))
+            spent.lines[own] += microseconds
+            spent.leaves[stack[-1]] += microseconds
     return found
 
 
-def innermost_own(stack: Stack) -> Frame | None:
+def _innermost_own(stack: Stack) -> Frame | None:
     """Return the innermost frame of the application's own code."""
     return next((frame for frame in reversed(stack) if frame.is_app), None)
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import parse_qs
 
+from swarmscope.pprof import About, encode
 from swarmscope.server.metrics_server import response
 from swarmscope.server.profiles.access import refusal
 from swarmscope.server.profiles.collecting import ProfileOfWorkers
 from swarmscope.server.profiles.compact import compact
 from swarmscope.server.profiles.exchange import CPU, WALL
 from swarmscope.server.profiles.folded import fold
-from swarmscope.server.profiles.pprof import encode
+from swarmscope.server.profiles.merging import Profile
 
 KINDS = {"/debug/pprof/profile": CPU, "/debug/pprof/wall": WALL}
 FORMATS = ("pprof", "folded", "json")
@@ -46,7 +47,7 @@ class PendingProfile:
             return response("200 OK", fold(profile), "text/plain; charset=utf-8")
         if self._format == "json":
             return response("200 OK", compact(profile), "application/json")
-        return response("200 OK", encode(profile), "application/octet-stream")
+        return response("200 OK", _pprof(profile), "application/octet-stream")
 
     def cancel(self) -> None:
         """End the profile: the client has gone away."""
@@ -92,6 +93,12 @@ class ProfileEndpoint:
         profile = ProfileOfWorkers(self._directory, self._workers, KINDS[path], seconds, hz)
         self._pending = PendingProfile(profile, format_, self._program)
         return self._pending
+
+
+def _pprof(profile: Profile) -> bytes:
+    about = About(profile.program, profile.began, profile.seconds, profile.hz, profile.notes)
+    samples = ((*key, sums) for key, sums in profile.sums.items())
+    return encode(about, profile.types, profile.locations, samples)
 
 
 def parsed(request: bytes) -> tuple[str, str, dict[str, list[str]], dict[str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from swarmscope.pprof import Location
 from swarmscope.server.profiles.merging import Profile
 from swarmscope.server.profiles.source_files import short
-from swarmscope.server.profiles.stacks import Location
 
 NO_ROUTE = "(no request)"
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from swarmscope.server.profiles.stacks import Location, Stack, Types
+from swarmscope.pprof import Location, Types
+from swarmscope.server.profiles.stacks import Stack
 
 
 @dataclass

@@ -11,7 +11,8 @@ import signal
 from time import thread_time_ns
 from types import FrameType
 
-from swarmscope.server.profiles.stacks import NO_REQUEST, Stacks, Types
+from swarmscope.pprof import Types
+from swarmscope.server.profiles.stacks import NO_REQUEST, Stacks
 
 PROBE_INTERVAL_S = 0.1
 TYPES: Types = (("samples", "count"), ("cpu", "nanoseconds"))

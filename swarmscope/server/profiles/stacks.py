@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import CodeType, FrameType
 from typing import Any
 
+from swarmscope.pprof import Location
 from swarmscope.server.middleware import UNMATCHED, Middleware
 
 MAX_STACKS = 2_000  # per process and profile; what exceeds them is summed up by route
@@ -13,8 +14,6 @@ OTHER_STACKS, MORE_CALLERS = 0, 1
 NO_REQUEST = ""  # the route of a stack that belongs to no request
 
 Stack = tuple[int, ...]  # numbers of locations, the innermost first
-Location = tuple[str, str, int, int]  # function, file, the function's first line, line
-Types = tuple[tuple[str, str], ...]  # name and unit of each of a stack's sums
 
 _MIDDLEWARE = Middleware.__call__.__code__
 

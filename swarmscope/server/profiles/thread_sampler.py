@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sys
 
+from swarmscope.pprof import Types
 from swarmscope.server.profiles import native
-from swarmscope.server.profiles.stacks import NO_REQUEST, Stacks, Types
+from swarmscope.server.profiles.stacks import NO_REQUEST, Stacks
 from swarmscope.server.profiles.thread_clocks import ThreadClocks
 
 TYPES: Types = (("samples", "count"), ("cpu", "nanoseconds"))

@@ -10,9 +10,10 @@ import sys
 from time import monotonic_ns
 from types import FrameType
 
+from swarmscope.pprof import Types
 from swarmscope.server.components.greenlets import WATCHED
 from swarmscope.server.profiles import native
-from swarmscope.server.profiles.stacks import Stacks, Types, is_in_request
+from swarmscope.server.profiles.stacks import Stacks, is_in_request
 from swarmscope.server.profiles.thread_clocks import ThreadClocks
 
 MAX_GREENLETS = 50  # that are looked at in one sample: each takes about 30 µs

@@ -6,9 +6,9 @@ import subprocess
 import pytest
 from support.profiling import read
 
+from swarmscope.server.profiles.endpoint import _pprof as encode
 from swarmscope.server.profiles.folded import fold
 from swarmscope.server.profiles.merging import Profile, merged
-from swarmscope.server.profiles.pprof import encode
 
 ANSWER = {
     "slot": "0",
