@@ -32,6 +32,7 @@ QUESTIONS = {  # of more than one module
     "runs/judged_span": "is the same span judged everywhere?",
     "runs/objective": "did a run meet its objective, and when is that left open?",
     "runs/page/charts": "how are charts read and zoomed?",
+    "runs/page/code": "which code takes the time?",
     "runs/page/curves": "do charts draw the document's values?",
     "runs/page/figures": "what does a page say in words and numbers?",
     "runs/page/file": "is a report one file, small and safe?",

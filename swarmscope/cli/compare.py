@@ -36,6 +36,7 @@ from swarmscope.runs.compare.comparison import FAIL_RATIO, RATE, Change, Compari
 from swarmscope.runs.document import Document
 from swarmscope.runs.histogram import CALLS, COMPONENTS
 from swarmscope.runs.model import Run
+from swarmscope.runs.page import stored_flames
 from swarmscope.runs.selection import Endpoint
 from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED
 
@@ -133,9 +134,14 @@ def _compared(
         a, b = (_complete(queries.find(connection, runs[name]), name) for name in names)
         documents = [assembly.assemble(connection, run.run_id, whole) for run in (a, b)]
         found = comparison.compare(connection, a, b, whole)
+        flames = (
+            stored_flames.of_two_runs(connection, documents[0], documents[1]) if output else None
+        )
     answer = _answer(found, documents, max_regression)
     if output:
-        atomic_files.write(output, page.render_comparison(documents[0], documents[1], answer))
+        atomic_files.write(
+            output, page.render_comparison(documents[0], documents[1], answer, flames)
+        )
     return answer
 
 

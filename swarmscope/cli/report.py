@@ -19,6 +19,7 @@ from swarmscope.cli._shared import (
 from swarmscope.cli.waiting import capture_to_come, settled
 from swarmscope.home import locate_prometheus
 from swarmscope.runs import assembly, page, queries
+from swarmscope.runs.page import stored_flames
 
 
 @click.command()
@@ -47,6 +48,7 @@ def report(
         services = assembly.ask_prometheus(locate_prometheus())
         run_id = queries.find(connection, found).run_id
         document = assembly.assemble(connection, run_id, whole, services)
+        flames = stored_flames.of_run(connection, run_id, document)
     path = output or Path(f"swarmscope-{document.run.id.replace(':', '-')}.html")
-    atomic_files.write(path, page.render(document, live=False))
+    atomic_files.write(path, page.render(document, live=False, flames=flames))
     click.echo(path)

@@ -9,8 +9,11 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Json
 
+from support.profiles import DUMPS, PAY, RENDER, SORT, profile
 from support.stored_runs import START, Sample, store_run
 from swarmscope.runs import captures
+from swarmscope.runs.profiles import storage
+from swarmscope.runs.profiles.model import CPU, WAITING, Frame, Profile
 from swarmscope.runs.server_series import Capture
 
 SECONDS = 90
@@ -21,6 +24,7 @@ ENDPOINT = f"/orders/</script>{SCRIPT}<img src=x onerror=window.hacked=2>"
 ERROR = f"ConnectionError('&lt;\u2028\x1b[31m</script>{SCRIPT}')"
 DESCRIPTION = f'{{{{script}}}} "><svg onload=window.hacked=3> {SCRIPT}'
 TASK_ERROR = f"KeyError('{SCRIPT}') at shop.py:12"
+HOSTILE_FRAME = Frame(SCRIPT, "shop/<b>.py", 7, True)
 EVENT = f"<b>stage</b> 2 of 3 --> {SCRIPT} <!--"
 
 
@@ -165,3 +169,26 @@ def _store_capture(connection: psycopg.Connection[Any], start: datetime) -> None
             },
         ),
     )
+
+
+def store_profiles(
+    connection: psycopg.Connection[Any], start: datetime
+) -> dict[tuple[str, int], Profile]:
+    """Store profiles of both levels of `store_levels`, and of the time before; return the former.
+
+    From the level that held to the one that broke, `RENDER` took more CPU, and `SORT` less.
+    """
+    slow, other = (PAY, RENDER, DUMPS), (PAY._replace(line=91), SORT)
+    found = {
+        (CPU, 1): profile(("/pay", 300_000, *slow), ("/pay", 400_000, *other), ("", 10_000, DUMPS)),
+        (CPU, 2): profile(("/pay", 900_001, *slow), (ENDPOINT, 100_000, PAY, HOSTILE_FRAME)),
+        (WAITING, 1): profile(("/pay", 50_000, PAY), kind=WAITING),
+        (WAITING, 2): profile(("/pay", 60_000, PAY, RENDER), kind=WAITING),
+    }
+    for (kind, level), taken in found.items():
+        since = start + timedelta(seconds=20 * level + (10 if kind == CPU else 15))
+        until = since + timedelta(seconds=taken.seconds)
+        storage.store(connection, start, "shop", since, until, taken, level)
+    before = profile(("/pay", 5_000, PAY))
+    storage.store(connection, start, "shop", start, start + timedelta(seconds=5), before)
+    return found

@@ -2,6 +2,7 @@
 
     /both-ends                 the page
     /both-ends/run/RUN.json    a run's document; RUN is latest, an id, or an id's beginning
+    /both-ends/run/RUN/profiles.json    its flame graphs
     /both-ends/runs.json       the latest runs, as `swarmscope runs --json` prints them
 
 A child process (`swarmscope.runs.page.reader`) reads the runs database, and its replies are cached
@@ -67,32 +68,32 @@ class Readers:
         self._options = options
         self._child: subprocess.Popen[bytes] | None = None
         self._turn = BoundedSemaphore()
-        self._answers: OrderedDict[str | None, CachedResponse] = OrderedDict()
+        self._answers: OrderedDict[RunRequest, CachedResponse] = OrderedDict()
         self._asked = 0.0
 
-    def ask(self, run: str | None) -> CachedResponse:
+    def ask(self, run: str | None, profiles: bool = False) -> CachedResponse:
         """Return what is known of *run*, or of all runs, from the cache or the child process."""
-        self._asked = time.monotonic()
-        if (kept := self._kept(run)) is None:
+        self._asked, asked = time.monotonic(), RunRequest(run, profiles)
+        if (kept := self._kept(asked)) is None:
             with self._turn:
-                kept = self._kept(run) or self._keep(run, self._ask_child(run))
+                kept = self._kept(asked) or self._keep(asked, self._ask_child(asked))
         return kept
 
-    def _kept(self, run: str | None) -> CachedResponse | None:
-        answer = self._answers.get(run)
+    def _kept(self, asked: RunRequest) -> CachedResponse | None:
+        answer = self._answers.get(asked)
         return answer if answer and time.monotonic() < answer.until else None
 
-    def _keep(self, run: str | None, answer: CachedResponse) -> CachedResponse:
-        self._answers[run] = answer
-        self._answers.move_to_end(run)
+    def _keep(self, asked: RunRequest, answer: CachedResponse) -> CachedResponse:
+        self._answers[asked] = answer
+        self._answers.move_to_end(asked)
         while len(self._answers) > MAX_ANSWERS:
             self._answers.popitem(last=False)
         return answer
 
-    def _ask_child(self, run: str | None) -> CachedResponse:
+    def _ask_child(self, asked: RunRequest) -> CachedResponse:
         try:
             with gevent.Timeout(PATIENCE_S, TimeoutError("it takes too long")):
-                head, body = self._converse(run)
+                head, body = self._converse(asked)
         except (OSError, EOFError, TimeoutError, msgspec.DecodeError) as error:
             self.end()
             text = f"the runs database cannot be read: {error or type(error).__name__}"
@@ -100,11 +101,11 @@ class Readers:
             return CachedResponse(503, body, "", until=time.monotonic() + FRESH_S)
         return CachedResponse(head.status, body, head.tag, until=time.monotonic() + head.lasts_s)
 
-    def _converse(self, run: str | None) -> tuple[ReplyHeader, bytes]:
+    def _converse(self, asked: RunRequest) -> tuple[ReplyHeader, bytes]:
         child = self._started()
         assert child.stdin
         assert child.stdout
-        child.stdin.write(msgspec.json.encode(RunRequest(run)) + b"\n")
+        child.stdin.write(msgspec.json.encode(asked) + b"\n")
         child.stdin.flush()
         line = child.stdout.readline()
         if not line:
@@ -164,6 +165,11 @@ def attach(environment: Environment, options: Options) -> None:
     @private
     def show_run(run: str) -> Response:
         return _given(readers.ask(run[:MAX_NAME]))
+
+    @routes.get("/both-ends/run/<run>/profiles.json")
+    @private
+    def show_profiles(run: str) -> Response:
+        return _given(readers.ask(run[:MAX_NAME], profiles=True))
 
     app.register_blueprint(routes)
     app.after_request(_with_link)

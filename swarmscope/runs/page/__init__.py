@@ -2,7 +2,8 @@
 
 A page loads nothing from elsewhere: it contains its styles, scripts and data, and its policy allows
 them by their hashes, so nothing in a run's texts can ever be executed. The browser makes the page
-from the document (`assets/`) and inserts texts as text only. `assets/vendor` holds uPlot.
+from the document (`assets/`) and inserts texts as text only. `assets/vendor` holds uPlot, which
+draws charts, and d3-flame-graph, which is only in pages with a flame graph.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
 from swarmscope.runs.document import Document
+from swarmscope.runs.page.flames import Choice, FlameData, FlameSpan, deflated, encode
+from swarmscope.runs.profiles.model import Profile
 
-_LIBRARY = "vendor/uPlot.iife.min.js"
-_LICENCE = "vendor/LICENSE"
+_CHARTS = "vendor/uPlot.iife.min.js", "vendor/LICENSE"  # a library and its licence
+_FLAMES = "vendor/flame/d3-flame-graph.iife.min.js", "vendor/flame/LICENSE"
 _STYLES = ("vendor/uPlot.min.css", "page.css")
 _SCRIPTS = (  # in this order: they share one scope
     "format.js",
@@ -39,6 +42,9 @@ _SCRIPTS = (  # in this order: they share one scope
     "services.js",
     "statements.js",
     "resources.js",
+    "profiles.js",
+    "flame.js",
+    "code.js",
     "run.js",
     "comparison.js",
     "live.js",
@@ -46,47 +52,86 @@ _SCRIPTS = (  # in this order: they share one scope
 )
 
 
-def render(document: Document | None, *, live: bool) -> str:
+def render(document: Document | None, *, live: bool, flames: FlameData | None = None) -> str:
     """Return a run's page as HTML with *document* inside; the same bytes for the same document.
 
     A *live* page has no data and needs no document: it fetches ``both-ends/run/ID.json`` (or
-    ``latest.json``) and ``both-ends/runs.json`` relative to its own address. When that fails, the
-    response is a JSON object whose ``message`` the page shows.
+    ``latest.json``), ``both-ends/run/ID/profiles.json`` and ``both-ends/runs.json`` relative to its
+    own address. When that fails, the response is a JSON object whose ``message`` the page shows.
     """
     if live:
-        parts = {"controls": _asset("live.html"), "body": _run_body(hidden=True)}
-        return _page("live", "Both ends · swarmscope", parts)
+        parts = {"controls": _asset("live.html"), "body": _run_body("hidden", "")}
+        return _page("live", "Both ends · swarmscope", parts, (_CHARTS, _FLAMES))
     assert document is not None
     title = f"{document.run.testplan} · {document.run.id} · swarmscope"
-    parts = {"body": _run_body(hidden=False), "data": _data("run-data", document)}
-    return _page("run", title, parts)
+    data = _data("run-data", document) + (_flames(flames) if flames else "")
+    parts = {"body": _run_body("", "" if flames else "hidden"), "data": data}
+    return _page("run", title, parts, (_CHARTS, _FLAMES) if flames and flames.spans else (_CHARTS,))
 
 
-def render_comparison(a: Document, b: Document, comparison: object) -> str:
+def render_comparison(
+    a: Document, b: Document, comparison: object, flames: FlameData | None = None
+) -> str:
     """Return one page that draws run *b* over run *a*, by the time since each one's start.
 
     *comparison* is what `swarmscope compare --json` prints, for the table of changes.
     """
     title = f"{a.run.id} and {b.run.id} · swarmscope"
-    content = {"a": a, "b": b, "comparison": comparison}
-    data = _data("comparison-data", content)
-    return _page("comparison", title, {"body": _asset("comparison.html"), "data": data})
+    data = _data("comparison-data", {"a": a, "b": b, "comparison": comparison})
+    body = _asset("comparison.html")
+    if not (flames and flames.spans):
+        parts = {"body": _filled(body, {"code": _code("hidden")}), "data": data}
+        return _page("comparison", title, parts, (_CHARTS,))
+    parts = {"body": _filled(body, {"code": _code("")}), "data": data + _flames(flames)}
+    return _page("comparison", title, parts, (_CHARTS, _FLAMES))
 
 
-def _run_body(hidden: bool) -> str:
-    return _filled(_asset("run.html"), {"hidden": "hidden" if hidden else ""})
+def flamegraph_html(
+    profile: Profile,
+    baseline: Profile | None = None,
+    *,
+    name: str = "Profile",
+    baseline_name: str = "Baseline",
+) -> str:
+    """Return a page with the flame graph of *profile*, and what has changed in it since *baseline*.
+
+    Names say what they are of. Shares of the whole are compared: of requests nothing is known.
+    """
+    named = [(name, profile)] + ([(baseline_name, baseline)] if baseline else [])
+    spans = [FlameSpan(service="", label=label, requests=None, profile=one) for label, one in named]
+    baseline_label = baseline_name if baseline else ""
+    preset = Choice(kind=profile.kind, label=name, baseline=baseline_label)
+    data = _flames(FlameData(spans=spans, preset=preset, whole=""))
+    body = _filled(_asset("flames.html"), {"title": html.escape(name), "code": _code("")})
+    return _page("flames", f"{name} · swarmscope", {"body": body, "data": data}, (_FLAMES,))
 
 
-def _page(kind: str, title: str, parts: Mapping[str, str]) -> str:
-    library, script, style = _asset(_LIBRARY), _script(), "".join(map(_asset, _STYLES))
+def _run_body(hidden: str, code_hidden: str) -> str:
+    return _filled(_asset("run.html"), {"hidden": hidden, "code": _code(code_hidden)})
+
+
+def _code(hidden: str) -> str:
+    return _filled(_asset("code.html"), {"hidden": hidden})
+
+
+def _flames(flames: FlameData) -> str:
+    return _data("flame-data", deflated(encode(flames)))
+
+
+def _page(
+    kind: str, title: str, parts: Mapping[str, str], libraries: Sequence[tuple[str, str]]
+) -> str:
+    scripts = [*(_asset(library) for library, _ in libraries), _script()]
+    style = "".join(map(_asset, _STYLES))
     fixed = {
         "kind": kind,
         "title": html.escape(title),
-        "policy": _policy(kind == "live", (library, script), style),
+        "policy": _policy(kind == "live", scripts, style),
         "style": style,
-        "licence": html.escape(_asset(_LICENCE)),
-        "library": library,
-        "script": script,
+        "licences": "".join(
+            f"<pre>{html.escape(_asset(licence))}</pre>" for _, licence in libraries
+        ),
+        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
         "controls": "",
         "data": "",
     }
@@ -106,7 +151,7 @@ def _data(name: str, content: object) -> str:
     return f'<script type="application/json" id="{name}">{text}</script>'
 
 
-def _policy(live: bool, scripts: tuple[str, ...], style: str) -> str:
+def _policy(live: bool, scripts: Iterable[str], style: str) -> str:
     allowed = {
         "default-src": "'none'",
         "script-src": " ".join(map(_hash, scripts)),

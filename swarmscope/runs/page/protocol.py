@@ -7,10 +7,11 @@ import msgspec
 FRESH_S = 1.8  # pages ask every 2 s while a run is running
 
 
-class RunRequest(msgspec.Struct):
+class RunRequest(msgspec.Struct, frozen=True):
     """A line on the reader's standard input: the run whose document to send, or None for a list."""
 
     run: str | None
+    profiles: bool = False  # send those instead
 
 
 class ReplyHeader(msgspec.Struct):

@@ -28,6 +28,7 @@ from swarmscope.home import Unreachable, locate_prometheus
 from swarmscope.runs import assembly, database, document, queries, server_series
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
+from swarmscope.runs.page import flames, stored_flames
 from swarmscope.runs.page.protocol import FRESH_S, ReplyHeader, RunRequest
 from swarmscope.runs.schema import migrations
 from swarmscope.runs.services import Targets
@@ -39,6 +40,7 @@ MAX_RUNS = 50
 RUNS_FRESH_S = 9.0  # pages ask for the list of runs every 10 s
 COMPLETE_FRESH_S = 60.0  # of a complete run that was requested by its id
 PROMETHEUS_FRESH_S = 9.0
+PROFILES_FRESH_S = 9.0
 MIN_PAUSE_RATIO = 12.0  # an answer is reused at least this many times as long as it took
 REDRAWN_S = 30.0  # how often the settled points of a run's curves are read again
 STATEMENT_TIMEOUT_MS = 10_000
@@ -99,6 +101,9 @@ class DocumentReader:
         run = queries.find(connection, request.run)
         made = self._made(connection, run)
         stays = run.complete and request.run == run.run
+        if request.profiles:
+            found = stored_flames.of_run(connection, run.run_id, made)
+            return flames.encode(found), COMPLETE_FRESH_S if stays else PROFILES_FRESH_S
         return document.encode(made), COMPLETE_FRESH_S if stays else FRESH_S
 
     def _made(self, connection: Connection, run: Run) -> document.Document:

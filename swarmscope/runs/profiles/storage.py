@@ -63,6 +63,17 @@ def windows(connection: Connection, run_id: datetime) -> list[Window]:
     return [Window(*row) for row in rows]
 
 
+def profiles(connection: Connection, run_id: datetime) -> list[tuple[Window, Profile]]:
+    """Return the windows of a run with what was sampled in each, in order."""
+    rows = connection.execute(
+        "SELECT job, kind, since, until, seconds, level, stacks FROM profile WHERE run_id = %s"
+        " ORDER BY since, kind, job",
+        [run_id],
+    )
+    found = [(Window(*row), stacks) for *row, stacks in rows]
+    return [(one, decode(one.kind, one.seconds, stacks)) for one, stacks in found]
+
+
 def jobs(connection: Connection, run_id: datetime, kind: str) -> list[str]:
     """Return the jobs that have profiles of *kind*: the run's services in their order, then others.
 

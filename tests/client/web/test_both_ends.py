@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ import requests
 from click.testing import CliRunner
 from support.databases import database_of_roles
 from support.locust import Locust, locust_field, scenario
+from support.profiles import PAY, profile
 from support.swarm import Stack, running_stack
 from support.waiting import poll_until
 
 from swarmscope.cli import main
 from swarmscope.runs import assembly, captures, document, queries, server_series
 from swarmscope.runs.document import Document
+from swarmscope.runs.profiles import storage
 from swarmscope.runs.resources.model import ResourceKey
 
 SCENARIO = Path(__file__).parents[2] / "dashboards/_scenario.py"
@@ -186,6 +189,22 @@ def test_the_page_has_the_figures_of_show_and_of_the_summary(seen):
     assert made.trust.text in [e.text for e in made.events]
 
 
+def test_profiles_come_apart_from_the_document(seen):
+    """As they are stored; a run that does not exist is not found there either."""
+    with psycopg.connect(seen.stack.database, autocommit=True) as connection:
+        run = queries.find(connection, "latest")
+        span = run.started, run.started + timedelta(seconds=5)
+        taken = profile(("/tests", 1_234, PAY))
+        storage.store(connection, run.run_id, "profiled", *span, taken)
+
+    shown = get(f"{seen.pages}/run/{run.run}/profiles.json").json()
+
+    found = [one for one in shown["windows"] if one["service"] == "profiled"]
+    assert [one["stacks"] for one in found] == [[["/tests", [0, 1], 1_234]]]
+    assert found[0]["label"] == "0:00 to 0:15"
+    assert get(f"{seen.pages}/run/1999/profiles.json").status_code == 404
+
+
 def test_runs_are_listed(seen):
     """As `swarmscope runs --json` lists them."""
     listed = CliRunner().invoke(main, ["runs", "--json", "--database", seen.stack.database])
@@ -242,8 +261,8 @@ def lonely(target, tmp_path_factory) -> Iterator[Locust]:
 
 def test_only_who_is_logged_in_sees_it(lonely):
     """With --web-login every address of ours leads to the login."""
-    for path in ("both-ends", "both-ends/runs.json", "both-ends/run/latest.json"):
-        answer = get(f"{lonely.url}/load/{path}", allow_redirects=False)
+    for path in ("", "/runs.json", "/run/latest.json", "/run/latest/profiles.json"):
+        answer = get(f"{lonely.url}/load/both-ends{path}", allow_redirects=False)
         assert (answer.status_code, answer.headers["Location"][:11]) == (302, "/load/login")
 
 

@@ -14,12 +14,15 @@ from playwright.sync_api import Browser, Page, expect
 from support.browser import chromium, opened
 from support.charts import first_points
 from support.databases import fresh_runs_database
-from support.rich_run import store_rich_run
+from support.rich_run import store_profiles, store_rich_run
 from support.stored_runs import START
 
 from swarmscope.runs import assembly, page, queries
 from swarmscope.runs.compare import comparison
 from swarmscope.runs.document import Document, Points
+from swarmscope.runs.page import stored_flames
+from swarmscope.runs.page.flames import FlameData
+from swarmscope.runs.profiles.model import Profile
 
 LATER = START + timedelta(hours=1)
 DESK = {"width": 1280, "height": 900}
@@ -33,6 +36,8 @@ class Frozen(NamedTuple):
     comparison: comparison.Comparison
     comparison_file: Path
     again: str  # the first run's page, made a second time
+    flames: FlameData  # of the first run
+    stored: dict[tuple[str, int], Profile]  # of those, by kind and level
 
     @property
     def points(self) -> Points:
@@ -61,10 +66,12 @@ def frozen(cluster, tmp_path_factory) -> Frozen:
         a, b, again = (assembly.assemble(connection, id) for id in (START, LATER, START))
         runs = (queries.by_id(connection, id) for id in (START, LATER))
         found = comparison.compare(connection, *runs)
+        stored = store_profiles(connection, START)
+        flames = stored_flames.of_run(connection, START, a)
     files = directory / "run.html", directory / "comparison.html"
     files[0].write_text(page.render(a, live=False))
     files[1].write_text(page.render_comparison(a, b, found))
-    return Frozen(a, files[0], found, files[1], page.render(again, live=False))
+    return Frozen(a, files[0], found, files[1], page.render(again, live=False), flames, stored)
 
 
 @pytest.fixture(scope="package")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from dataclasses import replace
@@ -75,7 +76,8 @@ def test_the_page_is_in_the_wheel(root, tmp_path):
     )
     packed = zipfile.ZipFile(wheel).namelist()
     assert {f"swarmscope/runs/page/assets/{name}" for name in names} <= set(packed)
-    assert any("licenses/" in name and "vendor/LICENSE" in name for name in packed)
+    for licence in ("vendor/LICENSE", "vendor/flame/LICENSE"):
+        assert any("licenses/" in name and licence in name for name in packed)
 
 
 def test_the_vendored_version_is_the_documented_one():
@@ -89,6 +91,21 @@ def test_the_vendored_version_is_the_documented_one():
         .startswith(f"/*! https://github.com/leeoniya/uPlot (v{version}) */")
     )
     assert f"npm pack uplot@{version}" in vendor.joinpath("README.md").read_text()
+
+
+def test_the_library_of_flame_graphs_is_what_the_documented_command_made():
+    """Its note has the commands, with the version of each part, and the hash of what came out."""
+    flame = ASSETS / "vendor" / "flame"
+    note, library = flame.joinpath("README.md").read_text(), flame / "d3-flame-graph.iife.min.js"
+    version = note.split("\n")[0].removeprefix("# d3-flame-graph ")
+
+    banner = f"/*! https://github.com/spiermar/d3-flame-graph (v{version}) with d3 */\n"
+    assert library.read_text().startswith(banner)
+    assert f"d3-flame-graph@{version} " in note
+    assert hashlib.sha256(library.read_bytes()).hexdigest() in note
+    licences = flame.joinpath("LICENSE").read_text()
+    for text in ("Apache License", "Mike Bostock", "Robert Penner"):
+        assert text in licences
 
 
 @pytest.mark.browser

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.browser import needs_chromium, opened
+from support.browser import CONTRASTS, READABLE, needs_chromium, opened
 from support.charts import PLOT, curves
 
 from swarmscope.formatting import digits
@@ -17,27 +17,16 @@ pytestmark = [pytest.mark.browser, needs_chromium]
 
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-READABLE = 4.5  # contrast of text, WCAG 2.2, 1.4.3
 WHITE = "rgb(255, 255, 255)"
+TEXTS = [
+    *(
+        [text, ground]
+        for text in ("--ink", "--soft", "--good", "--bad", "--warn", "--focus")
+        for ground in ("--card", "--page")
+    ),
+    *(["--ink", f"--{mood}-tint"] for mood in ("good", "bad", "warn")),
+]
 COLOR = f"({PLOT})('both-ends').series[2]._stroke"  # as it was last drawn
-CONTRASTS = """() => {
-    const style = getComputedStyle(document.documentElement);
-    const context = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-    const light = name => {
-        context.fillStyle = style.getPropertyValue(name);
-        context.fillRect(0, 0, 1, 1);
-        const linear = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3)
-            .map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-    };
-    const pairs = ['--ink', '--soft', '--good', '--bad', '--warn', '--focus']
-        .flatMap(text => ['--card', '--page'].map(ground => [text, ground]));
-    for (const mood of ['good', 'bad', 'warn']) pairs.push(['--ink', `--${mood}-tint`]);
-    return pairs.map(([text, ground]) => {
-        const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
-        return [text, ground, (a + 0.05) / (b + 0.05)];
-    });
-}"""
 
 
 def test_text_can_be_read_in_both_schemes_and_on_paper(desk):
@@ -51,7 +40,7 @@ def test_text_can_be_read_in_both_schemes_and_on_paper(desk):
         before = desk.evaluate(COLOR)
         desk.emulate_media(media=media, color_scheme=scheme)
         desk.wait_for_function(f"before => {COLOR} !== before", arg=before)
-        assert [pair for pair in desk.evaluate(CONTRASTS) if pair[2] < READABLE] == []
+        assert [pair for pair in desk.evaluate(CONTRASTS, TEXTS) if pair[2] < READABLE] == []
         background = desk.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 64) == is_dark
         assert (background == WHITE) == (media == "print")

@@ -36,6 +36,7 @@ async function follow() {
             latest = document;
             byId("view").hidden = false;
             show(document);
+            await followProfiles(wanted, document);
         }
         complain(null);
         if (document.run.status === "running" || !document.completeness.complete) next = PERIOD_MS;
@@ -44,6 +45,26 @@ async function follow() {
         next = PERIOD_MS;
     }
     return next;
+}
+
+const PROFILES_MS = 15_000; // while a run is running, at the earliest
+
+let profilesOf = ""; // the run whose profiles are on the page
+let profilesUntil = 0; // when newer ones may be fetched
+
+/** Fetch the profiles of a run once they are in sight, and newer ones while it is running. */
+async function followProfiles(wanted, { run, completeness }) {
+    byId("code").hidden = false;
+    if (profilesOf !== run.id) {
+        forgetProfiles();
+        [profilesOf, profilesUntil] = [run.id, 0];
+    }
+    const { top, bottom } = byId("code").getBoundingClientRect();
+    if (Date.now() < profilesUntil || top > innerHeight || bottom < 0) return;
+    const profiles = await load(`both-ends/run/${encodeURIComponent(run.id)}/profiles.json`);
+    if (wanted !== chosen()) return;
+    showProfiles(profiles);
+    profilesUntil = completeness.complete ? Infinity : Date.now() + PROFILES_MS;
 }
 
 /** Call *step* forever, waiting as long as it returns. A hidden page fetches nothing. */
@@ -96,6 +117,7 @@ function live() {
         hurry();
     });
     document.addEventListener("visibilitychange", hurry);
+    new IntersectionObserver(hurry).observe(byId("code")); // its profiles are fetched when it is seen
     repeat(follow);
     repeat(listRuns);
 }

@@ -8,6 +8,8 @@ function offerData(data, name) {
     );
 }
 
+const showEmbeddedProfiles = async () => showProfiles(await inflated(embedded("flame-data")));
+
 byId("print").addEventListener("click", () => window.print());
 byId("unzoom").addEventListener("click", () => zoom(null));
 followMedia();
@@ -22,6 +24,11 @@ if (kind === "live") {
         () => "swarmscope-comparison",
     );
     compare(data);
+    if (byId("flame-data")) showEmbeddedProfiles();
+} else if (kind === "flames") {
+    byId("accuracy").hidden = true;
+    byId("data").hidden = true; // `swarmscope flamegraph` has formats for programs
+    showEmbeddedProfiles();
 } else {
     const data = embedded("run-data");
     offerData(
@@ -29,4 +36,5 @@ if (kind === "live") {
         () => `swarmscope-${fileName(data.run.id)}`,
     );
     show(data);
+    if (byId("flame-data")) showEmbeddedProfiles();
 }
