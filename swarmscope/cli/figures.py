@@ -72,6 +72,8 @@ def _print_times(console: Console, made: Document, totals: Endpoint, shown: Show
         console.print(*parts, sep="\n")
     if texts := [text for text in (time_spent.division(totals), *made.findings) if text]:
         console.print("", *map(tables.harmless, texts), sep="\n")
+    for note in made.notes:
+        console.print("", tables.harmless(f"Note: {note}"), sep="\n")
     if not shown.resources and (hint := resource_tables.hint(made.resources)):
         console.print("", tables.harmless(hint), sep="\n")
 

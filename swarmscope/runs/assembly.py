@@ -92,12 +92,11 @@ def assemble(
         capture = services(made.run.started, made.run.ended, targets)
     if capture is None:
         return dataclasses.replace(made, notes=conclusions.notes(made))
-    return _with_services(connection, run_id, made, capture)
+    concluded = conclusions.conclusions(connection, run_id, made, capture)
+    return dataclasses.replace(_with_services(made, capture), **vars(concluded))
 
 
-def _with_services(
-    connection: Connection, run_id: datetime, made: Document, capture: server_series.Capture
-) -> Document:
+def _with_services(made: Document, capture: server_series.Capture) -> Document:
     """Return *made* with the services' series, and their figures in the span of its totals."""
     started, ended = made.run.started, made.run.ended or datetime.now(UTC)
     until = ended if made.until_s is None else started + timedelta(seconds=made.until_s)
@@ -112,7 +111,6 @@ def _with_services(
         calls=statement_figures.outgoing(capture.counts),
         findings=time_spent.joined(made.findings, found, statements),
         notes=conclusions.notes(made),
-        **vars(conclusions.conclusions(connection, run_id, made, capture)),
     )
 
 

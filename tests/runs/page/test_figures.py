@@ -35,7 +35,7 @@ def test_tiles_say_what_show_says(desk, frozen):
 
 
 def test_the_notes_say_what_to_know_first(desk, frozen):
-    """That the objective was missed, what took the time, and that the generator misled."""
+    """That the objective was missed, what took the time, why, and that the generator misled."""
     notes = desk.locator("#notes li").all_inner_texts()
 
     p95 = digits(frozen.document.totals.response.p95_ms)
@@ -44,6 +44,7 @@ def test_the_notes_say_what_to_know_first(desk, frozen):
     objective = "; the objective is p95 ≤ 450 ms, failures ≤ 1.00%. "
     assert notes[0].endswith(f"{objective}{frozen.document.findings[0]}")
     assert notes[1:] == [
+        frozen.document.cause.sentence,
         f"Trust. {frozen.document.trust.text}",
         'Errors in tasks. Tasks raised 7 exceptions; see "What failed?".',
     ]

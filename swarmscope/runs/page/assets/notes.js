@@ -9,7 +9,7 @@ const objectiveText = (objective) =>
     `${quantileName(objective)} ≤ ${milliseconds(objective.limit_ms)}, failures ≤ ${percent(objective.fail_ratio)}`;
 
 function showNotes(document) {
-    const { completeness, verdict, trust } = document;
+    const { completeness, verdict, trust, notes = [] } = document;
     fill(
         "notes",
         objectiveNote(document),
@@ -17,6 +17,7 @@ function showNotes(document) {
         verdict && noted("", "Verdict.", verdict.text),
         causeNote(document),
         trust && !trust.trusted ? noted("warn", "Trust.", trust.text) : null,
+        ...notes.map((text) => noted("warn", "Not measured.", text)),
         taskErrorsNote(document),
         unfinishedNote(document),
         ...completenessNotes(completeness),

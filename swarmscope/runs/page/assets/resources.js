@@ -9,8 +9,8 @@ const SELDOM = 0.05; // a curve that stays below is hidden at first
 /** A note with the cause, which a run that met its objective does not have. */
 function causeNote({ cause, run }) {
     if (!cause) return null;
-    const head = cause.kind === "unknown" ? "Cause unknown" : "Cause";
-    return noted("", `${head}${run.status === "running" ? ", so far" : ""}.`, cause.sentence);
+    const [, head, text] = /^(Cause unknown:)? ?(.*)$/s.exec(cause.sentence);
+    return noted("", head ?? (run.status === "running" ? "Cause, so far." : "Cause."), text);
 }
 
 function showResources(document) {
