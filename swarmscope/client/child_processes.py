@@ -16,11 +16,17 @@ logger = logging.getLogger(__name__)
 
 
 def start(
-    arguments: Sequence[str], environment: Mapping[str, str], apart: bool = False
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    apart: bool = False,
+    module: str = "swarmscope",
 ) -> subprocess.Popen[str]:
-    """Start ``swarmscope ARGUMENTS``; one that is *apart* ignores Ctrl-C, which is for Locust."""
+    """Start ``swarmscope ARGUMENTS``, or a private *module* of ours in its place.
+
+    A process that is *apart* ignores Ctrl-C, which is for Locust.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "swarmscope", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -64,6 +64,7 @@ def attach(environment: Environment, **_: object) -> None:
     locust_patches.attach(environment)
     exit_status.attach(environment)
     parsed: Any = environment.parsed_options
+    frozen = None
     if parsed is not None:
         guard.attach(environment)
         listening.attach(environment)
@@ -79,7 +80,7 @@ def attach(environment: Environment, **_: object) -> None:
         monitor.attach(environment, recording)
     missed.attach(environment)
     notes.attach(environment)
-    shape.attach(environment, figures.attach(environment))
+    shape.attach(environment, figures.attach(environment), frozen)
 
 
 def _replace_stock_listener() -> None:

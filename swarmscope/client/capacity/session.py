@@ -20,7 +20,7 @@ from swarmscope.client.capacity.verdict import (
     Percentiles,
     broken_part,
 )
-from swarmscope.runs.document import LevelFigures
+from swarmscope.runs.document import Cause, LevelFigures
 
 CALM_S = 3
 MAX_DRAIN_WINDOWS = 3
@@ -55,6 +55,7 @@ class Result:
 
     figures: Measured = field(default_factory=Measured)
     seconds: float = 0.0
+    spans: list[tuple[float, float]] = field(default_factory=list)  # of Unix seconds
 
     @property
     def requests_per_s(self) -> float:
@@ -125,14 +126,20 @@ class Session:
             limited=limited,
         )
 
-    def note(self, held: bool, figures: Measured, seconds: float, saturated: bool) -> bool:
-        """Take in what the level did; return whether the generator was the limit."""
+    def note(
+        self, held: bool, figures: Measured, seconds: float, saturated: bool, until: float = 0.0
+    ) -> bool:
+        """Take in what the level did in the *seconds* before *until* (Unix).
+
+        Return whether the generator was the limit.
+        """
         users = self.level.users
         self.levels += 1
         if held or not saturated:  # else the figures are the generator's own
             result = self._results[users, held]
             result.figures.add(figures)
             result.seconds += seconds
+            result.spans.append((until - seconds, until))
         limited = saturated and (not held or self._stalled(users))
         self.search.note(users, held, limited)
         return limited
@@ -143,12 +150,22 @@ class Session:
         fewer = [result.requests_per_s for level, result in held.items() if level * 1.5 <= users]
         return bool(fewer) and held[users].requests_per_s < STALL_SHARE * max(fewer)
 
+    def sides(self) -> tuple[Result, Result] | None:
+        """Return the highest level that held and the lowest that broke; None if none broke."""
+        broken = self.search.broken
+        if broken is None or not self._results[broken, False].spans:
+            return None
+        return self._results[self.search.capacity, True], self._results[broken, False]
+
     def verdict(
-        self, ending: EarlyEnd | None = None, left_out: Mapping[str, int] | None = None
+        self,
+        ending: EarlyEnd | None = None,
+        left_out: Mapping[str, int] | None = None,
+        cause: Cause | None = None,
     ) -> CapacityVerdict:
         """Return the answer so far; *ending* says what ended a search early.
 
-        *left_out* are requests that do not count, by type.
+        *left_out* are requests that do not count, by type; *cause* is what broke, if it is known.
         """
         users = self.search.capacity
         objective, selection = self.settings.objective, self.settings.selection
@@ -167,6 +184,7 @@ class Session:
             seconds=time.monotonic() - self.began,
             requests=selection.text,
             left_out=dict(left_out or {}),
+            cause=cause,
             notes=(*self.notes, *filter(None, [selection.left_out(left_out or {})])),
         )
 

@@ -8,13 +8,14 @@ from typing import Any
 from swarmscope.client.capacity.figures import Measured
 from swarmscope.client.capacity.level import counted, milliseconds
 from swarmscope.client.objective import Limits
+from swarmscope.runs.document import Cause
 from swarmscope.runs.thresholds import EARLY
 
 PARTS = {
-    "service": "service time",
-    "queue": "time in the queue",
-    "receiving": "time to receive responses",
-    "outside": "time outside the application",
+    "service": "the application took longer",
+    "queue": "requests waited longer in the queue",
+    "receiving": "responses took longer to receive",
+    "outside": "more time passed outside the application",
 }
 
 
@@ -74,6 +75,7 @@ class CapacityVerdict:
     requests: str  # patterns of the requests that count; empty: see `selection`
     left_out: dict[str, int]  # requests that do not count, by type
     notes: tuple[str, ...]  # sentences that follow the answer
+    cause: Cause | None = None  # what broke, where Prometheus knows it
 
     @property
     def at_least(self) -> bool:
@@ -87,7 +89,8 @@ class CapacityVerdict:
     def sentence(self) -> str:
         """Return the answer in words, followed by its notes."""
         answer = self._partial() if self._is_partial else self._answer()
-        return " ".join((answer, *self.notes))
+        texts = (answer, self.cause.sentence if self.cause else "", self._confidence())
+        return " ".join(filter(None, (*texts, *self.notes)))
 
     @property
     def _is_partial(self) -> bool:
@@ -123,7 +126,7 @@ class CapacityVerdict:
         return (
             f"The application can handle {least}{_rate(self.requests_per_s)} requests per second "
             f"from {least}{counted(self.users)}, with {self.objective} "
-            f"(p95 there {milliseconds(self.response.p95)}){self._why()}.{self._confidence()}"
+            f"(p95 there {milliseconds(self.response.p95)}){self._why()}."
         )
 
     def _why(self) -> str:
@@ -141,20 +144,20 @@ class CapacityVerdict:
         if self.broken_part == "failures":
             failed = f"{(self.broken_fail_ratio or 0) * 100:.3g} % of requests"
             return f"; at {counted(self.broken_users)} {failed}{whose} failed"
-        reason = "which part grew most is unknown"
-        if self.broken_part:
-            reason = f"{PARTS[self.broken_part]} grew most"
         p95 = milliseconds(self.broken_p95_ms)
-        return f"; at {counted(self.broken_users)} p95{whose} was {p95}: {reason}"
+        text = f"; at {counted(self.broken_users)} p95{whose} was {p95}"
+        if self.cause:
+            return text
+        return f"{text}: {PARTS.get(self.broken_part or '', 'where the time went is unknown')}"
 
     def _confidence(self) -> str:
-        if self.at_least:
+        if self.at_least or not self.users:
             return ""
         if self.confirmed:
-            return " Confirmed: both levels were repeated with the same result."
+            return "Confirmed: both levels were repeated with the same result."
         if self.reason:
-            return f" Not confirmed: {self.reason}."
-        return " Not confirmed: repeated levels did not agree, or were not repeated."
+            return f"Not confirmed: {self.reason}."
+        return "Not confirmed: repeated levels did not agree, or were not repeated."
 
 
 def broken_part(limits: Limits, held: Measured, broke: Measured) -> str | None:

@@ -14,6 +14,7 @@ from locust import User
 from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_SPAWNING, MasterRunner, Runner
 
+from swarmscope.client.capacity import asking
 from swarmscope.client.capacity.figures import MEASURE_OPTION, Recorder
 from swarmscope.client.capacity.level import sentence
 from swarmscope.client.capacity.live_figures import LiveFigures
@@ -23,8 +24,10 @@ from swarmscope.client.capacity.settings import SearchSettings
 from swarmscope.client.capacity.spawning import Present
 from swarmscope.client.capacity.verdict import ERROR, SILENCE, STOPPED, TIME, USERS, EarlyEnd
 from swarmscope.client.events import announce
+from swarmscope.client.frozen_options import Options
 from swarmscope.client.shapes.shape import Shape
 from swarmscope.client.workload.population import Population
+from swarmscope.runs.document import Cause
 
 logger = logging.getLogger(__name__)
 
@@ -46,15 +49,18 @@ class Capacity(Shape):
     def __init__(self) -> None:
         super().__init__()
         self._recorder: Recorder | None = None
+        self._options: Options | None = None
         self._live: LiveFigures | None = None
         self._session: Session | None = None
         self._classes: list[type[User]] = []
         self._driver: Any = None  # the greenlet that calls `tick`, one for each run
 
-    def prepare(self, environment: Environment, recorder: Recorder | None) -> None:
+    def prepare(
+        self, environment: Environment, recorder: Recorder | None, options: Options | None = None
+    ) -> None:
         """Take part in this process; exits when a parameter makes no sense."""
-        super().prepare(environment, recorder)
-        self._recorder = recorder
+        super().prepare(environment, recorder, options)
+        self._recorder, self._options = recorder, options
         environment.events.test_stopping.add_listener(self._on_stopping)
         environment.events.test_stop.add_listener(self._on_stop)
         try:
@@ -182,7 +188,7 @@ class Capacity(Shape):
         assert level.trial is not None
         figures = live.seconds.between(level.trial.begin, until)
         lasted = until - level.trial.begin
-        limited = session.note(held, figures, lasted, live.saturated())
+        limited = session.note(held, figures, lasted, live.saturated(), until)
         self._tell(session, held, figures, lasted, limited)
         following = session.search.next_users()
         if following is None:
@@ -220,9 +226,18 @@ class Capacity(Shape):
         if ending and trial and until > trial.begin:
             figures = self._live.seconds.between(trial.begin, until)
             self._tell(session, None, figures, until - trial.begin, False)
-        verdict = session.verdict(ending, self._live.seconds.left_out)
+        cause = self._cause(session, ending)
+        verdict = session.verdict(ending, self._live.seconds.left_out, cause)
         announce(self.runner.environment, "verdict", verdict.sentence(), verdict.details())
         logger.info(verdict.sentence())
+
+    def _cause(self, session: Session, ending: EarlyEnd | None) -> Cause | None:
+        """Return what broke; unknown where somebody waits for the run to stop."""
+        assert self.runner is not None
+        sides = session.sides()
+        if sides is None or (ending and ending.limit in (STOPPED, ERROR)):
+            return None
+        return asking.cause(self.runner.environment, self._options, *sides)
 
 
 def _bounded(bounds: Bounds, max_users: int | None) -> Bounds:

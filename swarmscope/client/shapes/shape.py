@@ -13,6 +13,7 @@ from locust.runners import WorkerRunner
 from swarmscope.client import locust_patches
 from swarmscope.client.capacity.figures import Recorder
 from swarmscope.client.events import announce
+from swarmscope.client.frozen_options import Options
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,13 @@ class Shape(LoadTestShape):
         """Return the name of the current stage, with its users."""
         raise NotImplementedError
 
-    def prepare(self, environment: Environment, recorder: Recorder | None) -> None:
-        """Take part in this process, once; *recorder* is None where no users run."""
+    def prepare(
+        self, environment: Environment, recorder: Recorder | None, options: Options | None = None
+    ) -> None:
+        """Take part in this process, once.
+
+        *recorder* is None where no users run, *options* where nothing is recorded.
+        """
         environment.events.test_start.add_listener(self._on_test_start)
 
     def announce(self) -> None:
@@ -45,7 +51,9 @@ class Shape(LoadTestShape):
             self.announce()
 
 
-def attach(environment: Environment, recorder: Recorder | None) -> None:
+def attach(
+    environment: Environment, recorder: Recorder | None, recording: Options | None = None
+) -> None:
     """Choose the shape that drives the swarm: what ``--shape`` names, else the scenario's own.
 
     Locust would take the first that any locustfile has, also one that it merely imports from
@@ -68,7 +76,7 @@ def attach(environment: Environment, recorder: Recorder | None) -> None:
     for shape in available.values():
         if isinstance(shape, Shape):
             type(shape).use_common_options = False
-            shape.prepare(environment, recorder)
+            shape.prepare(environment, recorder, recording)
 
 
 def _own(available: dict[str, LoadTestShape]) -> LoadTestShape | None:

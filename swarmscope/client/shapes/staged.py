@@ -17,6 +17,7 @@ from locust.runners import STATE_INIT
 from locust.util.timespan import parse_timespan
 
 from swarmscope.client.capacity.figures import Recorder
+from swarmscope.client.frozen_options import Options
 from swarmscope.client.shapes.shape import Shape
 
 logger = logging.getLogger(__name__)
@@ -91,9 +92,11 @@ class Staged(Shape):
         stage = self.stages[self._index]
         return f"{stage.name}: {stage.users} users"
 
-    def prepare(self, environment: Environment, recorder: Recorder | None) -> None:
+    def prepare(
+        self, environment: Environment, recorder: Recorder | None, options: Options | None = None
+    ) -> None:
         """Take part in this process; exits when a parameter cannot be read."""
-        super().prepare(environment, recorder)
+        super().prepare(environment, recorder, options)
         try:
             self.read_options(environment.parsed_options)
         except ValueError as error:

@@ -63,7 +63,7 @@ def sentence(
 def unknown(
     requests_per_s: float | None, grew: tuple[str, float | None, float] | None, busiest: str
 ) -> str:
-    """Return that no cause is known: which part *grew*, from and to which mean in ms.
+    """Return that no cause is known: which part *grew* most, from and to which mean in ms.
 
     *busiest* says what was used most.
     """
@@ -71,12 +71,13 @@ def unknown(
     if busiest:
         text += f" ({busiest})"
     if grew is None:
-        return f"Cause unknown: {text}."
+        return f"The cause is unknown: {text}."
     part, before, after = grew
     what = f"{PARTS[part]} was {milliseconds(after)}"
     if before is not None:
-        what = f"{PARTS[part]} grew most, from {milliseconds(before)} to {milliseconds(after)}"
-    return f"Cause unknown: {_at(requests_per_s).lower()}{what}, and {text}."
+        change = f"from {milliseconds(before)} to {milliseconds(after)}"
+        what = f"{PARTS[part]} rose {change}, more than any other part"
+    return f"{_at(requests_per_s)}{what}, and {text}."
 
 
 def busiest(figures: Sequence[ResourceFigures]) -> str:

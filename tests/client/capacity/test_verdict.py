@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from swarmscope.client.capacity.figures import measured
 from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.capacity.verdict import CapacityVerdict, Percentiles, broken_part
+from swarmscope.runs.document import Cause, CauseSide
 
 NONE = Percentiles(None, None, None)
 VERDICT = CapacityVerdict(
@@ -41,9 +43,30 @@ def test_the_sentence_of_the_tutorial():
     """Requests per second, users, the objective, the reason, and how sure it is."""
     assert VERDICT.sentence() == (
         "The application can handle 117 requests per second from 345 users, with p95 within 450 ms "
-        "and at most 1 % failures (p95 there 231 ms); at 360 users p95 was 1,210 ms: time in the "
-        "queue grew most. Confirmed: both levels were repeated with the same result."
+        "and at most 1 % failures (p95 there 231 ms); at 360 users p95 was 1,210 ms: requests "
+        "waited longer in the queue. Confirmed: both levels were repeated with the same result."
     )
+
+
+def test_the_cause_is_said_where_it_is_known():
+    """In place of the part, and before how sure the answer is; with all of its figures."""
+    broke = CauseSide(requests_per_s=131.0, response_ms=460.0, parts={"pool": 380.0})
+    cause = Cause(
+        kind="pool",
+        detail="shop",
+        service="shop",
+        words="connections of the pool shop",
+        sentence="At 131 requests/s the 10 database connections were in use.",
+        agrees=True,
+        grew="pool",
+        held=None,
+        broke=broke,
+    )
+    verdict = replace(VERDICT, cause=cause)
+
+    assert "; at 360 users p95 was 1,210 ms. At 131 requests/s the 10" in verdict.sentence()
+    assert "connections were in use. Confirmed: both levels" in verdict.sentence()
+    assert msgspec.convert(verdict.details()["cause"], Cause) == cause
 
 
 def test_a_saturated_generator_never_names_a_capacity():
@@ -124,7 +147,7 @@ def test_what_broke_may_be_failures_or_one_endpoint():
     endpoint = replace(VERDICT, broken_endpoint="GET /tests")
 
     assert "; at 360 users 49.6 % of requests failed. Confirmed" in failed.sentence()
-    assert "; at 360 users p95 of GET /tests was 1,210 ms: time in the queue" in endpoint.sentence()
+    assert "; at 360 users p95 of GET /tests was 1,210 ms: requests waited" in endpoint.sentence()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""A process of its own answers what broke between two loads, from a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from support.backfilled import Samples, Value, prometheus_with
+
+from swarmscope.runs.causes.question import MODULE, Load, Question
+from swarmscope.runs.document import Cause
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CHANGE_S, SECONDS = 60, 120
+HELD, BROKE = ((START.timestamp() + a, START.timestamp() + b) for a, b in ((10, 55), (70, 115)))
+
+
+def grows(held: float, broke: float) -> Value:
+    """Return a counter that grows by so much per second, differently from `CHANGE_S` on."""
+    return lambda at_s: held * min(at_s, CHANGE_S) + broke * max(at_s - CHANGE_S, 0.0)
+
+
+def is_(held: float, broke: float) -> Value:
+    return lambda at_s: held if at_s < CHANGE_S else broke
+
+
+SHOP: Samples = {
+    'up{job="shop",instance="127.0.0.1:9"}': is_(1, 1),
+    'gunicorn_workers{job="shop"}': is_(2, 2),
+    'flask_http_request_duration_seconds_count{job="shop",url_rule="/orders"}': grows(60, 131),
+    'flask_http_request_duration_seconds_sum{job="shop",url_rule="/orders"}': grows(5, 65),
+    'flask_http_request_held_seconds_total{job="shop",url_rule="/orders"}': grows(5, 65),
+    'flask_http_request_part_seconds_total{job="shop",url_rule="/orders",part="pool"}': grows(
+        0, 50
+    ),
+    'gunicorn_concurrency_limit{job="shop"}': is_(80, 80),
+    'gunicorn_worker_cpu_seconds_total{job="shop",slot="0"}': grows(0.36, 0.79),
+    'gunicorn_worker_run_delay_seconds_total{job="shop",slot="0"}': grows(0.01, 0.02),
+    'flask_db_pool_connections{job="shop",pool="shop",state="limit"}': is_(10, 10),
+    'flask_db_pool_connections{job="shop",pool="shop",state="in_use"}': is_(4.4, 9.7),
+    'flask_db_pool_hold_seconds_sum{job="shop",url_rule="/orders"}': grows(4.44, 9.7),
+    'flask_db_pool_hold_seconds_count{job="shop",url_rule="/orders"}': grows(60, 131),
+    'flask_db_pool_wait_seconds_sum{job="shop",pool="shop"}': grows(0, 50),
+}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with prometheus_with(SHOP, START, SECONDS, tmp_path_factory.mktemp("prometheus")) as url:
+        yield url
+
+
+def load(span: tuple[float, float], rate: float, service: float) -> Load:
+    parts = {"response": service + 2, "service": service, "queue": 1.0, "outside": 1.0}
+    return Load([span], parts, rate)
+
+
+QUESTION = Question(load(HELD, 60, 83), load(BROKE, 131, 496), [], ["shop"])
+
+
+def ask(question: Question, url: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", MODULE, msgspec.json.encode(question).decode()]
+    environment = {**os.environ, "PROMETHEUS_URL": url}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_sentence_names_places_use_wait_holder_and_what_is_next(url):
+    cause = msgspec.json.decode(ask(QUESTION, url).stdout, type=Cause)
+
+    assert (cause.kind, cause.detail, cause.service) == ("pool", "shop", "shop")
+    assert cause.sentence == (
+        "At 131 requests/s the 10 database connections (pool of 5, 2 workers) were in use 97 % of"
+        " the time and requests waited 382 ms for one; /orders holds one for 74 ms. Next: Python"
+        " in the workers, at about 330 requests/s."
+    )
+
+
+def test_without_a_load_that_held_the_pool_is_named_all_the_same(url):
+    """To wait for a connection is always a wait."""
+    question = msgspec.structs.replace(QUESTION, held=None)
+
+    assert msgspec.json.decode(ask(question, url).stdout, type=Cause).kind == "pool"
+
+
+def test_a_prometheus_that_does_not_answer_leaves_one_line():
+    done = ask(QUESTION, "http://127.0.0.1:9")
+
+    assert done.stdout == ""
+    assert done.stderr.startswith("Prometheus at 127.0.0.1:9 does not answer")
+    assert done.stderr.count("\n") == 1
