@@ -32,6 +32,7 @@ VERBS = {  # the module of each, and its summary: none is imported to list them
     "import": ("swarmscope.cli.import_", "Store runs from files of `export --bundle`."),
     "check": ("swarmscope.cli.check", "Check a run against thresholds."),
     "compare": ("swarmscope.cli.compare", "Compare two runs, telling changes from noise."),
+    "trend": ("swarmscope.cli.trend", "Show a figure over runs, and since which run it differs."),
     "report": ("swarmscope.cli.report", "Write a run's page as one HTML file."),
     "dashboards": ("swarmscope.cli.dashboards", "Write dashboards and rules for your own Grafana."),
     "prune": ("swarmscope.cli.database", "Delete raw requests older than AGE (default: 30 days)."),
