@@ -35,7 +35,7 @@ VERBS = {  # the module of each, and its summary: none is imported to list them
     "trend": ("swarmscope.cli.trend", "Show a figure over runs, and since which run it differs."),
     "report": ("swarmscope.cli.report", "Write a run's page as one HTML file."),
     "dashboards": ("swarmscope.cli.dashboards", "Write dashboards and rules for your own Grafana."),
-    "prune": ("swarmscope.cli.database", "Delete raw requests older than AGE (default: 30 days)."),
+    "prune": ("swarmscope.cli.database", "Delete raw requests and profiles older than AGE."),
     "migrate": ("swarmscope.cli.database", "Create or upgrade the schema of a runs database."),
     "ship": ("swarmscope.cli.ship", "Deliver samples left on disk to the runs database."),
 }
