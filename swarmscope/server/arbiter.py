@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-UNACKED = struct.Struct("=8x4x4x4x4xI")  # eight bytes, four integers, and the one that matters
+BACKLOG = struct.Struct("=8x4x4x4x4xII")  # eight bytes, four integers, and the two that matter
 
 
 @dataclass
@@ -68,9 +68,12 @@ class ArbiterCollector(Collector):
             yield self._cpu(workers)
             yield self._memory(workers)
         backlogs = [backlog(listener.sock) for listener in self._server.LISTENERS]
-        if known := [waiting for waiting in backlogs if waiting is not None]:
+        if known := [one for one in backlogs if one is not None]:
             text = "TCP connections accepted by the kernel and not yet taken by a worker"
-            yield GaugeMetricFamily("gunicorn_backlog_connections", text, sum(known))
+            waiting, limit = (sum(several) for several in zip(*known, strict=True))
+            yield GaugeMetricFamily("gunicorn_backlog_connections", text, waiting)
+            text = "TCP connections that the kernel accepts before a worker takes them"
+            yield GaugeMetricFamily("gunicorn_backlog_limit", text, limit)
         yield self._addresses()
 
     def _addresses(self) -> Metric:
@@ -109,18 +112,20 @@ class ArbiterCollector(Collector):
         return family
 
 
-def backlog(listener: socket.socket | None) -> int | None:
-    """Return how many connections *listener* has that no worker accepted, None if unknown.
+def backlog(listener: socket.socket | None) -> tuple[int, int] | None:
+    """Return how many connections *listener* has that no worker accepted, and how many it may have.
 
-    Linux keeps it in ``tcpi_unacked`` of a listening socket (include/uapi/linux/tcp.h).
+    Linux has them in ``tcpi_unacked`` and ``tcpi_sacked`` of a listening socket
+    (include/uapi/linux/tcp.h). None if unknown.
     """
     if listener is None or not PROC.exists():
         return None
     try:
-        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNACKED.size)
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BACKLOG.size)
     except OSError:  # not a TCP socket
         return None
-    return int(UNACKED.unpack(info)[0])
+    waiting, limit = BACKLOG.unpack(info)
+    return int(waiting), int(limit)
 
 
 def tcp_address(listener: socket.socket | None) -> str:

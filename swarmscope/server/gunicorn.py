@@ -31,10 +31,15 @@ from swarmscope.server.arbiter import ArbiterCollector, WorkerSlots
 from swarmscope.server.directory import default_base, forget_worker, make_directory, take_child_slot
 from swarmscope.server.ended_processes import merge_ended
 from swarmscope.server.exposition import CONTENT_TYPE, Exposition
+from swarmscope.server.held_places import HELD
 from swarmscope.server.hooks import Hook, chain, chain_in_arbiters, defined_in
+from swarmscope.server.machine_metrics import MachineCollector
 from swarmscope.server.metrics_server import MetricsServer, Other
+from swarmscope.server.probe import PROBE
 from swarmscope.server.single_process_metrics import warn_about_unserved
 from swarmscope.server.slots import FILES, use_slots
+from swarmscope.server.worker_classes import COOPERATIVE, kind_of
+from swarmscope.server.worker_figures import WorkerFigures
 
 __all__ = [  # `import *` loads them in this order
     "_hooks_above",  # noqa: F822  # see __getattr__
@@ -69,6 +74,7 @@ class _State:
     directory: Path = Path()
     slots: WorkerSlots = field(default_factory=WorkerSlots)
     server: MetricsServer | None = None
+    registry: CollectorRegistry | None = None  # of what the arbiter knows
     served: tuple[str, int | None, bool] | None = None  # what was asked for of the server
     ready: bool = False
     above: dict[str, Hook] = field(default_factory=dict)  # the conf file's, above the import
@@ -137,6 +143,7 @@ def _after_fork_in_child() -> None:
     """Stop writing to the parent's files; a child of a worker gets its own."""
     directory, slot = FILES.directory, FILES.slot
     FILES.detach()
+    HELD.forget()
     if directory is not None and slot != ARBITER:  # else `post_fork` gives it a slot
         child_slot = take_child_slot(directory)
         forget_worker(directory, child_slot)
@@ -168,8 +175,7 @@ def _listen(server: Any) -> None:
     if _state.number is None:
         return
     exposition = Exposition(_state.directory)
-    registry = CollectorRegistry()
-    registry.register(ArbiterCollector(server, _state.slots))
+    registry = _state.registry = _state.registry or _registry(server)
 
     def render() -> bytes:
         merge_ended(_state.directory, _state.slots.restarts.keys())
@@ -182,6 +188,15 @@ def _listen(server: Any) -> None:
     host, port = _state.server.address
     where = f"[{host}]" if ":" in host else host
     server.log.info("Metrics at: http://%s:%s/metrics", where, port)
+
+
+def _registry(server: Any) -> CollectorRegistry:
+    """Return the metrics that the arbiter reads itself; what they remember outlives a reload."""
+    registry = CollectorRegistry()
+    registry.register(ArbiterCollector(server, _state.slots))
+    registry.register(WorkerFigures(server, _state.directory))
+    registry.register(MachineCollector())
+    return registry
 
 
 def _profiles_of(server: Any) -> Other | None:
@@ -241,6 +256,8 @@ def post_worker_init(worker: Any) -> None:
         from swarmscope.server.profiles.listening import listen
 
         listen(worker, _state.directory)
+    if _state.number is not None:
+        _measure_worker(worker)
     measured: list[Any] = []
     if "flask" in sys.modules:
         from swarmscope.server.auto_instrumentation import instrument_apps_of
@@ -252,6 +269,16 @@ def post_worker_init(worker: Any) -> None:
             " swarmscope.server.instrument(app) where the app is created",
             getattr(worker.app, "app_uri", None) or worker.wsgi,
         )
+
+
+def _measure_worker(worker: Any) -> None:
+    """Measure how long requests hold a place, and what the probe finds out."""
+    kind = kind_of(type(worker))
+    if kind == COOPERATIVE:
+        HELD.begin(worker, sys.modules["greenlet"].getcurrent)
+    elif kind is not None:
+        HELD.begin(worker, threading.get_ident)
+    PROBE.attach(worker, _state.directory)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from swarmscope.server.components.component_metrics import FAMILIES as COMPONENT_FAMILIES
 from swarmscope.server.components.component_metrics import ComponentMetrics
 from swarmscope.server.labels import Labels, Observe, Observers
+from swarmscope.server.probe import PROBE
 from swarmscope.server.slots import FILES, observer
 
 OBJECTIVE_S = 0.45
@@ -22,11 +24,12 @@ TOTAL = "flask_http_request"  # a counter's samples end in _total
 EXCEPTIONS = "flask_http_request_exceptions"
 QUEUE = "flask_http_request_queue_seconds"
 BODY = "flask_http_response_body_seconds"
+HELD = "flask_http_request_held_seconds"  # a counter, too
 IN_FLIGHT = "flask_http_requests_in_flight"
 INFO = "flask_exporter_info"
 TOTAL_TEXT = "Total number of HTTP requests"
 EXCEPTIONS_TEXT = "Total number of HTTP requests which resulted in an exception"
-FAMILIES = COMPONENT_FAMILIES | {DURATION, TOTAL, EXCEPTIONS, QUEUE, BODY, IN_FLIGHT, INFO}
+FAMILIES = COMPONENT_FAMILIES | {DURATION, TOTAL, EXCEPTIONS, QUEUE, BODY, HELD, IN_FLIGHT, INFO}
 
 
 def _ladder(slo_ms: str | None) -> tuple[float, ...]:
@@ -89,6 +92,7 @@ class Metrics:
             Counter(EXCEPTIONS, EXCEPTIONS_TEXT, labels, registry=registry) if requests else None
         )
         self.body = _body(registry, buckets, group) if requests else None
+        self.held = _held(registry, group) if requests else None
         self.queue = _queue(registry, buckets, group) if queue_time else None
         self.in_flight = _in_flight(registry) if in_flight else None
         self.components = (
@@ -98,14 +102,25 @@ class Metrics:
         self.only_count = Observers(self._counter) if switches.requests else None
         self.observe_body = Observers(self._body_observer) if switches.requests else None
         self.observe_queue = Observers(self._queue_observer) if switches.queue_time else None
+        self.add_held = Observers(self._held_adder) if switches.requests else None
         FILES.add_keeper(self)
 
     def forget_cells(self) -> None:
         """Drop all observers: their values have moved."""
         every = (self.observe_service, self.only_count, self.observe_body, self.observe_queue)
-        for observers in every:
+        for observers in (*every, self.add_held):
             if observers is not None:
                 observers.clear()
+
+    def queued_seconds(self) -> float:
+        """Return how long marked requests have been queued: it grows with each of them."""
+        histograms: list[Any] = [] if self.queue is None else list(self.queue._metrics.values())
+        return float(sum(histogram._sum.get() for histogram in histograms))
+
+    def expect_marked(self) -> None:
+        """Start the probe at the next marked request."""
+        if self.observe_queue is not None:
+            self.observe_queue.clear()
 
     def count_exception(self, labels: Labels) -> None:
         """Count a request that ended in an exception."""
@@ -133,9 +148,16 @@ class Metrics:
         return observer(self.body.labels(*labels))
 
     def _queue_observer(self, labels: Labels) -> Observe:
-        """Return a function that observes how long a request was queued."""
+        """Return a function that observes how long a request was queued: it is a marked one."""
         assert self.queue is not None
+        PROBE.start(self)
         return observer(self.queue.labels(*labels))
+
+    def _held_adder(self, labels: Labels) -> Observe:
+        """Return a function that adds to the time for which requests hold a place."""
+        assert self.held is not None
+        add: Observe = self.held.labels(*labels)._value.inc
+        return add
 
 
 def _duration(
@@ -158,6 +180,11 @@ def _body(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> 
         buckets=buckets,
         registry=registry,
     )
+
+
+def _held(registry: CollectorRegistry, group: str) -> Counter:
+    text = "Seconds for which requests held a place in a worker, until their body was sent"
+    return Counter(HELD, text, (group,), registry=registry)
 
 
 def _queue(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> Histogram:

@@ -11,7 +11,9 @@ from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
 from swarmscope.server.components.breakdown import CURRENT, Breakdown
+from swarmscope.server.exporter_defaults import EXTENSION
 from swarmscope.server.headers import seconds_since
+from swarmscope.server.held_places import CALLS_POST_REQUEST, HELD
 from swarmscope.server.labels import METHODS, OTHER_METHOD
 from swarmscope.server.outcome import (
     SERVER_ERROR,
@@ -44,13 +46,13 @@ class RequestTimer:
         "_components",
         "_server_timing",
         "_start_response",
-        "_started",
         "breakdown",
         "environ",
         "group",
         "queue_s",
         "request",
         "service_s",
+        "started",
         "status",
         "streamed",
     )
@@ -74,7 +76,9 @@ class RequestTimer:
         sent = environ.get("HTTP_X_REQUEST_START")
         self.queue_s = None if sent is None else seconds_since(sent, time())
         self._components = components
-        self._started = now = perf_counter()
+        self.started = now = perf_counter()
+        if HELD.on and CALLS_POST_REQUEST in environ:
+            HELD.timers[HELD.identify()] = self
         self.breakdown: Breakdown | None = None
         if components is not None:
             self.breakdown = components.begin(environ, now)
@@ -86,7 +90,7 @@ class RequestTimer:
         breakdown = self.breakdown
         if breakdown is not None:
             breakdown.end()
-        self.service_s = service_s = perf_counter() - self._started
+        self.service_s = service_s = perf_counter() - self.started
         self.status = status[:3]
         self.request = self.environ.get("werkzeug.request")  # removed once the app returns
         if getattr(self.request, "url_rule", None) is None:
@@ -113,7 +117,13 @@ class RequestTimer:
 
     def body_s(self) -> float:
         """Return the seconds since the response was started."""
-        return perf_counter() - self._started - self.service_s
+        return perf_counter() - self.started - self.service_s
+
+    def add_held(self, seconds: float) -> None:
+        """Add *seconds* to the time for which requests of this one's group hold a place."""
+        middleware = self._app.extensions[EXTENSION]
+        if middleware.add_held is not None:
+            middleware.add_held[(self.group or middleware.group_of(self),)](seconds)
 
     def forget(self) -> None:
         """Stop measuring what runs here next, unless something else is measured by now."""
@@ -125,7 +135,7 @@ class RequestTimer:
         if not self.status:
             if self.breakdown is not None:
                 self.breakdown.end()
-            self.service_s = perf_counter() - self._started
+            self.service_s = perf_counter() - self.started
         self.status = status
 
 
@@ -191,7 +201,7 @@ class Middleware:
         self._excluded_paths = exporter.excluded_paths or ()
         self._metrics, self._default_labels = metrics, metrics.default_labels
         self._observe_service, self._observe_queue = metrics.observe_service, metrics.observe_queue
-        self._observe_body = metrics.observe_body
+        self._observe_body, self.add_held = metrics.observe_body, metrics.add_held
         self._unmeasured = unmeasured
         self._group = group
         self._server_timing = server_timing
@@ -293,6 +303,14 @@ class Middleware:
         self._find_request(timer)
         timer.environ[RAISED_KEY] = RaisedException(timer.request)
         self._observe(timer, self._observe_service)
+
+    def group_of(self, timer: RequestTimer) -> str:
+        """Return the group of a request that is not counted, or not yet."""
+        flask_request = timer.request or timer.environ.get("werkzeug.request")
+        rule = getattr(flask_request, "url_rule", None)
+        if rule is None:
+            return UNMATCHED
+        return self._group(flask_request) if self._group else str(rule.rule)
 
     def _pass_on_websocket(self, timer: RequestTimer) -> Iterable[bytes]:
         """Pass on a request for a websocket, never counted as in flight: it may last for hours."""

@@ -9,10 +9,10 @@ from swarmscope.server.arbiter import backlog, tcp_address
 
 def test_a_backlog_is_told_whatever_gunicorns_sockets_can_say():
     """Of a listener of TCP; of others nobody tells it. gunicorn 22 and 23 have no word for it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert backlog(listener) == 0
+    with socket.create_server(("127.0.0.1", 0), backlog=7) as listener:
+        assert backlog(listener) == (0, 7)
         with socket.create_connection(listener.getsockname()):
-            assert poll_until(lambda: backlog(listener), "the kernel to tell it") == 1
+            poll_until(lambda: backlog(listener) == (1, 7), "the kernel to tell it")
     with socket.socket(socket.AF_UNIX) as unix:
         assert backlog(unix) is None
     assert backlog(None) is None

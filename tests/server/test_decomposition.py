@@ -8,9 +8,12 @@ import json
 import math
 import random
 import statistics
+import threading
+import time
 
 import pytest
 from support.timed_client import get, get_all
+from support.waiting import poll_until
 
 BUCKET = "flask_http_request_duration_seconds_bucket"
 CLIENTS = 10
@@ -55,6 +58,43 @@ def test_a_delay_is_found_where_it_was_made(serve, worker_class):
     queue, app, outside = means(late)
     assert outside == pytest.approx(0.3, rel=0.15)
     assert max(queue, app) < 0.1
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "gthread"])
+def test_the_figures_of_a_worker_explain_its_queue(serve, worker_class):
+    """By Little's law: the connections in the kernel and in the worker, over the rate."""
+    options, path = QUEUES[worker_class]
+    rule, name = path.replace(str(WORK_MS), "<int:ms>"), "flask_http_request_queue_seconds"
+    with serve("-w", "1", *options) as service:
+        get_all(service.port, [path] * CLIENTS, CLIENTS)
+        load = threading.Thread(target=get_all, args=(service.port, [path] * 100, CLIENTS))
+        load.start()
+        poll_until(lambda: service.scrape().value("flask_http_requests_in_flight"), "the load")
+        began, scrapes = time.perf_counter(), [service.scrape()]
+        while time.perf_counter() - began < 3.0:
+            time.sleep(0.1)
+            scrapes.append(service.scrape())
+        seconds = time.perf_counter() - began
+        load.join()
+    first, last = scrapes[0], scrapes[-1]
+
+    def growth(sample, **labels):
+        return last.value(sample, **labels) - first.value(sample, **labels)
+
+    requests = growth(f"{name}_count", url_rule=rule)
+    measured = growth(f"{name}_sum", url_rule=rule) / requests
+    waiting = {
+        "kernel": statistics.fmean(s.value("gunicorn_backlog_connections") for s in scrapes),
+        "worker": statistics.fmean(
+            s.value("gunicorn_worker_queued_connections", slot="0") for s in scrapes[15:]
+        ),
+    }
+    delay = growth("gunicorn_worker_run_delay_seconds_total", slot="0") / requests
+    explained = sum(waiting.values()) * seconds / requests + delay
+
+    assert waiting["worker" if worker_class == "gthread" else "kernel"] > CLIENTS / 2
+    assert waiting["kernel" if worker_class == "gthread" else "worker"] < 2
+    assert explained == pytest.approx(measured, rel=0.35)
 
 
 def test_a_stream_is_not_in_app(serve):
