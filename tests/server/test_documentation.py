@@ -64,9 +64,12 @@ def test_every_metric_is_documented(page, serve):
     with serve("-w", "1") as service:
         get(service.port, "/pid")
         with urllib.request.urlopen(service.metrics_url) as answer:
-            served = set(re.findall(r"# TYPE ((?:flask|gunicorn)_\w+)", answer.read().decode()))
+            text = answer.read().decode()
+    served = set(re.findall(r"# TYPE ((?:flask|gunicorn)_\w+)", text))
 
     table = page[page.index("| metric |") : page.index("Labels are bounded")]
+    of_machine = set(re.findall(r"# TYPE (machine_\w+)", text))  # those that this one knows
+    assert of_machine <= set(re.findall(r"`(machine_\w+)`", table))
     documented = set(re.findall(r"`((?:flask|gunicorn)_\w+)`", table))
     seldom = {"flask_http_request_exceptions_total", "flask_exporter_info"}
     seldom |= {"flask_http_response_body_seconds"}  # of streams
