@@ -306,7 +306,7 @@ class Middleware:
 
     def group_of(self, timer: RequestTimer) -> str:
         """Return the group of a request that is not counted, or not yet."""
-        flask_request = timer.request or timer.environ.get("werkzeug.request")
+        flask_request: Any = timer.request or timer.environ.get("werkzeug.request")
         rule = getattr(flask_request, "url_rule", None)
         if rule is None:
             return UNMATCHED
