@@ -33,6 +33,10 @@ class Machine:
         self._tree = ProcessTree(os.getpid() if pid is None else pid, root)
         self._others_s = 0.0
 
+    def add(self, pid: int) -> None:
+        """Count the process *pid* and its descendants as this end's own, too."""
+        self._tree.add(pid)
+
     def families(self) -> Iterator[Family]:
         """Yield the metrics of which something is known."""
         for name, text, counter, label, known in self._all():

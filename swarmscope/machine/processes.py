@@ -64,20 +64,30 @@ class ProcessTree:
     """The CPU time of a process and its descendants, also of those that have ended."""
 
     def __init__(self, pid: int, root: Path = Path("/")) -> None:
-        self._pid, self._root = pid, root
+        self._roots, self._root = {pid: 0.0}, root  # with what they used when last read
         self._known: list[int] = [pid]
         self._scan_at = 0.0
         self._seconds = 0.0
+
+    def add(self, pid: int) -> None:
+        """Count another process and its descendants, too; what it used stays when it ends."""
+        fields = None if pid in self._roots else _stat(self._root / "proc" / str(pid))
+        if fields and int(fields[PARENT]) not in self._known:  # else it is a descendant
+            self._roots[pid] = self._scan_at = 0.0
 
     def cpu_seconds(self) -> float | None:
         """Return it; a process that lost its parent, or is not known yet, may be missing."""
         if monotonic() >= self._scan_at:
             self._scan()
-        readings = [cpu_seconds(pid, self._root, with_children=True) for pid in self._known]
-        known = [seconds for seconds in readings if seconds is not None]
+        readings = {pid: cpu_seconds(pid, self._root, with_children=True) for pid in self._known}
+        known = {pid: seconds for pid, seconds in readings.items() if seconds is not None}
         if not known:
             return None
-        self._seconds = max(self._seconds, sum(known))  # one may have ended while others were read
+        self._roots.update((pid, seconds) for pid, seconds in known.items() if pid in self._roots)
+        ended = sum(seconds for pid, seconds in self._roots.items() if pid not in known)
+        self._seconds = max(
+            self._seconds, ended + sum(known.values())
+        )  # one may have ended while others were read
         return self._seconds
 
     def _scan(self) -> None:
@@ -87,9 +97,9 @@ class ProcessTree:
         for pid in _processes(self._root):
             if fields := _stat(self._root / "proc" / str(pid)):
                 children[int(fields[PARENT])].append(pid)
-        self._known = [self._pid]
+        self._known = list(self._roots)
         for pid in self._known:  # it grows meanwhile
-            self._known += children[pid]
+            self._known += [child for child in children[pid] if child not in self._roots]
         self._scan_at = monotonic() + (thread_time() - began) / SCAN_SHARE
 
 

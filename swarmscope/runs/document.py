@@ -112,7 +112,7 @@ class GeneratorTrust:
 
     trusted: bool
     text: str  # one sentence for people
-    details: dict[str, Any]  # saturated_share, worst_worker, cpu_ratio, loop_lag_ms, dispersion
+    details: dict[str, Any]  # saturated_share, worst_worker, cpu_ratio, run_delay_ratio, …
 
 
 @dataclass(frozen=True, kw_only=True)

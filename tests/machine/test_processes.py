@@ -104,3 +104,30 @@ def test_the_tree_sees_a_grandchild_that_runs(monkeypatch):
         poll_until(lambda: (tree.cpu_seconds() or 0) >= 0.3, "the grandchild's CPU time")
     finally:
         child.communicate(b"\n")
+
+
+def test_another_process_is_counted_too_and_stays_when_it_ends():
+    """Beside the first one and its descendants, each once."""
+    code = SPIN.format(0.3) + "input()\n"
+    quiet, busy = (
+        subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE)
+        for text in ("input()", code)
+    )
+    tree = ProcessTree(quiet.pid)
+    try:
+        tree.add(busy.pid)
+        tree.add(busy.pid)
+        seconds = poll_until(lambda: (s := tree.cpu_seconds() or 0) >= 0.3 and s, "its CPU time")
+        busy.communicate(b"\n")
+        assert seconds <= tree.cpu_seconds() < seconds + 0.3
+    finally:
+        for one in (busy, quiet):
+            one.communicate(b"\n") if one.poll() is None else None
+
+
+def test_a_child_of_a_known_process_is_not_counted_twice():
+    tree = ProcessTree(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        tree.add(child.pid)
+        assert list(tree._roots) == [os.getpid()]
+        child.communicate(b"\n")

@@ -141,6 +141,7 @@ def test_limits_of_the_generator_are_those_of_the_verdict(rules):
     limits = {rule["alert"]: rule["expr"].rpartition("> ")[2] for rule in rules if "alert" in rule}
 
     assert float(limits["GeneratorBusy"]) == trust.CPU_RATIO_LIMIT
+    assert limits["GeneratorNotRun"].startswith(f"{trust.CPU_RATIO_LIMIT} - max by")
     assert float(limits["GeneratorLags"]) == trust.LOOP_LAG_LIMIT_SECONDS
 
 
@@ -162,6 +163,7 @@ GAUGES = {  # beyond the limit of an alert
     'gunicorn_backlog_connections{job="api"}': 3,
     'locust_master_listening{job="locust"}': 0,
     'locust_worker_cpu_ratio{job="locust", worker="w1"}': 0.95,
+    'locust_worker_run_delay_ratio{job="locust", worker="w1"}': 0.5,
     'locust_event_loop_lag_seconds{job="locust", worker="w1"}': 0.021,
     'swarmscope_ship_lag_seconds{job="locust", worker="w1"}': 11,
     'gunicorn_concurrency_limit{job="api"}': 8,

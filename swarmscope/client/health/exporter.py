@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterable, Iterator
 
 from gevent.pywsgi import WSGIServer
@@ -17,6 +18,7 @@ from swarmscope.client.master import listening
 from swarmscope.client.master.rejections import rejected
 from swarmscope.client.objective import Limits
 from swarmscope.client.recording.backlog import Backlog
+from swarmscope.machine.families import Machine
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class LocustCollector(Collector):
         self._run_objective = objective
         self._backlogs = backlogs
         self._clock = clock
+        self._machine = Machine()
 
     def collect(self) -> Iterable[Metric]:
         """Yield all families; a figure that was not measured has no sample, never 0."""
@@ -44,6 +47,7 @@ class LocustCollector(Collector):
         yield from self._health()
         yield from self._delivery()
         yield from self._messages()
+        yield from self._machine_families()
 
     def _users(self) -> Iterator[Metric]:
         runner = self._environment.runner
@@ -85,17 +89,34 @@ class LocustCollector(Collector):
         cpu = _by_worker("locust_worker_cpu_ratio", "CPU seconds used per second (1 = one core).")
         text = "Mean time that an event arriving at a random moment waits for the event loop."
         lag = _by_worker("locust_event_loop_lag_seconds", text)
+        text = "Seconds per second in which the worker was ready to run and did not."
+        delay = _by_worker("locust_worker_run_delay_ratio", text)
         text = "Variance over mean of requests started per 100 ms (1 = random arrivals)."
         ratio = _by_worker("locust_arrival_dispersion_ratio", text)
         for worker, health in list(self._keeper.latest.items()):
             cpu.add_metric([worker], health.cpu_ratio)
             lag.add_metric([worker], health.loop_lag_seconds)
+            if health.run_delay_ratio is not None:
+                delay.add_metric([worker], health.run_delay_ratio)
         now = self._clock()
         for worker in [*self._keeper.latest, ALL_WORKERS]:
             value = self._keeper.arrivals.dispersion(worker, now)
             if value is not None:
                 ratio.add_metric([worker], value)
-        yield from (cpu, lag, ratio)
+        yield from (cpu, lag, delay, ratio)
+
+    def _machine_families(self) -> Iterator[Metric]:
+        """Yield what is known of this machine; workers on it are our own processes, too."""
+        for worker, health in list(self._keeper.latest.items()):
+            if worker.startswith(f"{socket.gethostname()}_"):  # as Locust names workers
+                self._machine.add(health.pid)
+        for family in self._machine.families():
+            kind = CounterMetricFamily if family.counter else GaugeMetricFamily
+            labels = [family.label] if family.label else []
+            metric = kind(family.name, family.text, labels=labels)
+            for of, value in family.values.items():
+                metric.add_metric([of] if labels else [], value)
+            yield metric
 
     def _delivery(self) -> Iterator[Metric]:
         text = "Bytes of the journal not yet in the database."

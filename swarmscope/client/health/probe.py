@@ -6,6 +6,7 @@ runs users measures these figures, and sends them to the master with Locust's ow
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from msgspec import Meta
 from swarmscope.client import clock
 from swarmscope.client.events import Batches, listen_first
 from swarmscope.client.master.messages import convert
+from swarmscope.machine.processes import RunDelay
 from swarmscope.runs.selection import HTTP_METHODS
 
 HEARTBEAT_SECONDS = 0.02
@@ -37,6 +39,8 @@ class HealthMessage(TypedDict):
     starts: list[tuple[Annotated[int, Meta(ge=-(10**15), le=10**15)], Annotated[int, FEW]]]
     finished: Annotated[int, FEW]
     missed: Annotated[int, FEW]
+    run_delay_ratio: Annotated[float, Meta(ge=0, le=1e6)] | None
+    pid: Annotated[int, FEW]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,9 @@ class Health:
     starts: dict[int, int]  # requests started, by window (Unix time in units of 100 ms)
     finished: int = 0  # requests
     missed: int = 0  # of these, those that were slower than the objective allows
+    run_delay_ratio: float | None = None  # seconds per second, of all threads, in which they were
+    # ready to run and did not; None where the kernel does not count
+    pid: int = 0  # on its machine; 0: not known
 
     def as_message(self) -> dict[str, Any]:
         """Return the form that travels in a Locust message."""
@@ -57,6 +64,8 @@ class Health:
             "starts": list(self.starts.items()),
             "finished": self.finished,
             "missed": self.missed,
+            "run_delay_ratio": self.run_delay_ratio,
+            "pid": self.pid,
         }
 
     @classmethod
@@ -69,6 +78,8 @@ class Health:
             dict(read["starts"]),
             read["finished"],
             read["missed"],
+            read["run_delay_ratio"],
+            read["pid"],
         )
 
 
@@ -81,6 +92,8 @@ class HealthProbe:
         self._starts: Counter[int] = Counter()
         self._finished = self._missed = 0
         self._squared_stalls = 0.0
+        self._run_delay = RunDelay(os.getpid())
+        self._run_delay_s = self._run_delay.seconds()
         self._restart_clocks()
         if batches is None:
             listen_first(environment.events.request, self._on_request)
@@ -91,6 +104,7 @@ class HealthProbe:
     def take(self) -> Health:
         """Return the figures since the last call, windows by the master's clock."""
         elapsed = max(time.perf_counter() - self._since, 1e-9)
+        run_delay_s = self._run_delay.seconds()
         shift = round(clock.offset_s * WINDOWS_PER_SECOND)
         health = Health(
             cpu_ratio=(time.process_time() - self._cpu_since) / elapsed,
@@ -98,7 +112,10 @@ class HealthProbe:
             starts={window + shift: count for window, count in self._starts.items()},
             finished=self._finished,
             missed=self._missed,
+            run_delay_ratio=_ratio(self._run_delay_s, run_delay_s, elapsed),
+            pid=os.getpid(),
         )
+        self._run_delay_s = run_delay_s
         self._starts.clear()
         self._finished = self._missed = 0
         self._squared_stalls = 0.0
@@ -157,3 +174,9 @@ class HealthProbe:
             stall = time.perf_counter() - before - HEARTBEAT_SECONDS
             if stall > 0:
                 self._squared_stalls += stall * stall
+
+
+def _ratio(before_s: float | None, now_s: float | None, elapsed_s: float) -> float | None:
+    if before_s is None or now_s is None:
+        return None
+    return max(0.0, now_s - before_s) / elapsed_s

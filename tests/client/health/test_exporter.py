@@ -1,6 +1,8 @@
 """Locust's metrics: true to Locust's state, bounded, and served from its own event loop."""
 
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -10,7 +12,7 @@ from gevent.threadpool import ThreadPool
 from locust import User
 from locust.env import Environment
 from prometheus_client.parser import text_string_to_metric_families
-from support.waiting import free_port
+from support.waiting import free_port, poll_until
 
 from swarmscope.client.health.exporter import (
     LocustCollector,
@@ -20,6 +22,8 @@ from swarmscope.client.health.probe import Health
 from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.objective import Limits
 from swarmscope.client.recording.backlog import Backlog
+from swarmscope.machine.families import Machine
+from swarmscope.machine.processes import cpu_seconds
 
 
 class Idler(User):
@@ -78,11 +82,48 @@ def test_workers_health_and_shipping_have_a_series_each(environment):
     seen = samples(collector(environment, keeper, backlogs={"w1": Backlog(10, 0.5, 2)}))
 
     assert seen["locust_worker_cpu_ratio", "w1"] == 0.5
+    assert ("locust_worker_run_delay_ratio", "w1") not in seen  # not known
     assert seen["locust_event_loop_lag_seconds", "w1"] == 0.002
     assert seen["locust_arrival_dispersion_ratio", "w1"] < 1
     assert seen["swarmscope_journal_unshipped_bytes", "w1"] == 10
     assert seen["swarmscope_ship_lag_seconds", "w1"] == 0.5
     assert seen["swarmscope_samples_dropped_total", "w1"] == 2
+
+
+def test_the_wait_for_a_cpu_stands_beside_it(environment):
+    keeper = TrustKeeper()
+    keeper.add("w1", Health(0.5, 0.002, {}, run_delay_ratio=0.25))
+
+    assert samples(collector(environment, keeper))["locust_worker_run_delay_ratio", "w1"] == 0.25
+
+
+def test_the_machine_is_shown_and_workers_on_it_are_our_own(environment):
+    """Those of other machines are not, whatever process has their number here."""
+    code = "import time\nwhile time.process_time() < 0.5: pass\ninput()"
+    master, *workers = (
+        subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE)
+        for text in ("input()", code, code)
+    )
+    keeper = TrustKeeper()
+    keeper.add(f"{socket.gethostname()}_0123", Health(0.5, 0.0, {}, pid=workers[0].pid))
+    keeper.add("elsewhere_0123", Health(0.5, 0.0, {}, pid=workers[1].pid))
+    ours = collector(environment, keeper)
+    ours._machine = Machine(master.pid)
+    try:
+        poll_until(lambda: all(used(one) >= 0.3 for one in workers), "their work")
+        seen = samples(ours)
+        assert list(ours._machine._tree._roots) == [master.pid, workers[0].pid]
+    finally:
+        for one in (master, *workers):
+            one.communicate(b"\n")
+
+    assert seen["machine_cpus",] >= 1
+    assert seen["machine_cpu_seconds_total", "own"] > 0.3
+    assert seen["machine_memory_bytes", "limit"] > seen["machine_memory_bytes", "used"] > 0
+
+
+def used(process):
+    return cpu_seconds(process.pid) or 0
 
 
 def test_nothing_but_metrics_is_served(environment):

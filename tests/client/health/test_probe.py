@@ -105,9 +105,10 @@ def test_a_worker_whose_clock_is_off_counts_by_the_masters(monkeypatch):
     assert probe.take().starts == {16000: 1}
 
 
-def test_health_survives_the_journey_in_a_message():
+@pytest.mark.parametrize("run_delay_ratio", [0.4, None])
+def test_health_survives_the_journey_in_a_message(run_delay_ratio):
     """What a worker writes the master reads back."""
-    health = Health(cpu_ratio=0.5, loop_lag_seconds=0.001, starts={17_000_000_000: 3})
+    health = Health(0.5, 0.001, {17_000_000_000: 3}, 5, 1, run_delay_ratio, 4242)
 
     assert Health.from_message(health.as_message()) == health
 

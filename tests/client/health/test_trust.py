@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from swarmscope.client.health.trust import ALL_WORKERS, Arrivals, TrustKeeper, d
 
 WELL = Health(cpu_ratio=0.3, loop_lag_seconds=0.0005, starts={})
 BUSY = Health(cpu_ratio=0.97, loop_lag_seconds=0.001, starts={})
+WAITING = Health(cpu_ratio=0.2, loop_lag_seconds=0.012, starts={}, run_delay_ratio=0.75)
 LAGGING = Health(cpu_ratio=0.5, loop_lag_seconds=0.08, starts={})
 
 
@@ -134,6 +136,42 @@ def test_the_warning_names_the_worst_worker_and_its_figures():
 
     assert "50% of its reports" in warning
     assert "worst slow: CPU 50%, event-loop lag 80 ms" in warning
+
+
+def test_a_generator_that_was_not_let_run_is_told_from_a_busy_one():
+    """It has work all the time, as one that uses a whole core has, and others have that core."""
+    keeper = TrustKeeper()
+    keeper.add("starved", WAITING)
+    verdict = keeper.verdict()
+
+    assert verdict.saturated
+    assert verdict.warning() == (
+        "Do not trust this run's latencies: the generator was not let run in 100% of its reports"
+        " (worst starved: CPU 20%, ready to run and did not 75% of the time,"
+        " event-loop lag 12 ms)."
+    )
+    assert verdict.details()["run_delay_ratio"] == 0.75
+
+
+def test_a_loop_that_blocks_is_the_generators_own_fault():
+    """Its process sleeps: others would not have kept it from running."""
+    keeper = TrustKeeper()
+    keeper.add("a", Health(0.01, 0.08, {}, run_delay_ratio=0.1))
+
+    assert "was saturated in 100% of its reports" in keeper.verdict().warning()
+
+
+def test_waiting_for_a_cpu_now_and_then_is_no_reason_for_distrust():
+    """Where a process is still idle for a fifth of the time, events wait for 3 ms at most."""
+    keeper = TrustKeeper()
+    keeper.add("a", replace(WAITING, run_delay_ratio=0.6, loop_lag_seconds=0.003))
+    verdict = keeper.verdict()
+
+    assert verdict.warning() is None
+    assert verdict.sentence() == (
+        "The generator kept up, at worst: CPU 20%, ready to run and did not 60% of the time,"
+        " event-loop lag 3 ms."
+    )
 
 
 def test_bursts_are_warned_of():
