@@ -34,6 +34,10 @@ VERBS = {  # the module of each, and its summary: none is imported to list them
     "compare": ("swarmscope.cli.compare", "Compare two runs, telling changes from noise."),
     "trend": ("swarmscope.cli.trend", "Show a figure over runs, and since which run it differs."),
     "report": ("swarmscope.cli.report", "Write a run's page as one HTML file."),
+    "flamegraph": (
+        "swarmscope.cli.flamegraph",
+        "Write the flame graph of a run, or of what has changed.",
+    ),
     "dashboards": ("swarmscope.cli.dashboards", "Write dashboards and rules for your own Grafana."),
     "prune": ("swarmscope.cli.database", "Delete raw requests and profiles older than AGE."),
     "migrate": ("swarmscope.cli.database", "Create or upgrade the schema of a runs database."),

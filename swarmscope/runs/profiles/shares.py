@@ -72,7 +72,9 @@ def changed_frames(
         if abs(shares[0] - shares[1]) >= at_least:
             frame = _largest((after if name in after else before)[name].lines)
             found.append(ChangedFrame(frame, *shares))
-    return sorted(found, key=lambda one: -abs(one.share - one.baseline))[:most]
+    return sorted(found, key=lambda one: (-round(abs(one.share - one.baseline), 6), -one.share))[
+        :most
+    ]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.profiles import DUMPS, PAY, RENDER, SORT, profile
 
-from swarmscope.runs.profiles.shares import FrameShare, top_frames
+from swarmscope.runs.profiles.shares import ChangedFrame, FrameShare, changed_frames, top_frames
 
 
 def test_time_belongs_to_the_innermost_frame_of_the_application():
@@ -32,3 +32,20 @@ def test_nothing_is_named_without_frames_of_the_application():
     assert top_frames(profile()) == []
     assert top_frames(profile(("/pay", 70, DUMPS))) == []
     assert top_frames(profile(("/pay", 0, PAY))) == []
+
+
+def test_functions_whose_share_changed_are_named():
+    """With both shares; what only grew with the rest is not."""
+    before = profile(("/pay", 40, PAY), ("/pay", 40, SORT), ("/pay", 20, DUMPS))
+    moved = SORT._replace(line=33)
+    after = profile(("/pay", 80, PAY), ("/pay", 20, moved), ("/pay", 100, RENDER))
+
+    assert changed_frames(after, before) == [
+        ChangedFrame(RENDER, 0.5, 0.0),
+        ChangedFrame(moved, 0.1, 0.4),
+    ]
+    assert changed_frames(before, profile()) == [
+        ChangedFrame(PAY, 0.4, 0.0),
+        ChangedFrame(SORT, 0.4, 0.0),
+    ]
+    assert changed_frames(profile(), profile()) == []
