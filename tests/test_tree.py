@@ -12,6 +12,7 @@ QUESTIONS = {  # of more than one module
     "api/gunicorn": "its conf file, in real workers",
     "api/list": "GET /tests",
     "cli/checks_documentation": "does docs/checks.md show what the commands print?",
+    "cli/resources_documentation": "does docs/resources.md show what the commands print?",
     "cli/shared": "how does every verb find the database, and fail?",
     "client/any_scenario": "is every request of a scenario recorded, whatever it does?",
     "client/capacity/cases": "is the answer right for scenarios as people write them?",

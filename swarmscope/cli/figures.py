@@ -74,7 +74,7 @@ def _print_times(console: Console, made: Document, totals: Endpoint, shown: Show
         console.print("", *map(tables.harmless, texts), sep="\n")
     for note in made.notes:
         console.print("", tables.harmless(f"Note: {note}"), sep="\n")
-    if not shown.resources and (hint := resource_tables.hint(made.resources)):
+    if not (shown.resources or made.cause) and (hint := resource_tables.hint(made.resources)):
         console.print("", tables.harmless(hint), sep="\n")
 
 

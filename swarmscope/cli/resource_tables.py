@@ -24,6 +24,8 @@ def parts(found: Sequence[ResourceFigures], width: int, every: bool) -> Iterator
         return
     yield _table(found, width, every)
     yield "\nHeld per request in ms; ceiling in requests/s, with its 95 % interval."
+    if any(one.routes for one in found):
+        yield "Below a resource: how long each route held it, and its share of that time."
     if any(one.forecast for one in found):
         yield "* forecast: no resource was in use by 70 %."
 
