@@ -42,8 +42,9 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
     yield "errors", _task_errors(document)
     yield "objective", _objective(document.objective) if document.totals else ""
     yield "verdict", document.verdict.text if document.verdict else ""
-    yield "cause", document.cause.sentence if document.cause else ""
+    yield "cause", document.unsaid_cause
     yield "trust", document.trust.text if document.trust else NO_TRUST
+    yield from (("note", text) for text in document.notes)
     yield "more", f"swarmscope show {run.id}"
     yield "dashboard", document.grafana_url or ""
 

@@ -56,7 +56,7 @@ def _facts(run: Run, made: Document) -> Table:
         made.task_errors,
         made.run.settings,
         made.trust.text if made.trust and not made.trust.trusted else None,
-        made.cause.sentence if made.cause else None,
+        made.unsaid_cause or None,
     )
 
 

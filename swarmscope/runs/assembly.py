@@ -90,6 +90,9 @@ def assemble(
         targets = captures.targets(connection, run_id)
     if capture is None and services is not None:
         capture = services(made.run.started, made.run.ended, targets)
+        if capture is not None:
+            until = made.run.ended or datetime.now(UTC)
+            capture = captures.with_database(connection, run_id, capture, until)
     if capture is None:
         return dataclasses.replace(made, notes=conclusions.notes(made))
     concluded = conclusions.conclusions(connection, run_id, made, capture)

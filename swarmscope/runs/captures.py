@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
@@ -16,6 +16,8 @@ from swarmscope.runs import prometheus
 from swarmscope.runs.call_counts import CallCount, CallCounts, StatementCount
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.counters import Level
+from swarmscope.runs.prometheus import Axis
+from swarmscope.runs.resources.database import database_series
 from swarmscope.runs.resources.model import ResourceKey, RouteDemand, Usage
 from swarmscope.runs.server_series import CallKey, Capture
 from swarmscope.runs.services import Service, Targets
@@ -234,3 +236,13 @@ def stored(connection: Connection, run_id: datetime) -> Capture | None:
         _resources(connection, run_id),
         _rows(connection, "resource_demand", RouteDemand, run_id, "held_s"),
     )
+
+
+def with_database(
+    connection: Connection, run_id: datetime, capture: Capture, until: datetime
+) -> Capture:
+    """Return *capture* with what was sampled of the app's database up to *until*."""
+    points = int((until - capture.since).total_seconds() // capture.step_s) + 1
+    axis = Axis(capture.since.timestamp(), round(capture.step_s), points)
+    sampled = database_series(connection, run_id, axis)
+    return replace(capture, resources={**capture.resources, **sampled})

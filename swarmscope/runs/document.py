@@ -496,6 +496,12 @@ class Document:
     queue_parts: QueueParts | None = None
     notes: list[str] = field(default_factory=list)  # what could not be measured, and what to do
 
+    @property
+    def unsaid_cause(self) -> str:
+        """The sentence of the cause; "" where there is none, or the verdict says it."""
+        sentence = self.cause.sentence if self.cause else ""
+        return "" if self.verdict and sentence in self.verdict.text else sentence
+
 
 def encode(document: Document) -> bytes:
     """Return the document as JSON, the same bytes for the same document."""

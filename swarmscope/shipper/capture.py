@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -21,9 +20,6 @@ import psycopg
 from swarmscope.formatting import first_line
 from swarmscope.runs import captures, prometheus, server_series
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.prometheus import Axis
-from swarmscope.runs.resources.database import database_series
-from swarmscope.runs.server_series import Capture
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +102,8 @@ class CaptureThread:
             except prometheus.Unavailable as error:
                 failed[url] = error
             else:
-                captures.store(connection, run.run_id, _with_database(connection, run, capture))
+                known = captures.with_database(connection, run.run_id, capture, run.ended)
+                captures.store(connection, run.run_id, known)
         return list(failed.values())
 
     def _located(
@@ -122,17 +119,6 @@ class CaptureThread:
         for reason in sorted(reasons - self._logged):
             logger.warning("Cannot store the services' series with their runs: %s", reason)
         self._logged = reasons
-
-
-def _with_database(
-    connection: Connection, run: captures.UncapturedRun, capture: Capture
-) -> Capture:
-    """Return *capture* with what was sampled of the app's database during a run that is over."""
-    assert run.ended
-    points = int((run.ended - capture.since).total_seconds() // capture.step_s) + 1
-    axis = Axis(capture.since.timestamp(), round(capture.step_s), points)
-    sampled = database_series(connection, run.run_id, axis)
-    return replace(capture, resources={**capture.resources, **sampled})
 
 
 def _settle(ended: datetime) -> None:

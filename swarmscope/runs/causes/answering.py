@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,14 +15,13 @@ import psycopg
 
 from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_prometheus
-from swarmscope.runs import database, server_series
+from swarmscope.runs import captures, database, server_series
 from swarmscope.runs.causes.cause import Side
 from swarmscope.runs.causes.explanation import explain
 from swarmscope.runs.causes.question import Load, Question
 from swarmscope.runs.counters import Level
 from swarmscope.runs.document import Cause
-from swarmscope.runs.prometheus import Axis, Unavailable
-from swarmscope.runs.resources.database import database_series
+from swarmscope.runs.prometheus import Unavailable
 from swarmscope.runs.schema.migrations import NewerSchema
 from swarmscope.runs.server_series import Capture
 from swarmscope.runs.services import Targets
@@ -66,16 +64,13 @@ def _with_database(question: Question, capture: Capture, until: datetime) -> Cap
     """Return *capture* with what the shipper recorded of the app's database, if it can be read."""
     if not question.run:
         return capture
-    points = int((until - capture.since).total_seconds() // capture.step_s) + 1
-    axis = Axis(capture.since.timestamp(), round(capture.step_s), points)
     try:
         with database.connect_to_read(question.database or None) as connection:
             run = datetime.fromisoformat(question.run)
-            found = database_series(connection, run, axis)
+            return captures.with_database(connection, run, capture, until)
     except (Unreachable, NewerSchema, psycopg.Error) as error:
         logger.info("The app's database is left out: %s", first_line(error))
         return capture
-    return replace(capture, resources={**capture.resources, **found})
 
 
 def main() -> None:

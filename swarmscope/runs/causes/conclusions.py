@@ -127,6 +127,6 @@ def notes(made: Document) -> list[str]:
     share = 100 * (1 - known / totals.service.requests)
     return [
         f"{share:.0f} % of the requests have no queue: they came without X-Request-Start."
-        " Run the scenario with `swarmscope locust`, or import FastHttpUser or HttpUser from"
-        " swarmscope.client."
+        " FastHttpUser and HttpUser send it, also those of swarmscope.client;"
+        " a client of your own has to: X-Request-Start: t=UNIX_SECONDS."
     ]

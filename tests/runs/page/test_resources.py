@@ -30,9 +30,9 @@ def test_the_cause_is_beside_the_verdict(shown, full):
     """One sentence, as text."""
     with shown(full) as tab:
         expect(tab.locator("#notes")).to_contain_text(f"Cause. {CAUSE.sentence}")
-    unknown = replace(CAUSE, kind="unknown", sentence="Cause unknown: at 18 req/s.")
+    unknown = replace(CAUSE, kind="unknown", sentence="At 18 req/s.")
     with shown(replace(full, cause=unknown)) as tab:
-        expect(tab.locator("#notes")).to_contain_text("Cause unknown: at 18 req/s.")
+        expect(tab.locator("#notes")).to_contain_text("Cause unknown. At 18 req/s.")
 
 
 def test_each_resource_has_a_row(shown, full):

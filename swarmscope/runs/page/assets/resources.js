@@ -6,11 +6,11 @@ const MAX_RESOURCES = 20;
 const MAX_HOLDERS = 3; // routes of a resource
 const SELDOM = 0.05; // a curve that stays below is hidden at first
 
-/** A note with the cause, which a run that met its objective does not have. */
-function causeNote({ cause, run }) {
-    if (!cause) return null;
-    const [, head, text] = /^(Cause unknown:)? ?(.*)$/s.exec(cause.sentence);
-    return noted("", head ?? (run.status === "running" ? "Cause, so far." : "Cause."), text);
+/** A note with the cause, which a run that met its objective, or said it in a verdict, lacks. */
+function causeNote({ cause, run, verdict }) {
+    if (!cause || verdict?.text.includes(cause.sentence)) return null;
+    if (cause.kind === "unknown") return noted("", "Cause unknown.", cause.sentence);
+    return noted("", run.status === "running" ? "Cause, so far." : "Cause.", cause.sentence);
 }
 
 function showResources(document) {
