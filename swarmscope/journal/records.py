@@ -84,6 +84,10 @@ class RunStarted(Record):
     hosts: str = ""  # URLs that the users were given, separated by spaces, without user info
     services: str = ""  # names of the services in Prometheus, as in --services
     resources: str = ""  # JSON: PromQL of more resources, as in --resources
+    branch: str | None = None  # of the directory in which Locust was started
+    commit_hash: str | None = None
+    scenario_hash: str | None = None
+    machine: str | None = None
 
 
 class Participant(WorkerRecord):

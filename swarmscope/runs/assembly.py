@@ -169,7 +169,8 @@ def _row(connection: Connection, run_id: datetime) -> dict[str, Any]:
         found = cursor.execute(
             "SELECT run_text(id) AS id, profile_name AS profile, env AS environment,"
             " changeset_guid AS test_version, gitrepo AS repository, arguments,"
-            " exit_code, grafana_url, coalesce(versions, '{}') AS versions"
+            " exit_code, grafana_url, coalesce(versions, '{}') AS versions,"
+            " branch, commit_hash, scenario_hash, machine"
             " FROM testrun WHERE id = %s",
             [run_id],
         )

@@ -47,6 +47,10 @@ class RunDetails:
     duration_s: float | None
     target_users: int | None
     peak_users: int | None
+    branch: str | None = None  # of the directory in which the run was started
+    commit_hash: str | None = None
+    scenario_hash: str | None = None  # of the files that define users and shape
+    machine: str | None = None  # the kind of the load generator's
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,14 @@
-"""Where a run comes from: its scenario and target, who started it, from which code."""
+"""Where a run comes from: its scenario and target, who started it, on which machine."""
 
 from __future__ import annotations
 
 import getpass
+import inspect
+import os
+import platform
 import re
 import sys
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +25,39 @@ def scenario(environment: Environment) -> str:
     if environment.shape_class:
         names.append(type(environment.shape_class).__name__)
     return ", ".join(names)
+
+
+def scenario_hash(environment: Environment) -> str | None:
+    """Return a hash of the files that define the user classes and the shape; None if unknown.
+
+    What these import is not part of it.
+    """
+    classes: list[type] = list(environment.user_classes)
+    if environment.shape_class:
+        classes.append(type(environment.shape_class))
+    total = sha256()
+    try:
+        files = {inspect.getfile(each) for each in classes}
+        for content in sorted(Path(file).read_bytes() for file in files):
+            total.update(content)
+    except (OSError, TypeError):  # defined in a console, or by a program in C
+        return None
+    return total.hexdigest()[:16] if files else None
+
+
+def machine() -> str:
+    """Return what tells this machine's kind from others, as ``4 × ARMv8, 16 GB``.
+
+    The cores are those that this process may use; containers with a quota have more than they get.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (OSError, ValueError):
+        return f"{cores} × {platform.processor() or platform.machine()}"
+    model = re.search(r"^model name\s*:\s*(.+?)\s*$", text, re.MULTILINE)
+    return f"{cores} × {model[1] if model else platform.machine()}, {memory:.0f} GB"
 
 
 def host(environment: Environment) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import PLAN_OPTION, RUN_OPTION, Options
 from swarmscope.client.objective import Limits, objective_of
 from swarmscope.client.recording import provenance, run_links, run_settings
+from swarmscope.client.recording.checkout import checkout
 from swarmscope.client.recording.listener import Listener
 from swarmscope.client.recording.presence import Presence
 from swarmscope.journal.records import (
@@ -84,6 +86,7 @@ class Leader:
 
     def _started(self) -> RunStarted:
         environment, options = self._environment, self._options
+        branch, commit = checkout(Path.cwd(), os.environ)
         return RunStarted(
             run=self.run,
             testplan=options.plan,
@@ -108,6 +111,10 @@ class Leader:
             hosts=" ".join(provenance.hosts(environment)),
             services=options.without_secrets(options.services),
             resources=options.without_secrets(options.resources),
+            branch=branch,
+            commit_hash=commit,
+            scenario_hash=provenance.scenario_hash(environment),
+            machine=provenance.machine(),
         )
 
     def _current_settings(self, is_first: bool = False) -> dict[str, Any]:
