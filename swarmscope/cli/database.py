@@ -35,10 +35,10 @@ def _age(_context: click.Context, _parameter: click.Parameter, text: str | None)
 @click.option("--dry-run", is_flag=True, help="Only print how many would be deleted.")
 @database_option
 def prune(older_than: timedelta | None, dry_run: bool, database: str | None) -> None:
-    """Delete raw requests older than AGE (default: 30 days).
+    """Delete raw requests and profiles older than AGE.
 
-    Profiles of that age go with them. Runs, events and histograms are kept, and with them every
-    percentile and rate.
+    AGE is 30 days unless a setting of the database says otherwise. Runs, events and histograms are
+    kept, and with them every percentile and rate.
 
     \b
     Examples:
