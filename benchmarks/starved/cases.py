@@ -148,7 +148,7 @@ def row_lock(dice: Random) -> Case:
 def missing_index(dice: Random) -> Case:
     """A statement that reads a whole table: CPU of the database."""
     service = Service(one(("find", dice.randint(1, 1000))), threads(24), pool=24)
-    return Case("missing_index", frozenset({"database"}), service, load(60))
+    return Case("missing_index", frozenset({"database"}), service, (15, 160))
 
 
 def slow_downstream(dice: Random) -> Case:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,14 +24,18 @@ from benchmarks._native import SWARMSCOPE
 from benchmarks._ports import free_port, free_ports
 from benchmarks.starved.cases import Case, Service
 from benchmarks.starved.surroundings import Database, cpu_quota, neighbours
-from swarmscope.runs import document
+from swarmscope.runs import captures, document
+from swarmscope.runs.causes.demands import demands
+from swarmscope.runs.connection import Connection
 from swarmscope.runs.database import connect
 from swarmscope.runs.document import Document
+from swarmscope.runs.server_series import MIN_WINDOW_S
 from swarmscope.stack.ports import PORTS
 
 APP = "benchmarks.starved.service:create_app()"
 USERS_FILE = ROOT / "benchmarks/starved/users.py"
 RAMP_S = 2.0
+RATE_EDGE_S = MIN_WINDOW_S / 2
 PATIENCE_S = 180.0  # beyond the levels, for a run on a busy machine
 WARM_UP_S = 8.0  # of the level that breaks: until as many requests wait as there ever will
 WARM_UP_REQUESTS = 16  # of each route, at once
@@ -142,8 +147,10 @@ def run(
         _swarm(stack, case, address, load, database)
         found = document.decode(stack.command("show", "latest", "--json"))
     begin = len(users) * (RAMP_S + hold_s) - hold_s + WARM_UP_S
-    rate, failures = _rate(stack, found, begin, len(users) * (RAMP_S + hold_s))
-    return Run(found, rate, failures, {})
+    with connect((stack.home / "database.url").read_text().strip()) as connection:
+        rate, failures = _rate(connection, found, begin, len(users) * (RAMP_S + hold_s))
+        ceilings = _ceilings(connection, found, RAMP_S + hold_s)
+    return Run(found, rate, failures, ceilings)
 
 
 def _warm_up(urls: list[str]) -> None:
@@ -161,6 +168,8 @@ def _swarm(
     command = [*SWARMSCOPE, "locust", "-f", str(USERS_FILE), "--headless", "--only-summary"]
     command += ["--host", address, "--metrics-port", port, "--slo-p95", str(case.slo_p95_ms)]
     environment = {**stack.environment, "STARVED_LOAD": msgspec.json.encode(load).decode()}
+    if database:
+        environment["SWARMSCOPE_APP_DATABASE_URL"] = database.dsn
     log = stack.home.parent / "locust.log"
     with contextlib.ExitStack() as around:
         around.enter_context(stack.scraping("locust", f"127.0.0.1:{port}"))
@@ -189,14 +198,37 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(60)
 
 
-def _rate(stack: Stack, found: Document, begin_s: float, end_s: float) -> tuple[float, int]:
+def _rate(
+    connection: Connection, found: Document, begin_s: float, end_s: float
+) -> tuple[float, int]:
     """Return requests/s that ended in a span of the run, and how many failed."""
-    with connect((stack.home / "database.url").read_text().strip()) as connection:
-        row = connection.execute(
-            """SELECT count(*) FILTER (WHERE exception IS NULL), count(exception) FROM request
-            WHERE run_id = %s AND extract(epoch FROM time - run_id) + response_time / 1000
-            BETWEEN %s AND %s""",
-            [found.run.id, begin_s, end_s],
-        ).fetchone()
+    row = connection.execute(
+        """SELECT count(*) FILTER (WHERE exception IS NULL), count(exception) FROM request
+        WHERE run_id = %s AND extract(epoch FROM time - run_id) + response_time / 1000
+        BETWEEN %s AND %s""",
+        [found.run.started, begin_s, end_s],
+    ).fetchone()
     assert row
     return row[0] / (end_s - begin_s), row[1]
+
+
+def _ceilings(
+    connection: Connection, found: Document, end_s: float
+) -> dict[tuple[str, str], float]:
+    """Return the lowest ceiling of each kind, as the first level has it, which ends at *end_s*.
+
+    Rates are means of a window, so both ends of the level are left out.
+    """
+    capture = captures.stored(connection, found.run.started)
+    if capture is None:
+        return {}
+    offset_s = (capture.since - found.run.started).total_seconds()
+    first, last = (
+        (at - offset_s) / capture.step_s for at in (RAMP_S + RATE_EDGE_S, end_s - RATE_EDGE_S)
+    )
+    figures = demands(capture, range(ceil(first), floor(last) + 1))
+    return {
+        (one.service or "", one.kind): one.ceiling_per_s
+        for one in reversed(figures)
+        if one.ceiling_per_s
+    }

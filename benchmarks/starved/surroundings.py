@@ -16,7 +16,7 @@ from benchmarks._ports import free_port
 from benchmarks._postgres import connected
 from swarmscope.stack.postgres import SUPERUSER, Cluster
 
-ITEMS = 120_000  # of the table without an index: some 15 ms of CPU to read
+ITEMS = 500_000  # of the table without an index: some 30 ms of CPU to read
 NEIGHBOUR = "import time\nend = time.time() + 90\nwhile time.time() < end:\n    pass"
 PERIOD_US = 100_000
 CGROUPS = Path("/sys/fs/cgroup")
