@@ -20,11 +20,11 @@ import msgspec
 import requests
 
 from benchmarks._gunicorn import OURS, ROOT, serving
-from benchmarks._native import SWARMSCOPE
+from benchmarks._native import SWARMSCOPE, await_true
 from benchmarks._ports import free_port, free_ports
 from benchmarks.starved.cases import Case, Service
 from benchmarks.starved.surroundings import Database, cpu_quota, neighbours
-from swarmscope.runs import captures, document
+from swarmscope.runs import captures, document, queries
 from swarmscope.runs.causes.demands import demands
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.database import connect
@@ -58,6 +58,10 @@ class Stack:
             yield
         finally:
             file.unlink()
+
+    def runs(self) -> Connection:
+        """Return a connection to the runs database."""
+        return connect((self.home / "database.url").read_text().strip())
 
     def command(self, *words: str) -> str:
         """Return what a verb of swarmscope prints."""
@@ -145,12 +149,20 @@ def run(
     with services(stack, case, service, database) as address:
         _warm_up([address + path for path in service.routes])
         _swarm(stack, case, address, load, database)
-        found = document.decode(stack.command("show", "latest", "--json"))
+        await_true(lambda: _is_captured(stack), "the services' series")
+        found = document.decode(stack.command("show", "latest", "--json", "--wait", "60"))
     begin = len(users) * (RAMP_S + hold_s) - hold_s + WARM_UP_S
-    with connect((stack.home / "database.url").read_text().strip()) as connection:
+    with stack.runs() as connection:
         rate, failures = _rate(connection, found, begin, len(users) * (RAMP_S + hold_s))
         ceilings = _ceilings(connection, found, RAMP_S + hold_s)
     return Run(found, rate, failures, ceilings)
+
+
+def _is_captured(stack: Stack) -> bool:
+    """Return whether the latest run has the services' series, which the shipper stores."""
+    with stack.runs() as connection:
+        run = queries.find(connection, "latest")
+        return captures.stored(connection, run.run_id) is not None
 
 
 def _warm_up(urls: list[str]) -> None:
