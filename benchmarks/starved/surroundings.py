@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ ITEMS = 500_000  # of the table without an index: some 30 ms of CPU to read
 NEIGHBOUR = "import time\nend = time.time() + 90\nwhile time.time() < end:\n    pass"
 PERIOD_US = 100_000
 CGROUPS = Path("/sys/fs/cgroup")
-STARTED_IN = 'echo $$ > "$0/cgroup.procs" && exec "$@"'  # a shell's script, the group is $0
+HIERARCHIES = ("cpu", "cpuacct")  # of version 1: the quota, and what is used of it
+STARTED_IN = 'for group in $0; do echo $$ > "$group/cgroup.procs" || exit; done; exec "$@"'
 
 
 class NotHere(Exception):
@@ -69,29 +70,40 @@ def cpu_quota(cores: float | None) -> Iterator[Sequence[str]]:
     if cores is None:
         yield ()
         return
-    first_version = (CGROUPS / "cpu").is_dir()
-    group = (CGROUPS / "cpu" if first_version else CGROUPS) / f"starved-{os.getpid()}"
-    limit = f"{cores * PERIOD_US:.0f}"
+    old = (CGROUPS / "cpu").is_dir()
+    mounted = [CGROUPS / each for each in (HIERARCHIES if old else ("",))]
+    groups = [each / f"starved-{os.getpid()}" for each in mounted]
     try:
-        group.mkdir()
-        if first_version:
-            (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-            (group / "cpu.cfs_quota_us").write_text(limit)
-        else:
-            (group / "cpu.max").write_text(f"{limit} {PERIOD_US}")
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            group.rmdir()
-        raise NotHere(f"no CPU quota can be set: {error}") from error
-    try:
-        yield ("sh", "-c", STARTED_IN, str(group))
+        try:
+            _make(groups, _limits(cores, old))
+        except OSError as error:
+            raise NotHere(f"no CPU quota can be set: {error}") from error
+        yield ("sh", "-c", STARTED_IN, " ".join(map(str, groups)))
     finally:
-        _remove(group)
+        for group in groups:
+            _remove(group)
+
+
+def _make(groups: Sequence[Path], limits: Mapping[str, str]) -> None:
+    for group in groups:
+        group.mkdir(exist_ok=True)  # both hierarchies may be one
+    for file, text in limits.items():
+        (groups[0] / file).write_text(text)
+
+
+def _limits(cores: float, old: bool) -> dict[str, str]:
+    """Return what to write to which files, by the version of cgroups."""
+    limit, period = f"{cores * PERIOD_US:.0f}", str(PERIOD_US)
+    if old:
+        return {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": limit}
+    return {"cpu.max": f"{limit} {period}"}
 
 
 def _remove(group: Path) -> None:
     """Remove a group whose last process may still be ending."""
     for _ in range(50):
+        if not group.exists():
+            return
         with contextlib.suppress(OSError):
             return group.rmdir()
         time.sleep(0.1)

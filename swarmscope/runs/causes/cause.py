@@ -179,9 +179,22 @@ class _Ends:
 
     @cached_property
     def is_slower_inside(self) -> bool:
-        """Whether requests took much longer once they had a worker, not only to get one."""
+        """Whether requests took much longer once they had a worker, not only to get one.
+
+        The queue may have grown even more where workers became full only because of that.
+        """
         longer = self.held is None or self.grew("service") or self.grew("pool")
-        return longer and self.service_growth >= MIN_SHARE * max(self.service_side, MIN_MS)
+        least = MIN_SHARE * max(self.service_side, MIN_MS)
+        return longer and (self.service_growth >= least or self._are_full_of_waiting)
+
+    @property
+    def _are_full_of_waiting(self) -> bool:
+        """Whether workers would not be full if requests took as long as where it held."""
+        before = self.before("service")
+        return before is not None and any(
+            before * self.rate / 1000 < NEARLY_FULL * workers.places
+            for workers in self.places("workers")
+        )
 
     @cached_property
     def whole(self) -> float:

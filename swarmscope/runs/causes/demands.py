@@ -28,7 +28,10 @@ MIN_RANGE = 2.0  # by which load must differ before others' CPU is taken to foll
 MIN_FIT = 0.5  # share of the variance of others' CPU that the load has to explain
 CPU = ("cpu", "generator_cpu")
 # a lock that nobody waits for is not seen: see `database.database_series`
-UNLIMITED = ("memory", "files", "ports", "backlog")  # held by processes, not by requests
+MIN_FREE = 0.5  # of the cores: where others want more, the scheduler's shares decide
+UNLIMITED = (  # held by processes, not by requests
+    "memory", "files", "ports", "backlog", "database_connections",
+)  # fmt: skip
 
 
 def demands(capture: Capture, points: Sequence[int], level: int = 0) -> list[ResourceFigures]:
@@ -142,7 +145,7 @@ def _with_ceiling(
     waits = together(load.waits_inside(key), load.rates, points)
     inside = sum(number for number, _ in waits) / sum(x for _, x in waits) if waits else 0.0
     needed = max(demand - inside, 0.0) + growing
-    if free <= 0 or needed <= 0:
+    if free < MIN_FREE * figures.places or needed <= 0:
         return held
     low, high = _interval(pairs)
     return replace(

@@ -334,6 +334,36 @@ CASES = [
         },
         generator={"loop_lag_ms": (8, 50)},
     ),
+    Case(
+        "pool, and workers for which more requests wait",
+        {"pool"},
+        (22, 45.6),
+        {"queue": (2, 1033), "service": (111, 195), "outside": (2, 6)},
+        {
+            "part_cpu_ms": (1.5, 1.2),
+            "part_pool_ms": (16, 103),
+            "part_db_ms": (4, 2.6),
+            "part_other_ms": (89, 88),
+            **run_delay(16, 7),
+        },
+        {
+            key("workers"): (9, (2.5, 8.9), (0, 48)),
+            key("pool", "shop"): (2, (1, 1.98), (0.36, 4.7)),
+        },
+        words="the 2 database connections",
+    ),
+    Case(
+        "Python lock, and workers for which more requests wait",
+        {"lock"},
+        (27, 58),
+        {"queue": (2, 1056), "service": (68, 153), "outside": (3, 2)},
+        {"part_cpu_ms": (0.6, 0.6), "part_other_ms": (67, 152), **run_delay(3, 2)},
+        {
+            key("workers"): (9, (1.8, 8.96), (0, 61)),
+            key("python"): (1, (0.06, 0.11), (0.09, 0.13)),
+        },
+        words="for a lock",
+    ),
 ]
 
 
