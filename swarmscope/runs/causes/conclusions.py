@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -65,7 +65,8 @@ def _span(made: Document, capture: Capture) -> Side:
 
 def _frames(connection: Connection, run_id: datetime, both: tuple[Side | None, Side]) -> Frames:
     """Return a function that names the app's lines that took most time while the run broke."""
-    spans = [_around(span) for span in both[1].spans]
+    broke = both[1].spans
+    spans = [(min(a for a, _ in broke), max(b for _, b in broke))] if broke else []
 
     def frames(key: ResourceKey) -> Sequence[str]:
         kind = WITH_FRAMES.get(key.kind)
@@ -79,10 +80,6 @@ def _frames(connection: Connection, run_id: datetime, both: tuple[Side | None, S
         ]
 
     return frames
-
-
-def _around(span: tuple[datetime, datetime]) -> tuple[datetime, datetime]:
-    return span[0] - timedelta(seconds=1), span[1] + timedelta(seconds=1)
 
 
 def queue_parts(made: Document, capture: Capture, span: Side) -> QueueParts | None:

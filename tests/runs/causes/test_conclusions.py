@@ -16,6 +16,9 @@ from support.two_loads import Used, capture
 
 from swarmscope.runs import assembly
 from swarmscope.runs.document import Document
+from swarmscope.runs.profiles import model as profiles
+from swarmscope.runs.profiles import storage
+from swarmscope.runs.profiles.model import Frame
 from swarmscope.runs.resources.model import ResourceKey
 from swarmscope.runs.server_series import Capture
 from swarmscope.stack.postgres import Cluster
@@ -135,6 +138,36 @@ def test_the_same_routes_that_take_longer_have_a_cause(connection):
 
     assert made.cause
     assert made.cause.kind == "lock"
+
+
+def test_a_profile_names_the_line_where_requests_waited(connection):
+    """Of the seconds that broke; the application's own code, not a library's."""
+    line, library = (
+        Frame("show", "shop/views.py", 88, True),
+        Frame("wait", "threading.py", 320, False),
+    )
+    threads = {
+        ResourceKey("shop", "workers"): (64, (0.5, 12), (0, 0)),
+        ResourceKey("shop", "python"): (1, (0.02, 0.04), (0, 0)),
+    }
+    slow = FAST | {"service": 600.0, "other": 598.0}
+    found = samples(lambda _: "/orders", lambda at_s: FAST if at_s < HALF_S else slow)
+    document_of(connection, found, measured(threads))
+    inside = {("/orders", (line, library)): 75, ("", ()): 25}
+    for kind, since_s, stacks in (
+        (profiles.WAITING, 50, inside),
+        (profiles.WAITING, 10, {("", (library,)): 1000}),
+        (profiles.CPU, 50, {("", (library,)): 1000}),
+    ):
+        since = START + timedelta(seconds=since_s)
+        profile = profiles.Profile(kind, 15.0, stacks)
+        storage.store(connection, START, "shop", since, since + timedelta(seconds=15), profile)
+
+    made = assembly.assemble(connection, START, services=lambda *_: measured(threads))
+
+    assert made.cause
+    assert made.cause.frames == ["75 % of waiting in shop/views.py:88 show"]
+    assert " 75 % of waiting in shop/views.py:88 show." in made.cause.sentence
 
 
 def test_a_running_run_has_a_hint_of_its_last_seconds(connection):
