@@ -11,6 +11,7 @@ import yaml
 from benchmarks._dashboard_queries import DASHBOARDS, load, panels, queries
 from swarmscope.client.recording.run_links import grafana_link
 
+FLAME_GRAPH = "${page:raw}#run=${run:percentencode}&at=code"
 BY_STEM = {"ids": lambda path: path.stem}
 DRAWN = {"stat", "timeseries", "heatmap", "gauge", "bargauge", "table", "barchart", "trend"}
 COLOURS = {  # one meaning each, on every dashboard
@@ -137,10 +138,27 @@ def test_colours_mean_the_same_everywhere(path):
 def test_links_open_dashboards_that_exist(path):
     stems = {path.stem for path in DASHBOARDS}
 
-    for url in _urls(load(path)):
+    for url in set(_urls(load(path))) - {FLAME_GRAPH}:
         match = re.match(r"/d/swarmscope-([a-z]+)\?", url)
         assert match, url
         assert match[1] in stems, url
+
+
+@pytest.mark.parametrize("stem", ["requests", "service"])
+def test_a_link_leads_to_the_flame_graph_of_the_run(root, stem):
+    """Where Locust serves the page, which its metric says; the section and the parts exist."""
+    (path,) = [path for path in DASHBOARDS if path.stem == stem]
+    dashboard = load(path)
+    (link,) = [link for link in dashboard["links"] if link.get("url") == FLAME_GRAPH]
+    (variable,) = [v for v in dashboard["templating"]["list"] if v["name"] == "page"]
+
+    assert link["targetBlank"]
+    assert variable["query"] == "label_values(locust_page_info, address)"
+    assets = root / "swarmscope/runs/page/assets"
+    assert 'id="code"' in assets.joinpath("code.html").read_text()
+    assert all(
+        f'wished("{name}")' in assets.joinpath("live.js").read_text() for name in ("run", "at")
+    )
 
 
 def _urls(part):

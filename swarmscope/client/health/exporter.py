@@ -18,6 +18,7 @@ from swarmscope.client.master import listening
 from swarmscope.client.master.rejections import rejected
 from swarmscope.client.objective import Limits
 from swarmscope.client.recording.backlog import Backlog
+from swarmscope.client.recording.run_links import both_ends_link
 from swarmscope.machine.families import Machine
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,20 @@ class LocustCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield all families; a figure that was not measured has no sample, never 0."""
+        yield self._page()
         yield from self._users()
         yield from self._health()
         yield from self._delivery()
         yield from self._messages()
         yield from self._machine_families()
+
+    def _page(self) -> Metric:
+        """Return where runs can be seen, for links of dashboards; no sample without a web UI."""
+        text = "Address of the page Both ends in Locust's web UI."
+        family = GaugeMetricFamily("locust_page_info", text, labels=["address"])
+        if address := both_ends_link(self._environment):
+            family.add_metric([address], 1)
+        return family
 
     def _users(self) -> Iterator[Metric]:
         runner = self._environment.runner

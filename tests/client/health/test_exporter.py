@@ -73,6 +73,22 @@ def test_a_run_says_its_objective_while_it_is_on_only(environment):
     assert not [key for key in off if key[0].startswith("locust_run_objective")]
 
 
+def test_dashboards_are_told_where_runs_can_be_seen(environment, monkeypatch):
+    """Where there is a web UI; without one there is no sample."""
+    without = samples(collector(environment))
+    port = free_port()
+    monkeypatch.setattr("sys.argv", ["locust"])  # which Locust's UI reads once more
+    environment.create_web_ui("127.0.0.1", port)
+    gevent.sleep(0)  # it listens
+    try:
+        shown = samples(collector(environment))
+    finally:
+        environment.web_ui.stop()
+
+    assert not [key for key in without if key[0] == "locust_page_info"]
+    assert shown["locust_page_info", f"http://127.0.0.1:{port}/both-ends"] == 1
+
+
 def test_workers_health_and_shipping_have_a_series_each(environment):
     """A worker's figures stand under its name."""
     keeper = TrustKeeper()

@@ -157,12 +157,12 @@ function searchField() {
 /** What colours and the mark mean, in words. */
 function flameLegend({ baseline }, sides) {
     const entry = (color, text) => make("li", {}, swatch({ color }, true), " ", text);
-    const measure = sides[0].isShare ? "share" : "time per request";
+    const measure = sides[0].isShare ? "a larger share" : "more time per request";
     const own = `${OWN_MARK}the application's own code`;
     const entries = baseline
         ? [
-              entry("--flame-more", `red: ${measure} grew from ${baseline}`),
-              entry("--flame-less", "blue: it fell"),
+              entry("--flame-more", `red: ${measure} than ${spanName(baseline)}`),
+              entry("--flame-less", "blue: less"),
               entry("--flame-same", "grey: about the same"),
               make("li", {}, own),
           ]

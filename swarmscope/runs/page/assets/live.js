@@ -6,7 +6,10 @@ const RUNS_MS = 10_000;
 
 let latest = null; // the document on the page
 
-const chosen = () => new URLSearchParams(location.hash.slice(1)).get("run") || "latest";
+/** What an address asks for behind its #: a run, and at which section. */
+const wished = (name) => new URLSearchParams(location.hash.slice(1)).get(name);
+
+const chosen = () => wished("run") || "latest";
 
 /** Return the JSON at *path* beside this page; throw an Error with a text for people. */
 async function load(path) {
@@ -33,9 +36,12 @@ async function follow() {
     try {
         const document = await load(`both-ends/run/${encodeURIComponent(wanted)}.json`);
         if (wanted === chosen()) {
+            const isFirst = latest === null;
             latest = document;
             byId("view").hidden = false;
             show(document);
+            byId("code").hidden = false;
+            if (isFirst) byId(wished("at"))?.scrollIntoView();
             await followProfiles(wanted, document);
         }
         complain(null);
@@ -54,7 +60,6 @@ let profilesUntil = 0; // when newer ones may be fetched
 
 /** Fetch the profiles of a run once they are in sight, and newer ones while it is running. */
 async function followProfiles(wanted, { run, completeness }) {
-    byId("code").hidden = false;
     if (profilesOf !== run.id) {
         forgetProfiles();
         [profilesOf, profilesUntil] = [run.id, 0];
