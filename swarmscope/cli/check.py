@@ -34,7 +34,8 @@ from swarmscope.runs.judged_resources import JudgedTime
 from swarmscope.runs.judged_summary import JudgedSummary
 from swarmscope.runs.model import Run
 from swarmscope.runs.selection import Selection
-from swarmscope.runs.thresholds import CheckResult, Threshold
+from swarmscope.runs.thresholds import CANNOT_TELL, CheckResult, Threshold
+from swarmscope.runs.trend import gate
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Criteria:
     thresholds: list[Threshold]
     whole: bool
     requests: str | None
+    against: str | None = None
 
     @property
     def selection(self) -> Selection | None:
@@ -79,6 +81,12 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="PATTERNS",
     help="Requests that count, by type or name  [default: those of --slo-requests in Locust]",
 )
+@click.option(
+    "--against",
+    metavar="LABEL",
+    help="Fail if a p95 exceeds what earlier runs of LABEL, a branch, environment or version, lead"
+    " one to expect.",
+)
 @wait_option
 @click.option(
     "--junit",
@@ -93,6 +101,7 @@ def check(
     run: str,
     whole: bool,
     requests: str | None,
+    against: str | None,
     patience_s: float,
     junit: Path | None,
     as_json: bool,
@@ -103,7 +112,8 @@ def check(
 
     RUN is latest (the default), latest~1, an id, or the beginning of an id. A threshold may be
     repeated, and "METHOD NAME=LIMIT" sets one for a single endpoint. Without any, the run is
-    checked against its own objective, as --slo-p95 and --slo-fail-ratio set it in Locust.
+    checked against its own objective, as --slo-p95 and --slo-fail-ratio set it in Locust. With
+    --against, limits come from earlier runs of the same plan, load and machine (docs/trend.md).
 
     Exit status: 0 if every threshold is met, 3 if one is not, 4 if one cannot be judged, 2 if
     there is no such run. If GITHUB_STEP_SUMMARY names a file, the table is appended to it.
@@ -113,6 +123,7 @@ def check(
       swarmscope check latest --p95 450 --fail-ratio 1%
       swarmscope check --p95 "GET /tests=300" --service-p95 200
       swarmscope check --db-calls "GET /orders=5" --db-p95 40
+      swarmscope check --against main
     """
     wanted = [threshold for group in given.values() for threshold in group]
     if junit:
@@ -120,7 +131,7 @@ def check(
     resources = any(thresholds.METRICS[limit.metric].resource for limit in wanted)
     awaited = capture_to_come if resources else to_come
     found = settled(database, run, patience_s, awaited, **JUDGING)
-    answer = _judge(database, found, Criteria(wanted, whole, requests))
+    answer = _judge(database, found, Criteria(wanted, whole, requests, against))
     if answer.status:
         settled(database, found, patience_s, capture_to_come, **JUDGING)
         answer = replace(answer, findings=[*_cause(database, found, whole), *answer.findings])
@@ -161,8 +172,13 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
         verdict = queries.verdict(connection, run.run_id)
         notes = _notes(connection, run, summary, criteria.whole)
         used = _used(connection, run, summary)
+        expected = gate.expected(connection, run, criteria.against) if criteria.against else None
     capacity = verdict.details if verdict else None
-    limits = criteria.thresholds or thresholds.of_objective(run)
+    limits = [*criteria.thresholds, *(expected.limits if expected else [])]
+    if expected:
+        notes.append(expected.words)
+    elif not limits:
+        limits = thresholds.of_objective(run)
     figures = summary.rows, criteria.whole, capacity, summary.components
     found = thresholds.judge(limits, *figures, used.figure if used else None)
     found = [summary.explain(outcome) for outcome in found]
@@ -172,6 +188,8 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
         why = run.why_not_judged(run.requests or 0, run.left_out)
         found = thresholds.unjudged(found, f"the run's own objective: {why}")
     status = thresholds.exit_status(found)
+    if expected and not expected.limits and status == 0:
+        status = CANNOT_TELL
     findings = summary.findings() if status else []
     return CheckResult(run.run, run.complete, status, notes, found, findings)
 

@@ -55,7 +55,7 @@ def test_the_first_run_after_a_change_is_named(database):
     assert change["low"] < change["change"] < change["high"]
     assert change["change"] == pytest.approx(10 / 27.5, rel=0.15)
     assert 0 < trend["spread"] < 0.05
-    assert trend["left_out"] == 1
+    assert (trend["other_loads"], trend["other_machines"], trend["scenarios"]) == (1, 0, 0)
 
 
 def test_each_figure_is_the_one_that_show_has(database):
@@ -94,7 +94,7 @@ def test_it_is_a_table_with_sentences(database):
     (marked,) = [line for line in said.splitlines() if "←" in line]
     assert "v8" in marked
     assert "since 2026-03-09T12:00:00.250000Z (version v8, before it v7)." in " ".join(said.split())
-    assert "Left out, because the load was another one: 1 of the runs." in said
+    assert "Left out of the plan's runs: 1 with another load." in said
 
 
 def test_the_page_shows_what_is_printed(database, root):
@@ -127,3 +127,44 @@ def test_too_few_runs_are_said_to_be_too_few(database):
     said = answer("trend", "-n", "3", "--database", database)
 
     assert "3 runs are too few to find a change in: 6 are needed." in said
+
+
+def test_a_gate_expects_what_earlier_runs_were(database):
+    """The first run with the slow database fails; the one before it does not."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE testrun SET branch = 'main' WHERE changeset_guid < 'v8'")
+
+    def checked(run: str, label: str) -> tuple[int, dict[str, Any]]:
+        where = ("--json", "--database", database)
+        done = swarmscope("check", run, "--against", label, *where)
+        return done.exit_code, json.loads(done.stdout)
+
+    status, answer_ = checked("2026-03-08T12", "main")
+    assert status == 0, answer_
+    status, answer_ = checked("2026-03-09T12", "main")
+    assert status == 3
+    assert {o["threshold"]["endpoint"] for o in answer_["outcomes"]} == {"", "GET /0", "GET /1"}
+    assert {o["verdict"] for o in answer_["outcomes"]} == {"failed"}
+    (note,) = [note for note in answer_["notes"] if note.startswith("Limits")]
+    assert "the last 8 comparable runs of main" in note
+    status, answer_ = checked("2026-03-09T12", "v7")
+    assert (status, answer_["outcomes"]) == (4, [])
+    assert "1 earlier runs of v7 are comparable, 5 needed" in " ".join(answer_["notes"])
+
+
+def test_another_machine_or_scenario_is_not_compared_in_silence(database):
+    """Other machines are left out; an edited scenario is named."""
+    with psycopg.connect(database) as connection:
+        change = "UPDATE testrun SET machine = %s, scenario_hash = %s WHERE changeset_guid = %s"
+        for number in range(RUNS):
+            machine = "2 × ARM, 4 GB" if number < 3 else "4 × ARM, 8 GB"
+            connection.execute(change, [machine, "new" if number > 9 else "old", f"v{number}"])
+        connection.commit()
+        try:
+            trend = found(database)
+        finally:
+            connection.execute("UPDATE testrun SET machine = NULL, scenario_hash = NULL")
+            connection.commit()
+
+    assert (trend["other_loads"], trend["other_machines"], trend["scenarios"]) == (1, 3, 2)
+    assert len(trend["points"]) == RUNS - 3

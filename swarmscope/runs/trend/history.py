@@ -19,17 +19,21 @@ SUMMED = (*COMPONENTS, *CALLS)  # the parts that `component_summary` has
 MEASURES = ("mean", "p50", "p90", "p95", "p99", "max")
 RATE, FAIL_RATIO = "rate", "failed"  # measures of requests, whatever their part
 MIN_RUNS = 2 * change_points.MIN_SEGMENT  # of which a change can be found in order
-LIKE: LiteralString = """
+PAST: LiteralString = """
     WITH described AS (
-        SELECT r.run_id, r.run, t.changeset_guid AS version, r.testplan AS plan,
+        SELECT r.run_id, r.run, r.env AS environment, t.branch, t.commit_hash, t.machine,
+            t.changeset_guid AS version, r.testplan AS plan, t.scenario_hash,
             jsonb_build_array(
                 r.testplan, r.scenario, r.profile_name, r.target_users, t.settings::jsonb - 'host'
             ) AS load
         FROM run r JOIN testrun t ON t.id = r.run_id
         WHERE r.complete AND r.requests > 0 AND NOT r.capacity_search
             AND (%(plan)s::text IS NULL OR r.testplan = %(plan)s)
-    ), latest AS (SELECT load, plan FROM described ORDER BY run_id DESC LIMIT 1)
-    SELECT run_id, run, version, plan, d.load = l.load AS alike
+            AND (%(until)s::timestamptz IS NULL OR r.run_id <= %(until)s)
+    ), latest AS (SELECT load, plan, machine FROM described ORDER BY run_id DESC LIMIT 1)
+    SELECT run_id, run, environment, branch, commit_hash, version, plan, scenario_hash,
+        d.load = l.load AS same_load,
+        coalesce(d.machine = l.machine, true) AS same_machine
     FROM described d JOIN latest l USING (plan) ORDER BY run_id DESC LIMIT %(limit)s
 """
 
@@ -54,13 +58,30 @@ class Figure:
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run of a plan; *alike*: it had the load of the latest one."""
+    """A complete run of a plan, and whether it is like the latest of those that were asked for.
+
+    A machine that is not known is taken for the same one.
+    """
 
     run_id: datetime
     run: str
+    environment: str
+    branch: str | None
+    commit_hash: str | None
     version: str | None
     plan: str
-    alike: bool
+    scenario_hash: str | None
+    same_load: bool
+    same_machine: bool
+
+    @property
+    def shown_version(self) -> str | None:
+        """The version that its options name, else the commit that was checked out."""
+        return self.version or (self.commit_hash and self.commit_hash[:12])
+
+    def is_of(self, label: str) -> bool:
+        """Whether *label* is its branch, environment or version."""
+        return label in (self.branch, self.environment, self.version)
 
 
 @dataclass(frozen=True)
@@ -94,7 +115,8 @@ class Trend:
     """A figure over runs of one plan and load, oldest first.
 
     *spread* is its standard deviation between runs of which none changed it, relative to the latest
-    mean; None where too few runs are known. *left_out* are runs of the plan with another load.
+    mean; None where too few runs are known. *other_loads* and *other_machines* are runs of the plan
+    that are left out; *scenarios* is how many versions of its files the others had.
     """
 
     plan: str
@@ -104,7 +126,21 @@ class Trend:
     points: list[Point]
     changes: list[Change]
     spread: float | None
-    left_out: int
+    other_loads: int
+    other_machines: int
+    scenarios: int
+
+
+def past_runs(
+    connection: Connection, plan: str | None, limit: int, until: datetime | None = None
+) -> list[PastRun]:
+    """Return the latest *limit* complete runs of *plan* until the run *until*, oldest first.
+
+    Without a plan, that of the latest of them. Capacity searches are none of them.
+    """
+    wanted = {"plan": plan, "limit": limit, "until": until}
+    with connection.cursor(row_factory=class_row(PastRun)) as cursor:
+        return cursor.execute(PAST, wanted).fetchall()[::-1]
 
 
 def trend(connection: Connection, plan: str | None, figure: Figure, limit: int) -> Trend:
@@ -112,13 +148,13 @@ def trend(connection: Connection, plan: str | None, figure: Figure, limit: int) 
 
     Raises `NoSuchRun` if there is no complete run, or none of them has the endpoint.
     """
-    with connection.cursor(row_factory=class_row(PastRun)) as cursor:
-        found = cursor.execute(LIKE, {"plan": plan, "limit": limit}).fetchall()[::-1]
+    found = past_runs(connection, plan, limit)
     if not found:
         of = f" of {plan!r}" if plan else ""
         raise NoSuchRun(f"there is no complete run{of}; `swarmscope runs` lists them")
-    alike = [run for run in found if run.alike]
-    points = [Point(run.run, run.version, _value(connection, run, figure)) for run in alike]
+    loads = [run for run in found if run.same_load]
+    alike = [run for run in loads if run.same_machine]
+    points = [Point(run.run, run.shown_version, value(connection, run, figure)) for run in alike]
     known = [point for point in points if point.value is not None]
     if not known:
         raise NoSuchRun(f"no run of {found[0].plan!r} has the {figure.words}")
@@ -131,11 +167,13 @@ def trend(connection: Connection, plan: str | None, figure: Figure, limit: int) 
         points,
         [_change(known, step) for step in change_points.steps(values)],
         _relative_spread(values),
-        len(found) - len(alike),
+        len(found) - len(loads),
+        len(loads) - len(alike),
+        len({run.scenario_hash for run in alike} - {None}),
     )
 
 
-def _value(connection: Connection, run: PastRun, figure: Figure) -> float | None:
+def value(connection: Connection, run: PastRun, figure: Figure) -> float | None:
     """Return the figure of a run, from the span that `show` has; None where it is unknown."""
     is_component = figure.part in SUMMED
     column = {RATE: "requests_per_s", FAIL_RATIO: "fail_ratio"}.get(figure.measure)
@@ -198,8 +236,11 @@ def sentences(found: Trend) -> list[str]:
         lines.append(f"{words}: no change in {len(known)} runs beyond what runs vary.")
     if found.spread is not None:
         lines.append(f"From run to run it varies by {found.spread:.1%} (standard deviation).")
-    if found.left_out:
-        lines.append(f"Left out, because the load was another one: {found.left_out} of the runs.")
+    if found.scenarios > 1:
+        lines.append(f"The scenario's files were edited meanwhile: {found.scenarios} versions.")
+    others = {"with another load": found.other_loads, "of another machine": found.other_machines}
+    if left_out := ", ".join(f"{number} {what}" for what, number in others.items() if number):
+        lines.append(f"Left out of the plan's runs: {left_out}.")
     return lines
 
 

@@ -1,0 +1,89 @@
+"""What the runs before lead one to expect of the next one, as limits that a check can judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+
+from swarmscope.runs import queries
+from swarmscope.runs.compare.distributions import t_quantile
+from swarmscope.runs.connection import Connection
+from swarmscope.runs.model import Run
+from swarmscope.runs.thresholds import Threshold
+from swarmscope.runs.trend import change_points, history
+from swarmscope.runs.trend.history import Figure, PastRun
+
+MAX_HISTORY = 20  # runs; older ones say less of today's machine
+MIN_HISTORY = 5
+LOOK_BACK = 200  # runs of any branch, among which those of one are looked for
+FALSE_ALARMS = 0.05  # the share of runs without any change that fail a limit
+MAX_ENDPOINTS = 20  # those with most requests: each limit costs all others some of their power
+METRIC = "p95"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Limits by what earlier runs were; none, and why, if too few are known."""
+
+    limits: list[Threshold]
+    words: str
+
+
+def expected(connection: Connection, run: Run, label: str) -> Expected:
+    """Return the limits of the p95 of *run*, of all requests and by endpoint.
+
+    They come from the runs before it whose branch, environment or version is *label*, and whose
+    plan, load and machine are those of *run*. All limits together are exceeded by `FALSE_ALARMS`
+    of runs in which nothing changed.
+    """
+    known = history.past_runs(connection, run.testplan, LOOK_BACK, run.run_id)
+    earlier = [past for past in known if past.run_id != run.run_id and past.is_of(label)]
+    alike = [past for past in earlier if past.same_load and past.same_machine][-MAX_HISTORY:]
+    if len(alike) < MIN_HISTORY:
+        others = f"; {len(earlier) - len(alike)} have another load or machine" if earlier else ""
+        return Expected(
+            [], f"{len(alike)} earlier runs of {label} are comparable, {MIN_HISTORY} needed{others}"
+        )
+    names = _endpoints(connection, run)
+    share = FALSE_ALARMS / len(names)
+    found = ((name, _limit(connection, alike, name, share)) for name in names)
+    limits = [Threshold(METRIC, limit, name) for name, limit in found if limit is not None]
+    return Expected(
+        limits,
+        f"Limits are what the last {len(alike)} comparable runs of {label} lead one to expect: of"
+        f" runs in which nothing changed, {FALSE_ALARMS:.0%} exceed one of them.",
+    )
+
+
+def _endpoints(connection: Connection, run: Run) -> list[str]:
+    """Return "" for all requests, and the endpoints with most requests."""
+    rows = [row for row in queries.summary(connection, run.run_id) if row.part == "response"]
+    single = sorted((row for row in rows if any(row.endpoint)), key=lambda row: -row.requests)
+    return ["", *(f"{row.request_type} {row.name}".strip() for row in single[:MAX_ENDPOINTS])]
+
+
+def _limit(
+    connection: Connection, runs: Sequence[PastRun], name: str, share: float
+) -> float | None:
+    """Return what a run like the latest ones exceeds with probability *share*; None if unknown."""
+    figure = Figure(name, measure=METRIC)
+    found = (history.value(connection, run, figure) for run in runs)
+    values = [value for value in found if value is not None]
+    cuts = change_points.change_points(values)
+    latest = values[cuts[-1] if cuts else 0 :]
+    return bound(latest, share) if len(latest) >= MIN_HISTORY else None
+
+
+def bound(values: Sequence[float], share: float) -> float:
+    """Return what another value of the same normal distribution exceeds with probability *share*.
+
+    The one-sided prediction limit x̄ + t s √(1 + 1/n) (Hahn and Meeker, Statistical Intervals, 1991,
+    section 4.2).
+
+    >>> round(bound([98, 100, 102, 99, 101], 0.05), 1)
+    103.7
+    """
+    spread = stdev(values) * sqrt(1 + 1 / len(values))
+    return fmean(values) + t_quantile(1 - share, len(values) - 1) * spread
