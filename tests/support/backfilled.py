@@ -1,7 +1,8 @@
-"""A real Prometheus that already knows some minutes of a service: nothing is waited for."""
+"""A real Prometheus: one that knows some minutes of a service already, or one that scrapes it."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -25,15 +26,35 @@ def prometheus_with(
     """Run a Prometheus that scraped *samples* every `SCRAPE_S` from *start*; yield its URL."""
     text = directory / "samples.txt"
     text.write_text("".join(_lines(samples, start.timestamp(), seconds)) + "# EOF\n")
-    data = directory / "data"
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", text, directory / "data"]
     subprocess.run(command, check=True, capture_output=True)
-    (directory / "prometheus.yml").touch()
+    with _running("", directory) as url:
+        yield url
+
+
+@contextmanager
+def prometheus_that_scrapes(
+    targets: Mapping[str, str], every: str, directory: Path
+) -> Iterator[str]:
+    """Run a Prometheus that scrapes *targets*, addresses by job; yield its URL."""
+    jobs = [
+        {"job_name": job, "static_configs": [{"targets": [address]}]}
+        for job, address in targets.items()
+    ]
+    intervals = {"scrape_interval": every, "scrape_timeout": every}
+    settings = json.dumps({"global": intervals, "scrape_configs": jobs})  # is YAML, too
+    with _running(settings, directory) as url:
+        yield url
+
+
+@contextmanager
+def _running(settings: str, directory: Path) -> Iterator[str]:
+    (directory / "prometheus.yml").write_text(settings)
     port = free_port()
-    prometheus = ["prometheus", f"--config.file={directory}/prometheus.yml"]
-    prometheus += [f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}"]
-    prometheus += ["--storage.tsdb.retention.time=100y"]
-    with running(prometheus, directory / "prometheus.log", clean_environment(), directory):
+    command = ["prometheus", f"--config.file={directory}/prometheus.yml"]
+    command += [f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}"]
+    command += ["--storage.tsdb.retention.time=100y"]
+    with running(command, directory / "prometheus.log", clean_environment(), directory):
         url = f"http://127.0.0.1:{port}"
         poll_until(lambda: _is_ready(url), "Prometheus to be ready", seconds=60)
         yield url
