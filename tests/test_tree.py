@@ -51,6 +51,7 @@ QUESTIONS = {  # of more than one module
     "runs/compare/gate": "what may a gate pass, and what does an interval without an end say?",
     "runs/document_components": "where did the service time go, and does a live run's end agree?",
     "runs/summary": "do percentiles agree with the requests themselves?",
+    "runs/resources/conservation": "do counters say what stopwatches counted?",
     "server/components/known_times": "is each component found where a stopwatch says it is?",
     "server/components/known_times_of_drivers": "the same, of drivers of real servers",
     "server/components/library_versions": "which versions of libraries are measured?",

@@ -36,6 +36,7 @@ def cause(
         broke=_load(broke),
         hosts=provenance.hosts(environment),
         services=options.services.replace(",", " ").split() if options else [],
+        resources=options.resources if options else "",
         run=vars(parsed).get(RUN_OPTION) or "" if options else "",
         database=options.database if options else "",
     )

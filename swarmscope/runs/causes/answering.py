@@ -36,7 +36,7 @@ def answer(question: Question, url: str) -> Cause:
     loads = [question.held, question.broke] if question.held else [question.broke]
     ends = [end for load in loads for span in load.spans for end in span]
     since, until = (datetime.fromtimestamp(at, UTC) for at in (min(ends) - AROUND_S, max(ends)))
-    targets = Targets(question.hosts, question.services)
+    targets = Targets(question.hosts, question.services, question.resources)
     levels = [_level(number, load) for number, load in enumerate(loads, 1)]
     capture = server_series.read(url, since, until, targets, levels)
     capture = _with_database(question, capture, until)

@@ -18,7 +18,8 @@ class Load(msgspec.Struct):
 class Question(msgspec.Struct):
     """Which cause broke a load.
 
-    *hosts* are URLs, *services* are names in Prometheus; *run* is the run's id, "" where
+    *hosts* are URLs, *services* are names in Prometheus, *resources* are those that settings name
+    (JSON, as `runs.resources.named` reads it); *run* is the run's id, "" where
     none is recorded.
     """
 
@@ -26,5 +27,6 @@ class Question(msgspec.Struct):
     broke: Load
     hosts: list[str]
     services: list[str]
+    resources: str = ""
     run: str = ""
     database: str = ""
