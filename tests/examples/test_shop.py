@@ -26,6 +26,9 @@ from support.swarm import running_stack
 from support.waiting import free_port, poll_until
 
 from swarmscope.runs import assembly, captures
+from swarmscope.runs.profiles import storage
+from swarmscope.runs.profiles.model import CPU, WAITING
+from swarmscope.runs.profiles.shares import changed_frames
 
 SHOP = ROOT / "examples" / "shop"
 TOTAL = "flask_http_request_total"
@@ -365,6 +368,53 @@ def serve_and_count(tmp_path, programs):
         assert found.total(COUNT, url_rule="/items/<int:item_id>") == 19
         assert found.total("flask_http_response_body_seconds_count") == 1
         assert found.value("gunicorn_workers") == 2
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_profiles_of_two_revisions_point_at_the_changed_line(filled_file, runs_database, tmp_path):
+    """Each run's are stored with it; the difference names the line, and the page is written."""
+    shutil.copytree(SHOP / "shop", tmp_path / "shop")
+    changed = tmp_path / "shop" / "catalogue.py"
+    url = f"sqlite:///{shutil.copy(filled_file, tmp_path)}"
+    runs = [profiled_run(tmp_path / "first", tmp_path, url, runs_database)]
+    text = changed.read_text()
+    line = '    page = request.args.get("page", 1, type=int)\n'
+    slow = "    checksum = sum(hash(str(number)) for number in range(40_000))\n"
+    changed.write_text(f"# moved\n# by two\n{text.replace(line, slow + line)}")
+    runs.append(profiled_run(tmp_path / "second", tmp_path, url, runs_database))
+
+    with psycopg.connect(runs_database, autocommit=True) as connection:
+        before, after = (storage.read(connection, run, CPU, "shop") for run in runs)
+        assert storage.jobs(connection, runs[1], WAITING) == ["shop"]
+    first = changed_frames(after, before)[0]
+    assert first.frame.function in ("items", "items.<locals>.<genexpr>")
+    assert first.frame.file.endswith("shop/catalogue.py")
+    assert first.frame.line == changed.read_text().splitlines().index(slow.rstrip("\n")) + 1
+    assert first.share > first.baseline + 0.3
+    for format_ in ("html", "folded"):
+        options = ("--format", format_, "-o", str(tmp_path / "out"))
+        done = swarmscope("flamegraph", "latest~1", "latest", *options, "--database", runs_database)
+        assert done.exit_code == 0, done.output
+        assert f"catalogue.py:{first.frame.line}" in done.stderr
+
+
+def profiled_run(directory, code, url, runs_database):
+    """Let visitors look at the shop in *code*; return the run."""
+    directory.mkdir()
+    with running_stack(
+        directory, runs_database, Path(__file__).with_name("_items.py"), workers=1,
+        application="shop:create_app()", service="shop", captures=True, PYTHONPATH=str(code),
+        SHOP_DATABASE_URL=url, SWARMSCOPE_PROFILES="1", PYTHONDONTWRITEBYTECODE="1",
+    ) as stack:  # fmt: skip
+        with psycopg.connect(runs_database, autocommit=True) as connection:
+            query = "SELECT id FROM testrun WHERE status = 'running'"
+            stack.start(4)
+            (run,) = poll_until(lambda: connection.execute(query).fetchone(), "the run", 60)
+            poll_until(lambda: len(storage.windows(connection, run)) >= 5, "profiles", 90)
+            stack.stop()
+            poll_until(stack.all_delivered, "the run to be complete", 60)
+        return run
 
 
 def test_it_is_measured_as_it_is(tmp_path):

@@ -22,7 +22,7 @@ from support.waiting import free_port, poll_until
 
 from swarmscope.journal.segments import segment_path
 from swarmscope.runs.profiles import storage
-from swarmscope.runs.profiles.model import CPU, WAITING
+from swarmscope.runs.profiles.model import CPU, WAITING, Profile
 from swarmscope.runs.profiles.shares import top_frames
 from swarmscope.shipper import profiling
 from swarmscope.shipper.profiling import ProfilingThread
@@ -105,8 +105,7 @@ def test_what_the_workers_ran_is_stored_with_the_run(service, profiled, running,
 
         assert [w.kind for w in storage.windows(connection, running)] == [CPU, WAITING]
         both = storage.read(connection, running, CPU, "shop").of_route("/both")
-        hot = sum(us for (_, stack), us in both.stacks.items() if in_(stack, "hot"))
-        warm = sum(us for (_, stack), us in both.stacks.items() if in_(stack, "warm"))
+        hot, warm = of(both, "hot"), of(both, "warm")
         assert hot / (hot + warm) == pytest.approx(true, abs=0.1)
         (busy,) = top_frames(both)
         assert (busy.frame.function, busy.frame.file) == ("burn", SOURCE)
@@ -116,6 +115,65 @@ def test_what_the_workers_ran_is_stored_with_the_run(service, profiled, running,
 
 def in_(stack, function: str) -> bool:
     return any(frame.function == function for frame in stack)
+
+
+CLASSES = {
+    "sync": ("-k", "sync"),
+    "gthread": ("-k", "gthread", "--threads", "3"),
+    "gevent": ("-k", "gevent"),
+}
+OF_KNOWN_SHARES = (  # path, route, two functions
+    ("/both", "/both", ("hot", "warm")),
+    ("/items/7", "/items/<int:number>", ("hot", "warm")),
+    ("/long", "/long", ("long_call", "burn")),
+    ("/named", "/named", ("slow_expression", "encode_json")),
+)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("worker_class", CLASSES)
+def test_what_is_stored_names_what_took_the_time(
+    service, profiled, running, runs_database, worker_class
+):
+    """Hot functions, a slow expression, an encoder, one long call of C; a sleep and a convoy.
+
+    By route, each share within 10 % of what clocks in the functions measured.
+    """
+    with (
+        service(*CLASSES[worker_class]) as server,
+        psycopg.connect(runs_database, autocommit=True) as connection,
+    ):
+        profiled(server.metrics_url)
+
+        def wait_for(kind: str, microseconds: int) -> Profile:
+            def found() -> Profile | None:
+                profile = storage.read(connection, running, kind, "shop")
+                return profile if profile.total_us > microseconds else None
+
+            return poll_until(found, "profiles", 100)
+
+        with load(server.port, [path for path, *_ in OF_KNOWN_SHARES], clients=4) as sent:
+            busy = wait_for(CPU, 6_000_000)
+        with load(server.port, ("/asleep", "/locked"), clients=3):
+            before = storage.read(connection, running, WAITING, "shop").total_us
+            wait_for(WAITING, before + 4_000_000)
+        waiting = storage.read(connection, running, WAITING, "shop")
+
+    for path, route, functions in OF_KNOWN_SHARES:
+        one, another = (of(busy.of_route(route), function) for function in functions)
+        true = sent.share(path, *functions)
+        assert one / (one + another) == pytest.approx(true, abs=0.1), path
+    for route, function in (("/asleep", "wait_asleep"), ("/locked", "wait_for_lock")):
+        assert of(waiting.of_route(route), function) > 0.7 * waiting.of_route(route).total_us > 0
+    named = [one.frame for one in top_frames(busy.of_route("/named"))]
+    assert {frame.function for frame in named} == {"slow_expression", "encode_json"}
+    assert all(frame.file == SOURCE for frame in named)
+
+
+def of(profile: Profile, function: str) -> int:
+    """Return the microseconds of stacks that *function* is in."""
+    return sum(us for (_, stack), us in profile.stacks.items() if in_(stack, function))
 
 
 def test_a_service_without_profiles_is_left_alone(
