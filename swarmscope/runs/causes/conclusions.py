@@ -101,7 +101,7 @@ def queue_parts(made: Document, capture: Capture, span: Side) -> QueueParts | No
     left, parts = queue.mean_ms, list[float | None]()
     for value in found:
         parts.append(None if value is None else round(min(value, left), 3))
-        left -= parts[-1] or 0.0
+        left = max(left - (parts[-1] or 0.0), 0.0)
     lag, accept, worker, cpu = parts
     return QueueParts(
         queue_ms=queue.mean_ms,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
+from swarmscope.runs.call_counts import StatementCount
 from swarmscope.runs.causes import words
 from swarmscope.runs.causes.cause import (
     Finding,
@@ -17,6 +18,7 @@ from swarmscope.runs.causes.cause import (
 )
 from swarmscope.runs.causes.demands import Load, demands, figures_of, marked, mean
 from swarmscope.runs.causes.words import Full
+from swarmscope.runs.counters import WHOLE
 from swarmscope.runs.document import Cause, CauseSide, ResourceFigures, ResourceName
 from swarmscope.runs.resources.model import QUOTA, ResourceKey
 from swarmscope.runs.server_series import CallKey, Capture
@@ -34,6 +36,7 @@ HOLDERS = {
     "other": "in what is not measured, such as a sleep",
 }
 SOLE = 0.5
+HARDLY = 1.2  # times as long: the load makes little difference
 
 Frames = Callable[[ResourceKey], Sequence[str]]  # of the app, that took most of the time
 
@@ -133,12 +136,13 @@ def _full(
     workers = mean(python.places, broke.points) if python else None
     delayed = mean(python.waiting, broke.points) if python else None
     before, after = (_inside(capture, key, side) for side in (held, broke))
+    counted = _counted(capture, figures)
     return Full(
-        figures=figures,
+        figures=_with_method(figures, counted),
         wait_ms=found.wait_ms,
         workers=workers,
         service=key.job if key.job and [key.job] != targets(capture) else "",
-        statements=_statements(capture, figures),
+        statements=_per_request(counted),
         holders=_holders(capture, key, broke),
         run_delay_ratio=delayed / workers if delayed is not None and workers else None,
         throttled_ratio=mean(load.series(key.job, "cpu_throttled_ratio"), broke.points)
@@ -178,19 +182,30 @@ def _inside(capture: Capture, key: ResourceKey, side: Side | None) -> float | No
     return None
 
 
-def _statements(capture: Capture, figures: ResourceFigures) -> float | None:
-    """Return the statements per request of the route that holds a resource most."""
-    route = next(iter(figures.routes), None)
-    if route is None or capture.counts is None:
-        return None
-    rows = [
+def _counted(capture: Capture, figures: ResourceFigures) -> list[StatementCount]:
+    """Return the statements of the route that holds a resource most, in the whole run."""
+    if not figures.routes or capture.counts is None:
+        return []
+    return [
         row
         for row in capture.counts.statements
-        if row.job == figures.service and row.level == 0
-        if route.route in (row.url_rule, f"{row.method} {row.url_rule}")
+        if (row.job, row.level, row.url_rule) == (figures.service, WHOLE, figures.routes[0].route)
     ]
-    requests = max((row.requests for row in rows), default=0)
-    return sum(row.calls for row in rows) / requests if requests else None
+
+
+def _with_method(figures: ResourceFigures, counted: Sequence[StatementCount]) -> ResourceFigures:
+    """Return figures whose first route has its method, where there is only one."""
+    methods = {row.method for row in counted}
+    if len(methods) != 1 or "" in methods:
+        return figures
+    first, *others = figures.routes
+    named = replace(first, route=f"{methods.pop()} {first.route}")
+    return replace(figures, routes=[named, *others])
+
+
+def _per_request(counted: Sequence[StatementCount]) -> float | None:
+    requests = max((row.requests for row in counted), default=0)
+    return sum(row.calls for row in counted) / requests if requests else None
 
 
 def _holders(capture: Capture, key: ResourceKey, broke: Side) -> str:
@@ -214,10 +229,18 @@ def _unknown(
     capture: Capture, held: Side | None, broke: Side, grew: str | None, rate: float | None
 ) -> str:
     busiest = words.busiest(demands(capture, broke.points, broke.level))
+    before, after = (side and side.parts.get("response") for side in (held, broke))
+    if before and after and after < HARDLY * before:
+        parts = {part: ms for part in words.PARTS if (ms := _part(capture, part, broke))}
+        if any(part in HOLDERS for part in parts):
+            parts.pop("service", None)
+        if parts:
+            part = max(parts, key=parts.__getitem__)
+            return words.slow_at_any_load(rate, after, (part, parts[part]), busiest)
     if grew is None:
         return words.unknown(rate, None, busiest)
-    before, after = (_part(capture, grew, side) for side in (held, broke))
-    return words.unknown(rate, (grew, before, after or 0.0), busiest)
+    of_part = [_part(capture, grew, side) for side in (held, broke)]
+    return words.unknown(rate, (grew, of_part[0], of_part[1] or 0.0), busiest)
 
 
 def _part(capture: Capture, part: str, side: Side | None) -> float | None:

@@ -9,6 +9,8 @@ from swarmscope.formatting import digits
 from swarmscope.runs.document import ResourceFigures
 from swarmscope.runs.resources.model import QUOTA
 
+OTHERS = 0.1  # of a core: less is not worth mentioning
+ONE = 0.05  # means of numbers differ a little from whole ones
 PARTS = {
     "queue": "the time in the queue",
     "service": "the service time",
@@ -80,6 +82,22 @@ def unknown(
     return f"{_at(requests_per_s)}{what}, and {text}."
 
 
+def slow_at_any_load(
+    requests_per_s: float | None, response_ms: float, part: tuple[str, float], busiest: str
+) -> str:
+    """Return that requests took no longer than where the objective held, and where most of it is.
+
+    *part* is the largest, with its mean in ms.
+    """
+    text = f" ({busiest})" if busiest else ""
+    name, part_ms = part
+    return (
+        f"{_at(requests_per_s)}requests took {milliseconds(response_ms)}, hardly longer than at the"
+        f" load that held: {PARTS[name]} is {milliseconds(part_ms)} of it, and no measured resource"
+        f" was full{text}."
+    )
+
+
 def busiest(figures: Sequence[ResourceFigures]) -> str:
     """Return the resource that was used most in words, such as ``workers 45 % in use``."""
     known = [one for one in figures if one.utilisation is not None and one.demand_ms is not None]
@@ -95,62 +113,62 @@ def _named(figures: ResourceFigures) -> str:
 
 def _workers(full: Full) -> str:
     figures = full.figures
-    several = full.workers and (figures.places or 0) > full.workers
-    what = (
-        f"{_number(figures.places)} {'threads' if several else _plural('worker', figures.places)}"
-    )
+    several = full.workers is not None and (figures.places or 0) > full.workers
+    what = _all(figures.places, "thread" if several else "worker")
     if several:
-        what += f" of the {_number(full.workers)} {_plural('worker', full.workers)}"
-    text = f"{_the(what, full)} were busy {_percent(figures.utilisation)} of the time"
-    waits = f" and requests waited {milliseconds(full.wait_ms)} for one"
-    holds = _holds(full, "one", full.holders)
-    return f"{text}{waits}{holds}"
+        what += f" of {_all(full.workers, 'worker')}"
+    return (
+        f"{_of(what, full)} {_was(figures.places)} busy {_percent(figures.utilisation)} of the time"
+        f" and requests waited {milliseconds(full.wait_ms)} for one"
+        f"{_holds(full, 'one', full.holders)}"
+    )
 
 
 def _python(full: Full) -> str:
     figures = full.figures
-    workers = f"{_number(figures.places)} {_plural('worker', figures.places)}"
-    text = (
-        f"Python in {_the(workers, full)} used {_percent(figures.utilisation)} of a core"
-        f"{'' if (figures.places or 0) <= 1 else ' each'}, all that a process can use, and requests"
-        f" waited {milliseconds(full.wait_ms)} for it"
+    each = "" if (figures.places or 0) <= 1 else " each"
+    return (
+        f"Python in {_of(_all(figures.places, 'worker'), full)} used"
+        f" {_percent(figures.utilisation)} of a core{each}, all that a process can use, and"
+        f" requests waited {milliseconds(full.wait_ms)} for it{_holds(full, 'it')}"
     )
-    return text + _holds(full, "it")
 
 
 def _cpu(full: Full) -> str:
     figures = full.figures
-    cores = f"{_number(figures.places)} {_plural('core', figures.places)}"
     if figures.detail == QUOTA:
-        text = f"{_the(f'CPU quota of {cores}', full)} was {_percent(figures.utilisation)} used"
+        cores = f"{_number(figures.places)} {_plural('core', figures.places)}"
+        text = f"{_of(f'the CPU quota of {cores}', full)} was {_percent(figures.utilisation)} used"
         if full.throttled_ratio is not None:
             text += f" and the service was throttled {_percent(full.throttled_ratio)} of the time"
         return text + _holds(full, "it", verb="uses")
-    text = f"{_the(cores, full)} of the machine were {_percent(figures.utilisation)} busy"
-    if (figures.others or 0.0) >= 0.1:
-        text += f"; other processes used {_number(figures.others)} of them"
+    machine = _of("the machine", full)
+    text = f"{_all(figures.places, 'core')} of {machine} {_was(figures.places)}"
+    text += f" {_percent(figures.utilisation)} busy"
+    if (figures.others or 0.0) >= OTHERS:
+        text += f" and other processes used {_number(figures.others)} of them"
     if full.run_delay_ratio is not None:
         text += (
-            "; workers were ready to run and got no CPU"
-            f" {_percent(full.run_delay_ratio)} of the time"
+            f"; workers were ready to run and got no CPU {_percent(full.run_delay_ratio)}"
+            " of the time"
         )
     return text + _holds(full, "CPU", verb="uses")
 
 
 def _pool(full: Full) -> str:
     figures = full.figures
-    size = (figures.places or 0.0) / full.workers if full.workers else 0.0
     pools = ""
-    if full.workers and size:
-        workers = f"{_number(full.workers)} {_plural('worker', full.workers)}"
-        pools = f" (pool of {_number(size)}, {workers})"
-    what = f"{_number(figures.places)} database {_plural('connection', figures.places)}{pools}"
+    if full.workers and figures.places and full.workers > 1:
+        size = _number(figures.places / full.workers)
+        pools = f" (pool of {size}, {_number(full.workers)} workers)"
     calls = ""
     if full.statements:
         calls = f" in {_count(full.statements)} {_plural('statement', full.statements)}"
+    what = f"{_all(figures.places, 'database connection')}{pools}"
     return (
-        f"{_the(what, full)} were in use {_percent(figures.utilisation)} of the time"
-        f" and requests waited {milliseconds(full.wait_ms)} for one{_holds(full, 'one', calls)}"
+        f"{_of(what, full)} {_was(figures.places)} in use {_percent(figures.utilisation)} of the"
+        f" time and requests waited {milliseconds(full.wait_ms)} for one"
+        f"{_holds(full, 'one', calls)}"
     )
 
 
@@ -196,18 +214,20 @@ def _lock(full: Full) -> str:
 
 def _generator(full: Full) -> str:
     figures = full.figures
-    processes = f"{_number(figures.places)} {_plural('process', figures.places)}"
+    its = (
+        "its process" if (figures.places or 0) <= 1 else f"its {_number(figures.places)} processes"
+    )
     return (
-        f"the load generator was full, not the service: its {processes} used"
-        f" {_percent(figures.utilisation)} of a core{' each' if (figures.places or 0) > 1 else ''},"
-        f" and responses waited {milliseconds(full.wait_ms)} for it"
+        f"the load generator was full, not the service: {its} used {_percent(figures.utilisation)}"
+        f" of a core{'' if (figures.places or 0) <= 1 else ' each'}, and responses waited"
+        f" {milliseconds(full.wait_ms)} for it"
     )
 
 
 def _generator_cpu(full: Full) -> str:
     figures = full.figures
     return (
-        f"the {_number(figures.places)} cores of the load generator's machine were"
+        f"{_all(figures.places, 'core')} of the load generator's machine {_was(figures.places)}"
         f" {_percent(figures.utilisation)} busy, and responses waited"
         f" {milliseconds(full.wait_ms)} for it"
     )
@@ -243,8 +263,20 @@ def _at(requests_per_s: float | None) -> str:
     return "" if requests_per_s is None else f"At {_rate(requests_per_s)} requests/s "
 
 
-def _the(what: str, full: Full) -> str:
-    return f"the {what}{f' of {full.service}' if full.service else ''}"
+def _of(what: str, full: Full) -> str:
+    """Return *what* with its service, where that is not the only one that the swarm drives."""
+    return f"{what} of {full.service}" if full.service else what
+
+
+def _all(number: float | None, word: str) -> str:
+    """Return ``the 3 workers`` or ``the only worker``."""
+    if number is not None and abs(number - 1) < ONE:
+        return f"the only {word}"
+    return f"the {_number(number)} {_plural(word, number)}"
+
+
+def _was(number: float | None) -> str:
+    return "was" if number is not None and abs(number - 1) < ONE else "were"
 
 
 def _holds(full: Full, one: str, how: str = "", verb: str = "holds") -> str:
@@ -267,7 +299,7 @@ def _name(figures: ResourceFigures) -> str:
 
 
 def _plural(word: str, number: float | None) -> str:
-    if number is not None and abs(number - 1) < 0.05:
+    if number is not None and abs(number - 1) < ONE:
         return word
     return f"{word}es" if word.endswith("s") else f"{word}s"
 

@@ -29,11 +29,18 @@ def is_(held: float, broke: float) -> Value:
     return lambda at_s: held if at_s < CHANGE_S else broke
 
 
+STATEMENT = '{job="shop",method="GET",url_rule="/orders",statement="SELECT 1"}'
 SHOP: Samples = {
     'up{job="shop",instance="127.0.0.1:9"}': is_(1, 1),
     'gunicorn_workers{job="shop"}': is_(2, 2),
-    'flask_http_request_duration_seconds_count{job="shop",url_rule="/orders"}': grows(60, 131),
-    'flask_http_request_duration_seconds_sum{job="shop",url_rule="/orders"}': grows(5, 65),
+    'flask_http_request_duration_seconds_count{job="shop",method="GET",url_rule="/orders"}': grows(
+        60, 131
+    ),
+    'flask_http_request_duration_seconds_sum{job="shop",method="GET",url_rule="/orders"}': grows(
+        5, 65
+    ),
+    f"flask_db_statement_calls_total{STATEMENT}": grows(60 * 41, 131 * 41),
+    f"flask_db_statement_seconds_total{STATEMENT}": grows(1, 2),
     'flask_http_request_held_seconds_total{job="shop",url_rule="/orders"}': grows(5, 65),
     'flask_http_request_part_seconds_total{job="shop",url_rule="/orders",part="pool"}': grows(
         0, 50
@@ -75,8 +82,8 @@ def test_the_sentence_names_places_use_wait_holder_and_what_is_next(url):
     assert (cause.kind, cause.detail, cause.service) == ("pool", "shop", "shop")
     assert cause.sentence == (
         "At 131 requests/s the 10 database connections (pool of 5, 2 workers) were in use 97 % of"
-        " the time and requests waited 382 ms for one; /orders holds one for 74 ms. Next: Python"
-        " in the workers, at about 330 requests/s."
+        " the time and requests waited 382 ms for one; GET /orders holds one for 74 ms in 41"
+        " statements. Next: Python in the workers, at about 330 requests/s."
     )
 
 

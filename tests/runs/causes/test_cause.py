@@ -82,7 +82,7 @@ CASES = [
             key("python"): (1, (0.42, 0.97), (0.01, 0.08)),
             key("cpu"): (2, (0.7, 1.4), (0.01, 0.08)),
         },
-        words="Python in the 1 worker used 97 % of a core",
+        words="Python in the only worker used 97 % of a core",
     ),
     Case(
         "pool",
@@ -215,7 +215,7 @@ CASES = [
             key("cpu"): (2, (0.75, 2), (0.02, 2.3)),
             key("generator", job=""): (1, (0.1, 0.2), (0, 0.3)),
         },
-        words="other processes used 1.3 of them; workers were ready to run and got no CPU 77 %",
+        words="and other processes used 1.3 of them; workers were ready to run and got no CPU 77 %",
     ),
     Case(
         "generator",
@@ -256,6 +256,7 @@ CASES = [
         {"queue": (1, 1), "service": (650, 652), "outside": (1, 1)},
         {"part_other_ms": (650, 651), **run_delay(0.1, 0.2)},
         {key("workers"): (64, (5, 10), (0, 0))},
+        words="requests took 654 ms, hardly longer than at the load that held: time that no",
     ),
     Case(
         "downstream that is as slow at any load",
@@ -265,6 +266,7 @@ CASES = [
         {"part_http_ms": (640, 670), "part_other_ms": (10, 10), **run_delay(0.1, 0.2)},
         {key("workers"): (64, (5, 10), (0, 0))},
         calls={CallKey(SHOP, PRICES, "mean_ms"): (640, 670)},
+        words="the time in HTTP calls is 670 ms of it, and no measured resource was full",
     ),
     Case(
         "pool and downstream",
