@@ -26,7 +26,6 @@ from swarmscope.shipper.database_windows import LockWindow, StatementTexts, Stat
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-WINDOW_S = 10.0  # of statements and of waits for locks
 RETRY_S = 10.0
 CLOSING_S = 6.0
 
@@ -147,7 +146,7 @@ class _Sampling:
         self.run_id, self.app = run_id, app
         self.noted = False
         self._locks, self._statements = LockWindow(texts), StatementWindow(texts, app)
-        self._closes = time.monotonic() + WINDOW_S
+        self._closes = time.monotonic() + database.WINDOW_S
 
     def take(self) -> list[database.Rows]:
         """Return a sample and, if a window closes with it, what was in that."""
@@ -155,7 +154,7 @@ class _Sampling:
         self._locks.add(blocked)
         rows: list[database.Rows] = [[sample]]
         if time.monotonic() >= self._closes:
-            self._closes = time.monotonic() + WINDOW_S
+            self._closes = time.monotonic() + database.WINDOW_S
             rows += self.windows()
         return rows
 

@@ -18,6 +18,9 @@ from support.waiting import free_port, poll_until
 
 from swarmscope.runs import captures, server_series
 from swarmscope.runs.prometheus import Unavailable
+from swarmscope.runs.resources import database
+from swarmscope.runs.resources.database import DatabaseSample
+from swarmscope.runs.resources.model import ResourceKey, Usage
 from swarmscope.runs.server_series import Capture
 from swarmscope.shipper.capture import MAX_HOLD_S, CaptureThread
 
@@ -76,6 +79,28 @@ def test_it_is_tried_again(capture_from, runs_database, over, monkeypatch):
             return captures.stored(connection, over)
 
     assert poll_until(stored, "the series").series == {("api", "workers"): [2.0]}
+
+
+def test_what_was_sampled_of_the_apps_database_is_stored_with_it(
+    capture_from, runs_database, over, monkeypatch
+):
+    """On the axis of the series, beside what Prometheus knows."""
+    at = over + timedelta(seconds=2)
+    sample = DatabaseSample(at, "shop", None, None, 3, 1, 0, 0, 0, 0, 0, 0, 20, 97)
+    pool = ResourceKey("api", "pool", "main")
+
+    def read(url, since, until, targets, levels) -> Capture:
+        usage = Usage([5.0], [4.0], [0.0])
+        return Capture(since, 2.0, {("api", "workers"): [2.0]}, resources={pool: usage})
+
+    monkeypatch.setattr(server_series, "read", read)
+    with psycopg.connect(runs_database, autocommit=True) as connection:
+        database.store(connection, over, [sample])
+        capture_from("http://prometheus.test").request()
+        stored = poll_until(lambda: captures.stored(connection, over), "the capture")
+
+    assert stored.resources[pool].used == [4.0]
+    assert stored.resources[ResourceKey("", "database", "shop")].used[1] == 3
 
 
 def test_without_an_address_nothing_waits(capture_from, over, caplog):

@@ -71,7 +71,7 @@ def test_a_run_is_sampled_while_it_is_running(sampling, shop, connection, run, m
     assert found[0].database == conninfo_to_dict(shop)["dbname"]
     assert {one.lock for one in found} == {0, 1}
     (wait,) = poll_until(
-        lambda: database.lock_waits(connection, run, run, datetime.now(UTC)), "the wait"
+        lambda: database.lock_waits(connection, run, [(run, datetime.now(UTC))]), "the wait"
     )
     assert wait.statement == wait.blocking_statement == "SELECT pg_advisory_xact_lock(?)"
     assert (wait.relation, wait.max_waiting) == ("", 1)

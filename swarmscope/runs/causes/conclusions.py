@@ -17,6 +17,7 @@ from swarmscope.runs.document import Cause, Document, QueueParts, ResourceFigure
 from swarmscope.runs.profiles import storage
 from swarmscope.runs.profiles.model import CPU, WAITING
 from swarmscope.runs.profiles.shares import top_frames
+from swarmscope.runs.resources import database
 from swarmscope.runs.resources.model import ResourceKey
 from swarmscope.runs.server_series import Capture
 
@@ -64,14 +65,17 @@ def _span(made: Document, capture: Capture) -> Side:
 
 
 def _frames(connection: Connection, run_id: datetime, both: tuple[Side | None, Side]) -> Frames:
-    """Return a function that names the app's lines that took most time while the run broke."""
+    """Return a function that names what took most time while the run broke.
+
+    Those are lines of the app, or statements of its database.
+    """
     broke = both[1].spans
     spans = [(min(a for a, _ in broke), max(b for _, b in broke))] if broke else []
 
     def frames(key: ResourceKey) -> Sequence[str]:
         kind = WITH_FRAMES.get(key.kind)
         if kind is None or not key.job:
-            return []
+            return database.named(connection, run_id, key.kind, spans)
         profile = storage.read(connection, run_id, kind, key.job, spans)
         of = "CPU" if kind == CPU else "waiting"
         return [

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import ceil, floor
 from statistics import fmean
+from typing import Any
 
 from psycopg.rows import class_row
 
@@ -20,6 +21,13 @@ from swarmscope.runs.resources.model import Points, ResourceKey, Usage
 
 MAX_STATEMENTS = 20
 MAX_LOCK_WAITS = 5
+WINDOW_S = 10.0  # of statements and of waits for locks
+SHOWN = 80  # characters of a statement in a sentence
+IN_SPANS = (
+    "WHERE run_id = %(run)s AND EXISTS (SELECT FROM"
+    " unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) AS span (since, until)"
+    " WHERE time > since AND time <= until)"
+)
 USUAL_SHARE = 0.95  # of the seconds with contention, to find how many locks are contended at once
 
 
@@ -77,6 +85,7 @@ class LockWait:
 
 
 Rows = Sequence[DatabaseSample] | Sequence[DatabaseStatement] | Sequence[LockWait]
+Span = tuple[datetime, datetime]
 TABLES: Mapping[type, str] = {
     DatabaseSample: "database_sample",
     DatabaseStatement: "database_statement",
@@ -106,35 +115,71 @@ def samples(connection: Connection, run_id: datetime) -> list[DatabaseSample]:
 
 
 def statements(
-    connection: Connection, run_id: datetime, since: datetime, until: datetime
+    connection: Connection, run_id: datetime, spans: Sequence[Span]
 ) -> list[DatabaseStatement]:
-    """Return what took most of the database's time in a span of a run, the longest first."""
+    """Return what took most of the database's time in spans of a run, the longest first."""
     query = (
         "SELECT max(time) AS time, statement, sum(calls)::bigint AS calls,"
-        " sum(rows)::bigint AS rows, sum(seconds) AS seconds FROM database_statement"
-        " WHERE run_id = %s AND time > %s AND time <= %s"
-        " GROUP BY statement ORDER BY sum(seconds) DESC, statement LIMIT %s"
+        f" sum(rows)::bigint AS rows, sum(seconds) AS seconds FROM database_statement {IN_SPANS}"
+        " GROUP BY statement ORDER BY sum(seconds) DESC, statement LIMIT %(most)s"
     )
     with connection.cursor(row_factory=class_row(DatabaseStatement)) as cursor:
-        return cursor.execute(query, [run_id, since, until, MAX_STATEMENTS]).fetchall()
+        return cursor.execute(query, _values(run_id, spans, MAX_STATEMENTS)).fetchall()
 
 
-def lock_waits(
-    connection: Connection, run_id: datetime, since: datetime, until: datetime
-) -> list[LockWait]:
-    """Return what was waited for most in a span of a run; means are of windows with waits."""
+def lock_waits(connection: Connection, run_id: datetime, spans: Sequence[Span]) -> list[LockWait]:
+    """Return what was waited for most in spans of a run; means are of windows with waits."""
     query = (
-        "WITH found AS (SELECT * FROM database_lock_wait"
-        "   WHERE run_id = %(run)s AND time > %(since)s AND time <= %(until)s)"
+        f"WITH found AS (SELECT * FROM database_lock_wait {IN_SPANS})"
         " SELECT max(time) AS time, relation, statement, blocking_statement, blocking_state,"
         " sum(waiting) / (SELECT count(DISTINCT time) FROM found) AS waiting,"
         " max(max_waiting) AS max_waiting FROM found"
         " GROUP BY relation, statement, blocking_statement, blocking_state"
         " ORDER BY sum(waiting) DESC LIMIT %(most)s"
     )
-    values = {"run": run_id, "since": since, "until": until, "most": MAX_LOCK_WAITS}
     with connection.cursor(row_factory=class_row(LockWait)) as cursor:
-        return cursor.execute(query, values).fetchall()
+        return cursor.execute(query, _values(run_id, spans, MAX_LOCK_WAITS)).fetchall()
+
+
+def _values(run_id: datetime, spans: Sequence[Span], most: int) -> dict[str, Any]:
+    since, until = zip(*spans, strict=True) if spans else ((), ())
+    return {"run": run_id, "since": list(since), "until": list(until), "most": most}
+
+
+def named(connection: Connection, run_id: datetime, kind: str, spans: Sequence[Span]) -> list[str]:
+    """Return which statements a resource of *kind* was busy with in spans of a run, in words.
+
+    ``12 sessions waited in UPDATE stock SET …``; those of locks are what waited for them.
+    """
+    late = timedelta(seconds=WINDOW_S / 2)  # a window that ends by then was mostly in the span
+    spans = [(since + late, until + late) for since, until in spans]
+    if kind == "database_lock":
+        waits = [one for one in lock_waits(connection, run_id, spans) if one.statement]
+        return [_waited(one) for one in waits[:1]]
+    if kind == "database":
+        found = [one for one in statements(connection, run_id, spans) if one.statement]
+        seconds = sum(one.seconds for one in found)
+        return [
+            f"{100 * one.seconds / seconds:.0f} % of its time went to {_short(one.statement)}"
+            for one in found[:1]
+            if seconds
+        ]
+    return []
+
+
+def _waited(wait: LockWait) -> str:
+    text = f"{wait.waiting:.0f} sessions waited in {_short(wait.statement)}"
+    if wait.blocking_state.startswith("idle in transaction"):
+        text += (
+            f"; who had the lock was idle in a transaction, after {_short(wait.blocking_statement)}"
+        )
+    elif wait.blocking_statement not in ("", wait.statement):
+        text += f"; {_short(wait.blocking_statement)} had the lock"
+    return text
+
+
+def _short(statement: str) -> str:
+    return statement if len(statement) <= SHOWN else f"{statement[: SHOWN - 1].rstrip()}…"
 
 
 def database_series(

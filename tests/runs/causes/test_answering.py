@@ -12,8 +12,13 @@ import msgspec
 import pytest
 from support.backfilled import Samples, Value, prometheus_with
 
+from swarmscope.runs.causes import answering
 from swarmscope.runs.causes.question import MODULE, Load, Question
 from swarmscope.runs.document import Cause
+from swarmscope.runs.resources import database
+from swarmscope.runs.resources.database import DatabaseSample, LockWait
+from swarmscope.runs.resources.model import ResourceKey
+from swarmscope.runs.server_series import Capture
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANGE_S, SECONDS = 60, 120
@@ -100,3 +105,26 @@ def test_a_prometheus_that_does_not_answer_leaves_one_line():
     assert done.stdout == ""
     assert done.stderr.startswith("Prometheus at 127.0.0.1:9 does not answer")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_apps_database_is_read_from_the_runs_database(connection, runs_database):
+    """Its use is added to what Prometheus knows, and its statements get names."""
+    run, at = datetime(2026, 11, 30, 12, tzinfo=UTC), datetime(2026, 11, 30, 12, 0, 10, tzinfo=UTC)
+    known = (at, "shop", *[None] * 2, 1, 0, 12, 0, 0, 0, 1, 1, 20, 97)
+    database.store(connection, run, [DatabaseSample(*known)])
+    wait = LockWait(at, "stock", "UPDATE stock SET n = ?", "", "", 12.0, 12)
+    database.store(connection, run, [wait])
+    broke = Load([(run.timestamp(), at.timestamp())], {}, 10.0)
+    question = Question(None, broke, [], [], run.isoformat(), runs_database)
+
+    empty = Capture(run, 2.0, {})
+    capture, frames = answering._with_database(question, empty, at)
+
+    lock = ResourceKey("", "database_lock", "shop")
+    assert capture.resources[lock].waiting == [None] * 5 + [12.0]
+    assert frames(lock) == ["12 sessions waited in UPDATE stock SET n = ?"]
+    assert frames(ResourceKey("shop", "pool", "main")) == []
+    assert answering._with_database(msgspec.structs.replace(question, run=""), empty, at) == (
+        empty,
+        None,
+    )

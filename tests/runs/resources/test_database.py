@@ -121,7 +121,7 @@ def test_statements_of_a_span_are_added_up(connection):
         DatabaseStatement(at(30), "DELETE FROM t", 1, 0, 9.0),
     ]
     database.store(connection, RUN, rows)
-    assert database.statements(connection, RUN, at(0), at(20)) == [
+    assert database.statements(connection, RUN, [(at(0), at(20))]) == [
         rows[2],
         DatabaseStatement(at(20), "SELECT ?", 15, 15, 1.5),
     ]
@@ -137,7 +137,7 @@ def test_waits_of_a_span_are_means(connection):
         LockWait(at(30), *key, 50.0, 50),
     ]
     database.store(connection, RUN, rows)
-    assert database.lock_waits(connection, RUN, at(0), at(20)) == [
+    assert database.lock_waits(connection, RUN, [(at(0), at(20))]) == [
         LockWait(at(20), *key, 3.0, 9),
         LockWait(at(20), "", "SELECT ?", "", "", 0.5, 1),
     ]
@@ -150,3 +150,43 @@ def test_samples_are_deleted_with_raw_requests(connection):
     database.store(connection, RUN, samples)
     maintenance.prune(connection, timedelta(days=30))
     assert database.samples(connection, RUN) == samples[:1]
+
+
+def test_the_statement_that_took_the_databases_time_is_named(connection):
+    """By its share of the spans, to which a window belongs that was mostly in one."""
+    rows = [
+        DatabaseStatement(at(10), "SELECT a FROM t WHERE b = ?", 10, 10, 6.0),
+        DatabaseStatement(at(10), "UPDATE t SET a = ?", 5, 5, 2.0),
+        DatabaseStatement(at(4), "SELECT before", 1, 1, 90.0),
+        DatabaseStatement(at(24), "UPDATE t SET a = ?", 1, 1, 1.0),
+        DatabaseStatement(at(26), "SELECT after", 1, 1, 90.0),
+        DatabaseStatement(at(54), "UPDATE t SET a = ?", 1, 1, 1.0),
+    ]
+    database.store(connection, RUN, rows)
+    spans = [(at(0), at(20)), (at(40), at(50))]
+    assert database.named(connection, RUN, "database", spans) == [
+        "60 % of its time went to SELECT a FROM t WHERE b = ?"
+    ]
+    assert database.named(connection, RUN, "database", []) == []
+
+
+@pytest.mark.parametrize(
+    ("blocking", "state", "words"),
+    [
+        ("UPDATE stock SET n = ?", "active", ""),
+        ("", "", ""),
+        ("DELETE FROM stock", "active", "; DELETE FROM stock had the lock"),
+        (
+            "SELECT ?",
+            "idle in transaction (aborted)",
+            "; who had the lock was idle in a transaction, after SELECT ?",
+        ),
+    ],
+)
+def test_the_statement_that_waited_is_named(connection, blocking, state, words):
+    update = "UPDATE stock SET n = ?"
+    waits = [LockWait(at(10), "stock", update, blocking, state, 11.8, 15)]
+    database.store(connection, RUN, [*waits, LockWait(at(10), "t", "", "", "", 50.0, 50)])
+    assert database.named(connection, RUN, "database_lock", [(at(0), at(10))]) == [
+        f"12 sessions waited in {update}{words}"
+    ]
