@@ -64,7 +64,7 @@ def render(document: Document | None, *, live: bool, flames: FlameData | None = 
         return _page("live", "Both ends · swarmscope", parts, (_CHARTS, _FLAMES))
     assert document is not None
     title = f"{document.run.testplan} · {document.run.id} · swarmscope"
-    data = _data("run-data", document) + (_flames(flames) if flames else "")
+    data = _data("run-data", document) + (f"\n{_flames(flames)}" if flames else "")
     parts = {"body": _run_body("", "" if flames else "hidden"), "data": data}
     return _page("run", title, parts, (_CHARTS, _FLAMES) if flames and flames.spans else (_CHARTS,))
 
@@ -82,7 +82,7 @@ def render_comparison(
     if not (flames and flames.spans):
         parts = {"body": _filled(body, {"code": _code("hidden")}), "data": data}
         return _page("comparison", title, parts, (_CHARTS,))
-    parts = {"body": _filled(body, {"code": _code("")}), "data": data + _flames(flames)}
+    parts = {"body": _filled(body, {"code": _code("")}), "data": f"{data}\n{_flames(flames)}"}
     return _page("comparison", title, parts, (_CHARTS, _FLAMES))
 
 

@@ -24,6 +24,7 @@ class FlameSpan:
     label: str
     requests: float | None  # that clients sent while it was sampled; None: not known
     profile: Profile
+    wake_delay_ms: float | None = None  # how long a ready thread waits for the GIL or a CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ def _encoded(data: FlameData, most: int) -> bytes:
                 "label": span.label,
                 "seconds": round(span.profile.seconds, 1),
                 "requests": span.requests and round(span.requests, 1),
+                "wake_delay_ms": span.wake_delay_ms,
                 "stacks": [
                     [route, [numbers.setdefault(frame, len(numbers)) for frame in stack], us]
                     for (route, stack), us in stacks.items()

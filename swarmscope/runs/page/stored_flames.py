@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from statistics import fmean
 
 from swarmscope.formatting import duration
 from swarmscope.runs.connection import Connection
@@ -50,12 +51,30 @@ def of_two_runs(connection: Connection, a: Document, b: Document) -> FlameData:
 
 def _span(document: Document, label: str, taken: Sequence[Taken]) -> FlameSpan:
     """Return the sum of what was *taken* of one job and kind."""
+    windows = [window for window, _ in taken]
     return FlameSpan(
-        service=taken[0][0].job,
+        service=windows[0].job,
         label=label,
-        requests=_requests(document.points, [w for w, _ in taken], document.run.started),
+        requests=_requests(document.points, windows, document.run.started),
         profile=merged(profile for _, profile in taken),
+        wake_delay_ms=_wake_delay_ms(document, windows),
     )
+
+
+def _wake_delay_ms(document: Document, windows: Sequence[Window]) -> float | None:
+    """Return the mean of what the service's workers measured meanwhile, None without a figure."""
+    if document.server is None:
+        return None
+    job, start = windows[0].job, document.run.started
+    spans = [[(at - start).total_seconds() for at in (w.since, w.until)] for w in windows]
+    found = [
+        value
+        for series in document.server.series
+        if (series.job, series.name) == (job, "wake_delay_ms")
+        for t_s, value in zip(document.server.t_s, series.values, strict=True)
+        if value is not None and any(since <= t_s <= until for since, until in spans)
+    ]
+    return fmean(found) if found else None
 
 
 class _Labels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -230,6 +231,18 @@ def test_two_profiles_are_compared_by_their_shares(browser, tmp_path):
         title = box(code, "◆ sort_lines").locator("title").text_content()
         assert title.endswith("50.0% · 0.10 ms · +10.00 pp")
         assert box(code, "◆ pay").locator("title").text_content().endswith(" · ±0.00 pp")
+
+
+def test_it_says_how_long_ready_threads_waited(browser, frozen, tmp_path):
+    """Where the workers measured it."""
+    file = tmp_path / "run.html"
+    spans = [replace(one, wake_delay_ms=5.25) for one in frozen.flames.spans]
+    flames = replace(frozen.flames, spans=spans)
+    file.write_text(page.render(frozen.document, live=False, flames=flames))
+    with opened(browser, viewport=DESK, offline=True) as tab:
+        tab.goto(file.as_uri())
+        text = tab.locator("#code .flames .about").first
+        expect(text).to_contain_text("A ready thread waited 5.25 ms for Python's lock or a CPU.")
 
 
 def test_a_live_page_fetches_profiles_once_they_are_in_sight(browser, frozen):

@@ -30,6 +30,15 @@ def test_the_same_run_makes_the_same_file(frozen):
     assert "Copyright (c) 2022 Leon Sorokin" in frozen.again
 
 
+def test_the_data_is_a_line_of_its_own(frozen):
+    """The command of docs/run-page.md finds it, beside profiles too."""
+    lines = page.render(frozen.document, live=False, flames=frozen.flames).split("\n")
+
+    data = '<script type="application/json" id="run-data">'
+    (line,) = [line for line in lines if line.startswith(data) and line.endswith("</script>")]
+    assert line.count("</script>") == 1
+
+
 def five_minutes(document: Document) -> Document:
     """Return *document* with as much in it as in five minutes of 12 endpoints."""
     content = msgspec.to_builtins(replace(document, points=first_points(document.points, 90)))

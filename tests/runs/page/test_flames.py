@@ -37,6 +37,7 @@ def test_a_frame_is_in_it_once():
         "label": "0:00 to 0:15",
         "seconds": 5.0,
         "requests": 12.3,
+        "wake_delay_ms": None,
         "stacks": [["/pay", [0, 1], 1_001]],
     }
     assert content["windows"][1]["stacks"] == [["", [0], 7]]

@@ -12,7 +12,7 @@ from support.rich_run import level
 from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import assembly
-from swarmscope.runs.document import LevelResult, ServiceFigures
+from swarmscope.runs.document import LevelResult, ServiceFigures, Services, ServiceSeries
 from swarmscope.runs.page import stored_flames
 from swarmscope.runs.page.flames import Choice, FlameData
 from swarmscope.runs.profiles import storage
@@ -105,6 +105,25 @@ def test_stages_of_a_shape_have_numbers(connection, run):
     store(connection, 5, profile(("/pay", 1, PAY)), 2)
 
     assert [one.label for one in shown(connection).spans] == ["Stage 2"]
+
+
+def test_the_wait_for_the_lock_of_python_is_that_of_the_span(connection, run):
+    """The mean of what the service's workers measured while it was profiled; else unknown."""
+    for since_s, number in ((5, 1), (25, 2), (45, 3)):
+        store(connection, since_s, profile(("/pay", 1, PAY)), number)
+    made = assembly.assemble(connection, run, True)
+    t_s = [float(t) for t in range(0, SECONDS, 2)]
+    waits = [None if t >= 45 else 0.2 if t < 20 else 5.0 + t % 4 for t in t_s]
+    series = [ServiceSeries(job=job, name="wake_delay_ms", values=waits) for job in ("shop", "b")]
+    server = Services(t_s=t_s, series=series)
+
+    spans = stored_flames.of_run(connection, run, replace(made, server=server)).spans
+
+    assert [one.wake_delay_ms for one in spans] == [
+        pytest.approx(0.2),
+        pytest.approx(6.0, abs=0.3),
+        None,
+    ]
 
 
 def test_two_runs_are_compared_as_a_whole(connection, run):

@@ -75,7 +75,7 @@ function sidesOf(choice) {
         const windows = windowsOf(code.profiles, choice, label);
         const tree = treeOf(code.profiles, windows, choice.route);
         const seconds = total(windows.map((one) => one.seconds));
-        return { label, tree, seconds, requests: requestsOf(windows) };
+        return { label, tree, seconds, requests: requestsOf(windows), wakeDelay: wakeDelayOf(windows) };
     });
     const isShare = !sides.every(({ requests }) => requests);
     for (const side of sides) {
@@ -189,10 +189,11 @@ function drawSides(pictures, choice, sides) {
     });
 }
 
-/** The sum, exact to what is stored, and what it was sampled in. */
-function sampledText({ kind }, { tree, seconds, requests }) {
+/** The sum, exact to what is stored, what it was sampled in, and how late ready threads ran. */
+function sampledText({ kind }, { tree, seconds, requests, wakeDelay }) {
+    const late = wakeDelay == null ? "" : ` A ready thread waited ${milliseconds(wakeDelay)} for Python's lock or a CPU.`;
     const per = requests ? `, ${milliseconds(tree.value / 1000 / requests)} per request` : "";
-    return `${milliseconds(tree.value / 1000)} ${KIND_TIMES[kind]} in ${digits(seconds)} s sampled${per}.`;
+    return `${milliseconds(tree.value / 1000)} ${KIND_TIMES[kind]} in ${digits(seconds)} s sampled${per}.${late}`;
 }
 
 /** A box in words: function, line, share, time, and what has changed. */

@@ -71,6 +71,13 @@ function requestsOf(windows) {
     return (known && total(windows.map(({ requests }) => requests))) || null;
 }
 
+/** How long a ready thread waited, on the mean over *windows* in ms; null where nobody measured it. */
+function wakeDelayOf(windows) {
+    const known = windows.filter(({ wake_delay_ms: ms }) => ms != null);
+    const weight = total(known.map(({ seconds }) => seconds));
+    return weight ? total(known.map((one) => one.wake_delay_ms * one.seconds)) / weight : null;
+}
+
 /** Give all nodes of both trees what changed between them, each divided by what it is measured *per*. */
 function compareTrees(before, after, [perBefore, perAfter]) {
     const change = (after?.value ?? 0) / perAfter - (before?.value ?? 0) / perBefore;
