@@ -29,6 +29,7 @@ USES = {  # of which resource each limits the use
     "connections-use": "database_connections",
     "files-use": "files",
     "generator-use": "generator",
+    "setting-use": "setting",
 }
 
 WHOLE_RUN = "whole run"

@@ -80,7 +80,8 @@ def test_grafana_answers_each_query(grafana, recorded, query):
 
     assert result["status"] == 200, result
     rows = [frame["data"]["values"] for frame in result["frames"]]
-    assert any(values and values[0] for values in rows), query.text
+    found = any(values and values[0] for values in rows)
+    assert found or recorded.may_lack(query), query.text
 
 
 @pytest.fixture(scope="module")

@@ -306,7 +306,9 @@ class TestImport:
                 name: one[name] for name in one if name != "id"
             }
 
-    @pytest.mark.parametrize("name", ["swarm", "service", "generator", "requests", "runs"])
+    @pytest.mark.parametrize(
+        "name", ["swarm", "service", "generator", "requests", "resources", "runs"]
+    )
     def test_every_query_is_answered(self, imported, dashboards, name):
         """By the company's data sources, and with values although scrapes are 15 s apart."""
         (path,) = [path for path in dashboards if path.stem == f"swarmscope-{name}"]
