@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmscope.cli.tables import NARROW, bare_table, harmless
-from swarmscope.formatting import NOTHING, digits, percent
+from swarmscope.formatting import NOTHING, count, digits, percent
 from swarmscope.runs.document import ResourceFigures, RouteHold
 
 FULL = 0.9  # in use: as in the cause
@@ -27,7 +27,7 @@ def parts(found: Sequence[ResourceFigures], width: int, every: bool) -> Iterator
     if any(one.routes for one in found):
         yield "Below a resource: how long each route held it, and its share of that time."
     if any(one.forecast for one in found):
-        yield "* forecast: no resource was in use by 70 %."
+        yield "* forecast: no resource was 70 % in use."
 
 
 def hint(found: Sequence[ResourceFigures]) -> str:
@@ -67,6 +67,8 @@ def _table(found: Sequence[ResourceFigures], width: int, every: bool) -> Table:
 def _places(one: ResourceFigures) -> str:
     if one.kind == "memory" and one.places is not None:
         return f"{digits(one.places / GIB)} GiB"
+    if one.places is not None and one.places == int(one.places):  # a quota need not be whole
+        return count(int(one.places))
     return digits(one.places)
 
 

@@ -26,7 +26,7 @@ def test_each_resource_has_a_row_and_its_routes():
 
     assert [row[-6:] for row in rows[:6]] == [
         ["places", "held", "in", "use", "waiting", "ceiling", "interval"][-6:],
-        ["10.0", "74.0", "97.0%", "41.2", "135", "118–155"],
+        ["10", "74.0", "97.0%", "41.2", "135", "118–155"],
         ["GET", "/orders", "74.2", "96.0%"],
         ["GET", "/items", "2.10", "4.00%"],
         ["2.00", "6.10", "24.0%", "0.10", "328", "301–360"],

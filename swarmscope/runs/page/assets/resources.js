@@ -53,7 +53,7 @@ const resourceColumns = (several, cause) => [
 function places({ kind, places: number, others }) {
     if (kind === "memory" && number != null) return `${digits(number / 2 ** 30)} GiB`;
     const rest = others ? make("span", { class: "calls" }, ` (others ${digits(others)})`) : null;
-    return make("span", {}, digits(number), rest);
+    return make("span", {}, Number.isInteger(number) ? count(number) : digits(number), rest);
 }
 
 const holder = ({ route, held_ms, share }) => `${route} ${milliseconds(held_ms)} (${percent(share)})`;
