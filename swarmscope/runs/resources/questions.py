@@ -67,8 +67,11 @@ SERVICE = {
     "outgoing": _rate("flask_http_outgoing_seconds_total", "job, host"),
     "pool_limit": _pool("limit"),
     "pool_in_use": _pool("in_use"),
+    "pool_waiting": _pool("waiting"),
     "pool_hold": _rate("flask_db_pool_hold_seconds_sum"),
+    "pool_holds": _rate("flask_db_pool_hold_seconds_count"),
     "pool_wait": _rate("flask_db_pool_wait_seconds_sum", "job, pool"),
+    "pool_waits": _rate("flask_db_pool_wait_seconds_count", "job, pool"),
 }
 GENERATOR = {
     "processes": _mean("locust_worker_cpu_ratio", how="count"),
@@ -94,7 +97,7 @@ class Asked:
         """Return each quantity of those whom *who*, label matchers, chooses."""
         text = _together([_named(name, text) for name, text in texts.items()])
         query = Template(text).substitute(who=who, window=self.window_s)
-        found = Found(self.axis.points)
+        found = Found(self.axis.points, self.window_s)
         for line in self.prometheus.over(self.axis, query, self.window_s / 2):
             label = line.metric.get
             detail = next((value for name in DETAILS if (value := label(name))), "")
@@ -108,6 +111,7 @@ class Found:
     """What Prometheus knows, by quantity, job and detail, at *length* moments."""
 
     length: int
+    window_s: int
     points: dict[tuple[str, str, str], Points] = field(default_factory=dict)
 
     def of(self, quantity: str, job: str, detail: str = "") -> Points:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import nlargest
 from math import ceil
 from string import Template
 
@@ -24,6 +25,8 @@ from swarmscope.runs.resources.questions import (
     Found,
 )
 
+MAX_SHARE_OF_WINDOW = 0.25  # that one use takes; of longer ones a window has none, or too much
+MAX_HOSTS = 20  # that a service calls, those that took the most time
 MIN_SPAN_S = 10  # in which a generator was scraped
 Series = dict[tuple[str, str], Points]  # by job and name
 
@@ -69,7 +72,7 @@ def _generator(prometheus: Prometheus, axis: Axis) -> str:
 
 def _without_job(found: Found) -> Found:
     points = {(name, "", detail): values for (name, _, detail), values in found.points.items()}
-    return Found(found.length, points)
+    return Found(found.length, found.window_s, points)
 
 
 def _add(readings: Readings, found: Iterator[tuple[ResourceKey, Usage]]) -> None:
@@ -87,13 +90,8 @@ def _of_service(found: Found, job: str) -> Iterator[tuple[ResourceKey, Usage]]:
     yield ResourceKey(job, "python"), Usage(of("workers"), of("worker_cpu"), run_delay)
     yield _cpu(found, job, "cpu"), Usage(of("cpus"), _cpu_used(found, job), run_delay)
     yield from _of_pools(found, job)
-    for host in found.details("outgoing", job):
-        unknown = [None] * found.length
-        yield (
-            ResourceKey(job, "service", host),
-            Usage([*unknown], found.of("outgoing", job, host), [*unknown]),
-        )
-    unknown = [None] * found.length
+    yield from _of_calls(found, job)
+    unknown: Points = [None] * found.length
     yield ResourceKey(job, "backlog"), Usage(of("backlog_limit"), of("backlog"), [*unknown])
     yield ResourceKey(job, "files"), Usage(of("files_limit"), of("files"), [*unknown])
     yield from _of_machine(found, job)
@@ -101,18 +99,29 @@ def _of_service(found: Found, job: str) -> Iterator[tuple[ResourceKey, Usage]]:
 
 def _of_pools(found: Found, job: str) -> Iterator[tuple[ResourceKey, Usage]]:
     """Yield the pools of *job*; connections held are counted by route, so for all pools at once."""
-    pools = found.details("pool_in_use", job) or found.details("pool_limit", job)
-    held = found.of("pool_hold", job)
+    pools = found.details("pool_in_use", job)
     for pool in pools:
-        used = found.of("pool_in_use", job, pool)
+        used, waiting = (found.of(f"pool_{state}", job, pool) for state in ("in_use", "waiting"))
+        if len(pools) == 1:
+            used = _counted(found, used, found.of("pool_hold", job), found.of("pool_holds", job))
+        waits = (found.of(name, job, pool) for name in ("pool_wait", "pool_waits"))
+        waiting = _counted(found, waiting, *waits)
         yield (
             ResourceKey(job, "pool", pool),
-            Usage(
-                found.of("pool_limit", job, pool),
-                _either(held, used) if len(pools) == 1 else used,
-                found.of("pool_wait", job, pool),
-            ),
+            Usage(found.of("pool_limit", job, pool), used, waiting),
         )
+
+
+def _of_calls(found: Found, job: str) -> Iterator[tuple[ResourceKey, Usage]]:
+    """Yield the services that *job* called for longest: calls in progress, of an unknown number."""
+
+    def seconds(host: str) -> float:
+        return sum(filter(None, found.of("outgoing", job, host)))
+
+    unknown: Points = [None] * found.length
+    for host in nlargest(MAX_HOSTS, found.details("outgoing", job), seconds):
+        calls = found.of("outgoing", job, host)
+        yield ResourceKey(job, "service", host), Usage([*unknown], calls, [*unknown])
 
 
 def _of_machine(found: Found, job: str) -> Iterator[tuple[ResourceKey, Usage]]:
@@ -202,5 +211,13 @@ def _sum(one: Points, another: Points) -> Points:
     return [b if a is None else a + (b or 0.0) for a, b in pairs]
 
 
-def _either(points: Points, otherwise: Points) -> Points:
-    return [b if a is None else a for a, b in zip(points, otherwise, strict=True)]
+def _counted(found: Found, seen: Points, seconds: Points, times: Points) -> Points:
+    """Return the mean number in progress: the rate of *seconds*, which are counted at the end.
+
+    What takes long compared with a window is as it was *seen* at each scrape.
+    """
+    longest_s = found.window_s * MAX_SHARE_OF_WINDOW
+    return [
+        s if s is not None and n and (s / n <= longest_s or at is None) else at
+        for at, s, n in zip(seen, seconds, times, strict=True)
+    ]

@@ -68,8 +68,18 @@ SHOP: Samples = {
     'flask_http_outgoing_seconds_total{job="shop",host="pricing:80",method="GET"}': grows(1.5),
     'flask_db_pool_connections{job="shop",pool="main",state="limit"}': stays(10),
     'flask_db_pool_connections{job="shop",pool="main",state="in_use"}': stays(5),
+    'flask_db_pool_connections{job="shop",pool="main",state="waiting"}': stays(1),
     'flask_db_pool_hold_seconds_sum{job="shop",url_rule="/a"}': grows(3.5),
+    'flask_db_pool_hold_seconds_count{job="shop",url_rule="/a"}': grows(40),
     'flask_db_pool_wait_seconds_sum{job="shop",pool="main"}': grows(0.75),
+    'flask_db_pool_wait_seconds_count{job="shop",pool="main"}': grows(40),
+    'flask_db_pool_connections{job="slow",pool="main",state="in_use"}': stays(3),
+    'flask_db_pool_connections{job="slow",pool="main",state="waiting"}': stays(2),
+    'flask_db_pool_hold_seconds_sum{job="slow",url_rule="/a"}': grows(4),
+    'flask_db_pool_hold_seconds_count{job="slow",url_rule="/a"}': grows(0.1),
+    'flask_db_pool_wait_seconds_sum{job="slow",pool="main"}': stays(70),
+    'flask_db_pool_wait_seconds_count{job="slow",pool="main"}': stays(7),
+    'up{job="slow",instance="s:1"}': stays(1),
     'machine_cpus{job="shop"}': stays(1.5),
     'machine_cpu_quota{job="shop"}': stays(1.5),
     'machine_cpu_seconds_total{job="shop",whose="own"}': grows(0.9),
@@ -141,6 +151,13 @@ def test_every_resource_of_a_service(capture):
         ResourceKey("shop", "backlog"): (2048, 10, None),
         ResourceKey("shop", "files"): (1024, 50, None),
     }
+
+
+def test_what_takes_long_is_as_it_was_seen(url):
+    """Seconds are counted when a connection is returned: a window has none of them, or too many."""
+    slow = server_series.read(url, SINCE, UNTIL, Targets(names=["slow"]))
+    usage = slow.resources[ResourceKey("slow", "pool", "main")]
+    assert (set(usage.used), set(usage.waiting)) == ({3}, {2})
 
 
 def test_the_generator_by_its_metrics(capture):
