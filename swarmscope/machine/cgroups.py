@@ -40,7 +40,7 @@ class Cgroups:
 
     def of(self, controller: str) -> list[Group]:
         """Return the process's own group for *controller*, then those above it; none if unknown."""
-        membership = kernel_files.text(self._root / "proc/self/cgroup")
+        membership = kernel_files.text(f"{self._root}/proc/self/cgroup")
         if membership != self._membership:
             self._membership, self._groups = membership, {}
             self._mounts = list(_mounts(self._root))
@@ -67,7 +67,7 @@ class Cgroups:
 
 
 def _mounts(root: Path) -> Iterator[Mount]:
-    for line in (kernel_files.text(root / "proc/self/mountinfo") or "").splitlines():
+    for line in (kernel_files.text(f"{root}/proc/self/mountinfo") or "").splitlines():
         where, _, what = line.partition(" - ")
         fields, kind = where.split(), what.split()
         if len(fields) > 4 and len(kind) > 2 and kind[0] in ("cgroup", "cgroup2"):

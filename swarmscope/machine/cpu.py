@@ -34,12 +34,12 @@ def figures(root: Path, cgroups: Cgroups) -> CpuFigures:
     allowed = allowed_cpus(root)
     used_s, steal_s = _of_cores(root, allowed)
     cores = float(len(allowed)) if allowed else _cores()
-    pressure_s = kernel_files.pressure_seconds(root / "proc/pressure/cpu")
+    pressure_s = kernel_files.pressure_seconds(f"{root}/proc/pressure/cpu")
     quota, group = lowest_quota(cgroups.of("cpu"))
     if group is None or (cores is not None and quota >= cores):
         return CpuFigures(cores, None, used_s, steal_s, pressure_s)
     if group.unified:
-        own = kernel_files.pressure_seconds(group.directory / "cpu.pressure")
+        own = kernel_files.pressure_seconds(f"{group.directory}/cpu.pressure")
         pressure_s = pressure_s if own is None else own
     used_s = used_by(group, cgroups.of("cpuacct"))
     return CpuFigures(quota, quota, used_s, steal_s, pressure_s, *throttling(group))
@@ -47,7 +47,7 @@ def figures(root: Path, cgroups: Cgroups) -> CpuFigures:
 
 def allowed_cpus(root: Path) -> frozenset[int]:
     """Return the numbers of the CPUs that this process may use; none if unknown."""
-    status = kernel_files.text(root / "proc/self/status") or ""
+    status = kernel_files.text(f"{root}/proc/self/status") or ""
     _, found, rest = status.partition("\nCpus_allowed_list:")
     ranges = rest.partition("\n")[0].strip().split(",") if found else []
     numbers: set[int] = set()
@@ -69,28 +69,28 @@ def lowest_quota(groups: list[Group]) -> tuple[float, Group | None]:
 
 def _quota(group: Group) -> float | None:
     if group.unified:
-        limit = kernel_files.numbers(group.directory / "cpu.max")  # none if it is "max"
+        limit = kernel_files.numbers(f"{group.directory}/cpu.max")  # none if it is "max"
         return limit[0] / limit[1] if len(limit) == 2 and limit[1] else None
-    quota_us = kernel_files.number(group.directory / "cpu.cfs_quota_us")
-    period_us = kernel_files.number(group.directory / "cpu.cfs_period_us")
+    quota_us = kernel_files.number(f"{group.directory}/cpu.cfs_quota_us")
+    period_us = kernel_files.number(f"{group.directory}/cpu.cfs_period_us")
     return quota_us / period_us if quota_us and period_us and quota_us > 0 else None
 
 
 def used_by(group: Group, accounts: list[Group]) -> float | None:
     """Return the CPU time of *group*; version 1 has it in *accounts*, another hierarchy."""
     if group.unified:
-        used_us = kernel_files.field(kernel_files.text(group.directory / "cpu.stat"), "usage_usec")
+        used_us = kernel_files.field(kernel_files.text(f"{group.directory}/cpu.stat"), "usage_usec")
         return None if used_us is None else used_us / 1e6
     for account in accounts:
         if account.name == group.name:
-            used_ns = kernel_files.number(account.directory / "cpuacct.usage")
+            used_ns = kernel_files.number(f"{account.directory}/cpuacct.usage")
             return None if used_ns is None else used_ns / 1e9
     return None
 
 
 def throttling(group: Group) -> tuple[float | None, float | None]:
     """Return how long *group* was throttled, in seconds, and in how many periods."""
-    stat = kernel_files.text(group.directory / "cpu.stat")
+    stat = kernel_files.text(f"{group.directory}/cpu.stat")
     name, per_s = ("throttled_usec", 1e6) if group.unified else ("throttled_time", 1e9)
     throttled, periods = kernel_files.field(stat, name), kernel_files.field(stat, "nr_throttled")
     return None if throttled is None else throttled / per_s, periods
@@ -104,7 +104,7 @@ def _cores() -> float | None:
 def _of_cores(root: Path, allowed: frozenset[int]) -> tuple[float | None, float | None]:
     """Return how long *allowed* cores were used, and how long the hypervisor took them."""
     used = stolen = 0
-    for line in (kernel_files.text(root / "proc/stat") or "").splitlines():
+    for line in (kernel_files.text(f"{root}/proc/stat") or "").splitlines():
         name, *words = line.split()
         if not name.startswith("cpu"):
             break

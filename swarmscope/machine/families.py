@@ -54,7 +54,7 @@ class Machine:
         used, limit = sockets.local_ports(self._root)
         text = "Local ports for outgoing connections: at most so many are used; the limit"
         yield "machine_local_ports", text, False, "state", {"used": used, "limit": limit}
-        stalled_s = kernel_files.pressure_seconds(self._root / "proc/pressure/io")
+        stalled_s = kernel_files.pressure_seconds(f"{self._root}/proc/pressure/io")
         text = "Time in which some task waited for a disk"
         yield "machine_io_pressure_seconds", text, True, "", {"": stalled_s}
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
+from os import PathLike
+
+CHUNK_BYTES = 65536
 
 
-def text(path: Path) -> str | None:
+def text(path: str | PathLike[str]) -> str | None:
     """Return the content of a file."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read().decode("latin-1")
-    except OSError:  # it may also be that opening works and reading does not
+        descriptor = os.open(path, os.O_RDONLY)  # half the time of `open`
+    except OSError:
         return None
+    try:
+        content = b""
+        while chunk := os.read(descriptor, CHUNK_BYTES):
+            content += chunk
+        return content.decode("latin-1")
+    except OSError:  # there, and cannot be read: pressure that is switched off
+        return None
+    finally:
+        os.close(descriptor)
 
 
-def number(path: Path) -> float | None:
+def number(path: str | PathLike[str]) -> float | None:
     """Return the number that is all of a file, ``max`` as infinity."""
     content = (text(path) or "").strip()
     try:
@@ -24,7 +35,7 @@ def number(path: Path) -> float | None:
         return None
 
 
-def numbers(path: Path) -> list[int]:
+def numbers(path: str | PathLike[str]) -> list[int]:
     """Return the numbers that are all of a file, none if there is anything else."""
     words = (text(path) or "").split()
     return [int(word) for word in words] if all(word.isdecimal() for word in words) else []
@@ -36,7 +47,7 @@ def field(content: str | None, name: str) -> float | None:
     return None if found is None else float(found[1])
 
 
-def pressure_seconds(path: Path) -> float | None:
+def pressure_seconds(path: str | PathLike[str]) -> float | None:
     """Return how long some task has waited, by a file of pressure stall information.
 
     Source: Documentation/accounting/psi.rst; ``total`` is in microseconds.

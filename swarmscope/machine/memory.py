@@ -27,13 +27,13 @@ class MemoryFigures(NamedTuple):
 
 def figures(root: Path, cgroups: Cgroups) -> MemoryFigures:
     """Return what is known now."""
-    machine = kernel_files.text(root / "proc/meminfo")
+    machine = kernel_files.text(f"{root}/proc/meminfo")
     total = _kib(machine, "MemTotal")
-    pressure_s = kernel_files.pressure_seconds(root / "proc/pressure/memory")
+    pressure_s = kernel_files.pressure_seconds(f"{root}/proc/pressure/memory")
     limit, group = lowest_limit(cgroups.of("memory"))
     if group is not None and (total is None or limit < total):
         return _of_group(group, limit, pressure_s)
-    kills = kernel_files.field(kernel_files.text(root / "proc/vmstat"), "oom_kill")
+    kills = kernel_files.field(kernel_files.text(f"{root}/proc/vmstat"), "oom_kill")
     used = _less(total, _kib(machine, "MemAvailable"))
     swap = _less(_kib(machine, "SwapTotal"), _kib(machine, "SwapFree"))
     return MemoryFigures(total, used, swap, kills, pressure_s)
@@ -44,7 +44,7 @@ def lowest_limit(groups: list[Group]) -> tuple[float, Group | None]:
     lowest, limited = float("inf"), None
     for group in groups:
         name = "memory.max" if group.unified else "memory.limit_in_bytes"
-        limit = kernel_files.number(group.directory / name)
+        limit = kernel_files.number(f"{group.directory}/{name}")
         if limit is not None and limit < lowest:
             lowest, limited = limit, group
     return lowest, limited
@@ -52,18 +52,18 @@ def lowest_limit(groups: list[Group]) -> tuple[float, Group | None]:
 
 def _of_group(group: Group, limit: float, pressure_s: float | None) -> MemoryFigures:
     directory = group.directory
-    stat = kernel_files.text(directory / "memory.stat")
+    stat = kernel_files.text(f"{directory}/memory.stat")
     if group.unified:
-        own = kernel_files.pressure_seconds(directory / "memory.pressure")
-        held = kernel_files.number(directory / "memory.current")
-        swap = kernel_files.number(directory / "memory.swap.current")
+        own = kernel_files.pressure_seconds(f"{directory}/memory.pressure")
+        held = kernel_files.number(f"{directory}/memory.current")
+        swap = kernel_files.number(f"{directory}/memory.swap.current")
         events, unused = "memory.events", kernel_files.field(stat, "inactive_file")
         pressure_s = pressure_s if own is None else own
     else:
-        held = kernel_files.number(directory / "memory.usage_in_bytes")
+        held = kernel_files.number(f"{directory}/memory.usage_in_bytes")
         swap = kernel_files.field(stat, "total_swap")
         events, unused = "memory.oom_control", kernel_files.field(stat, "total_inactive_file")
-    kills = kernel_files.field(kernel_files.text(directory / events), "oom_kill")
+    kills = kernel_files.field(kernel_files.text(f"{directory}/{events}"), "oom_kill")
     return MemoryFigures(limit, _less(held, unused), swap, kills, pressure_s)
 
 

@@ -24,7 +24,7 @@ class RunDelay:
     """
 
     def __init__(self, pid: int, root: Path = Path("/")) -> None:
-        self._tasks = root / "proc" / str(pid) / "task"
+        self._tasks = f"{root}/proc/{pid}/task"
         self._ended_ns = 0
         self._threads: dict[str, int] = {}  # nanoseconds, by thread
 
@@ -45,7 +45,7 @@ class RunDelay:
         except OSError:
             return waited
         for thread in threads:
-            words = (kernel_files.text(self._tasks / thread / "schedstat") or "").split()
+            words = (kernel_files.text(f"{self._tasks}/{thread}/schedstat") or "").split()
             if len(words) == 3 and words != ["0", "0", "0"]:  # that is a kernel that does not count
                 waited[thread] = int(words[1])
         return waited
@@ -56,7 +56,7 @@ def cpu_seconds(pid: int, root: Path = Path("/"), with_children: bool = False) -
 
     *with_children* includes that of children that have ended and been waited for.
     """
-    fields = _stat(root / "proc" / str(pid))
+    fields = _stat(f"{root}/proc/{pid}/stat")
     return None if fields is None else _seconds(fields, with_children)
 
 
@@ -95,7 +95,7 @@ class ProcessTree:
         began = thread_time()
         children: defaultdict[int, list[int]] = defaultdict(list)
         for pid in _processes(self._root):
-            if fields := _stat(self._root / "proc" / str(pid)):
+            if fields := _stat(f"{self._root}/proc/{pid}/stat"):
                 children[int(fields[PARENT])].append(pid)
         self._known = list(self._roots)
         for pid in self._known:  # it grows meanwhile
@@ -105,15 +105,15 @@ class ProcessTree:
 
 def _processes(root: Path) -> Iterable[int]:
     try:
-        names = os.listdir(root / "proc")
+        names = os.listdir(f"{root}/proc")
     except OSError:
         return []
     return [int(name) for name in names if name.isdecimal()]
 
 
-def _stat(process: Path) -> list[str] | None:
+def _stat(path: str) -> list[str] | None:
     """Return the fields that follow a process's name, which may contain anything."""
-    fields = (kernel_files.text(process / "stat") or "").rpartition(")")[2].split()
+    fields = (kernel_files.text(path) or "").rpartition(")")[2].split()
     return fields if len(fields) > CHILDREN_SYSTEM else None
 
 

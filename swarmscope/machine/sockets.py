@@ -14,7 +14,7 @@ def listen_failures(root: Path) -> tuple[float | None, float | None]:
 
     Source: ``TcpExt`` of proc_pid_net(5), SNMP counters ListenOverflows and ListenDrops.
     """
-    lines = (kernel_files.text(root / "proc/net/netstat") or "").splitlines()
+    lines = (kernel_files.text(f"{root}/proc/net/netstat") or "").splitlines()
     rows = [line.split() for line in lines if line.startswith("TcpExt:")]
     if len(rows) != 2:
         return None, None
@@ -31,7 +31,7 @@ def local_ports(root: Path) -> tuple[float | None, float | None]:
 
     While sockets are few, each counts as one port: that is an upper bound, and cheap.
     """
-    bounds = kernel_files.numbers(root / "proc/sys/net/ipv4/ip_local_port_range")
+    bounds = kernel_files.numbers(f"{root}/proc/sys/net/ipv4/ip_local_port_range")
     if len(bounds) != 2:
         return None, None
     first, last = bounds
@@ -47,7 +47,7 @@ def _sockets(root: Path) -> float | None:
     found = False
     sockets = 0
     for name in ("sockstat", "sockstat6"):
-        for line in (kernel_files.text(root / "proc/net" / name) or "").splitlines():
+        for line in (kernel_files.text(f"{root}/proc/net/{name}") or "").splitlines():
             words = line.split()
             if words[0] in ("TCP:", "TCP6:"):
                 counts = dict(zip(words[1::2], words[2::2], strict=False))
@@ -59,6 +59,6 @@ def _sockets(root: Path) -> float | None:
 def _ports_between(root: Path, first: int, last: int) -> float:
     ports = set()
     for name in ("tcp", "tcp6"):
-        for line in (kernel_files.text(root / "proc/net" / name) or "").splitlines()[1:]:
+        for line in (kernel_files.text(f"{root}/proc/net/{name}") or "").splitlines()[1:]:
             ports.add(int(line.split(None, 2)[1].rpartition(":")[2], 16))
     return float(sum(first <= port <= last for port in ports))

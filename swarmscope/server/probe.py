@@ -33,7 +33,7 @@ from swarmscope.server.probe_file import (
 )
 from swarmscope.server.worker_classes import COOPERATIVE, kind_of, queue_of
 
-INTERVAL_S = 0.05
+INTERVAL_S = 0.2
 IDLE_S = 10.0  # without a marked request
 LOOK_S = 1.0  # between looks at what needs no more
 
