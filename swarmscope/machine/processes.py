@@ -71,7 +71,7 @@ class ProcessTree:
 
     def add(self, pid: int) -> None:
         """Count another process and its descendants, too; what it used stays when it ends."""
-        fields = None if pid in self._roots else _stat(self._root / "proc" / str(pid))
+        fields = None if pid in self._roots else _stat(f"{self._root}/proc/{pid}/stat")
         if fields and int(fields[PARENT]) not in self._known:  # else it is a descendant
             self._roots[pid] = self._scan_at = 0.0
 
