@@ -115,7 +115,7 @@ def test_the_apps_database_is_read_from_the_runs_database(connection, runs_datab
     wait = LockWait(at, "stock", "UPDATE stock SET n = ?", "", "", 12.0, 12)
     database.store(connection, run, [wait])
     broke = Load([(run.timestamp(), at.timestamp())], {}, 10.0)
-    question = Question(None, broke, [], [], run.isoformat(), runs_database)
+    question = Question(None, broke, [], [], run=run.isoformat(), database=runs_database)
 
     empty = Capture(run, 2.0, {})
     capture, frames = answering._with_database(question, empty, at)
