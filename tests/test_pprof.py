@@ -8,7 +8,7 @@ from support.profiling import read
 
 from swarmscope.server.profiles.endpoint import _pprof as encode
 from swarmscope.server.profiles.folded import fold
-from swarmscope.server.profiles.merging import Profile, merged
+from swarmscope.server.profiles.merging import WorkersProfile, merged
 
 ANSWER = {
     "slot": "0",
@@ -40,7 +40,7 @@ OTHER = {
 
 def profile(*answers):
     types = (("samples", "count"), ("cpu", "nanoseconds"))
-    return merged(Profile(types, 3.0, 100, 1_700_000_000.5, "shop:app"), answers)
+    return merged(WorkersProfile(types, 3.0, 100, 1_700_000_000.5, "shop:app"), answers)
 
 
 def test_it_is_read_as_it_was_written():

@@ -24,6 +24,7 @@ SECRETS = {  # of whom, as the service sees it: (service, path), (mode, uid)
     ("grafana", "/run/secrets-grafana/secret_key"): "444 10001",
     ("api", "/run/secrets-metrics/profiles_token"): "444 10001",
     ("locust", "/run/secrets-metrics/profiles_token"): "444 10001",
+    ("locust-worker", "/run/secrets-metrics/profiles_token"): "444 10001",
 }
 FILES = "docker-compose.yml:tests/compose/checked_often.yml"
 USERS, REQUESTS = 50, 200
@@ -177,6 +178,18 @@ def test_what_a_swarm_sends_is_what_is_counted_and_stored(project, stack):
     poll_until(lambda: stack.done() == sent, f"Locust's UI, which caches, to say {sent}")
     poll_until(lambda: stack.stored() == sent, f"{sent} rows", seconds=40)
     poll_until(lambda: stack.scraped() - before == sent, f"Prometheus to have scraped {sent}")
+
+
+def test_the_runs_profiles_are_read_with_the_token(stack):
+    """Across containers, by whichever holds the shipper; a run of a few seconds may end before."""
+    stack.start(2)
+    with psycopg.connect(stack.database, autocommit=True) as connection:
+        query = "SELECT DISTINCT job, kind FROM profile ORDER BY kind"
+        found = poll_until(lambda: len(connection.execute(query).fetchall()) == 2, "both", 60)
+        assert found
+        assert connection.execute(query).fetchall() == [("api", "cpu"), ("api", "waiting")]
+    stack.stop()
+    poll_until(stack.all_delivered, "the run to be complete", 60)
 
 
 def test_both_workers_took_part(stack):

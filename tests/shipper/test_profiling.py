@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import psycopg
 import pytest
 from support.answering import answering, moment
 from support.gunicorn import ROOT, running_gunicorn
-from support.profiling import load
+from support.profiling import ask, load
 from support.stored_runs import Sample, store_run
 from support.timed_client import get
 from support.waiting import free_port, poll_until
@@ -39,6 +40,7 @@ def service(tmp_path: Path):
     def run(*options: str, profiles: str = "1", token: Path | None = None):
         environment = {
             "SWARMSCOPE_METRICS_PORT": "0",
+            "SWARMSCOPE_METRICS_HOST": "0.0.0.0" if token else "127.0.0.1",
             "SWARMSCOPE_PROFILES": profiles,
             "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
@@ -184,6 +186,48 @@ def test_a_service_without_profiles_is_left_alone(
         poll_until(lambda: thread._run and thread._run._not_before, "the probe")
     assert set(thread._run._not_before.values()) == {float("inf")}
     assert not [r for r in caplog.records if r.name == "swarmscope.shipper.profiling"]
+
+
+def test_a_token_is_sent_to_a_service_that_asks_for_one(
+    service, profiled, running, runs_database, tmp_path, monkeypatch, caplog
+):
+    """Without it, or with another one, the log says so once."""
+    token = tmp_path / "token"
+    token.write_text("right\n")
+    monkeypatch.setattr(profiling, "RETRY_S", 0.0)
+    monkeypatch.delenv("SWARMSCOPE_PROFILES_TOKEN_FILE", raising=False)
+    with (
+        service(token=token) as server,
+        caplog.at_level(logging.WARNING),
+        psycopg.connect(runs_database, autocommit=True) as connection,
+    ):
+        port = urlsplit(server.metrics_url).port
+        at = f"127.0.0.2:{port}"  # which is no name of this machine's to the endpoint
+        profiled(f"http://{at}")
+        poll_until(lambda: caplog.text, "the refusal")
+        monkeypatch.setenv("SWARMSCOPE_PROFILES_TOKEN_FILE", str(token))
+        with load(server.port, ("/both",), clients=1):
+            poll_until(lambda: storage.windows(connection, running), "a profile", 30)
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "swarmscope.shipper.profiling"]
+    assert line == (
+        f"Cannot take profiles of shop at {at}: it needs the token; SWARMSCOPE_PROFILES_TOKEN_FILE"
+        " is not set for Locust"
+    )
+
+
+def test_somebody_elses_profile_is_waited_out(service, profiled, running, runs_database, caplog):
+    with (
+        service() as server,
+        caplog.at_level(logging.WARNING),
+        psycopg.connect(runs_database, autocommit=True) as connection,
+        load(server.port, ("/both",), clients=1),
+    ):
+        theirs = threading.Thread(target=ask, args=(server.metrics_url,), kwargs={"seconds": 3})
+        theirs.start()
+        profiled(server.metrics_url)
+        poll_until(lambda: storage.windows(connection, running), "a profile", 30)
+        theirs.join()
+        assert not [r for r in caplog.records if r.name == "swarmscope.shipper.profiling"]
 
 
 def test_a_dead_peer_costs_one_line(profiled, running, caplog, monkeypatch):

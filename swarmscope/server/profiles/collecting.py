@@ -11,7 +11,7 @@ from pathlib import Path
 from swarmscope.server.profiles import exchange
 from swarmscope.server.profiles.exchange import WALL
 from swarmscope.server.profiles.listening import WAKE
-from swarmscope.server.profiles.merging import Profile, merged
+from swarmscope.server.profiles.merging import WorkersProfile, merged
 from swarmscope.server.profiles.signal_sampler import TYPES as CPU_TYPES
 from swarmscope.server.profiles.waiting_sampler import TYPES as WALL_TYPES
 
@@ -54,10 +54,10 @@ class ProfileOfWorkers:
         answered = exchange.answered(self._directory, self._question)
         return left < -GRACE_S or live <= answered.keys()
 
-    def finish(self, program: str) -> Profile:
+    def finish(self, program: str) -> WorkersProfile:
         """Return what the workers answered."""
         types = WALL_TYPES if self._kind == WALL else CPU_TYPES
-        profile = Profile(types, self._seconds, self._hz, self._began, program)
+        profile = WorkersProfile(types, self._seconds, self._hz, self._began, program)
         merged(profile, exchange.answers(self._directory, self._question))
         answered = exchange.answered(self._directory, self._question).keys()
         for pid in sorted(set(self._workers()) - answered):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from swarmscope.server.profiles.merging import Profile
+from swarmscope.server.profiles.merging import WorkersProfile
 from swarmscope.server.profiles.source_files import is_app, short
 
 
-def compact(profile: Profile) -> bytes:
+def compact(profile: WorkersProfile) -> bytes:
     """Return ``{"frames": […], "stacks": […], …}``.
 
     A frame is ``[function, file, line, is_app]``; a stack is ``[route, numbers of frames, the

@@ -14,7 +14,7 @@ from swarmscope.server.profiles.collecting import ProfileOfWorkers
 from swarmscope.server.profiles.compact import compact
 from swarmscope.server.profiles.exchange import CPU, WALL
 from swarmscope.server.profiles.folded import fold
-from swarmscope.server.profiles.merging import Profile
+from swarmscope.server.profiles.merging import WorkersProfile
 
 KINDS = {"/debug/pprof/profile": CPU, "/debug/pprof/wall": WALL}
 FORMATS = ("pprof", "folded", "json")
@@ -95,7 +95,7 @@ class ProfileEndpoint:
         return self._pending
 
 
-def _pprof(profile: Profile) -> bytes:
+def _pprof(profile: WorkersProfile) -> bytes:
     about = About(profile.program, profile.began, profile.seconds, profile.hz, profile.notes)
     samples = ((*key, sums) for key, sums in profile.sums.items())
     return encode(about, profile.types, profile.locations, samples)

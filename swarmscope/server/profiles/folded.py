@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from swarmscope.pprof import Location
-from swarmscope.server.profiles.merging import Profile
+from swarmscope.server.profiles.merging import WorkersProfile
 from swarmscope.server.profiles.source_files import short
 
 NO_ROUTE = "(no request)"
 
 
-def fold(profile: Profile) -> bytes:
+def fold(profile: WorkersProfile) -> bytes:
     """Return ``route;outermost;…;innermost SUM`` lines, the largest sum first.
 
     The sum is that of the last of the profile's types, in microseconds.

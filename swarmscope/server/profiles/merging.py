@@ -12,7 +12,7 @@ from swarmscope.server.profiles.stacks import Stack
 
 
 @dataclass
-class Profile:
+class WorkersProfile:
     """A profile of all workers: sums of samples by route and stack, and what there is to note."""
 
     types: Types
@@ -54,7 +54,7 @@ class Profile:
         return number
 
 
-def merged(profile: Profile, answers: Iterable[dict[str, Any]]) -> Profile:
+def merged(profile: WorkersProfile, answers: Iterable[dict[str, Any]]) -> WorkersProfile:
     """Add all *answers* to *profile* and return it; one that cannot be understood is noted."""
     for answer in answers:
         try:

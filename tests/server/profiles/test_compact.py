@@ -10,7 +10,7 @@ import pytest
 
 import swarmscope
 from swarmscope.server.profiles.compact import compact
-from swarmscope.server.profiles.merging import Profile, merged
+from swarmscope.server.profiles.merging import WorkersProfile, merged
 from swarmscope.server.profiles.source_files import is_app, short
 
 ANSWER = {
@@ -36,7 +36,7 @@ ANSWER = {
 
 def test_stacks_begin_with_the_outermost_frame_and_are_microseconds():
     types = (("samples", "count"), ("cpu", "nanoseconds"))
-    profile = merged(Profile(types, 3.0, 100, 1_700_000_000.5, "shop:app"), [ANSWER])
+    profile = merged(WorkersProfile(types, 3.0, 100, 1_700_000_000.5, "shop:app"), [ANSWER])
 
     content = json.loads(compact(profile))
 

@@ -83,7 +83,7 @@ def test_what_may_be_asked(serve):
         assert b"/both;Flask.wsgi_app" in text
         status, text = ask(url, WALL, seconds=1, format="json")
         assert (status, json.loads(text)["type"]) == (200, "waiting")
-        assert threads(pid) == 1
+        poll_until(lambda: threads(pid) == 1, "the thread to end, which has just answered")
 
 
 def test_one_at_a_time_and_for_as_long_as_its_client_waits(serve):
