@@ -137,12 +137,19 @@ def pool(dice: Random) -> Case:
 
 
 def row_lock(dice: Random) -> Case:
-    """A row that every request locks."""
-    held_ms = dice.uniform(12, 20)
-    routes = one(("lock_row", held_ms), ("sleep", dice.uniform(10, 30)))
-    service = Service(routes, threads(12, workers=2), pool=12)
-    truth = frozenset({"database_lock"})
-    return Case("row_lock", truth, service, load(1000 / (held_ms + 3)), law=True)
+    """A row that every request locks; the next limit is the number of threads."""
+    held_ms, rest_ms = dice.uniform(14, 20), dice.uniform(20, 30)
+    service = Service(one(("lock_row", held_ms), ("sleep", rest_ms)), threads(3, 2), pool=3)
+    without = replace(service, routes=one(("hold_connection", held_ms), ("sleep", rest_ms)))
+    second = 6 * 1000 / (held_ms + rest_ms + 3)
+    return Case(
+        "row_lock",
+        frozenset({"database_lock"}),
+        service,
+        load(1000 / (held_ms + 3)),
+        law=True,
+        raised=Raised(without, ("shop", "workers"), load(second)[1]),
+    )
 
 
 def missing_index(dice: Random) -> Case:
@@ -181,10 +188,17 @@ def degrading_downstream(dice: Random) -> Case:
 def python_lock(dice: Random) -> Case:
     """A lock in the only process; the next limit is the number of its threads."""
     held_ms, rest_ms, number = dice.uniform(14, 20), dice.uniform(40, 60), dice.randint(8, 10)
-    routes = one(("hold_lock", held_ms), ("sleep", rest_ms))
-    service = Service(routes, threads(number))
-    truth = frozenset({"lock"})
-    return Case("python_lock", truth, service, load(1000 / (held_ms + 0.5)), law=True)
+    service = Service(one(("hold_lock", held_ms), ("sleep", rest_ms)), threads(number))
+    without = replace(service, routes=one(("sleep", held_ms), ("sleep", rest_ms)))
+    second = number * 1000 / (held_ms + rest_ms + 1)
+    return Case(
+        "python_lock",
+        frozenset({"lock"}),
+        service,
+        load(1000 / (held_ms + 0.5)),
+        law=True,
+        raised=Raised(without, ("shop", "workers"), load(second)[1]),
+    )
 
 
 def quota(dice: Random) -> Case:

@@ -139,7 +139,7 @@ def run(
     stack: Stack, case: Case, service: Service, users: Sequence[int], hold_s: float, database: Any
 ) -> Run:
     """Drive *service*, as the case has it, through levels of *users*; return what is known."""
-    first = tuple(service.routes)
+    first = tuple(path for path in service.routes if path not in case.later)
     paths = [first, *[case.later or first] * (len(users) - 1)]
     levels = [
         {"users": number, "ramp_s": RAMP_S, "hold_s": hold_s, "paths": path}

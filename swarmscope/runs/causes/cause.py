@@ -81,6 +81,9 @@ def findings(capture: Capture, held: Side | None, broke: Side) -> list[Finding]:
     for each in ends:
         if each.service_side >= MIN_SHARE * max(of_client.whole, each.service_side):
             found += _of_service(each, lag_ms, frozenset())
+    if held is None:  # nothing to compare with: most of the time has to be that wait, or a queue
+        least_ms = SOLE * (of_client.after("response") or 0.0) - of_client.queue_growth
+        found = [one for one in found if one.wait_ms >= least_ms]
     found = found or [one for each in [*ends, of_client] for one in _of_processes(each)]
     return sorted(found, key=lambda finding: -finding.share)
 
@@ -274,7 +277,8 @@ def _of_generator(ends: _Ends) -> Iterator[Finding]:
             late = sum(ends.growth(part) for part in OUTSIDE)
             late += min(ends.queue_growth, 2 * lag_ms)
             share = late / ends.whole if ends.whole else 0.0
-            if one.is_full and share >= MIN_SHARE and late >= MIN_MS:
+            is_busy = one.used + one.waiting >= FULL * one.places  # it ran, or was not let run
+            if is_busy and share >= MIN_SHARE and late >= MIN_MS:
                 if kind == "generator" or not _is_the_services(ends, one):
                     yield Finding(one.key, late, share)
                 return

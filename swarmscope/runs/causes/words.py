@@ -217,11 +217,13 @@ def _generator(full: Full) -> str:
     its = (
         "its process" if (figures.places or 0) <= 1 else f"its {_number(figures.places)} processes"
     )
-    return (
+    text = (
         f"the load generator was full, not the service: {its} used {_percent(figures.utilisation)}"
-        f" of a core{'' if (figures.places or 0) <= 1 else ' each'}, and responses waited"
-        f" {milliseconds(full.wait_ms)} for it"
+        f" of a core{'' if (figures.places or 0) <= 1 else ' each'},"
     )
+    if figures.places and (delayed := (figures.waiting or 0.0) / figures.places) >= 0.1:
+        text += f" was ready to run and got no CPU {_percent(delayed)} of the time,"
+    return f"{text} and responses waited {milliseconds(full.wait_ms)} for it"
 
 
 def _generator_cpu(full: Full) -> str:

@@ -366,6 +366,19 @@ CASES = [
         },
         words="for a lock",
     ),
+    Case(
+        "generator that is not let run",
+        {"generator"},
+        (13, 9),
+        {"queue": (3, 2617), "service": (20, 20.5), "outside": (5, 1163)},
+        {"part_cpu_ms": (0.5, 0.5), "part_other_ms": (20, 20), **run_delay(30, 28)},
+        {
+            key("workers"): (32, (0.3, 0.2), (0, 0.08)),
+            key("generator", job=""): (1, (0.25, 0.24), (0.3, 0.8)),
+        },
+        generator={"loop_lag_ms": (30, 645)},
+        words="used 24 % of a core, was ready to run and got no CPU 80 % of the time,",
+    ),
 ]
 
 
@@ -402,6 +415,29 @@ def test_without_a_load_that_held_no_other_name_is_given(case):
     found = explain(measured(case), None, both_sides(case)[1])
 
     assert {found.kind, *(one.kind for one in found.also)} <= case.truth | {UNKNOWN}
+
+
+def test_a_short_wait_is_no_cause_where_nothing_held():
+    """Others have the CPU, but the code takes longer than the objective allows by itself."""
+    case = Case(
+        "heavier mix",
+        set(),
+        (15, 20),
+        {"queue": (6, 5.7), "service": (374, 610), "outside": (5, 5)},
+        {
+            "part_cpu_ms": (0.7, 0.7),
+            "part_other_ms": (373, 609),
+            "cpu_others_cores": (1.94, 1.94),
+            **run_delay(8.4, 17.3),
+        },
+        {
+            key("workers"): (64, (5.7, 14.9), (0.03, 0.07)),
+            key("python"): (1, (0.04, 0.06), (0.13, 0.34)),
+            key("cpu"): (2, (2, 2), (0.13, 0.34)),
+        },
+    )
+
+    assert explain(measured(case), None, both_sides(case)[1]).kind == UNKNOWN
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
