@@ -263,6 +263,12 @@ class _Places:
         return self.utilisation >= FULL
 
     @property
+    def is_full_or_delayed(self) -> bool:
+        """Whether processes use all of a core, or would if they were let run a little more."""
+        wanted = self.used + self.waiting >= FULL * self.places
+        return self.is_full or (self.utilisation >= NEARLY_FULL and wanted)
+
+    @property
     def is_full_or_queued(self) -> bool:
         """Whether it is full, or there is always somebody who waits."""
         queued = self.waiting >= max(1.0, QUEUED * self.places)
@@ -325,21 +331,17 @@ def _of_workers(ends: _Ends, lag_ms: float) -> Iterator[Finding]:
 def _of_computing(ends: _Ends) -> Iterator[Finding]:
     """Yield the CPU, or Python in the workers: whichever of them more workers would not help."""
     cpu = next(iter(_full_cpu(ends)), None)
-    python = next((one for one in ends.places("python") if one.is_full), None)
+    python = next((one for one in ends.places("python") if one.is_full_or_delayed), None)
     waits = ends.growth("other") + ends.growth("cpu") + ends.queue_growth
     waits = max(waits, ends.service_side if ends.after("other") is None else 0.0)
     share = waits / ends.service_side if ends.service_side else 0.0
     if share < MIN_SHARE:
         return
-    if python and cpu:
-        others = ends.series("cpu_others_cores") or 0.0
-        delayed = python.waiting >= 0.3 * python.places
-        all_cores = python.places >= FULL * (cpu.places - others)
-        yield Finding((cpu if delayed or all_cores else python).key, waits, share)
-    elif python or cpu:
-        full = python or cpu
-        assert full
-        yield Finding(full.key, waits, share)
+    full = next((one for one in ends.places("cpu") if one.is_full), None)
+    if python and full and python.places >= FULL * full.places:
+        cpu, python = full, None  # a worker for each core: more of them would not help
+    if one := python or cpu:
+        yield Finding(one.key, waits, share)
 
 
 def _full_cpu(ends: _Ends) -> Iterator[_Places]:

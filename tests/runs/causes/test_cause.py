@@ -337,6 +337,40 @@ CASES = [
         generator={"loop_lag_ms": (8, 50)},
     ),
     Case(
+        "GIL, on a machine that others use up",
+        {"python"},
+        (29, 52),
+        {"queue": (26, 1371), "service": (61, 174), "outside": (12, 42)},
+        {
+            "part_cpu_ms": (14.5, 14.6),
+            "part_other_ms": (47, 159),
+            "cpu_others_cores": (1.51, 1.15),
+            **run_delay(30, 20),
+        },
+        {
+            key("workers"): (15, (2.1, 11.5), (0.3, 60)),
+            key("python"): (1, (0.48, 0.84), (0.86, 1)),
+            key("cpu"): (2, (2, 2), (0.86, 1)),
+        },
+    ),
+    Case(
+        "as many workers as cores, which compute",
+        {"cpu"},
+        (40, 80),
+        {"queue": (2, 600), "service": (23, 25), "outside": (1, 4)},
+        {
+            "part_cpu_ms": (22, 22),
+            "part_other_ms": (1, 3),
+            "cpu_others_cores": (0.1, 0.2),
+            **run_delay(1, 4),
+        },
+        {
+            key("workers"): (2, (0.95, 1.98), (0, 50)),
+            key("python"): (2, (0.9, 1.8), (0.04, 0.3)),
+            key("cpu"): (2, (1.05, 2), (0.04, 0.3)),
+        },
+    ),
+    Case(
         "pool, and workers for which more requests wait",
         {"pool"},
         (22, 45.6),
