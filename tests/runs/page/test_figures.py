@@ -44,7 +44,7 @@ def test_the_notes_say_what_to_know_first(desk, frozen):
     objective = "; the objective is p95 ≤ 450 ms, failures ≤ 1.00%. "
     assert notes[0].endswith(f"{objective}{frozen.document.findings[0]}")
     assert notes[1:] == [
-        frozen.document.cause.sentence,
+        f"Cause unknown. {frozen.document.cause.sentence}",
         f"Trust. {frozen.document.trust.text}",
         'Errors in tasks. Tasks raised 7 exceptions; see "What failed?".',
     ]
