@@ -45,11 +45,11 @@ def test_each_resource_has_a_row(shown, full):
 
     assert [[cell.strip() for cell in row.split("\t")] for row in rows] == [
         [
-            "connections of the pool <b>main</b>", "10.0", "97.0%", "41.2", "74.0", "135 118–155",
+            "connections of the pool <b>main</b>", "10", "97.0%", "41.2", "74.0", "135 118–155",
             "GET /orders 74.2 ms (96.0%); GET /items 2.10 ms (4.00%)",
         ],
-        ["Python in the workers", "2.00", "24.0%", "0.10", "6.10", "328 301–360", "–"],
-        ["CPU of the machine", "4.00 (others 0.30)", "22.0%", "–", "7.00", "528 470–590", "–"],
+        ["Python in the workers", "2", "24.0%", "0.10", "6.10", "328 301–360", "–"],
+        ["CPU of the machine", "4 (others 0.30)", "22.0%", "–", "7.00", "528 470–590", "–"],
         ["memory", "8.00 GiB", "55.0%", "–", "–", "–", "–"],
     ]  # fmt: skip
     assert marked == ["connections of the pool <b>main</b>"]
