@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
 
@@ -12,7 +12,7 @@ from swarmscope.runs.connection import Connection
 from swarmscope.runs.document import Document, LevelResult, Points
 from swarmscope.runs.page.flames import Choice, FlameData, FlameSpan
 from swarmscope.runs.profiles import storage
-from swarmscope.runs.profiles.model import CPU, KINDS, WAITING, Profile, merged
+from swarmscope.runs.profiles.model import CPU, KINDS, Profile, merged
 from swarmscope.runs.profiles.storage import Window
 from swarmscope.runs.schema import maintenance
 
@@ -31,8 +31,7 @@ def of_run(connection: Connection, run_id: datetime, document: Document) -> Flam
     for window, profile in taken:
         grouped[window.job, window.kind, label(window)].append((window, profile))
     spans = [_span(document, name, some) for (*_, name), some in grouped.items()]
-    jobs = [*storage.jobs(connection, run_id, CPU), *storage.jobs(connection, run_id, WAITING)]
-    spans.sort(key=lambda span: jobs.index(span.service))
+    spans.sort(key=_place(connection, run_id))
     kept, now = maintenance.default_age(connection), datetime.now(UTC)
     reason = "" if spans else why_none(document, kept, now)
     return FlameData(spans=spans, preset=_preset(spans, document), reason=reason)
@@ -46,7 +45,14 @@ def of_two_runs(connection: Connection, a: Document, b: Document) -> FlameData:
         for window, profile in storage.profiles(connection, document.run.started):
             grouped[window.job, window.kind].append((window, profile))
         spans += [_span(document, label, some) for some in grouped.values()]
+    spans.sort(key=_place(connection, a.run.started, b.run.started))
     return FlameData(spans=spans, preset=Choice(label="B", baseline="A"), whole="")
+
+
+def _place(connection: Connection, *runs: datetime) -> Callable[[FlameSpan], int]:
+    """Return what sorts spans by the order of the runs' services."""
+    jobs = [job for run in runs for kind in KINDS for job in storage.jobs(connection, run, kind)]
+    return lambda span: jobs.index(span.service)
 
 
 def _span(document: Document, label: str, taken: Sequence[Taken]) -> FlameSpan:

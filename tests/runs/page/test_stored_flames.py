@@ -130,13 +130,17 @@ def test_two_runs_are_compared_as_a_whole(connection, run):
     store_run(connection, [Sample(n / 10, 5) for n in range(300)], LATER, lasted_s=30)
     store(connection, 5, profile(("/pay", 1, PAY)), 1)
     store(connection, 25, profile(("/pay", 2, PAY)))
-    store(connection, 5, profile(("/pay", 4, PAY)), run=LATER)
+    for job, number in (("shop", 1), ("billing", 2)):  # the shop is driven, and calls billing
+        values = [LATER, job, number]
+        connection.execute("INSERT INTO run_service VALUES (%s, %s, %s, 'target')", values)
+        store(connection, 5, profile(("/pay", 4, PAY)), run=LATER, job=job)
 
     documents = (assembly.assemble(connection, run, True) for run in (START, LATER))
     found = stored_flames.of_two_runs(connection, *documents)
 
-    assert [(one.label, one.profile.total_us) for one in found.spans] == [("A", 3), ("B", 4)]
-    assert [one.requests for one in found.spans] == pytest.approx([100, 50], abs=2)
+    sums = [(one.service, one.label, one.profile.total_us) for one in found.spans]
+    assert sums == [("shop", "A", 3), ("shop", "B", 4), ("billing", "B", 4)]
+    assert [one.requests for one in found.spans] == pytest.approx([100, 50, 50], abs=2)
     assert found.preset == Choice(label="B", baseline="A")
     assert found.whole == "", "the sum of two runs means nothing"
 
