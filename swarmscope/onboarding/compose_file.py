@@ -154,7 +154,8 @@ def _changes(name: str, containers: Containers) -> dict[str, Any]:
     if name not in ("locust", "locust-worker"):
         return {}
     first = containers.services[0]
-    settings = {"LOCUST_LOCUSTFILE": scenarios_in_containers(containers), **containers.settings}
+    settings = {variable: _dollars(text) for variable, text in containers.settings.items()}
+    settings["LOCUST_LOCUSTFILE"] = scenarios_in_containers(containers)
     if name == "locust":
         settings["LOCUST_HOST"] = f"${{LOCUST_HOST:-http://{first.name}:{first.port}}}"
     changes: dict[str, Any] = {

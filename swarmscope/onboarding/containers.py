@@ -109,9 +109,10 @@ def find_containers(directory: Path, project: Project | None, sources: Sources) 
 
 
 def _settings(project: Project | None) -> dict[str, str]:
-    """Return the project's SLO, as Locust reads it."""
+    """Return the project's SLO and the resources that it names, as Locust reads them."""
     environment = project.environment if project else {}
-    return {name: text for name, text in environment.items() if name.startswith("LOCUST_SLO")}
+    ours = ("LOCUST_SLO", "LOCUST_RESOURCES")
+    return {name: text for name, text in environment.items() if name.startswith(ours)}
 
 
 def _scenarios(directory: Path, project: Project | None) -> list[str]:

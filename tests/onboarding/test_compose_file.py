@@ -13,6 +13,8 @@ from support.compose import need_compose
 from support.processes import clean_environment
 from support.projects import write_project
 
+from swarmscope.runs.resources import named
+
 DOCKERFILE = """
     FROM python:3.13-slim
     CMD ["gunicorn", "-c", "conf.py", "--bind", "0.0.0.0:8080", "shop:app"]
@@ -25,6 +27,9 @@ SETTINGS = """
 
     [load]
     locustfile = "load/scenario.py"
+
+    [resources.jobs]
+    use = "sum(rate(job_seconds_total[$__rate_interval]))"
 """
 PROJECT = {
     "Dockerfile": DOCKERFILE,
@@ -101,6 +106,9 @@ def test_scenarios_and_their_requirements_come_along(shop: tuple[Path, dict[str,
         assert mounts["/scenarios/load"]["source"] == f"{directory}/load"
         assert mounts["/requirements"]["source"] == sources["/requirements"]
         assert service["environment"]["LOCUST_LOCUSTFILE"] == "/scenarios/load/scenario.py"
+        shown = service["environment"]["LOCUST_RESOURCES"].replace("$$", "$")  # a file again
+        (jobs,) = named.parse(shown)
+        assert jobs.use == "sum(rate(job_seconds_total[$__rate_interval]))"
         assert service["environment"]["PYTHONPATH"] == "/requirements/packages"
         before = service["depends_on"]["swarmscope-requirements"]["condition"]
         assert before == "service_completed_successfully"
