@@ -63,7 +63,7 @@ def test_what_may_be_asked(serve):
         (pid,) = service.workers()
         assert handles(pid, signal.SIGURG)
         assert not handles(pid, signal.SIGPROF)
-        assert threads(pid) == 1
+        others = threads(pid)  # of them one may be a probe, for ten seconds after a marked request
         url = service.metrics_url
 
         for query in ({"seconds": 61}, {"seconds": 0}, {"seconds": "x"}, {"seconds": "nan"},
@@ -83,15 +83,16 @@ def test_what_may_be_asked(serve):
         assert b"/both;Flask.wsgi_app" in text
         status, text = ask(url, WALL, seconds=1, format="json")
         assert (status, json.loads(text)["type"]) == (200, "waiting")
-        poll_until(lambda: threads(pid) == 1, "the thread to end, which has just answered")
+        poll_until(lambda: threads(pid) <= others, "the thread to end, which has just answered")
 
 
 def test_one_at_a_time_and_for_as_long_as_its_client_waits(serve):
     with serve("-w", "1", app=APP, conf=CONF) as service:
         get(service.port, "/pid")
         (pid,) = service.workers()
+        others = threads(pid)
         waiting = begin(service, seconds=30)
-        poll_until(lambda: threads(pid) == 2, "the profile to begin")
+        poll_until(lambda: threads(pid) == others + 1, "the profile to begin")
 
         status, text = ask(service.metrics_url)
         assert status == 503
@@ -99,7 +100,7 @@ def test_one_at_a_time_and_for_as_long_as_its_client_waits(serve):
         assert service.scrape().value("gunicorn_workers") == 1
 
         waiting.close()
-        poll_until(lambda: threads(pid) == 1, "the profile to end")
+        poll_until(lambda: threads(pid) <= others, "the profile to end")
         assert ask(service.metrics_url, seconds=1)[0] == 200
         assert not list(service.base.glob("swarmscope-*/*profile*"))
 
