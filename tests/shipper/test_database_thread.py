@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from support.databases import fresh_database
+from support.locust import scenario
 from support.waiting import free_port, poll_until
 
 from swarmscope.journal.segments import segment_path
@@ -127,3 +128,20 @@ def test_a_role_without_rights_is_noted_with_the_run(sampling, shop, connection,
     assert caplog.text.count("is not known") == 1
     assert {one.on_cpu for one in database.samples(connection, run)} == {None}
     assert all(one.connections > 1 for one in database.samples(connection, run))
+
+
+def test_a_locust_with_the_variable_has_the_database_sampled(field, cluster):
+    """By its shipper; the URL is in no table and no log."""
+    with fresh_database(cluster) as shop:
+        url = {**conninfo_to_dict(shop), "application_name": "a-secret-of-the-url"}
+        file = scenario(field.directory)
+        environment = {"SWARMSCOPE_APP_DATABASE_URL": make_conninfo(**url)}
+        locust = field.headless(file, "-u", 1, "-t", "6s", **environment)
+        assert locust.process.wait(60) == 0, locust.text()
+
+    run = field.value("SELECT id FROM testrun")
+    found = database.samples(field._connection, run)
+    assert found
+    assert {one.database for one in found} == {url["dbname"]}
+    assert "a-secret" not in locust.text()
+    assert "a-secret" not in field.value("SELECT r::text FROM testrun r")

@@ -6,9 +6,8 @@ Sessions are of the app's database, connections of its whole server. PostgreSQL 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from math import ceil, floor
 from statistics import fmean
 from typing import Any
@@ -37,7 +36,7 @@ class DatabaseSample:
 
     The kinds are PostgreSQL's wait event types; *lwlock* has buffer pins, too. They are None where
     the role may not see what other sessions do. *cores* and *cpu_s*, the CPU time that the server's
-    processes used so far, are None on another machine.
+    processes used so far and that is read now and then, are None on another machine.
     """
 
     time: datetime
@@ -99,11 +98,12 @@ def store(connection: Connection, run_id: datetime, rows: Rows) -> None:
         return
     kind = type(rows[0])
     names = ["run_id", *(field.name for field in fields(kind))]
-    connection.cursor().executemany(
+    query = (
         f"INSERT INTO {TABLES[kind]} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
-        " ON CONFLICT DO NOTHING",
-        [(run_id, *astuple(row)) for row in rows],
+        " ON CONFLICT DO NOTHING"
     )
+    for row in rows:
+        connection.execute(query, [run_id, *(getattr(row, name) for name in names[1:])])
 
 
 def samples(connection: Connection, run_id: datetime) -> list[DatabaseSample]:
@@ -211,29 +211,37 @@ def database_series(
 
 def _cpu(found: Sequence[DatabaseSample], axis: Axis) -> Usage:
     """Return the use of the server's cores."""
-    rates = {after.time: _cores_used(before, after) for before, after in pairwise(found)}
+    rates = _cores_used(found)
     places: Points = []
     used: Points = []
     waiting: Points = []
     for group in _points(found, axis):
         on_cpu = _mean(one.on_cpu for one in group)
         stuck = _mean(_sum(one.io, one.lwlock) for one in group)
-        cores = _mean(one.cores for one in group)
-        of_processes = _mean(rates.get(one.time) for one in group)
-        places.append(cores)
-        used.append(on_cpu if of_processes is None else of_processes)
-        without_core = None
-        if on_cpu is not None and of_processes is not None:
-            without_core = max(0.0, on_cpu - of_processes)
-        waiting.append(None if stuck is None else stuck + (without_core or 0.0))
+        computed = _mean(rates.get(one.time) for one in group) if rates else on_cpu
+        places.append(_mean(one.cores for one in group))
+        used.append(computed)
+        if stuck is None or on_cpu is None or computed is None:
+            waiting.append(None)
+        else:
+            waiting.append(stuck + max(0.0, on_cpu - computed))
     return Usage(places, used, waiting)
 
 
-def _cores_used(before: DatabaseSample, after: DatabaseSample) -> float | None:
-    """Return CPU seconds per second between two samples; None if the server restarted."""
-    if before.cpu_s is None or after.cpu_s is None or after.cpu_s < before.cpu_s:
-        return None
-    return (after.cpu_s - before.cpu_s) / (after.time - before.time).total_seconds()
+def _cores_used(found: Sequence[DatabaseSample]) -> dict[datetime, float]:
+    """Return CPU seconds per second by the times of samples, which read them now and then."""
+    rates: dict[datetime, float] = {}
+    since: list[datetime] = []  # of the samples after *before*
+    before: DatabaseSample | None = None
+    for one in found:
+        since.append(one.time)
+        if one.cpu_s is None:
+            continue
+        if before and before.cpu_s is not None and one.cpu_s >= before.cpu_s:  # else it restarted
+            rate = (one.cpu_s - before.cpu_s) / (one.time - before.time).total_seconds()
+            rates.update(dict.fromkeys(since, rate))
+        before, since = one, []
+    return rates
 
 
 def _locks(found: Sequence[DatabaseSample], axis: Axis) -> Usage:

@@ -4,7 +4,7 @@ CREATE TABLE database_sample (
     time timestamptz NOT NULL,
     database text NOT NULL,  -- its name
     cores double precision,  -- NULL: not known, as it is on another machine; so is cpu_s
-    cpu_s double precision,  -- that its processes used so far
+    cpu_s double precision,  -- that its processes used so far; read now and then
     -- sessions in a statement, by what they wait for; NULL: not known, as the role may not see it
     on_cpu integer,  -- for nothing
     io integer,

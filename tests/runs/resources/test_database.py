@@ -71,12 +71,13 @@ def test_cpu_time_of_the_server_is_better_than_sessions(usage):
     found = usage(
         "database",
         sample(1, on_cpu=5, cores=2.0, cpu_s=10.0),
+        sample(2, on_cpu=5, cores=2.0),
         sample(3, on_cpu=5, cores=2.0, cpu_s=13.0),
         sample(5, on_cpu=3, cores=2.0, cpu_s=0.5),
     )
     assert found.places == [None, 2, 2, 2]
-    assert found.used == [None, 5, 1.5, 3]
-    assert found.waiting == [None, 0, 3.5, 0]
+    assert found.used == [None, 1.5, 1.5, None]
+    assert found.waiting == [None, 3.5, 3.5, None]
 
 
 def test_a_row_is_in_use_while_somebody_waits_for_it(usage):
