@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from swarmscope.runs.call_counts import StatementCount
 from swarmscope.runs.causes import words
 from swarmscope.runs.causes.cause import (
+    FULL,
     Finding,
     Side,
     agree,
@@ -52,7 +53,10 @@ def explain(
     figures = [one.figures for one in full]
     sides = [_side(capture, side) if side else None for side in (held, broke)]
     rate = sides[1].requests_per_s if sides[1] else None
-    following = _next(_together(capture, held, broke, figures), figures, rate) if full else None
+    others = _together(capture, held, broke, figures)
+    if held is None:  # those that were full, too, are held for as long as requests wait
+        others = [one for one in others if (one.utilisation or 0.0) < FULL]
+    following = _next(others, figures, rate) if full else None
     first = figures[0] if figures else None
     return Cause(
         kind=first.kind if first else UNKNOWN,

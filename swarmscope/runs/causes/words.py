@@ -179,7 +179,7 @@ def _database(full: Full) -> str:
         cores = f"{_number(figures.places)} {_plural('core', figures.places)}"
         text = f"it used {_number(figures.used)} of {cores}"
     if figures.waiting:
-        text += f" while {_number(figures.waiting)} sessions at once waited for a core or its disk"
+        text += f" while {_count(figures.waiting)} sessions at once waited for a core or its disk"
     return (
         f"the database{_name(figures)} was full: {text}, and a request spent {_change(full)} in it"
     )
@@ -188,7 +188,7 @@ def _database(full: Full) -> str:
 def _database_lock(full: Full) -> str:
     figures = full.figures
     return (
-        f"{_number(figures.waiting)} sessions at once waited for row locks in the"
+        f"{_count(figures.waiting or 0.0)} sessions at once waited for row locks in the"
         f" database{_name(figures)}, and a request spent {_change(full)} in it"
     )
 

@@ -508,3 +508,14 @@ def test_a_load_that_is_compared_with_itself_has_no_cause(case):
     broke = both_sides(case)[1]
 
     assert findings(measured(case), Side(BROKE, broke.parts), broke) == []
+
+
+def test_what_was_full_is_not_next_where_nothing_held():
+    """Its places are held for as long as requests wait for what was short."""
+    case = next(case for case in CASES if case.name == "pool")
+    held, broke = both_sides(case)
+
+    assert (found := explain(measured(case), held, broke).next)
+    assert found.kind == "workers"
+    found = explain(measured(case), None, replace(broke, parts={**broke.parts, "queue": 1.0})).next
+    assert found is None or found.kind != "workers"
