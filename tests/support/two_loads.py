@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from support.stored_runs import START
-from swarmscope.runs.causes.cause import Side
+from swarmscope.runs.causes.ends import Side
 from swarmscope.runs.resources.model import Points, ResourceKey, RouteDemand, Usage
 from swarmscope.runs.server_series import CallKey, Capture
 from swarmscope.runs.services import CALLED, TARGET, Service

@@ -16,7 +16,7 @@ import psycopg
 from swarmscope.formatting import first_line
 from swarmscope.home import Unreachable, locate_prometheus
 from swarmscope.runs import captures, database, server_series
-from swarmscope.runs.causes.cause import Side
+from swarmscope.runs.causes.ends import Side
 from swarmscope.runs.causes.explanation import Frames, explain
 from swarmscope.runs.causes.question import Load, Question
 from swarmscope.runs.counters import Level

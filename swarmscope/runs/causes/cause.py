@@ -9,24 +9,27 @@ Where nothing agrees, the cause is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from swarmscope.runs.causes.demands import Load, mean, together, total
-from swarmscope.runs.resources.model import QUOTA, ResourceKey, Usage
+from swarmscope.runs.causes.demands import Load, mean, total
+from swarmscope.runs.causes.ends import (
+    FULL,
+    GREW,
+    MIN_MS,
+    MIN_SHARE,
+    NEARLY_FULL,
+    OUTSIDE,
+    Ends,
+    Places,
+    Side,
+    targets,
+)
+from swarmscope.runs.resources.model import QUOTA, ResourceKey
 from swarmscope.runs.server_series import CallKey, Capture
-from swarmscope.runs.services import TARGET
 
-FULL = 0.9  # of the places are in use: waiting grows without bound as this approaches 1
-NEARLY_FULL = 0.7  # with a queue that is never empty, which short holds do not show
-QUEUED = 0.5  # requests that wait per place, for a queue that is never empty
 THROTTLED = 0.1  # of the time
-MIN_SHARE = 0.2  # of the growth that a cause accounts for
-GREW = 1.5  # times as long: what took about as long as before did not break the run
 SOLE = 0.5  # of the holders of a place wait for something: that is why the place is full
-MIN_MS = 1.0  # of growth
 PRESSURE = 0.2  # of the time in which something waited for the disk, or for memory
 ALWAYS_FULL = 0.95  # of what processes hold, and requests only need
 
@@ -44,23 +47,6 @@ AGREEING = {  # parts in which requests wait for a resource
     "generator_cpu": {"outside", "queue", "start_delay", "receiving"},
 }
 COMPONENTS = ("cpu", "db", "pool", "http", "cache", "other")
-OUTSIDE = ("outside", "receiving", "start_delay")
-
-
-@dataclass(frozen=True)
-class Side:
-    """The load that held, or the one that broke: its points of the axis, and the client's means.
-
-    *parts* are means in ms: `response`, `queue`, `service`, `outside`, …, and the components of the
-    service time, as far as each is known. Those of the load that held are of the mix of requests of
-    the one that broke. *level* is that of the run's shape, 0 where it had none.
-    """
-
-    points: Sequence[int]
-    parts: Mapping[str, float] = field(default_factory=dict)
-    requests_per_s: float | None = None
-    level: int = 0
-    spans: Sequence[tuple[datetime, datetime]] = ()
 
 
 @dataclass(frozen=True)
@@ -74,8 +60,8 @@ class Finding:
 
 def findings(capture: Capture, held: Side | None, broke: Side) -> list[Finding]:
     """Return what broke, the largest share first; none where nothing explains it."""
-    ends = [_Ends(Load(capture), job, held, broke) for job in targets(capture)]
-    of_client = _Ends(Load(capture), "", held, broke)
+    ends = [Ends(Load(capture), job, held, broke) for job in targets(capture)]
+    of_client = Ends(Load(capture), "", held, broke)
     found = list(_of_generator(of_client))
     lag_ms = 2 * (of_client.series("loop_lag_ms") or 0.0) if found else 0.0
     for each in ends:
@@ -91,7 +77,7 @@ def findings(capture: Capture, held: Side | None, broke: Side) -> list[Finding]:
 def grown(capture: Capture, held: Side | None, broke: Side) -> str | None:
     """Return the part of the response time that grew most, or took most where nothing held."""
     jobs = targets(capture)
-    ends = _Ends(Load(capture), jobs[0] if len(jobs) == 1 else "", held, broke)
+    ends = Ends(Load(capture), jobs[0] if len(jobs) == 1 else "", held, broke)
     components = [part for part in COMPONENTS if ends.after(part) is not None]
     parts = ("queue", *(components or ["service"]), *OUTSIDE)
     growth = {part: ends.growth(part) for part in parts if ends.after(part) is not None}
@@ -108,174 +94,7 @@ def agree(capture: Capture, found: Sequence[Finding], grew: str | None) -> bool:
     )
 
 
-def targets(capture: Capture) -> list[str]:
-    """Return the services that the swarm drives, or else the first one."""
-    jobs = [service.name for service in capture.services if service.role == TARGET]
-    return jobs or [service.name for service in capture.services[:1]]
-
-
-def weighted(load: Load, job: str, name: str, points: Sequence[int]) -> float | None:
-    """Return the mean per request of a quantity of a service at *points*."""
-    pairs = together(load.series(job, name), load.series(job, "requests_per_s"), points)
-    requests = sum(rate for _, rate in pairs)
-    return sum(ms * rate for ms, rate in pairs) / requests if requests else None
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """Both sides as one service (*job*; "": the client) saw them."""
-
-    load: Load
-    job: str
-    held: Side | None
-    broke: Side
-
-    @property
-    def capture(self) -> Capture:
-        return self.load.capture
-
-    @cached_property
-    def is_sole_target(self) -> bool:
-        """Whether what the client measured is what this service did."""
-        return self.job == "" or [self.job] == targets(self.capture)
-
-    def after(self, part: str) -> float | None:
-        """Return the mean of a part at the load that broke, in ms."""
-        return self._mean(part, self.broke)
-
-    def before(self, part: str) -> float | None:
-        """Return the same at the load that held."""
-        return self._mean(part, self.held) if self.held else None
-
-    def growth(self, part: str) -> float:
-        """Return by how many ms a part grew; where nothing held, what was pure waiting."""
-        after = self.after(part)
-        if after is None:
-            return 0.0
-        if self.held is None:
-            return after if part in ("queue", "pool", "run_delay", "start_delay") else 0.0
-        before = self.before(part)
-        return 0.0 if before is None else max(after - before, 0.0)
-
-    def grew(self, part: str) -> bool:
-        """Return whether a part took much longer than before."""
-        before, after = self.before(part), self.after(part)
-        return before is not None and after is not None and after >= GREW * before
-
-    @cached_property
-    def service_growth(self) -> float:
-        """By how many ms the service time grew."""
-        return max(self.growth("service"), self.growth("pool"))
-
-    @cached_property
-    def queue_growth(self) -> float:
-        """By how many ms the queue grew; requests without our start header show it as a rest."""
-        if self.after("queue") is not None or self.job:
-            return self.growth("queue")
-        known = sum(self.growth(part) for part in ("service", *OUTSIDE))
-        return max(self.growth("response") - known, 0.0)
-
-    @cached_property
-    def service_side(self) -> float:
-        """By how many ms queue and service time grew."""
-        return self.service_growth + self.queue_growth
-
-    @cached_property
-    def is_slower_inside(self) -> bool:
-        """Whether requests took much longer once they had a worker, not only to get one.
-
-        The queue may have grown even more where workers became full only because of that.
-        """
-        longer = self.held is None or self.grew("service") or self.grew("pool")
-        least = MIN_SHARE * max(self.service_side, MIN_MS)
-        return longer and (self.service_growth >= least or self._are_full_of_waiting)
-
-    @property
-    def _are_full_of_waiting(self) -> bool:
-        """Whether workers would not be full if requests took as long as where it held."""
-        before = self.before("service")
-        return before is not None and any(
-            before * self.rate / 1000 < NEARLY_FULL * workers.places
-            for workers in self.places("workers")
-        )
-
-    @cached_property
-    def whole(self) -> float:
-        """By how many ms all parts grew."""
-        return self.service_side + sum(self.growth(part) for part in OUTSIDE)
-
-    @cached_property
-    def rate(self) -> float:
-        """The service's requests per second at the load that broke."""
-        job = self.job or next(iter(targets(self.capture)), "")
-        found = mean(self.load.series(job, "requests_per_s"), self.broke.points)
-        return found or self.broke.requests_per_s or 0.0
-
-    def number(self, part: str) -> float:
-        """Return how many requests were in a part at once, by Little's law."""
-        return (self.after(part) or 0.0) * self.rate / 1000
-
-    def _mean(self, part: str, side: Side) -> float | None:
-        if self.is_sole_target and part in side.parts:
-            return side.parts[part]
-        names = {"queue": "queue_mean_ms", "service": "mean_ms", "run_delay": "run_delay_ms"}
-        return weighted(self.load, self.job, names.get(part, f"part_{part}_ms"), side.points)
-
-    def series(self, name: str) -> float | None:
-        """Return the mean of a quantity of the service at the load that broke."""
-        return mean(self.load.series(self.job, name), self.broke.points)
-
-    def places(self, kind: str) -> list[_Places]:
-        """Return the resources of a kind at the load that broke, the fullest first."""
-        found = [
-            _Places.of(key, usage, self.broke.points)
-            for key, usage in self.capture.resources.items()
-            if key.job == self.job and key.kind == kind
-        ]
-        return sorted(found, key=lambda one: -one.utilisation)
-
-    def run_of(self, kind: str) -> list[_Places]:
-        """Return the run's own resources of a kind, such as those of databases."""
-        return replace(self, job="").places(kind)
-
-
-@dataclass(frozen=True)
-class _Places:
-    """One resource at the load that broke; what is not known is 0."""
-
-    key: ResourceKey
-    places: float
-    used: float
-    waiting: float
-
-    @classmethod
-    def of(cls, key: ResourceKey, usage: Usage, points: Sequence[int]) -> _Places:
-        """Return the means at *points*."""
-        found = (mean(one, points) or 0.0 for one in (usage.places, usage.used, usage.waiting))
-        return cls(key, *found)
-
-    @property
-    def utilisation(self) -> float:
-        return self.used / self.places if self.places else 0.0
-
-    @property
-    def is_full(self) -> bool:
-        return self.utilisation >= FULL
-
-    @property
-    def is_full_or_delayed(self) -> bool:
-        """Whether processes use all of a core, or would if they were let run a little more."""
-        wanted = self.used + self.waiting >= FULL * self.places
-        return self.is_full or (self.utilisation >= NEARLY_FULL and wanted)
-
-    @property
-    def is_full_or_queued(self) -> bool:
-        """Whether it is full, or there is always somebody who waits."""
-        queued = self.waiting >= max(1.0, QUEUED * self.places)
-        return self.is_full or (self.utilisation >= NEARLY_FULL and queued)
-
-
-def _of_generator(ends: _Ends) -> Iterator[Finding]:
+def _of_generator(ends: Ends) -> Iterator[Finding]:
     """Yield the load generator, where it was full and responses waited to be read."""
     for kind in ("generator", "generator_cpu"):
         for one in ends.run_of(kind):
@@ -290,7 +109,7 @@ def _of_generator(ends: _Ends) -> Iterator[Finding]:
                 return
 
 
-def _is_the_services(ends: _Ends, one: _Places) -> bool:
+def _is_the_services(ends: Ends, one: Places) -> bool:
     """Return whether the generator's machine is also that of a service."""
     machines = (replace(ends, job=job).places("cpu") for job in targets(ends.capture))
     return any(
@@ -300,7 +119,7 @@ def _is_the_services(ends: _Ends, one: _Places) -> bool:
     )
 
 
-def _of_service(ends: _Ends, lag_ms: float, seen: frozenset[str]) -> list[Finding]:
+def _of_service(ends: Ends, lag_ms: float, seen: frozenset[str]) -> list[Finding]:
     """Return what a service was short of; *lag_ms* of the queue are the load generator's."""
     computing = list(_of_computing(ends))
     found = computing[:]
@@ -313,7 +132,7 @@ def _of_service(ends: _Ends, lag_ms: float, seen: frozenset[str]) -> list[Findin
     return found or list(_of_workers(ends, lag_ms))
 
 
-def _of_workers(ends: _Ends, lag_ms: float) -> Iterator[Finding]:
+def _of_workers(ends: Ends, lag_ms: float) -> Iterator[Finding]:
     """Yield workers that are full although requests need one for no longer than before.
 
     Where nothing held, nobody knows how long that is.
@@ -328,7 +147,7 @@ def _of_workers(ends: _Ends, lag_ms: float) -> Iterator[Finding]:
             yield Finding(one.key, growth, growth / ends.whole)
 
 
-def _of_computing(ends: _Ends) -> Iterator[Finding]:
+def _of_computing(ends: Ends) -> Iterator[Finding]:
     """Yield the CPU, or Python in the workers: whichever of them more workers would not help."""
     cpu = next(iter(_full_cpu(ends)), None)
     python = next((one for one in ends.places("python") if one.is_full_or_delayed), None)
@@ -344,7 +163,7 @@ def _of_computing(ends: _Ends) -> Iterator[Finding]:
         yield Finding(one.key, waits, share)
 
 
-def _full_cpu(ends: _Ends) -> Iterator[_Places]:
+def _full_cpu(ends: Ends) -> Iterator[Places]:
     """Yield a CPU that is full while workers want it: they are throttled, or not let run."""
     throttled = (ends.series("cpu_throttled_ratio") or 0.0) >= THROTTLED
     for one in ends.places("cpu"):
@@ -353,7 +172,7 @@ def _full_cpu(ends: _Ends) -> Iterator[_Places]:
             yield one
 
 
-def _is_delayed(ends: _Ends) -> bool:
+def _is_delayed(ends: Ends) -> bool:
     """Return whether requests were slow because workers did not get the CPU.
 
     Workers that are full are so because of it where most of them run, or wait to.
@@ -371,7 +190,7 @@ def _is_delayed(ends: _Ends) -> bool:
     return False
 
 
-def _of_pools(ends: _Ends, of_database: Sequence[Finding]) -> Iterator[Finding]:
+def _of_pools(ends: Ends, of_database: Sequence[Finding]) -> Iterator[Finding]:
     """Yield the pool that is full, unless its connections only wait in the database."""
     share = ends.growth("pool") / ends.service_growth if ends.service_growth else 0.0
     in_database = ends.number("db")
@@ -384,7 +203,7 @@ def _of_pools(ends: _Ends, of_database: Sequence[Finding]) -> Iterator[Finding]:
             return
 
 
-def _of_database(ends: _Ends) -> Iterator[Finding]:
+def _of_database(ends: Ends) -> Iterator[Finding]:
     """Yield what sessions in the database mostly do while requests wait for it."""
     growth = ends.growth("db")
     in_database = ends.number("db")
@@ -405,7 +224,7 @@ def _of_database(ends: _Ends) -> Iterator[Finding]:
             return
 
 
-def _of_calls(ends: _Ends, seen: frozenset[str]) -> Iterator[Finding]:
+def _of_calls(ends: Ends, seen: frozenset[str]) -> Iterator[Finding]:
     """Yield the other service whose answers took longer, or what that one was short of."""
     share = ends.growth("http") / ends.service_growth if ends.service_growth else 0.0
     slower = {host: ms for host in _hosts(ends) if (ms := _slower(ends, host))}
@@ -421,11 +240,11 @@ def _of_calls(ends: _Ends, seen: frozenset[str]) -> Iterator[Finding]:
     yield Finding(ResourceKey(ends.job, "service", host), slower[host], share)
 
 
-def _hosts(ends: _Ends) -> set[str]:
+def _hosts(ends: Ends) -> set[str]:
     return {key.host for key in ends.capture.calls if key.job == ends.job}
 
 
-def _slower(ends: _Ends, host: str) -> float:
+def _slower(ends: Ends, host: str) -> float:
     """Return by how many ms a call to *host* took longer; 0 where it took about as long."""
     if ends.held is None:
         return 0.0
@@ -438,7 +257,7 @@ def _slower(ends: _Ends, host: str) -> float:
     return after - before
 
 
-def _of_locks(ends: _Ends) -> Iterator[Finding]:
+def _of_locks(ends: Ends) -> Iterator[Finding]:
     """Yield a lock in Python: threads wait in one process for what is none of the resources.
 
     A process has to have several threads, none of which can be short of Python or of the CPU, and
@@ -462,9 +281,9 @@ def _of_locks(ends: _Ends) -> Iterator[Finding]:
         yield Finding(ResourceKey(ends.job, "lock"), growth, share)
 
 
-def _of_processes(ends: _Ends) -> Iterator[Finding]:
+def _of_processes(ends: Ends) -> Iterator[Finding]:
     """Yield what processes were out of, where nothing else explains the growth."""
-    limits: dict[str, Callable[[_Places], bool]] = {
+    limits: dict[str, Callable[[Places], bool]] = {
         "setting": lambda one: one.is_full,
         "database_connections": lambda one: one.utilisation >= ALWAYS_FULL,
         "files": lambda one: one.utilisation >= ALWAYS_FULL,
@@ -478,9 +297,9 @@ def _of_processes(ends: _Ends) -> Iterator[Finding]:
                 return
 
 
-def _was_full(ends: _Ends, one: _Places, is_out: Callable[[_Places], bool]) -> bool:
+def _was_full(ends: Ends, one: Places, is_out: Callable[[Places], bool]) -> bool:
     """Return whether it was as full where the objective held, so that it broke nothing."""
     if ends.held is None:
         return False
     usage = ends.capture.resources[one.key]
-    return is_out(_Places.of(one.key, usage, ends.held.points))
+    return is_out(Places.of(one.key, usage, ends.held.points))

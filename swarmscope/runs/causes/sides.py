@@ -14,7 +14,7 @@ from itertools import groupby
 from math import ceil
 
 from swarmscope.runs import captures, document
-from swarmscope.runs.causes.cause import Side
+from swarmscope.runs.causes.ends import Side
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.counters import Level
 from swarmscope.runs.document import Document, LevelResult, ObjectiveResult

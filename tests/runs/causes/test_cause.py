@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 from support.two_loads import BROKE, Figures, Pair, Used, capture, sides
 
-from swarmscope.runs.causes.cause import Side, findings
+from swarmscope.runs.causes.cause import findings
+from swarmscope.runs.causes.ends import Side
 from swarmscope.runs.causes.explanation import UNKNOWN, explain
 from swarmscope.runs.resources.model import QUOTA, ResourceKey
 from swarmscope.runs.server_series import CallKey
