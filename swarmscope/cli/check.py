@@ -52,6 +52,11 @@ class Criteria:
         """Which requests count, if the caller said so."""
         return None if self.requests is None else Selection.parse(self.requests)
 
+    @property
+    def of_resources(self) -> bool:
+        """Whether a threshold is on a resource: then Prometheus may have to be asked."""
+        return any(thresholds.METRICS[limit.metric].resource for limit in self.thresholds)
+
 
 def _parsed(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
     metric = str(parameter.name).replace("_", "-")
@@ -128,10 +133,10 @@ def check(
     wanted = [threshold for group in given.values() for threshold in group]
     if junit:
         atomic_files.check(junit)
-    resources = any(thresholds.METRICS[limit.metric].resource for limit in wanted)
-    awaited = capture_to_come if resources else to_come
+    criteria = Criteria(wanted, whole, requests, against)
+    awaited = capture_to_come if criteria.of_resources else to_come
     found = settled(database, run, patience_s, awaited, **JUDGING)
-    answer = _judge(database, found, Criteria(wanted, whole, requests, against))
+    answer = _judge(database, found, criteria)
     if answer.status:
         settled(database, found, patience_s, capture_to_come, **JUDGING)
         answer = replace(answer, findings=[*_cause(database, found, whole), *answer.findings])
@@ -171,7 +176,7 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
         summary = judged_summary.summary(connection, run.run_id, criteria.whole, selection)
         verdict = queries.verdict(connection, run.run_id)
         notes = _notes(connection, run, summary, criteria.whole)
-        used = _used(connection, run, summary)
+        used = _used(connection, run, summary) if criteria.of_resources else None
         expected = gate.expected(connection, run, criteria.against) if criteria.against else None
     capacity = verdict.details if verdict else None
     limits = [*criteria.thresholds, *(expected.limits if expected else [])]
