@@ -1,7 +1,7 @@
 """Every dashboard in a real Grafana, over a real swarm's data: its queries, and its panels."""
 
 from datetime import datetime
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 from support.browser import CHROMIUM, chromium_page
@@ -145,6 +145,23 @@ def test_a_start_in_the_list_opens_its_run(browser_page, grafana, recorded):
     start, end = recorded.view.milliseconds()
     spans = {"var-run": recorded.run, "from": str(start), "to": str(end)}
     assert opened == [spans] * 2  # the row's, and "Go to this run"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("stem", ["requests", "service"])
+def test_a_button_leads_to_the_flame_graph_of_the_run(browser_page, grafana, recorded, stem):
+    """On the page in Locust's UI, wherever that is."""
+    (path,) = [path for path in DASHBOARDS if path.stem == stem]
+    _open(browser_page, grafana, recorded, path)
+
+    link = browser_page.get_by_role("link", name="Which code", exact=True)
+
+    place = f"#run={quote(recorded.run, safe='')}&at=code"
+    page = recorded.stack.locust.replace("127.0.0.1", "localhost")
+    assert link.get_attribute("href") in (
+        f"{page}/both-ends{place}",
+        f"{recorded.stack.locust}/both-ends{place}",
+    )
 
 
 @pytest.mark.browser
