@@ -26,6 +26,7 @@ from benchmarks.starved.running import Run, Stack
 from benchmarks.starved.surroundings import Database, NotHere, database
 from swarmscope.runs import document
 
+LOCKS = ("lock", "database_lock")
 SECONDS_CONFIRMED = 4  # of the next ceilings, at least, in each round
 LEVEL_S = 22.0
 
@@ -81,15 +82,23 @@ def judged(
         path = documents / f"{case.name}-{number}.json"
         path.write_bytes(document.encode(found.document))
     cause = found.document.cause
-    (truth,) = case.truth if case.law else ("",)
-    forecast = found.ceilings.get(("shop", truth), found.ceilings.get(("", truth)))
-    ceiling = Ceiling(truth, forecast, found.requests_per_s) if truth else None
+    ceiling = _first(case, found) if case.law else None
     second = None
     if case.raised:
         second = _second(stack, its_database, case, case.raised, found, level_s)
     wrong = filter(None, (wrong_name(case, cause), wrong_ceiling(ceiling)))
     text = cause.sentence if cause else ""
     return Judged(number, case, verdict(cause), text, ceiling, second, wrong=list(wrong))
+
+
+def _first(case: Case, found: Run) -> Ceiling:
+    """Return the ceiling of what the service is short of."""
+    (truth,) = case.truth
+    forecast = found.ceilings.get(("shop", truth), found.ceilings.get(("", truth)))
+    late = (one.ceiling_per_s for one in found.document.resources if one.kind == truth)
+    if forecast is None and truth in LOCKS:
+        return Ceiling(truth, next(late, None), found.requests_per_s, is_late=True)
+    return Ceiling(truth, forecast, found.requests_per_s)
 
 
 def _second(

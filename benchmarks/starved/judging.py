@@ -17,12 +17,14 @@ NOTHING = "nothing"
 class Ceiling:
     """A resource's ceiling, forecast from the level that held, and what could be sent through it.
 
-    In requests/s; *forecast* is None where the run did not say.
+    In requests/s; *forecast* is None where the run did not say. Of a lock that nobody waits for
+    nothing is known: its ceiling is that of the level that broke (*is_late*).
     """
 
     kind: str
     forecast: float | None
     measured: float
+    is_late: bool = False
 
     @property
     def error(self) -> float | None:
@@ -37,7 +39,8 @@ class Ceiling:
     def __str__(self) -> str:
         if self.error is None:
             return f"? / {self.measured:.1f}"
-        return f"{self.forecast:.1f} / {self.measured:.1f} ({self.error:+.0%})"
+        late = " as it broke" if self.is_late else ""
+        return f"{self.forecast:.1f}{late} / {self.measured:.1f} ({self.error:+.0%})"
 
 
 @dataclass(frozen=True)
