@@ -88,7 +88,9 @@ def judged(
         second = _second(stack, its_database, case, case.raised, found, level_s)
     wrong = filter(None, (wrong_name(case, cause), wrong_ceiling(ceiling)))
     text = cause.sentence if cause else ""
-    return Judged(number, case, verdict(cause), text, ceiling, second, wrong=list(wrong))
+    return Judged(
+        number, case, verdict(cause), text, ceiling, second, found.others, wrong=list(wrong)
+    )
 
 
 def _first(case: Case, found: Run) -> Ceiling:

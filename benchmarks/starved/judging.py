@@ -53,6 +53,7 @@ class Judged:
     sentence: str
     ceiling: Ceiling | None = None
     second: Ceiling | None = None
+    others: float | None = None  # cores that others used as it broke, the rest of the stack too
     skipped: str = ""
     wrong: list[str] = field(default_factory=list)
 
@@ -60,7 +61,9 @@ class Judged:
         """Return its row of the table, see `HEAD`."""
         truth = " and ".join(sorted(self.case.truth)) or NOTHING
         result = f"not run here: {self.skipped}" if self.skipped else "; ".join(self.wrong) or "yes"
-        cells = (self.case.name, truth, self.verdict, self.ceiling or "", self.second or "", result)
+        others = "" if self.others is None else f"{self.others:.1f}"
+        ceilings = (self.ceiling or "", self.second or "")
+        cells = (self.case.name, truth, self.verdict, *ceilings, others, result)
         return f"| {' | '.join(map(str, cells))} |"
 
     def facts(self) -> dict[str, Any]:
@@ -69,8 +72,8 @@ class Judged:
 
 
 HEAD = """\
-| case | truth | verdict | ceiling: forecast / measured | the next one | right? |
-|---|---|---|---|---|---|"""
+| case | truth | verdict | ceiling: forecast / measured | the next one | others' cores | right? |
+|---|---|---|---|---|---|---|"""
 
 
 def named(cause: Cause | None) -> set[str]:

@@ -25,17 +25,17 @@ from benchmarks._ports import free_port, free_ports
 from benchmarks.starved.cases import Case, Service
 from benchmarks.starved.surroundings import Database, cpu_quota, neighbours
 from swarmscope.runs import captures, document, queries
-from swarmscope.runs.causes.demands import demands
+from swarmscope.runs.causes.demands import demands, mean
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.database import connect
 from swarmscope.runs.document import Document
-from swarmscope.runs.server_series import MIN_WINDOW_S
+from swarmscope.runs.server_series import MIN_WINDOW_S, Capture
 from swarmscope.stack.ports import PORTS
 
 APP = "benchmarks.starved.service:create_app()"
 USERS_FILE = ROOT / "benchmarks/starved/users.py"
 RAMP_S = 2.0
-RATE_EDGE_S = MIN_WINDOW_S / 2
+RATE_EDGE_S = MIN_WINDOW_S / 2  # rates are means of a window: both ends of a level are left out
 PATIENCE_S = 180.0  # beyond the levels, for a run on a busy machine
 WARM_UP_S = 8.0  # of the level that breaks: until as many requests wait as there ever will
 WARM_UP_REQUESTS = 16  # of each route, at once
@@ -96,6 +96,7 @@ class Run:
     requests_per_s: float
     failures: int
     ceilings: dict[tuple[str, str], float]  # by service and kind, from the first level
+    others: float | None  # cores that others used at the last level
 
 
 @contextlib.contextmanager
@@ -154,8 +155,12 @@ def run(
     begin = len(users) * (RAMP_S + hold_s) - hold_s + WARM_UP_S
     with stack.runs() as connection:
         rate, failures = _rate(connection, found, begin, len(users) * (RAMP_S + hold_s))
-        ceilings = _ceilings(connection, found, RAMP_S + hold_s)
-    return Run(found, rate, failures, ceilings)
+        capture = captures.stored(connection, found.run.started)
+    assert capture
+    ceilings = _ceilings(capture, found, RAMP_S + RATE_EDGE_S, RAMP_S + hold_s - RATE_EDGE_S)
+    others = capture.series.get(("shop", "cpu_others_cores"), [])
+    last = _points(capture, found, begin, len(users) * (RAMP_S + hold_s))
+    return Run(found, rate, failures, ceilings, mean(others, last))
 
 
 def _is_captured(stack: Stack) -> bool:
@@ -224,21 +229,18 @@ def _rate(
     return row[0] / (end_s - begin_s), row[1]
 
 
-def _ceilings(
-    connection: Connection, found: Document, end_s: float
-) -> dict[tuple[str, str], float]:
-    """Return the lowest ceiling of each kind, as the first level has it, which ends at *end_s*.
-
-    Rates are means of a window, so both ends of the level are left out.
-    """
-    capture = captures.stored(connection, found.run.started)
-    if capture is None:
-        return {}
+def _points(capture: Capture, found: Document, begin_s: float, end_s: float) -> range:
+    """Return the points of a capture's axis in a span of the run."""
     offset_s = (capture.since - found.run.started).total_seconds()
-    first, last = (
-        (at - offset_s) / capture.step_s for at in (RAMP_S + RATE_EDGE_S, end_s - RATE_EDGE_S)
-    )
-    figures = demands(capture, range(ceil(first), floor(last) + 1))
+    first, last = ((at - offset_s) / capture.step_s for at in (begin_s, end_s))
+    return range(ceil(first), floor(last) + 1)
+
+
+def _ceilings(
+    capture: Capture, found: Document, begin_s: float, end_s: float
+) -> dict[tuple[str, str], float]:
+    """Return the lowest ceiling of each kind in a span of the run."""
+    figures = demands(capture, _points(capture, found, begin_s, end_s))
     return {
         (one.service or "", one.kind): one.ceiling_per_s
         for one in reversed(figures)
