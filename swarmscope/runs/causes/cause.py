@@ -272,7 +272,7 @@ def _of_locks(ends: Ends) -> Iterator[Finding]:
     workers = ends.places("workers")
     if not python or not workers or workers[0].places <= python[0].places:
         return
-    busy = python[0].utilisation >= NEARLY_FULL
+    busy = python[0].used + python[0].waiting >= NEARLY_FULL * python[0].places
     starved = any(one.is_full for one in ends.places("cpu")) and ends.growth("run_delay") > growth
     disk = (ends.series("io_pressure_ratio") or 0.0) >= PRESSURE
     hold_ms = 1000 * python[0].places / ends.rate

@@ -475,6 +475,29 @@ def test_a_short_wait_is_no_cause_where_nothing_held():
     assert explain(measured(case), None, both_sides(case)[1]).kind == UNKNOWN
 
 
+def test_python_that_is_not_let_run_is_no_lock():
+    """Threads that compute wait for each other, in a process that others keep from running."""
+    case = Case(
+        "gil, on a machine of which others have a part",
+        set(),
+        (29, 42),
+        {"queue": (26, 1664), "service": (60, 226), "outside": (16, 125)},
+        {
+            "part_cpu_ms": (14.6, 14.6),
+            "part_other_ms": (45, 212),
+            "cpu_others_cores": (1.48, 1.25),
+            **run_delay(26, 24),
+        },
+        {
+            key("workers"): (15, (1.9, 9.5), (0.2, 60)),
+            key("python"): (1, (0.45, 0.65), (0.75, 1.0)),
+            key("cpu"): (2, (1.94, 1.94), (0.75, 1.0)),
+        },
+    )
+
+    assert explain(measured(case), *both_sides(case)).kind in ("python", UNKNOWN)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_is_not_measured_is_not_named(case):
     """The client alone knows parts; only the load generator may be found."""
