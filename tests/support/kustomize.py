@@ -55,9 +55,9 @@ def containers(pod: Object) -> list[Object]:
 
 
 def environment(pod: Object) -> dict[str, str]:
-    """Return the variables that stand in a pod's only container; '' for one from a secret."""
+    """Return the variables that stand in a pod's only container."""
     (container,) = pod["containers"]
-    return {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
+    return {variable["name"]: variable["value"] for variable in container.get("env", [])}
 
 
 def by_kind(built: list[Object], kind: str) -> dict[str, Object]:
