@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ def main(
     with running.stack() as stack, database() as its_database:
         for number in range(1, rounds + 1):
             for case in (drawn(name, seed, number) for name in chosen):
-                results.append(judged(stack, its_database, case, number, level_s, documents))
+                results.append(tried(stack, its_database, case, number, level_s, documents))
                 print(results[-1].row(), flush=True)
     print("\n" + "\n".join(sentences(results)))
     if file:
@@ -65,6 +66,23 @@ def main(
     sys.exit(bool(problems))
 
 
+def tried(
+    stack: Stack,
+    its_database: Database,
+    case: Case,
+    number: int,
+    level_s: float,
+    documents: Path | None,
+) -> Judged:
+    """Run a case; what fails is wrong with it, and does not end the others."""
+    try:
+        return judged(stack, its_database, case, number, level_s, documents)
+    except NotHere as reason:
+        return Judged(number, case, "", "", skipped=str(reason))
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # a TimeoutError, too
+        return Judged(number, case, "", "", wrong=[f"failed: {str(error)[-200:]!r}"])
+
+
 def judged(
     stack: Stack,
     its_database: Database,
@@ -73,12 +91,10 @@ def judged(
     level_s: float,
     documents: Path | None,
 ) -> Judged:
-    """Run a case and compare what its run says with the truth."""
-    try:
-        found = running.run(stack, case, case.service, case.users, level_s, its_database)
-    except NotHere as reason:
-        return Judged(number, case, "", "", skipped=str(reason))
+    """Run a case and compare what its run says with the truth; raises `NotHere`."""
+    found = running.run(stack, case, case.service, case.users, level_s, its_database)
     if documents:
+        documents.mkdir(parents=True, exist_ok=True)
         path = documents / f"{case.name}-{number}.json"
         path.write_bytes(document.encode(found.document))
     cause = found.document.cause
