@@ -147,6 +147,7 @@ def run(
         for number, path in zip(users, paths, strict=True)
     ]
     load = {"levels": levels, "burn_ms": case.burn_ms}
+    time.sleep(RATE_EDGE_S)  # no rate of this run looks back to the services of the one before
     with services(stack, case, service, database) as address:
         _warm_up([address + path for path in service.routes])
         _swarm(stack, case, address, load, database)
