@@ -183,7 +183,8 @@ def _is_delayed(ends: Ends) -> bool:
     if delay >= MIN_SHARE * max(ends.service_side, MIN_MS):
         return True
     for workers in ends.places("workers"):
-        if workers.is_full_or_queued:
+        # who waits for a CPU between two requests holds no place
+        if workers.is_full_or_queued or workers.waiting >= workers.places > 0:
             running = sum(one.used + one.waiting for one in ends.places("python"))
             waits = (ends.after("run_delay") or 0.0) >= MIN_SHARE * (ends.after("service") or 0.0)
             return waits and running >= SOLE * workers.used

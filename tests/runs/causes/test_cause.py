@@ -414,6 +414,24 @@ CASES = [
         generator={"loop_lag_ms": (30, 645)},
         words="used 24 % of a core, was ready to run and got no CPU 80 % of the time,",
     ),
+    Case(
+        "noisy neighbour, of which a part was there before",
+        {"cpu"},
+        (24, 26.5),
+        {"queue": (16, 1125), "service": (69, 85), "outside": (4, 29)},
+        {
+            "part_cpu_ms": (19, 19),
+            "part_other_ms": (49, 66),
+            "cpu_others_cores": (1.4, 1.48),
+            **run_delay(50, 62),
+        },
+        {
+            key("workers"): (3, (1.5, 2.0), (0.1, 29)),
+            key("python"): (3, (0.5, 0.54), (1.2, 1.65)),
+            key("cpu"): (2, (1.9, 2), (1.2, 1.65)),
+        },
+        words="other processes used 1.5 of them",
+    ),
 ]
 
 
