@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 CPU, WAITING = KINDS = "cpu", "waiting"
 MAX_STACKS = 500  # that are stored of a window; the rest of each route is `OTHER`
 MAX_BYTES = 64 << 20  # of what is stored, once decompressed
+MAX_ROUTES = 200  # that are stored of a window: those with the least time are one, `OTHER_ROUTES`
+MAX_DEPTH = 200  # frames of a stack; services send half as many
+MAX_NAME = 300  # characters of a name
+MAX_US = 2**53 - 1  # what a browser can hold
 NO_ROUTE = ""  # of stacks that belong to no request
+OTHER_ROUTES = "(other routes)"
 
 
 class Frame(NamedTuple):
@@ -64,14 +69,26 @@ class Profile:
         return replace(self, stacks=found)
 
     def folded(self, most: int = MAX_STACKS) -> Profile:
-        """Return *most* stacks, or fewer: in each route, `OTHER` is what the rest sums up to."""
+        """Return *most* stacks, or fewer: in each route, `OTHER` is what the rest sums up to.
+
+        There are as many as routes at least, of which `MAX_ROUTES` are kept.
+        """
         if len(self.stacks) <= most:
             return self
+        if len(self.routes) > MAX_ROUTES:
+            return self._with_fewer_routes().folded(most)
         ranked = sorted(self.stacks.items(), key=lambda item: (-item[1], item[0]))
         kept = max(0, most - len(self.routes))
         sums = Counter(dict(ranked[:kept]))
         for (route, _), microseconds in ranked[kept:]:
             sums[route, (OTHER,)] += microseconds
+        return replace(self, stacks=dict(sums))
+
+    def _with_fewer_routes(self) -> Profile:
+        kept = {*list(self.routes)[: MAX_ROUTES - 1]}
+        sums = Counter[Key]()
+        for (route, stack), microseconds in self.stacks.items():
+            sums[(route, stack) if route in kept else (OTHER_ROUTES, (OTHER,))] += microseconds
         return replace(self, stacks=dict(sums))
 
 
@@ -102,20 +119,38 @@ def decode(kind: str, seconds: float, stored: bytes) -> Profile:
     try:
         content = json.loads(unpacked.decompress(stored, MAX_BYTES))
         return parsed(kind, seconds, content)
-    except zlib.error as error:
+    except (zlib.error, RecursionError) as error:
         raise ValueError(f"not a stored profile: {error}") from error
 
 
 def parsed(kind: str, seconds: float, content: Mapping[str, Any]) -> Profile:
-    """Return the profile in *content*, frames and stacks as JSON has them; raises ValueError."""
+    """Return the profile in *content*, frames and stacks as JSON has them; raises ValueError.
+
+    A service decides what is in it: names are cut, and figures that cannot be are refused.
+    """
     try:
         frames = [
-            Frame(str(function), str(file), int(line), bool(is_app))
+            Frame(_name(function), _name(file), _whole(line), bool(is_app))
             for function, file, line, is_app in content["frames"]
         ]
         sums = Counter[Key]()
         for route, stack, microseconds in content["stacks"]:
-            sums[str(route), tuple(frames[number] for number in stack)] += int(microseconds)
-    except (KeyError, TypeError, IndexError) as error:
+            if len(stack) > MAX_DEPTH:
+                raise ValueError(f"not a profile: a stack of {len(stack)} frames")
+            key = _name(route), tuple(frames[_whole(number)] for number in stack)
+            sums[key] += _whole(microseconds)
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(f"not a profile: {error!r}") from error
     return Profile(kind, seconds, dict(sums))
+
+
+def _name(value: Any) -> str:
+    """Return *value* as text that every encoder takes: names of files may have any byte."""
+    return str(value)[:MAX_NAME].encode(errors="replace").decode()
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if not 0 <= number <= MAX_US:
+        raise ValueError("not a profile: a number that cannot be")
+    return number

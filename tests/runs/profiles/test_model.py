@@ -8,7 +8,9 @@ import pytest
 from support.profiles import DUMPS, FLASK, PAY, RENDER, profile
 
 from swarmscope.runs.profiles.model import (
+    MAX_ROUTES,
     OTHER,
+    OTHER_ROUTES,
     WAITING,
     Frame,
     Profile,
@@ -86,3 +88,47 @@ def test_anything_else_is_no_profile(content):
     for stored in (b"", b"text", zlib.compress(b"[1]"), zlib.compress(b"{")):
         with pytest.raises(ValueError):  # noqa: PT011 - of json, too
             decode("cpu", 5.0, stored)
+
+
+def test_routes_are_bounded_too():
+    """Those with the least time become one; the total stays exact."""
+    whole = Profile("cpu", 5.0, {(f"/{n}", (PAY,)): n for n in range(1, 2_001)})
+
+    short = whole.folded(20)
+
+    assert len(short.stacks) == MAX_ROUTES
+    assert short.total_us == whole.total_us
+    assert short.stacks["/2000", (OTHER,)] == 2_000
+    assert short.stacks[OTHER_ROUTES, (OTHER,)] == sum(range(1, 2_002 - MAX_ROUTES))
+
+
+def test_names_are_bounded_and_of_characters():
+    """A file may be named by any bytes, of which Python makes halves of characters."""
+    long = "a" * 10_000
+    content = {"frames": [[long, "shop/\udcff\x00.py", 1, True]], "stacks": [[long, [0], 5]]}
+
+    (((route, (frame,)), microseconds),) = parsed("cpu", 5.0, content).stacks.items()
+
+    assert (len(route), len(frame.function), microseconds) == (300, 300, 5)
+    assert frame.file == "shop/?\x00.py"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"frames": [[*PAY]], "stacks": [["/pay", [0] * 10_000, 5]]},
+        {"frames": [[*PAY]], "stacks": [["/pay", [-1], 5]]},
+        {"frames": [[*PAY]], "stacks": [["/pay", [0], -5]]},
+        {"frames": [[*PAY]], "stacks": [["/pay", [0], float("inf")]]},
+        {"frames": [[*PAY]], "stacks": [["/pay", [0], 2**60]]},
+        {"frames": [["pay", "views.py", -1, True]], "stacks": []},
+    ],
+)
+def test_figures_that_cannot_be_are_refused(content):
+    with pytest.raises(ValueError, match="not a profile"):
+        parsed("cpu", 5.0, content)
+
+
+def test_what_is_nested_deeply_is_no_stored_profile():
+    with pytest.raises(ValueError, match="not a stored profile"):
+        decode("cpu", 5.0, zlib.compress(b"[" * 100_000))
