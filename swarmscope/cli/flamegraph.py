@@ -12,6 +12,7 @@ import click
 
 from swarmscope import atomic_files
 from swarmscope.cli._shared import database_option, one_line_errors, output_option, reading
+from swarmscope.formatting import printable
 from swarmscope.runs import captures, queries
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run
@@ -123,7 +124,7 @@ def flamegraph(
         file.write(_content(format_, found))
     click.echo(path)
     for line in _sentences(found):
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def _nth(given: Sequence[Given], n: int) -> Given | None:

@@ -15,7 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
-from swarmscope.formatting import first_line
+from swarmscope.formatting import first_line, printable
 from swarmscope.runs import services
 
 TIMEOUT_S = 2.0  # of one query
@@ -145,7 +145,7 @@ def _reason(error: HTTPError) -> str:
     """Return what Prometheus says of a query, in a line."""
     with suppress(OSError, HTTPException, msgspec.DecodeError):
         said = msgspec.json.decode(error.read(MAX_REASON_BYTES), type=_Error).error
-        return " ".join(said.split())
+        return printable(" ".join(said.split()))
     return first_line(error)
 
 

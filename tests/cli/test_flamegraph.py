@@ -142,3 +142,14 @@ def test_what_there_is_not(database, tmp_path, arguments, text, status):
     assert done.exit_code == status
     assert text in " ".join(done.stderr.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_cannot_write_to_the_terminal(cluster, tmp_path):
+    with fresh_runs_database(cluster) as name:
+        with psycopg.connect(name, autocommit=True) as connection:
+            run = store_run(connection, [Sample(1, 5)], lasted_s=40)
+            odd = PAY._replace(function="\x1b]0;owned\x07\u202e")
+            store(connection, run, 2, profile(("/pay", 60, odd)))
+        assert text_of(name, tmp_path)[1] == [
+            r"100% of CPU in shop/views.py:88 \x1b]0;owned\x07\u202e"
+        ]

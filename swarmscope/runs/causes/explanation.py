@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
+from swarmscope.formatting import printable
 from swarmscope.runs.call_counts import StatementCount
 from swarmscope.runs.causes import words
 from swarmscope.runs.causes.cause import Finding, agree, findings, grown
@@ -50,14 +51,14 @@ def explain(
         others = [one for one in others if (one.utilisation or 0.0) < FULL]
     following = _next(others, figures, rate) if full else None
     first = figures[0] if figures else None
+    text = words.sentence(rate, full, following) if full else ""
+    text = text or _unknown(capture, held, broke, grew, rate)
     return Cause(
         kind=first.kind if first else UNKNOWN,
         detail=first.detail if first else "",
         service=first.service if first else None,
         words=first.words if first else "",
-        sentence=words.sentence(rate, full, following)
-        if full
-        else _unknown(capture, held, broke, grew, rate),
+        sentence=printable(text),
         agrees=agrees,
         grew=grew,
         held=sides[0],

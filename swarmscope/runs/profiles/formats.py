@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from swarmscope.formatting import printable
 from swarmscope.pprof import About, Location, encode
 from swarmscope.runs.profiles.difference import Change
 from swarmscope.runs.profiles.model import CPU, Frame, Profile, Stack
@@ -44,9 +45,13 @@ def folded_difference(changes: Sequence[Change]) -> str:
 
 
 def _line(route: str, stack: Stack) -> str:
-    return ";".join([route or NO_REQUEST, *map(_name, stack)])
+    return ";".join(map(_name, [route or NO_REQUEST, *map(_text, stack)]))
 
 
-def _name(frame: Frame) -> str:
-    name = f"{frame.function} ({frame.file}:{frame.line})" if frame.file else frame.function
-    return name.replace(";", ",").replace("\n", " ")
+def _text(frame: Frame) -> str:
+    return f"{frame.function} ({frame.file}:{frame.line})" if frame.file else frame.function
+
+
+def _name(text: str) -> str:
+    """Return *text* without what ends a name or a line."""
+    return printable(text.replace(";", ",").replace("\n", " "))

@@ -561,3 +561,13 @@ def test_what_was_full_is_not_next_where_nothing_held():
     assert found.kind == "workers"
     found = explain(measured(case), None, replace(broke, parts={**broke.parts, "queue": 1.0})).next
     assert found is None or found.kind != "workers"
+
+
+def test_no_name_writes_to_a_terminal_or_begins_a_line():
+    """Locust logs the sentence as it is; statements, lines of code and routes are in it."""
+    odd = lambda key: ["views.py:1 \x1b[31mpay\u202e\n::error::owned"]  # noqa: E731
+    case = next(case for case in CASES if case.name == "slots")
+    cause = explain(measured(case), *both_sides(case), odd)
+
+    assert r"views.py:1 \x1b[31mpay\u202e\n::error::owned." in cause.sentence
+    assert cause.sentence.isprintable()

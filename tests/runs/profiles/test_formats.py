@@ -33,6 +33,14 @@ def test_folded_lines_begin_with_the_route():
     ]
 
 
+def test_no_name_ends_a_line_or_another_name():
+    """Nor does it reach a terminal: routes and functions are what a service says they are."""
+    odd = PAY._replace(function="\x1b[31m\rpay")
+    (line,) = formats.folded(profile(("/a;b\nc", 42, odd))).splitlines()
+
+    assert line == (r"/a,b c;Flask.wsgi_app (flask/app.py:1);\x1b[31m\rpay (shop/views.py:88) 42")
+
+
 def test_a_difference_has_the_baseline_first():
     changes = subtract(profile(("/pay", 30, PAY)), profile(("/pay", 10, DUMPS)), same_code=True)
 
