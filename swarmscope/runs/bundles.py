@@ -25,8 +25,10 @@ from psycopg import sql
 
 import swarmscope
 from swarmscope.formatting import first_line, printable
+from swarmscope.runs import queries
 from swarmscope.runs.connection import Connection, snapshot
 from swarmscope.runs.model import Run
+from swarmscope.runs.profiles.model import decode
 from swarmscope.runs.schema import migrations
 
 FORMAT = 1
@@ -35,6 +37,9 @@ MAX_MANIFEST_BYTES = 1 << 20
 MAX_BYTES = 2 << 30  # unpacked; the windows of ten million requests to 100 endpoints are 0.1 of it
 BLOCK_BYTES = 1 << 16
 RUNS = "testrun"  # whose column is `id`
+RUN_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"  # as of run_text() in the database
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack a block as a whole
+OF_THE_RUN = "of_the_run"  # a constraint's name
 DAMAGE = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, KeyError, NotImplementedError,
     RuntimeError,  # it is encrypted
@@ -47,6 +52,13 @@ PART_OF_A_RUN: LiteralString = """
     GROUP BY c.relname HAVING c.relname = 'testrun' OR bool_or(a.attname = 'run_id')
     ORDER BY c.relname <> 'testrun', c.relname
 """
+# What readers can hold, by types' numbers in PostgreSQL: a column's condition.
+NO_NUMBER: LiteralString = "'{{NaN,Infinity,-Infinity}}'::float8[]"
+CONDITIONS: Mapping[int, LiteralString] = {
+    1184: "{column} BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'",  # timestamptz
+    **dict.fromkeys((700, 701, 1700), "{column} <> ALL (" + NO_NUMBER + ")"),
+    **dict.fromkeys((1021, 1022), "NOT {column}::float8[] && " + NO_NUMBER),
+}
 NEVER_ASKED = (  # else a shipper would ask the Prometheus here, which knows nothing of the run
     "INSERT INTO server_capture (run_id, since, step_s, counted)"
     " VALUES (%s::timestamptz, %s::timestamptz, 1, false) ON CONFLICT DO NOTHING"
@@ -151,6 +163,7 @@ def load(connection: Connection, path: Path) -> tuple[str, bool]:
                     _load_table(connection, archive, name, set(columns), manifest)
             if not _is_there(connection, manifest):
                 raise BadBundle("it has no run")
+            _check(connection, manifest.run)
             connection.execute(NEVER_ASKED, [manifest.run, manifest.run])
     except BadBundle as error:
         raise BadBundle(f"{path}: {error}") from error
@@ -158,7 +171,7 @@ def load(connection: Connection, path: Path) -> tuple[str, bool]:
         raise BadBundle(
             f"{path} is damaged, or no bundle of `swarmscope export --bundle`"
         ) from error
-    except psycopg.DataError as error:
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise BadBundle(f"{path} is damaged: {first_line(error)}") from error
     except OSError as error:
         raise BadBundle(f"{path}: {error.strerror or error}") from error
@@ -167,11 +180,11 @@ def load(connection: Connection, path: Path) -> tuple[str, bool]:
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
     """Return what the bundle is, once it is known to be one that this version reads."""
-    if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
-        raise BadBundle("its bundle.json is too large")
+    _check_sizes(archive)
     try:
         manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
-        datetime.fromisoformat(manifest.run)
+        if format(datetime.strptime(manifest.run, RUN_FORM), RUN_FORM) != manifest.run:
+            raise ValueError(f"no run is called {manifest.run!r}")
     except ValueError as error:  # msgspec's, too
         raise BadBundle(f"its bundle.json is not understood: {first_line(error)}") from error
     if manifest.format > FORMAT or manifest.schema > migrations.NEWEST:
@@ -179,10 +192,31 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
             f"swarmscope {printable(manifest.swarmscope)} wrote it, which is newer than this one:"
             " upgrade"
         )
+    return manifest
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    """Refuse what would not fit in memory or on the disk, before anything of it is unpacked."""
+    if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
+        raise BadBundle("its bundle.json is too large")
+    if any(info.compress_type not in BOUNDED for info in archive.infolist()):
+        raise BadBundle("it is compressed in a way that `swarmscope export` does not use")
     unpacked = sum(info.file_size for info in archive.infolist())
     if unpacked > MAX_BYTES:
         raise BadBundle(f"it unpacks to {unpacked >> 20:,} MB; {MAX_BYTES >> 20:,} MB are allowed")
-    return manifest
+
+
+def _check(connection: Connection, run: str) -> None:
+    """Refuse a run that has not ended, or that readers of all runs would fail on."""
+    if queries.find(connection, run).status == "running":
+        raise BadBundle("its run is still running")
+    stored = "SELECT kind, seconds, stacks FROM profile WHERE run_id = %s::timestamptz"
+    with connection.cursor() as cursor:
+        for row in cursor.stream(stored, [run]):
+            try:
+                decode(*row)
+            except ValueError as error:
+                raise BadBundle(f"a profile is {first_line(error)}") from error
 
 
 def _is_there(connection: Connection, manifest: Manifest) -> bool:
@@ -203,22 +237,38 @@ def _load_table(
         raise BadBundle(f"{name} has a column {strange[0]!r}, which this version does not know")
     if len({*columns}) < len(columns):
         raise BadBundle(f"{name} has a column twice")
-    table, key = sql.Identifier(name), _key(name)
-    parts = {"table": table, "columns": _names(columns), "key": key, "run": manifest.run}
+    if _key(name).as_string() not in _names(columns).as_string().split(", "):
+        raise BadBundle(f"{name} does not say of which run it is")
+    parts = {"table": sql.Identifier(name), "columns": _names(columns)}
     connection.execute(
         sql.SQL(
             "CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM {table} LIMIT 0"
         ).format(**parts)
     )
-    rows, total = _copy(connection, archive, name)
+    _constrain(connection, _key(name), manifest.run)
+    try:
+        rows, total = _copy(connection, archive, name)
+    except psycopg.errors.CheckViolation as error:
+        what = "rows of another run" if error.diag.constraint_name == OF_THE_RUN else "odd values"
+        raise BadBundle(f"{name} has {what}") from error
     if (rows, total) != (manifest.tables[name].rows, manifest.tables[name].sha256):
         raise BadBundle(f"{name} is not what was written")
-    others = sql.SQL("SELECT FROM incoming WHERE {key} IS DISTINCT FROM {run}::timestamptz LIMIT 1")
-    if connection.execute(others.format(**parts)).fetchone() is not None:
-        raise BadBundle(f"{name} has rows of another run")
     insert = sql.SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming")
     connection.execute(insert.format(**parts))
     connection.execute("DROP TABLE incoming")
+
+
+def _constrain(connection: Connection, key: sql.Identifier, run: str) -> None:
+    """Have `incoming` refuse the first row that is not of *run*, or that no reader can hold."""
+    of_the_run = sql.SQL(
+        "ADD CONSTRAINT {name} CHECK ({key} IS NOT DISTINCT FROM {run}::timestamptz)"
+    )
+    found = [of_the_run.format(name=sql.Identifier(OF_THE_RUN), key=key, run=sql.Literal(run))]
+    for column in connection.execute("SELECT * FROM incoming").description or ():
+        if condition := CONDITIONS.get(column.type_code):
+            check = sql.SQL(condition).format(column=sql.Identifier(column.name))
+            found.append(sql.SQL("ADD CHECK ({})").format(check))
+    connection.execute(sql.SQL("ALTER TABLE incoming {}").format(sql.SQL(", ").join(found)))
 
 
 def _copy(connection: Connection, archive: zipfile.ZipFile, name: str) -> tuple[int, str]:

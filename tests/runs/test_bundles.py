@@ -176,6 +176,86 @@ def test_a_file_that_was_changed_is_refused_whole(target, bundle, name, change, 
     assert rows(target) == before
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE testrun SET end_time = 'infinity'",
+        "UPDATE testrun SET end_time = '0044-03-15 00:00:00+00 BC'",
+        "UPDATE testrun SET end_time = '20000-01-01 00:00:00+00'",
+        "UPDATE histogram_closed SET time = '-infinity' WHERE resolution = 1",
+        "UPDATE histogram_closed SET sum_ms = 'NaN'",
+        "UPDATE server_series SET points = '{1,Infinity}'",
+        "INSERT INTO profile SELECT id, 'shop', 'cpu', id, id, 5, 1, 'text' FROM testrun",
+        "UPDATE testrun SET status = 'running'",
+    ],
+)
+def test_what_no_run_has_is_refused_whole(source, target, bundle, harm):
+    """Times that Python cannot hold, figures that are none: lists of all runs would fail."""
+    run, before = queries.by_id(source, START), rows(target)
+    with source.transaction(force_rollback=True), bundle.open("wb") as file:
+        source.execute(harm)
+        bundles.write(source, run, file)
+
+    with pytest.raises(BadBundle) as caught:
+        bundles.load(target, bundle)
+    assert "\n" not in str(caught.value)
+    assert rows(target) == before
+
+
+@pytest.mark.parametrize("name", [b"", b"kind)--", b'"""run_id"""', b"text; DROP TABLE events"])
+def test_a_column_that_is_none_is_refused(target, bundle, name):
+    changed(bundle, "events.csv", lambda text: text.replace(b"run_id", name, 1))
+
+    with pytest.raises(BadBundle, match="events has a column"):
+        bundles.load(target, bundle)
+
+
+def test_a_table_without_its_run_is_refused(target, bundle):
+    changed(bundle, "events.csv", lambda _: b"text,time\n,2026-03-01 12:00:00+00\n")
+
+    with pytest.raises(BadBundle, match="events does not say of which run it is"):
+        bundles.load(target, bundle)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "2026-03-01T12:00:00.25Z",
+        "2026-03-01T13:00:00.250000+01:00",
+        "2026-03-01 12:00:00.25",
+        "20260301T120000.250000Z",
+    ],
+)
+def test_a_run_has_one_name(target, bundle, run):
+    """`compare` finds a bundle's run by it."""
+    changed(bundle, "bundle.json", with_manifest(run=run))
+
+    with pytest.raises(BadBundle, match=r"bundle\.json is not understood"):
+        bundles.load(target, bundle)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_unpacks_without_bounds_is_not_unpacked(target, bundle, method):
+    """A block of bzip2 or LZMA is unpacked whole, a million times its size."""
+    with zipfile.ZipFile(bundle) as archive:
+        files = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(bundle, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+    with pytest.raises(BadBundle, match="compressed in a way"):
+        bundles.load(target, bundle)
+
+
+def test_the_first_row_that_is_no_runs_ends_it(target, bundle):
+    """Rows of nothing, which a small file can have by the billion, fill no disk."""
+    columns = b"run_id,kind\n"
+    changed(bundle, "events.csv", lambda _: columns + b",\n" * 10_000)
+
+    with pytest.raises(BadBundle, match="events has rows of another run"):
+        bundles.load(target, bundle)
+
+
 def test_a_changed_byte_is_found(target, bundle):
     """Even where it makes sense: a latency of 41 ms instead of 40."""
     changed(
