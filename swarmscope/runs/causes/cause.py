@@ -31,6 +31,7 @@ from swarmscope.runs.server_series import CallKey, Capture
 THROTTLED = 0.1  # of the time
 SOLE = 0.5  # of the holders of a place wait for something: that is why the place is full
 PRESSURE = 0.2  # of the time in which something waited for the disk, or for memory
+OWN_USE = 0.2  # of a core: a generator that uses less is short of a machine, not too small
 ALWAYS_FULL = 0.95  # of what processes hold, and requests only need
 
 AGREEING = {  # parts in which requests wait for a resource
@@ -103,7 +104,8 @@ def _of_generator(ends: Ends) -> Iterator[Finding]:
             late += min(ends.queue_growth, 2 * lag_ms)
             share = late / ends.whole if ends.whole else 0.0
             is_busy = one.used + one.waiting >= FULL * one.places  # it ran, or was not let run
-            if is_busy and share >= MIN_SHARE and late >= MIN_MS:
+            idle = kind == "generator" and one.used < OWN_USE * one.places
+            if is_busy and not idle and share >= MIN_SHARE and late >= MIN_MS:
                 if kind == "generator" or not _is_the_services(ends, one):
                     yield Finding(one.key, late, share)
                 return

@@ -415,6 +415,27 @@ CASES = [
         words="used 24 % of a core, was ready to run and got no CPU 80 % of the time,",
     ),
     Case(
+        "generator that does little on a machine that others have",
+        set(),
+        (60, 55),
+        {"queue": (18, 60), "service": (51, 67), "outside": (115, 177)},
+        {
+            "part_cpu_ms": (3.3, 3.4),
+            "part_db_ms": (18, 26),
+            "part_pool_ms": (7, 12),
+            "part_other_ms": (23, 26),
+            **run_delay(24, 26),
+        },
+        {
+            key("workers"): (16, (3.2, 3.3), (0.6, 0.6)),
+            key("python"): (1, (0.33, 0.34), (1.4, 1.46)),
+            key("cpu"): (2, (2, 2), (1.4, 1.46)),
+            key("generator", job=""): (1, (0.06, 0.06), (0.86, 0.86)),
+            key("generator_cpu", job=""): (2, (2, 2), (0.86, 0.87)),
+        },
+        generator={"loop_lag_ms": (28, 30)},
+    ),
+    Case(
         "noisy neighbour, of which a part was there before",
         {"cpu"},
         (24, 26.5),
