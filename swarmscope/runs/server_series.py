@@ -78,7 +78,6 @@ GAUGES = {
     "workers": 'max by (job) (gunicorn_workers{job=~"$jobs"})',
     "worker_memory_bytes": 'sum by (job) (gunicorn_worker_resident_memory_bytes{job=~"$jobs"})',
 }
-BRIEF = {name: RATES[name] for name in ("requests_per_s", "mean_ms", "queue_mean_ms")}
 CALLS = {  # of one service to one place
     "calls_per_s": _rate(_CALLED, _TO),
     "errors_per_s": f"""{_rate(_CALLED, _TO, ', outcome="error"')} or 0 * {_rate(_CALLED, _TO)}""",
@@ -145,40 +144,13 @@ def read(
     return Capture(
         since,
         float(asked.axis.step_s),
-        dict(sorted((asked.series(RATES | GAUGES) | found.series).items())),
+        dict(sorted((asked.series() | found.series).items())),
         tuple(services),
         calls,
         {host: min(serving(host, known.places), default=None) for host in hosts},
         call_counts.read(url, since, until, asked.pattern, asked.scrape_s, levels),
         found.resources,
         asked.demands(levels, found.resources),
-    )
-
-
-def read_window(
-    url: str,
-    since: datetime,
-    until: datetime,
-    targets: Targets = NO_TARGETS,
-    levels: Sequence[Level] = (),
-) -> Capture:
-    """Return the resources in [since, until], a part of a run that is running, in few queries.
-
-    There are no calls and no counts; of the services' own series, those of `BRIEF`. Demands are
-    those of the whole window and of its *levels*. The last points are unknown for half a window of
-    a rate if *until* is now. Raises `prometheus.Unavailable`.
-    """
-    asked = _Asked(Prometheus(url), since, until)
-    services = belonging(targets, asked.known()) or asked.counting()
-    asked = asked.about(services)
-    found = asked.resources(targets)
-    return Capture(
-        since,
-        float(asked.axis.step_s),
-        (asked.series(BRIEF) if services else {}) | found.series,
-        tuple(services),
-        resources=found.resources,
-        demands=asked.demands(levels, found.resources) if services else [],
     )
 
 
@@ -252,11 +224,11 @@ class _Asked:
         gaps = [later - at for line in times for at, later in pairwise(line)]
         return max(MIN_STEP_S, round(median(gaps))) if gaps else MIN_STEP_S
 
-    def series(self, texts: Mapping[str, str]) -> dict[tuple[str, str], Points]:
+    def series(self) -> dict[tuple[str, str], Points]:
         """Return each quantity of each service, by (job, name)."""
         return {
             (line.metric.get("job", ""), name): self.axis.values(line)
-            for name, text in texts.items()
+            for name, text in (RATES | GAUGES).items()
             for line in self._over_time(text, is_rate=name in RATES)
         }
 

@@ -154,5 +154,5 @@ def test_a_line_is_logged_once(url, caplog):
 def test_the_key_is_that_of_the_run(url):
     """They belong to no service."""
     text = json.dumps({"mail": {"use": "sum(queue_length)"}})
-    window = server_series.read_window(url, SINCE, UNTIL, Targets(resources=text))
+    window = server_series.read(url, SINCE, UNTIL, Targets(resources=text))
     assert list(window.resources) == [ResourceKey("", "setting", "mail")]

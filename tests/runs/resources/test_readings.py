@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.backfilled import Samples, Value, prometheus_with
 
-from swarmscope.runs import prometheus, server_series
+from swarmscope.runs import server_series
 from swarmscope.runs.resources.model import QUOTA, ResourceKey, Usage
 from swarmscope.runs.server_series import Capture
 from swarmscope.runs.services import Targets
@@ -200,23 +200,6 @@ def test_every_point_is_on_the_axis(capture):
     }
     assert lengths == {31}
     assert None not in capture.resources[ResourceKey("shop", "workers")].used
-
-
-def test_a_window_of_a_running_run_is_read_in_few_queries(url, capture, monkeypatch):
-    """Of the same figures, without what is read once: calls, statements, percentiles."""
-    asked: list[str] = []
-    post = prometheus._post
-    monkeypatch.setattr(prometheus, "_post", lambda *told: asked.append(told[1]) or post(*told))
-    window = server_series.read_window(url, UNTIL - timedelta(seconds=30), UNTIL, TARGETS)
-
-    assert len(asked) <= 14
-    assert window.services == capture.services
-    assert window.resources.keys() == capture.resources.keys()
-    for key, usage in window.resources.items():
-        assert figures(usage) == figures(capture.resources[key])
-    assert {name for _, name in window.series} >= {"requests_per_s", "part_db_ms"}
-    held = {(one.kind, one.route): (one.held_s, one.requests) for one in window.demands}
-    assert held["workers", "/a"] == (pytest.approx(32 * 1.25), 32 * RATE / 4)
 
 
 def test_without_any_service_the_generator_is_known(url):
