@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 
-from swarmscope.runs.counters import REQUESTS, WHOLE, Counters, Level, Values
+from swarmscope.runs.counters import REQUESTS, WHOLE, Counters, Level, Values, is_count
 from swarmscope.runs.prometheus import Prometheus
 
 MAX_STATEMENTS = 50  # of a service, those that took the most time; the rest of a route is `OTHER`
@@ -225,9 +225,9 @@ def _longest(url: str, who: str, start: float, end: float) -> dict[Key, float]:
     by, span = ", ".join(KEYS[LONGEST]), f"[{ceil(end - start)}s]"
     query = f"max by ({by}) (max_over_time({LONGEST}{{{who}}}{span}))"
     return {
-        _key({**line.metric, "__name__": LONGEST}): float(line.value[1])
+        _key({**line.metric, "__name__": LONGEST}): value
         for line in Prometheus(url).at(end, query)
-        if line.value
+        if line.value and is_count(value := float(line.value[1]))
     }
 
 

@@ -18,6 +18,7 @@ from swarmscope.runs.prometheus import Line, Prometheus
 
 WHOLE = 0  # the level of the whole run
 MAX_LEVELS = 30
+MAX_COUNT = 2.0**53  # what a float counts one by one
 REQUESTS = "flask_http_request_duration_seconds_count"
 
 Series = frozenset[tuple[str, str]]  # its labels, `__name__` among them
@@ -66,7 +67,9 @@ class Counters:
         if restarted:
             lines = self._ask(end, f"{self._selector()}[{ceil(end - start)}s]")
             values |= {
-                frozenset(line.metric.items()): [float(text) for _, text in line.values]
+                frozenset(line.metric.items()): [
+                    value for _, text in line.values if is_count(value := float(text))
+                ]
                 for line in lines
                 if line.metric.get("job", "") in restarted
             }
@@ -83,7 +86,9 @@ class Counters:
     def _at(self, moment: float) -> Values:
         lines = self._ask(moment, self._selector())
         return {
-            frozenset(line.metric.items()): float(line.value[1]) for line in lines if line.value
+            frozenset(line.metric.items()): value
+            for line in lines
+            if line.value and is_count(value := float(line.value[1]))
         }
 
     def _selector(self) -> str:
@@ -91,6 +96,11 @@ class Counters:
 
     def _ask(self, moment: float, query: str) -> list[Line]:
         return Prometheus(self.url).at(moment, query)
+
+
+def is_count(value: float) -> bool:
+    """Return whether a counter can have a value: services serve what they like."""
+    return 0 <= value <= MAX_COUNT
 
 
 def _growth(before: float, values: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from string import Template
 
 from swarmscope.runs import call_counts
 from swarmscope.runs.call_counts import CallCounts
-from swarmscope.runs.counters import Level
+from swarmscope.runs.counters import Level, is_count
 from swarmscope.runs.prometheus import Axis, Line, Prometheus
 from swarmscope.runs.resources import named_readings, readings, route_demands
 from swarmscope.runs.resources.model import Points, ResourceKey, RouteDemand, Usage
@@ -211,9 +211,9 @@ class _Asked:
     def counting(self) -> list[Service]:
         """Return the services that counted most requests."""
         counts = {
-            line.metric.get("job", ""): float(line.value[1])
+            line.metric.get("job", ""): value
             for line in self._at_the_end(COUNTING)
-            if line.value
+            if line.value and is_count(value := float(line.value[1]))
         }
         names = sorted(counts, key=lambda job: (-counts[job], job))[:MAX_SERVICES]
         return [Service(name, COUNTED) for name in names]

@@ -89,7 +89,7 @@ class CaptureThread:
                 captures.store_services(connection, run.run_id, found)
 
     def _capture_all(self, connection: Connection) -> list[Exception]:
-        """Capture all that Prometheus answers; return one error per Prometheus that does not."""
+        """Capture all that can be; return an error per Prometheus or run of which it cannot."""
         failed: dict[str, Exception] = {}
         for run, url in self._located(connection):
             if url in failed or run.ended is None:
@@ -101,9 +101,14 @@ class CaptureThread:
                 capture = server_series.read(url, run.run_id, run.ended, targets, levels)
             except prometheus.Unavailable as error:
                 failed[url] = error
-            else:
+                continue
+            try:
                 known = captures.with_database(connection, run.run_id, capture, run.ended)
                 captures.store(connection, run.run_id, known)
+            except psycopg.Error as error:
+                if connection.broken:
+                    raise
+                failed[str(run.run_id)] = error  # of this run: the others can be stored
         return list(failed.values())
 
     def _located(

@@ -117,6 +117,20 @@ def test_a_restart_loses_nothing_that_was_scraped():
         assert (item.calls, item.seconds) == (16 + 24, pytest.approx(0.8 + 1.2))
 
 
+@pytest.mark.parametrize("lie", ["NaN", "+Inf", "-5", "1e300"])
+@pytest.mark.parametrize("restarted", [None, "shop"])
+def test_what_no_counter_can_be_is_left_out(lie, restarted):
+    """A service says what it wants: the figures of the others are right, and can be stored."""
+    lying = {**ORDERS, "statement": "SELECT lies"}
+    names = (REQUESTS, EXECUTED, ROWS, SECONDS, LONGEST)
+    values = [counter(name, lying, 1, lie, lie, lie) for name in names]
+    counts = read(shop(*values), restarted=restarted)
+
+    (item,) = [one for one in counts.statements if one.statement == ITEM["statement"]]
+    assert (item.calls, item.seconds, item.longest_s) == (40, pytest.approx(2.0), 0.3)
+    assert "SELECT lies" not in [one.statement for one in counts.statements]
+
+
 def test_what_is_kept_is_bounded():
     """The rest of a route is one row, with what the service itself could not tell apart."""
     others = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -79,6 +80,26 @@ def test_it_is_tried_again(capture_from, runs_database, over, monkeypatch):
             return captures.stored(connection, over)
 
     assert poll_until(stored, "the series").series == {("api", "workers"): [2.0]}
+
+
+def test_a_run_that_cannot_be_stored_is_in_no_other_ones_way(
+    capture_from, runs_database, over, monkeypatch, caplog
+):
+    """A service chooses its labels: one that no index can hold costs that run its series."""
+
+    def read(url, since, until, targets, levels) -> Capture:
+        usage = Usage([5.0], [4.0], [0.0])
+        detail = "main" if since == over else random.randbytes(5_000).hex()
+        return Capture(since, 2.0, {}, resources={ResourceKey("api", "pool", detail): usage})
+
+    monkeypatch.setattr(server_series, "read", read)
+    with psycopg.connect(runs_database, autocommit=True) as connection:
+        later = store_run(connection, [Sample(1, 5)], start=over + timedelta(seconds=30))
+        capture_from("http://prometheus.test").request()
+        assert poll_until(lambda: captures.stored(connection, over), "the other run's capture")
+        assert captures.stored(connection, later) is None
+    poll_until(lambda: caplog.text, "the complaint")
+    assert "Cannot store the services' series with their runs: index row" in caplog.text
 
 
 def test_what_was_sampled_of_the_apps_database_is_stored_with_it(
