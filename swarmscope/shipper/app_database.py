@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, LiteralString
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import conninfo, sql
 from psycopg.rows import dict_row
 
-from swarmscope.formatting import first_line
+from swarmscope.formatting import first_line, printable
 from swarmscope.machine import cpu, kernel_files
 from swarmscope.machine.cgroups import Cgroups
 from swarmscope.machine.processes import ProcessTree
 from swarmscope.redaction import hide, scrub_text
 from swarmscope.runs.resources.database import MAX_LOCK_WAITS, DatabaseSample
+from swarmscope.sql_text import MAX_READ
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ PARAMETERS: dict[str, Any] = {
 # What else libpq would take from PG*, which name the runs database. Empty: libpq's default.
 OTHERS = {"host": "", "port": "", "password": "", "passfile": "", "options": ""}
 STATEMENT_TIMEOUT_S = 5
+MAX_TEXT = MAX_READ + 1  # characters of a statement: what reads it sees that it goes on
 CPU_EVERY_S = 4.5  # of 60 sessions it takes as long as everything else together
 ROOT = Path("/")
 MARK = "/* swarmscope */"  # in our statements, to leave them out of what the app executed
@@ -71,7 +76,8 @@ LOCKS: LiteralString = """
     WITH /* swarmscope */ locks AS MATERIALIZED (
         SELECT * FROM pg_locks WHERE NOT granted OR locktype = 'tuple'
     ), waits AS (
-        SELECT a.pid, a.query, l.locktype, coalesce(t.relation, l.relation) AS relation,
+        SELECT a.pid, left(a.query, %(longest)s) AS query, l.locktype,
+            coalesce(t.relation, l.relation) AS relation,
             coalesce(t.page, l.page) AS page, coalesce(t.tuple, l.tuple) AS tuple,
             CASE WHEN t.pid IS NULL AND l.locktype <> 'tuple' THEN concat_ws(' ', l.locktype,
                 l.transactionid, l.virtualxid, l.classid, l.objid, l.objsubid) END AS other
@@ -87,7 +93,7 @@ LOCKS: LiteralString = """
         SELECT *, count(*) OVER () AS contended FROM targets ORDER BY waiting DESC LIMIT %(most)s
     )
     SELECT contended::int, waiting::int, most.query, coalesce(relation::regclass::text, ''),
-        coalesce(b.query, ''), coalesce(b.state, '')
+        coalesce(left(b.query, %(longest)s), ''), coalesce(b.state, '')
     FROM most LEFT JOIN LATERAL (
         SELECT query, state FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids(most.first))
         ORDER BY wait_event_type = 'Lock', pid LIMIT 1
@@ -107,7 +113,7 @@ STATEMENTS: LiteralString = """
     GROUP BY queryid
 """
 TEXTS: LiteralString = """
-    SELECT /* swarmscope */ queryid, min(query) FROM {}.pg_stat_statements
+    SELECT /* swarmscope */ queryid, left(min(query), %s) FROM {}.pg_stat_statements
     WHERE queryid = ANY (%s) GROUP BY queryid
 """
 
@@ -193,7 +199,9 @@ class AppDatabase:
 
     def _locks(self) -> tuple[int, list[Blocked]]:
         """Return how many locks sessions wait for, and those that most of them wait for."""
-        rows = self._connection.execute(LOCKS, {"most": MAX_LOCK_WAITS}).fetchall()
+        rows = self._connection.execute(
+            LOCKS, {"most": MAX_LOCK_WAITS, "longest": MAX_TEXT}
+        ).fetchall()
         return (rows[0][0] if rows else 0), [Blocked(*row[1:]) for row in rows]
 
     def statements(self) -> dict[int, Totals]:
@@ -207,7 +215,7 @@ class AppDatabase:
         """Return the texts of statements of the app by their numbers."""
         assert self._schema is not None
         query = sql.SQL(TEXTS).format(sql.Identifier(self._schema))
-        found = self._connection.execute(query, [list(numbers)])
+        found = self._connection.execute(query, [MAX_TEXT, list(numbers)])
         return {number: text or "" for number, text in found if MARK not in (text or "")}
 
     def _statements_schema(self) -> str | None:
@@ -251,9 +259,18 @@ def processes_of(backend: int) -> ProcessTree | None:
 
 
 def safe_reason(error: Exception, url: str) -> str:
-    """Return the first line of *error* without the password of *url*."""
-    try:
-        password = parameters(url).get("password") or ""
-    except NotPostgreSQL:
-        password = ""
-    return hide(scrub_text(first_line(error)), [password])
+    """Return the first line of *error* without the password of *url*, fit for a terminal."""
+    return printable(hide(scrub_text(first_line(error)), _secrets(url)))
+
+
+def _secrets(url: str) -> Sequence[str]:
+    """Return the password of *url*, the longest text first.
+
+    Of one that is not encoded as it must be, libpq takes a part for a host or a port, and shows it.
+    """
+    written = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    parts = re.split("[@:/?#]", written)
+    found = {written, *parts, *map(unquote, parts)}
+    with suppress(NotPostgreSQL):
+        found.add(parameters(url).get("password") or "")
+    return sorted(found, key=len, reverse=True)

@@ -66,7 +66,7 @@ def _url(value: Any) -> str | None:
 def _database(value: Any) -> str | None:
     if complaint := _text(value):
         return complaint
-    is_known = urlsplit(value).scheme.partition("+")[0] in ("postgresql", "postgres")
+    is_known = re.match(r"postgres(ql)?(\+\w+)?://", value)
     return None if is_known else 'must be like "postgresql://user@db.example/shop"'
 
 
@@ -79,7 +79,10 @@ def _metrics(value: Any) -> str | None:
 
 
 def _is_url(value: str) -> bool:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # an unbalanced bracket
+        return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 

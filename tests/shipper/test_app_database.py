@@ -19,7 +19,13 @@ from support.waiting import poll_until
 from swarmscope.machine import cpu
 from swarmscope.machine.cgroups import Cgroups
 from swarmscope.shipper import app_database
-from swarmscope.shipper.app_database import ACTIVITIES, AppDatabase, NotPostgreSQL, parameters
+from swarmscope.shipper.app_database import (
+    ACTIVITIES,
+    AppDatabase,
+    NotPostgreSQL,
+    parameters,
+    safe_reason,
+)
 from swarmscope.shipper.database_windows import LockWindow, StatementTexts, StatementWindow
 
 ENDLESS = "DO $$ BEGIN LOOP END LOOP; END $$"
@@ -248,3 +254,27 @@ def test_a_server_elsewhere_has_no_known_cores(shop, monkeypatch):
     with contextlib.closing(AppDatabase(shop)) as app:
         sample, _ = app.sample()
     assert replace(sample, cores=None, cpu_s=None) == sample
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://shop:pa55/w0rd@127.0.0.1:1/shop",
+        "postgresql://shop:pa55@w0rd@127.0.0.1:1/shop",
+        "postgresql+psycopg://shop:pa55:w0rd#@127.0.0.1:1/shop",
+        "postgresql://shop:pa55%20w0rd?@127.0.0.1:1/shop",
+    ],
+)
+def test_no_half_of_a_password_is_shown(url):
+    """Of one that is not encoded as it must be, libpq takes a half for a host or a port."""
+    with pytest.raises((psycopg.Error, NotPostgreSQL)) as caught:
+        AppDatabase(url)
+
+    said = safe_reason(caught.value, url)
+    assert "pa55" not in said
+    assert "w0rd" not in said
+
+
+def test_what_a_server_says_writes_to_no_terminal():
+    error = psycopg.OperationalError("\x1b]0;owned\x07 no")
+    assert safe_reason(error, "postgresql://shop@127.0.0.1/shop") == r"\x1b]0;owned\x07 no"

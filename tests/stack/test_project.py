@@ -200,6 +200,8 @@ def test_the_environment_goes_before_env_before_the_file(tmp_path, toml, variabl
         (APP + 'exclude = "/x"\n', '3: [app] exclude: must be a list, such as ["/health"]'),
         (APP + 'env = { A = 1 }\n', "3: [app] env: A must be a string in quotes"),
         (APP + 'database = "mysql://me@db/shop"\n', '3: [app] database: must be like "postgresql:'),
+        (APP + 'database = "mysql://[::1"\n', '3: [app] database: must be like "postgresql:'),
+        (APP + 'metrics = "http://[::1"\n', '3: [app] metrics: must be like "10.0.0.7:9102'),
         (APP + 'name = "Shop"\n', "3: 'Shop' must be of a-z, 0-9 and -, and begin"),
         (APP + 'name = "locust"\n', "3: locust is a part of swarmscope: "),
         ('app = "a:b"\n', "1: app must be a table: [app]"),
