@@ -41,7 +41,7 @@ def checkout(directory: Path, environ: Mapping[str, str]) -> Checkout:
         return Checkout(named, None)
     try:
         return _read(_git_directory(place), named)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # no text, or no path
         return Checkout(named, None)
 
 

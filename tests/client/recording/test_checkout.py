@@ -68,3 +68,10 @@ def test_what_is_no_repository_is_not_known(tmp_path, head):
 
     assert checkout(tmp_path, {}).commit is None
     assert checkout(tmp_path / "load", {}).commit is None
+
+
+@pytest.mark.parametrize("text", ["gitdir: /a\0b\n", "\0", "gitdir: " + "a" * 5_000])
+def test_a_file_that_names_no_repository_is_not_followed(tmp_path, text):
+    (tmp_path / ".git").write_text(text)
+
+    assert checkout(tmp_path, {"GITHUB_REF_NAME": "main"}) == Checkout("main", None)
