@@ -130,15 +130,17 @@ def _post(url: str, path: str, form: Mapping[str, object], timeout_s: float) -> 
     request.data = urlencode(form).encode()
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+        basic = f"Basic {base64.b64encode(pair).decode()}"
+        request.add_unredirected_header("Authorization", basic)  # not for another server
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as answer:
             content = answer.read(MAX_ANSWER_BYTES)
         return msgspec.json.decode(content, type=_Answer).data.result
-    except (OSError, HTTPException, msgspec.DecodeError) as error:
+    except (OSError, HTTPException, ValueError, RecursionError) as error:  # of names, of JSON
         if isinstance(error, HTTPError) and error.code in REJECTIONS:
             raise Unavailable(f"Prometheus rejects the query: {_reason(error)}") from error
-        raise Unavailable(f"Prometheus at {place} does not answer: {first_line(error)}") from error
+        text = f"Prometheus at {place} does not answer: {first_line(error)}"
+        raise Unavailable(printable(text)) from error
 
 
 def _reason(error: HTTPError) -> str:
