@@ -289,3 +289,27 @@ def test_what_was_only_made_visible_is_gone(target, bundle):
         assert names["latest"] == "latest"
 
     assert not any(rows(target).values())
+
+
+def test_a_name_that_is_there_twice_hides_nothing(target, bundle):
+    """The sum is that of what is read, whichever it is."""
+    with zipfile.ZipFile(bundle, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("events.csv", archive.read("events.csv").replace(b"stage", b"STAGE"))
+
+    with pytest.raises(BadBundle, match="events is not what was written"):
+        bundles.load(target, bundle)
+
+
+def test_a_size_that_is_a_lie_is_damage(target, bundle):
+    """In the directory of the file: no more than that is unpacked."""
+    with zipfile.ZipFile(bundle) as archive:
+        info = archive.getinfo("events.csv")
+    content = bundle.read_bytes()
+    place = content.rindex(b"events.csv") - 46  # a record of the directory, before its name
+    assert content[place : place + 4] == b"PK\x01\x02"
+    assert int.from_bytes(content[place + 24 : place + 28], "little") == info.file_size
+    lie = content[: place + 24] + (10).to_bytes(4, "little") + content[place + 28 :]
+    bundle.write_bytes(lie)
+
+    with pytest.raises(BadBundle):
+        bundles.load(target, bundle)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from support.answering import moment
+from support.answering import answering, moment
 
-from swarmscope.runs.prometheus import Prometheus, Unavailable
+from swarmscope.runs.prometheus import Axis, Prometheus, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,21 @@ def test_an_address_that_is_none_does_not_answer(url):
     """A run's options name it: whoever asks goes on with the next run."""
     with pytest.raises(Unavailable):
         Prometheus(url).at(0, "up")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": {"result": [{"metric": {}, "values": [[1e999, "1"]]}]}}',
+        b'{"x": ' + b"[" * 100_000,
+        b"[" * 100_000,
+        b"\xff",
+    ],
+)
+def test_what_prometheus_would_not_say_is_no_answer(body):
+    axis = Axis(0.0, 2, 3)
+    with answering(lambda form, _: body) as url, pytest.raises(Unavailable):
+        [axis.values(line) for line in Prometheus(url).over(axis, "up")]
 
 
 @contextmanager
