@@ -33,7 +33,7 @@ def parse(text: str) -> list[NamedResource]:
     """
     try:
         tables = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error}): write {EXAMPLE}") from error
     if not isinstance(tables, dict):
         raise ValueError(f"must be an object: write {EXAMPLE}")
@@ -73,6 +73,8 @@ def _wrong(key: str, value: Any) -> str | None:
         return None
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
         return "must be a string in quotes, not empty" + " or a number above 0" * (key == "limit")
+    if not "".join(value.split()).isprintable():
+        return "must be text without control characters"
     if key == "preset" and value not in PRESETS:
         return f"must be one of {', '.join(PRESETS)}"
     return None

@@ -77,3 +77,20 @@ def test_every_preset_says_what_is_in_use():
     for resources in PRESETS.values():
         for queries in resources.values():
             assert {"use"} <= queries.keys() <= {"use", "limit", "waiting"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 50_000,
+        r'{"x": {"use": "\ud800"}}',
+        r'{"x": {"use": "up\u0000"}}',
+        r'{"x": {"use": "\u001b[31m"}}',
+        r'{"x": {"preset": "redis", "match": "a=\"\u202e\""}}',
+    ],
+)
+def test_what_no_query_can_be_is_refused(text):
+    """Whoever stores a run names them: a shipper must not end for it, nor a terminal show it."""
+    with pytest.raises(ValueError, match=r"^(not JSON|x )"):
+        named.parse(text)
