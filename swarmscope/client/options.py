@@ -54,7 +54,7 @@ class Option:
             action=self.action,
             default=self.default,
             env_var=self.variable,
-            help=self.help,
+            help=self.help.replace("%", "%%"),  # argparse formats it
             **more,
         )
         action.include_in_web_ui = self.in_ui

@@ -303,12 +303,15 @@ def ship_until(
     deadline: Deadline, shipper: Shipper, captures: CaptureThread, profiling: ProfilingThread
 ) -> None:
     """Deliver until *deadline* is reached; raises NewerSchema."""
-    outage = Outage(shipper.directory)
+    outage, seen = Outage(shipper.directory), 0
     while not deadline.reached(shipper) or captures.is_busy() or profiling.is_busy():
         began = time.monotonic()
         try:
             more = shipper.round()
             outage.recovered()
+            if shipper.delivered > seen:
+                seen = shipper.delivered
+                profiling.expect_run()
             if shipper.runs_ended:
                 shipper.runs_ended = False
                 captures.request()

@@ -55,10 +55,15 @@ class ProfilingThread:
         self._url, self._directory = url, directory
         self._run: ProfiledRun | None = None
         self._hold_until = 0.0
-        self._closed = threading.Event()
+        self._closed, self._expected = threading.Event(), threading.Event()
+        self._expected.set()
         self._thread = threading.Thread(target=self._work, daemon=True)
         if os.environ.get(SWITCH) != "0":
             self._thread.start()
+
+    def expect_run(self) -> None:
+        """Look for a running run: requests have come, and no connection is kept in between."""
+        self._expected.set()
 
     def expect_end(self) -> None:
         """Note that a run may have ended: its last profiles are worth waiting for."""
@@ -71,17 +76,27 @@ class ProfilingThread:
     def close(self) -> None:
         """End the thread after the profile that is being taken; a process that ends need not."""
         self._closed.set()
+        self._expected.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _work(self) -> None:
         while not self._closed.wait(LOOK_S):
+            self._expected.wait()
+            self._expected.clear()
             with (
                 suppress(psycopg.Error),  # the shipper itself logs it
                 psycopg.connect(self._database, autocommit=True, **self._parameters) as connection,
             ):
-                while not self._closed.wait(0 if self._turn(connection) else LOOK_S):
-                    pass
+                self._follow(connection)
+
+    def _follow(self, connection: Connection) -> None:
+        """Take profiles until no run is running."""
+        while not self._closed.is_set():
+            took = self._turn(connection)
+            if self._run is None and self._running(connection) is None:
+                return
+            self._closed.wait(0 if took else LOOK_S)
 
     def _turn(self, connection: Connection) -> bool:
         """Take a profile of each kind; return whether any was taken."""

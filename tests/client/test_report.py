@@ -18,7 +18,7 @@ from swarmscope.runs import document
 
 def data_of(file: Path) -> document.Document:
     """Return the document that a report holds."""
-    (text,) = re.findall(r'<script type="application/json".*?>(.*?)</script>', file.read_text())
+    (text,) = re.findall(r'id="run-data">(.*?)</script>', file.read_text())
     return document.decode(text)
 
 

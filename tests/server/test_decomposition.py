@@ -83,10 +83,11 @@ def test_the_figures_of_a_worker_explain_its_queue(serve, worker_class):
 
     requests = growth(f"{name}_count", url_rule=rule)
     measured = growth(f"{name}_sum", url_rule=rule) / requests
+    later = scrapes[len(scrapes) // 2 :]  # the probe has begun
     waiting = {
         "kernel": statistics.fmean(s.value("gunicorn_backlog_connections") for s in scrapes),
         "worker": statistics.fmean(
-            s.value("gunicorn_worker_queued_connections", slot="0") for s in scrapes[15:]
+            s.value("gunicorn_worker_queued_connections", slot="0") for s in later
         ),
     }
     delay = growth("gunicorn_worker_run_delay_seconds_total", slot="0") / requests

@@ -134,7 +134,8 @@ FORMER = """
     ALTER TABLE testrun DROP COLUMN hosts, DROP COLUMN services;
     DROP TABLE run_service, server_call, statement_count, call_count, profile;
     DROP TABLE resource_series, resource_demand;
-    ALTER TABLE testrun DROP COLUMN resources;
+    ALTER TABLE testrun DROP COLUMN resources, DROP COLUMN branch, DROP COLUMN commit_hash,
+        DROP COLUMN scenario_hash, DROP COLUMN machine;
     DROP TABLE database_sample, database_statement, database_lock_wait;
     ALTER TABLE server_capture DROP COLUMN counted;
     ALTER TABLE request DROP COLUMN cpu_ms, DROP COLUMN db_ms, DROP COLUMN pool_ms,
