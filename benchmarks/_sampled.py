@@ -16,9 +16,10 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._alternating import service
+from swarmscope.sampling.signal_sampler import SignalSampler
 from swarmscope.server.profiles import exchange
 from swarmscope.server.profiles.recording import Recording, Sampler
-from swarmscope.server.profiles.signal_sampler import SignalSampler
+from swarmscope.server.profiles.stacks import RequestStacks
 from swarmscope.server.profiles.thread_sampler import ThreadSampler
 from swarmscope.server.profiles.waiting_sampler import WaitingSampler
 
@@ -53,7 +54,9 @@ class Sampled:
     def _sampler(self) -> Sampler:
         if self._kind == "wall":
             return WaitingSampler(self._hz)
-        return ThreadSampler(self._hz) if self._threaded else SignalSampler(self._hz)
+        if self._threaded:
+            return ThreadSampler(self._hz)
+        return SignalSampler(self._hz, RequestStacks())
 
     def _end(self) -> None:
         seconds, cpu_s = perf_counter() - self._began, process_time() - self._began_cpu

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 from flask import Flask
 
+from swarmscope.sampling.signal_sampler import SignalSampler
 from swarmscope.server import instrument
-from swarmscope.server.profiles.signal_sampler import SignalSampler
+from swarmscope.server.profiles.stacks import RequestStacks
 from swarmscope.server.profiles.thread_sampler import ThreadSampler
 from swarmscope.server.profiles.waiting_sampler import WaitingSampler
 
@@ -51,7 +52,7 @@ def least_us(sample: Callable[[], None]) -> float:
 def measure() -> Iterator[tuple[str, float]]:
     """Yield what is measured, and µs."""
     found: list[float] = []
-    by_signal = SignalSampler(100)
+    by_signal = SignalSampler(100, RequestStacks())
     request = service(lambda: found.append(least_us(lambda: by_signal.sample(sys._getframe()))))
     request.test_client().get("/")
     yield f"by signal, {FRAMES} frames of the app", found[0]

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from swarmscope.sampling.signal_sampler import TYPES as CPU_TYPES
 from swarmscope.server.profiles import exchange
 from swarmscope.server.profiles.exchange import WALL
 from swarmscope.server.profiles.listening import WAKE
 from swarmscope.server.profiles.merging import WorkersProfile, merged
-from swarmscope.server.profiles.signal_sampler import TYPES as CPU_TYPES
 from swarmscope.server.profiles.waiting_sampler import TYPES as WALL_TYPES
 
 GRACE_S = 5.0  # for an answer: a long call of C code, or an overloaded machine, delays it

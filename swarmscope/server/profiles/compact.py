@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from swarmscope.sampling.source_files import is_app, short
 from swarmscope.server.profiles.merging import WorkersProfile
-from swarmscope.server.profiles.source_files import is_app, short
 
 
 def compact(profile: WorkersProfile) -> bytes:

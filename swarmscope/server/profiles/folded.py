@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from swarmscope.pprof import Location
+from swarmscope.sampling.source_files import short
 from swarmscope.server.profiles.merging import WorkersProfile
-from swarmscope.server.profiles.source_files import short
 
 NO_ROUTE = "(no request)"
 

@@ -14,10 +14,11 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from swarmscope.sampling.signal_sampler import SignalSampler
 from swarmscope.server.profiles import exchange
 from swarmscope.server.profiles.exchange import REFUSED, WALL, Question
 from swarmscope.server.profiles.recording import Recording, Sampler
-from swarmscope.server.profiles.signal_sampler import SignalSampler
+from swarmscope.server.profiles.stacks import RequestStacks
 from swarmscope.server.profiles.thread_sampler import ThreadSampler
 from swarmscope.server.profiles.waiting_sampler import WaitingSampler
 
@@ -63,7 +64,9 @@ class Listener:
     def _sampler(self, question: Question) -> Sampler:
         if question.kind == WALL:
             return WaitingSampler(question.hz)
-        return ThreadSampler(question.hz) if self._threaded else SignalSampler(question.hz)
+        if self._threaded:
+            return ThreadSampler(question.hz)
+        return SignalSampler(question.hz, RequestStacks())
 
 
 def listen(worker: Any, directory: Path) -> None:

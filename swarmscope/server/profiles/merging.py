@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarmscope.pprof import Location, Types
-from swarmscope.server.profiles.stacks import Stack
+from swarmscope.sampling.stacks import Stack
 
 
 @dataclass

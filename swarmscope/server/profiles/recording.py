@@ -12,9 +12,9 @@ from time import monotonic, process_time, thread_time
 from typing import Any, Protocol
 
 from swarmscope.pprof import Types
+from swarmscope.sampling.stacks import Stacks
 from swarmscope.server.profiles import exchange, native
 from swarmscope.server.profiles.exchange import Question
-from swarmscope.server.profiles.stacks import Stacks
 
 LOOK_S = 0.25  # between looks whether the profile is still wanted
 REST = 50  # times as long as it sampled a thread sleeps at least: that takes 2 % of a core at most

@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 
 from swarmscope.pprof import Types
+from swarmscope.sampling.stacks import NO_REQUEST, Stacks
 from swarmscope.server.profiles import native
-from swarmscope.server.profiles.stacks import NO_REQUEST, Stacks
+from swarmscope.server.profiles.stacks import RequestStacks
 from swarmscope.server.profiles.thread_clocks import ThreadClocks
 
 TYPES: Types = (("samples", "count"), ("cpu", "nanoseconds"))
@@ -27,7 +28,7 @@ class ThreadSampler:
     own_ns = 0  # CPU time that sampling itself has taken in other threads than that of `tick`
 
     def __init__(self, hz: float) -> None:
-        self.stacks = Stacks()
+        self.stacks: Stacks = RequestStacks()
         self.interval_s = 1 / hz
         self._clocks: ThreadClocks | None = None
         self._switch_s = sys.getswitchinterval()

@@ -11,9 +11,10 @@ from time import monotonic_ns
 from types import FrameType
 
 from swarmscope.pprof import Types
+from swarmscope.sampling.stacks import Stacks
 from swarmscope.server.components.greenlets import WATCHED
 from swarmscope.server.profiles import native
-from swarmscope.server.profiles.stacks import Stacks, is_in_request
+from swarmscope.server.profiles.stacks import RequestStacks, is_in_request
 from swarmscope.server.profiles.thread_clocks import ThreadClocks
 
 MAX_GREENLETS = 50  # that are looked at in one sample: each takes about 30 µs
@@ -27,7 +28,7 @@ class WaitingSampler:
     own_ns = 0  # CPU time that sampling itself has taken in other threads than that of `tick`
 
     def __init__(self, hz: float) -> None:
-        self.stacks = Stacks()
+        self.stacks: Stacks = RequestStacks()
         self.interval_s = 1 / hz
         self._clocks: ThreadClocks | None = None
         self._read_ns = 0

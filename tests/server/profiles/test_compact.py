@@ -9,9 +9,9 @@ import flask
 import pytest
 
 import swarmscope
+from swarmscope.sampling.source_files import is_app, short
 from swarmscope.server.profiles.compact import compact
 from swarmscope.server.profiles.merging import WorkersProfile, merged
-from swarmscope.server.profiles.source_files import is_app, short
 
 ANSWER = {
     "slot": "0",

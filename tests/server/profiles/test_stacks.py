@@ -6,14 +6,15 @@ import pytest
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from swarmscope.sampling import stacks as module
+from swarmscope.sampling.stacks import MAX_DEPTH
 from swarmscope.server import instrument
-from swarmscope.server.profiles import stacks as module
-from swarmscope.server.profiles.stacks import MAX_DEPTH, Stacks
+from swarmscope.server.profiles.stacks import RequestStacks
 
 
 @pytest.fixture
 def stacks():
-    return Stacks()
+    return RequestStacks()
 
 
 def functions(stacks, stack):

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from swarmscope.server.profiles.signal_sampler import SignalSampler
+from swarmscope.sampling.signal_sampler import SignalSampler
+from swarmscope.sampling.stacks import Stacks
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def samples(sampler):
 
 def test_a_late_signal_does_no_harm():
     """The handler outlives the timer; without one, SIGPROF ends a process."""
-    sampler = SignalSampler(hz=100)
+    sampler = SignalSampler(100, Stacks())
     sampler.start()
     signal.raise_signal(signal.SIGPROF)
     before = samples(sampler)
@@ -41,7 +42,7 @@ def test_a_full_pipe_of_wakeups_is_no_error(capfd):
     os.write(writing, b"x" * 4096)
     before = signal.set_wakeup_fd(writing)
     try:
-        sampler = SignalSampler(hz=100)
+        sampler = SignalSampler(100, Stacks())
         sampler.start()
         signal.raise_signal(signal.SIGPROF)
         sampler.stop()
@@ -55,7 +56,7 @@ def test_a_full_pipe_of_wakeups_is_no_error(capfd):
 
 
 def test_what_the_app_uses_itself_is_left_alone():
-    sampler = SignalSampler(hz=100)
+    sampler = SignalSampler(100, Stacks())
     assert sampler.refusal() == ""
     signal.setitimer(signal.ITIMER_PROF, 1000)
     assert sampler.refusal() == "the app has set ITIMER_PROF itself"

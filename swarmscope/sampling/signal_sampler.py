@@ -1,4 +1,4 @@
-"""Samples the main thread by a timer of CPU time: where requests run in it (sync, gevent).
+"""Samples the main thread by a timer of CPU time: in sync and gevent workers, and in Locust.
 
 The interpreter runs a signal's handler between two instructions, so a long call of C code gets one
 signal, at its end. Therefore each sample weighs the CPU time since the one before.
@@ -12,7 +12,7 @@ from time import thread_time_ns
 from types import FrameType
 
 from swarmscope.pprof import Types
-from swarmscope.server.profiles.stacks import NO_REQUEST, Stacks
+from swarmscope.sampling.stacks import NO_REQUEST, Stacks
 
 PROBE_INTERVAL_S = 0.1
 TYPES: Types = (("samples", "count"), ("cpu", "nanoseconds"))
@@ -26,8 +26,8 @@ class SignalSampler:
     types = TYPES
     interval_s = PROBE_INTERVAL_S  # of `tick`
 
-    def __init__(self, hz: float) -> None:
-        self.stacks = Stacks()
+    def __init__(self, hz: float, stacks: Stacks) -> None:
+        self.stacks = stacks
         self._period_s = 1 / hz
         self._busy = False
         self._read_ns = 0

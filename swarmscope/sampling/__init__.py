@@ -1,0 +1,1 @@
+"""A process samples its own stacks: what both ends need for profiles; ground floor."""
