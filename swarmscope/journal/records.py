@@ -201,6 +201,14 @@ class Resumed(WorkerRecord):
     journal: str  # the other one's id
 
 
+class GeneratorProfile(WorkerRecord):
+    """What a saturated process ran in a window: CPU time by stack."""
+
+    time: float  # when the window began
+    seconds: float
+    stacks: bytes  # as `runs.profiles.model.encode` makes them
+
+
 class Continued(Record):
     """The journal continues in its next segment."""
 
@@ -227,6 +235,7 @@ AnyRecord = (
     | TaskErrors
     | WorkerStopped
     | Resumed
+    | GeneratorProfile
     | Continued
     | End
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import singledispatch
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,11 @@ from uuid import UUID
 from swarmscope.journal import records
 from swarmscope.redaction import scrub_text
 from swarmscope.runs.connection import Connection
+from swarmscope.runs.profiles import storage
+from swarmscope.runs.profiles.model import CPU, decode
 from swarmscope.shipper.sanitize import json_without_nul
 
+MAX_PROFILE_S = 3_600.0  # far more than a process profiles itself at a time
 _COLUMNS = {  # of `testrun`, where they are not named as in the record
     "run": "id",
     "profile": "profile_name",
@@ -205,6 +208,22 @@ def _(record: records.Resumed, connection: Connection, journal: UUID) -> None:
     if record.run:
         text = f"the journal of {record.worker} was removed: samples not yet delivered are lost"
         _event(connection, record.run, "samples_dropped", record.time, text)
+
+
+@apply.register
+def _(record: records.GeneratorProfile, connection: Connection, journal: UUID) -> None:
+    if not 0 < record.seconds <= MAX_PROFILE_S:
+        raise ValueError(f"a profile cannot be of {record.seconds} s")
+    since, job = utc(record.time), storage.GENERATOR
+    until = since + timedelta(seconds=record.seconds)
+    profile = decode(CPU, record.seconds, record.stacks)
+    known = connection.execute(
+        "SELECT FROM profile WHERE (run_id, job, since, until) = (%s::timestamptz, %s, %s, %s)",
+        (record.run, job, since, until),
+    )
+    if known.fetchone() is None:
+        run = datetime.fromisoformat(record.run)
+        storage.store(connection, run, job, since, until, profile)
 
 
 @apply.register(records.Continued)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import psycopg
 import pytest
 from support.journals import RUN, START, STARTED, WORKER, Process, sample, ship_all
 
 from swarmscope.journal.records import (
     Dropped,
+    GeneratorProfile,
     Participant,
     RunStopped,
     WorkerBack,
@@ -14,6 +18,8 @@ from swarmscope.journal.records import (
     WorkerStarted,
     WorkerStopped,
 )
+from swarmscope.runs.profiles import model, storage
+from swarmscope.runs.profiles.model import CPU, Frame, Profile
 
 
 @pytest.mark.parametrize("torn", [b"", b"\xff\x00\x00", b"\x10\x00\x00\x00\x00\x00\x00\x00half"])
@@ -67,3 +73,62 @@ def test_what_is_lost_is_counted_at_the_end(tmp_path, shipper, query):
         (f"2 samples of {WORKER} were dropped: no room",),
         (f"2 samples of {WORKER} were lost with their journal",),
     ]
+
+
+def stacks(number, name="visit"):
+    """Return *number* stacks, each of its own line and with a millisecond more than the last."""
+    frames = [Frame(name, "locustfile.py", line + 1, True) for line in range(number)]
+    sums = {("", (frame,)): 1000 * frame.line for frame in frames}
+    return model.encode(Profile(CPU, 15.0, sums))
+
+
+def test_the_generators_profile_is_stored_once(tmp_path, shipper, query, runs_database):
+    """Also where a journal repeats it; of more than 500 stacks those with most time."""
+    process = Process(tmp_path)
+    record = GeneratorProfile(RUN, WORKER, START + 5, 15.0, stacks(600))
+    process.write(STARTED, WorkerStarted(RUN, WORKER, START), record, record)
+    process.writer.close()
+    ship_all(shipper)
+
+    since = datetime.fromtimestamp(START + 5, UTC)
+    found = query("SELECT job, kind, since, until, seconds, level FROM profile")
+    assert found == [("locust", CPU, since, since + timedelta(seconds=15), 15.0, None)]
+    with psycopg.connect(runs_database) as connection:
+        ((_, profile),) = storage.profiles(connection, datetime.fromisoformat(RUN))
+    assert len(profile.stacks) == model.MAX_STACKS
+    assert profile.total_us == 1000 * sum(range(1, 601))
+    assert profile.stacks["", (Frame("visit", "locustfile.py", 600, True),)] == 600_000
+    assert profile.stacks["", (model.OTHER,)] == 1000 * sum(range(1, 102))
+
+
+def test_names_in_a_generators_profile_are_bounded(tmp_path, shipper, runs_database):
+    process = Process(tmp_path)
+    process.write(STARTED, GeneratorProfile(RUN, WORKER, START, 1.0, stacks(1, "\ud800\0" * 9999)))
+    process.writer.close()
+    ship_all(shipper)
+
+    with psycopg.connect(runs_database) as connection:
+        ((_, profile),) = storage.profiles(connection, datetime.fromisoformat(RUN))
+    (((_, (frame,)), _),) = profile.stacks.items()
+    assert len(frame.function) == model.MAX_NAME
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (START, 15.0, b"no profile"),
+        (START, float("nan"), stacks(1)),
+        (START, 1e9, stacks(1)),
+        (float("inf"), 15.0, stacks(1)),
+    ],
+)
+def test_a_generators_profile_that_cannot_be_is_set_aside(tmp_path, shipper, query, fields):
+    """All else in its journal is stored."""
+    process = Process(tmp_path)
+    process.write(STARTED, GeneratorProfile(RUN, WORKER, *fields))
+    process.samples(sample(0))
+    process.writer.close()
+    ship_all(shipper)
+
+    assert query("SELECT count(*) FROM profile") == [(0,)]
+    assert query("SELECT count(*) FROM request") == [(1,)]

@@ -14,6 +14,7 @@ from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, 
 from swarmscope.client import clock
 from swarmscope.client.events import announce, listen_first
 from swarmscope.client.health.probe import Health, HealthProbe
+from swarmscope.client.health.self_profiling import SelfProfiling
 from swarmscope.client.health.trust import TrustKeeper
 from swarmscope.client.recording.backlog import Backlog
 from swarmscope.client.recording.listener import Listener
@@ -37,14 +38,15 @@ def attach(environment: Environment, recording: Recording | None = None) -> Trus
     runner = environment.runner
     batches = recording.listener.batches if recording else None
     leader = recording.leader if recording else None
+    own = SelfProfiling(environment, recording.listener) if recording else None
     if isinstance(runner, WorkerRunner):
-        _report(environment, HealthProbe(environment, batches))
+        _report(environment, HealthProbe(environment, batches), own)
         return None
     keeper = TrustKeeper()
     if isinstance(runner, MasterRunner):
         _collect(environment, keeper)
     else:
-        gevent.spawn(_collect_own, HealthProbe(environment, batches), keeper)
+        gevent.spawn(_collect_own, HealthProbe(environment, batches), keeper, own)
     _judge(environment, keeper)
     if recording and leader:
         gevent.spawn(_record, keeper, leader, recording.listener)
@@ -77,11 +79,14 @@ def _record(keeper: TrustKeeper, leader: Leader, listener: Listener) -> None:
             listener.record(GeneratorHealth(leader.run, clock.own(), *figures))
 
 
-def _report(environment: Environment, probe: HealthProbe) -> None:
+def _report(environment: Environment, probe: HealthProbe, own: SelfProfiling | None) -> None:
     """Add this worker's health to each of its reports."""
 
     def on_report_to_master(data: dict[str, Any], **_: object) -> None:
-        data[MESSAGE_KEY] = probe.take().as_message()
+        health = probe.take()
+        data[MESSAGE_KEY] = health.as_message()
+        if own:
+            own.take(health)
 
     environment.events.report_to_master.add_listener(on_report_to_master)
 
@@ -102,10 +107,13 @@ def _collect(environment: Environment, keeper: TrustKeeper) -> None:
     environment.events.worker_report.add_listener(on_worker_report)
 
 
-def _collect_own(probe: HealthProbe, keeper: TrustKeeper) -> None:
+def _collect_own(probe: HealthProbe, keeper: TrustKeeper, own: SelfProfiling | None) -> None:
     while True:
         gevent.sleep(WORKER_REPORT_INTERVAL)
-        keeper.add(LOCAL_WORKER, probe.take())
+        health = probe.take()
+        keeper.add(LOCAL_WORKER, health)
+        if own:
+            own.take(health)
 
 
 def _judge(environment: Environment, keeper: TrustKeeper) -> None:

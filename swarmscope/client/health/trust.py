@@ -281,5 +281,9 @@ def _saturated(health: Health) -> bool:
 def _badness(report: tuple[str, Health]) -> float:
     """Return the larger ratio of a report's figures to their limits."""
     _, health = report
-    busy = health.cpu_ratio + (health.run_delay_ratio or 0.0)
-    return max(busy / CPU_RATIO_LIMIT, health.loop_lag_seconds / LOOP_LAG_LIMIT_SECONDS)
+    return max(busyness(health), health.loop_lag_seconds / LOOP_LAG_LIMIT_SECONDS)
+
+
+def busyness(health: Health) -> float:
+    """Return CPU and run delay together, as a ratio to their limit."""
+    return (health.cpu_ratio + (health.run_delay_ratio or 0.0)) / CPU_RATIO_LIMIT

@@ -54,10 +54,10 @@ class Listener:
         self.dropped = 0
         self.batches: Batches = []
         self.run = ""  # that samples belong to; empty before the first
+        self.works = False  # whether it sends requests of that run now
         self.spool = Spool(options, header)
         self._secrets = options.secrets
         self._plan = ""
-        self._works = False
         self._rows: list[tuple[Any, ...]] = []
         self._late: list[tuple[float, tuple[Any, ...]]] = []  # with start delays in ms
         self._records = RecordQueue(self.spool, header.worker)
@@ -78,7 +78,7 @@ class Listener:
         self.spool.begin(run)
         self._records.run = run
         self._step_s = clock.step_s()
-        self._works = works
+        self.works = works
         if works:
             self.record(WorkerStarted(run, self.worker, clock.now()))
             self._record_clock()
@@ -87,8 +87,8 @@ class Listener:
         """Write the stop record of the current run, once."""
         self.flush()
         self._report()
-        if self._works:
-            self._works = False
+        if self.works:
+            self.works = False
             self.record(WorkerStopped(self.run, self.worker, clock.now(), self._counted))
         self.spool.opening = []
 
@@ -172,7 +172,7 @@ class Listener:
     def _flush_forever(self) -> None:
         while True:
             gevent.sleep(FLUSH_SECONDS)
-            if self._works and abs(clock.offset_s - self._offset_s) > SECONDS_OF_CLOCK_CHANGE:
+            if self.works and abs(clock.offset_s - self._offset_s) > SECONDS_OF_CLOCK_CHANGE:
                 self._record_clock()
             self._note_step()
             self.flush()
@@ -243,7 +243,7 @@ class Listener:
         if self._unreported:
             count, self._unreported = self._unreported, 0
             self.record(Dropped(self.run, self.worker, clock.now(), count, self._reason))
-        if (errors := self._task_errors.take()) and self._works:
+        if (errors := self._task_errors.take()) and self.works:
             self.record(TaskErrors(self.run, self.worker, errors))
 
 

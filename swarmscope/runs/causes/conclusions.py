@@ -22,7 +22,7 @@ from swarmscope.runs.resources.model import ResourceKey
 from swarmscope.runs.server_series import Capture
 
 MAX_FRAMES = 2
-WITH_FRAMES = {"python": CPU, "cpu": CPU, "workers": WAITING, "lock": WAITING}
+WITH_FRAMES = {"generator": CPU, "python": CPU, "cpu": CPU, "workers": WAITING, "lock": WAITING}
 MARKED = 0.9  # of the requests have a start header
 
 
@@ -74,9 +74,10 @@ def _frames(connection: Connection, run_id: datetime, both: tuple[Side | None, S
 
     def frames(key: ResourceKey) -> Sequence[str]:
         kind = WITH_FRAMES.get(key.kind)
-        if kind is None or not key.job:
+        job = storage.GENERATOR if key.kind == "generator" else key.job
+        if kind is None or not job:
             return database.named(connection, run_id, key.kind, spans)
-        profile = storage.read(connection, run_id, kind, key.job, spans)
+        profile = storage.read(connection, run_id, kind, job, spans)
         of = "CPU" if kind == CPU else "waiting"
         return [
             f"{100 * one.share:.0f} % of {of} in {one.frame.place}"

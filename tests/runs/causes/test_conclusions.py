@@ -170,6 +170,28 @@ def test_a_profile_names_the_line_where_requests_waited(connection):
     assert " 75 % of waiting in shop/views.py:88 show." in made.cause.sentence
 
 
+def test_a_profile_names_the_line_that_kept_the_generator_busy(connection):
+    """Its profiles are of the load generator, whatever the service ran."""
+    late = FAST | {"outside": 600.0}
+    found = samples(lambda _: "/orders", lambda at_s: FAST if at_s < HALF_S else late)
+    generator = {ResourceKey("", "generator"): (1, (0.45, 0.99), (0, 0.05))}
+    of_generator = {"shop": {"requests_per_s": (10, 20)}, "": {"loop_lag_ms": (8, 60)}}
+    made = replace(capture(of_generator, POOL | generator), since=START)
+    document_of(connection, found, made)
+    line = Frame("sign", "locustfile.py", 12, True)
+    since = START + timedelta(seconds=50)
+    for job, function in ((storage.GENERATOR, line), ("shop", Frame("show", "views.py", 8, True))):
+        profile = profiles.Profile(profiles.CPU, 15.0, {("", (function,)): 62, ("", ()): 38})
+        storage.store(connection, START, job, since, since + timedelta(seconds=15), profile)
+
+    document = assembly.assemble(connection, START, services=lambda *_: made)
+
+    assert document.cause
+    assert document.cause.kind == "generator"
+    assert document.cause.frames == ["62 % of CPU in locustfile.py:12 sign"]
+    assert " 62 % of CPU in locustfile.py:12 sign." in document.cause.sentence
+
+
 def test_a_running_run_has_a_hint_of_its_last_seconds(connection):
     """Which is the same as the cause of a run that is over."""
     made = document_of(connection, samples(lambda _: "/orders", later), measured(), ended=False)
