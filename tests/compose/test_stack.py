@@ -232,7 +232,7 @@ def test_grafana_reads_both_ends(project):
 def test_scaling_adds_workers(project, stack):
     project.compose("up", "--detach", "--no-recreate", "--scale", "locust-worker=3")
 
-    poll_until(lambda: len(stack.state()["workers"]) == 3, "a third worker", seconds=30)
+    poll_until(lambda: len(stack.state()["workers"]) == 3, "a third worker", seconds=60)
 
 
 def add_to_the_api(project):
