@@ -15,7 +15,7 @@ status: .venv/installed  ## Show what is running, and where
 	.venv/bin/swarmscope status
 
 test: .venv/schemas  ## Lint, import laws, types and every test that CI runs
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy && .venv/bin/pytest -n 5 --no-loadscope-reorder -m "not proof"
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy && .venv/bin/pytest -n 6 --no-loadscope-reorder -m "not proof"
 
 check: .venv/installed  ## Lint, import laws and types only, in seconds
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo --no-cache && .venv/bin/mypy

@@ -300,6 +300,8 @@ def assert_named(document, orders, requests):
     assert " and 20 of them SELECT … FROM order_lines " in finding
 
 
+@pytest.mark.proof
+@pytest.mark.timeout(120)
 def test_the_n_plus_one_is_named_by_a_run(filled_file, runs_database, tmp_path):
     """With exactly the statements of the run's requests; a gate on their number fails."""
     url = f"sqlite:///{shutil.copy(filled_file, tmp_path)}"
