@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import sqrt
 from random import Random
 from statistics import fmean, variance
@@ -49,20 +49,21 @@ def change_points(values: Sequence[float]) -> list[int]:
     """
     random, cuts = Random(0), [0, len(values)]
     while True:
-        segments = [values[a:b] for a, b in pairwise(cuts)]
-        best = max(range(len(segments)), key=lambda number: _split(segments[number])[0])
-        statistic, place = _split(segments[best])
-        if place == 0 or _chance(segments, statistic, random) > SIGNIFICANCE:
+        parts = [values[a:b] for a, b in pairwise(cuts)]
+        splits = [_split(part) for part in parts]
+        best = max(range(len(parts)), key=lambda number: splits[number][0])
+        statistic, place = splits[best]
+        if place == 0 or _chance(parts, statistic, random) > SIGNIFICANCE:
             return cuts[1:-1]
         cuts = sorted({*cuts, cuts[best] + place})
 
 
-def _chance(segments: Sequence[Sequence[float]], statistic: float, random: Random) -> float:
+def _chance(parts: Sequence[Sequence[float]], statistic: float, random: Random) -> float:
     """Return how likely a split is at least as good in segments whose order means nothing."""
     reached = 0
     for _ in range(PERMUTATIONS):
-        shuffled = (random.sample(segment, len(segment)) for segment in segments)
-        reached += max(_split(segment)[0] for segment in shuffled) >= statistic
+        shuffled = (random.sample(part, len(part)) for part in parts)
+        reached += max(_split(part)[0] for part in shuffled) >= statistic
     return (1 + reached) / (1 + PERMUTATIONS)
 
 
@@ -91,11 +92,15 @@ def _split(values: Sequence[float]) -> tuple[float, int]:
     return best
 
 
-def steps(values: Sequence[float]) -> list[Step]:
-    """Return the changes of *values*, in order."""
-    cuts = [0, *change_points(values), len(values)]
-    triples = zip(cuts, cuts[1:], cuts[2:], strict=False)
-    return [_step(values[a:b], values[b:c], b) for a, b, c in triples]
+def segments(values: Sequence[float]) -> list[Sequence[float]]:
+    """Return *values* parted at their change points, in order; one empty segment for none."""
+    return [values[a:b] for a, b in pairwise([0, *change_points(values), len(values)])]
+
+
+def steps(parts: Sequence[Sequence[float]]) -> list[Step]:
+    """Return the changes between the segments *parts*, in order."""
+    ends = accumulate(len(part) for part in parts)
+    return [_step(a, b, at) for (a, b), at in zip(pairwise(parts), ends, strict=False)]
 
 
 def _step(before: Sequence[float], after: Sequence[float], at: int) -> Step:
@@ -114,15 +119,13 @@ def _step(before: Sequence[float], after: Sequence[float], at: int) -> Step:
     return Step(at, means[0], means[1], change - width, change + width)
 
 
-def spread(values: Sequence[float]) -> float | None:
-    """Return the standard deviation of *values* around the mean of their segment; None: too few.
+def spread(parts: Sequence[Sequence[float]]) -> float | None:
+    """Return the standard deviation of values around the mean of their segment; None: too few.
 
     It is how much a figure differs from run to run although nothing changed.
     """
-    cuts = [0, *change_points(values), len(values)]
-    segments = [values[a:b] for a, b in pairwise(cuts)]
-    freedom = len(values) - len(segments)
+    freedom = sum(map(len, parts)) - len(parts)
     if freedom < MIN_SEGMENT - 1:
         return None
-    squares = sum((value - fmean(segment)) ** 2 for segment in segments for value in segment)
+    squares = sum((value - fmean(part)) ** 2 for part in parts for value in part)
     return sqrt(squares / freedom)

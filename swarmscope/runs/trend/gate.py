@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import sqrt
 from statistics import fmean, stdev
 
 from swarmscope.runs import queries
 from swarmscope.runs.compare.distributions import t_quantile
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.model import Run
+from swarmscope.runs.model import Run, Summary
 from swarmscope.runs.thresholds import Threshold
 from swarmscope.runs.trend import change_points, history
-from swarmscope.runs.trend.history import Figure, PastRun
 
 MAX_HISTORY = 20  # runs; older ones say less of today's machine
 MIN_HISTORY = 5
@@ -21,6 +21,8 @@ LOOK_BACK = 200  # runs of any branch, among which those of one are looked for
 FALSE_ALARMS = 0.05  # the share of runs without any change that fail a limit
 MAX_ENDPOINTS = 20  # those with most requests: each limit costs all others some of their power
 METRIC = "p95"
+
+Totals = Mapping[str, Summary]
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ def expected(connection: Connection, run: Run, label: str) -> Expected:
         return Expected(
             [], f"{len(alike)} earlier runs of {label} are comparable, {MIN_HISTORY} needed{others}"
         )
-    names = _endpoints(connection, run)
+    names = _busiest(_totals(connection, run.run_id))
+    before = [_totals(connection, past.run_id) for past in alike]
     share = FALSE_ALARMS / len(names)
-    found = ((name, _limit(connection, alike, name, share)) for name in names)
+    found = ((name, _limit(before, name, share)) for name in names)
     limits = [Threshold(METRIC, limit, name) for name, limit in found if limit is not None]
     return Expected(
         limits,
@@ -57,22 +60,22 @@ def expected(connection: Connection, run: Run, label: str) -> Expected:
     )
 
 
-def _endpoints(connection: Connection, run: Run) -> list[str]:
+def _totals(connection: Connection, run_id: datetime) -> Totals:
+    """Return the response times of a run by endpoint; "" is all requests."""
+    rows = queries.summary(connection, run_id)
+    return {f"{r.request_type} {r.name}".strip(): r for r in rows if r.part == "response"}
+
+
+def _busiest(totals: Totals) -> list[str]:
     """Return "" for all requests, and the endpoints with most requests."""
-    rows = [row for row in queries.summary(connection, run.run_id) if row.part == "response"]
-    single = sorted((row for row in rows if any(row.endpoint)), key=lambda row: -row.requests)
-    return ["", *(f"{row.request_type} {row.name}".strip() for row in single[:MAX_ENDPOINTS])]
+    single = sorted(filter(None, totals), key=lambda name: -totals[name].requests)
+    return ["", *single[:MAX_ENDPOINTS]]
 
 
-def _limit(
-    connection: Connection, runs: Sequence[PastRun], name: str, share: float
-) -> float | None:
+def _limit(runs: Sequence[Totals], name: str, share: float) -> float | None:
     """Return what a run like the latest ones exceeds with probability *share*; None if unknown."""
-    figure = Figure(name, measure=METRIC)
-    found = (history.value(connection, run, figure) for run in runs)
-    values = [value for value in found if value is not None]
-    cuts = change_points.change_points(values)
-    latest = values[cuts[-1] if cuts else 0 :]
+    found = (run[name].p95_ms for run in runs if name in run)
+    latest = change_points.segments([value for value in found if value is not None])[-1]
     return bound(latest, share) if len(latest) >= MIN_HISTORY else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import fmean
 from typing import LiteralString
 
 from psycopg.rows import class_row
@@ -154,26 +155,26 @@ def trend(connection: Connection, plan: str | None, figure: Figure, limit: int) 
         raise NoSuchRun(f"there is no complete run{of}; `swarmscope runs` lists them")
     loads = [run for run in found if run.same_load]
     alike = [run for run in loads if run.same_machine]
-    points = [Point(run.run, run.shown_version, value(connection, run, figure)) for run in alike]
+    points = [Point(run.run, run.shown_version, _value(connection, run, figure)) for run in alike]
     known = [point for point in points if point.value is not None]
     if not known:
         raise NoSuchRun(f"no run of {found[0].plan!r} has the {figure.words}")
-    values = [point.value or 0.0 for point in known]
+    parts = change_points.segments([point.value or 0.0 for point in known])
     return Trend(
         found[0].plan,
         figure.endpoint,
         figure.part,
         figure.measure,
         points,
-        [_change(known, step) for step in change_points.steps(values)],
-        _relative_spread(values),
+        [_change(known, step) for step in change_points.steps(parts)],
+        _relative_spread(parts),
         len(found) - len(loads),
         len(loads) - len(alike),
         len({run.scenario_hash for run in alike} - {None}),
     )
 
 
-def value(connection: Connection, run: PastRun, figure: Figure) -> float | None:
+def _value(connection: Connection, run: PastRun, figure: Figure) -> float | None:
     """Return the figure of a run, from the span that `show` has; None where it is unknown."""
     is_component = figure.part in SUMMED
     column = {RATE: "requests_per_s", FAIL_RATIO: "fail_ratio"}.get(figure.measure)
@@ -214,11 +215,8 @@ def _change(known: Sequence[Point], step: change_points.Step) -> Change:
     )
 
 
-def _relative_spread(values: Sequence[float]) -> float | None:
-    found = change_points.spread(values)
-    cuts = change_points.change_points(values)
-    latest = values[cuts[-1] if cuts else 0 :]
-    mean = sum(latest) / len(latest)
+def _relative_spread(parts: Sequence[Sequence[float]]) -> float | None:
+    found, mean = change_points.spread(parts), fmean(parts[-1])
     return None if found is None or not mean else found / mean
 
 

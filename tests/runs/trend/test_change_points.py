@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from swarmscope.runs.trend.change_points import Step, change_points, spread, steps
+from swarmscope.runs.trend.change_points import Step, change_points, segments, spread, steps
 
 
 def noise(seed: int, number: int, mean: float = 100.0, sd: float = 3.0) -> list[float]:
@@ -63,17 +63,18 @@ def test_too_few_runs_or_equal_ones_change_nothing(values):
 
 def test_the_size_of_a_change_has_an_interval():
     """By Welch's test: worked out by hand."""
-    (found,) = steps([10.0, 11.0, 10.0, 11.0, 10.0, 11.0, 20.0, 22.0, 20.0, 22.0, 20.0, 22.0])
+    (found,) = steps(segments([10.0, 11.0] * 3 + [20.0, 22.0] * 3))
     # variances 0.3 and 1.2, so √(0.3/6 + 1.2/6) = 0.5 and 7.35 degrees of freedom: t = 2.342
     assert (found.at, found.before, found.after) == (6, 10.5, 21)
     assert (found.low, found.high) == pytest.approx((10.5 - 1.171, 10.5 + 1.171), abs=0.002)
 
 
 def test_a_change_without_any_noise_is_exact():
-    assert steps([1.0] * 6 + [2.0] * 6) == [Step(6, 1, 2, 1, 1)]
+    assert steps(segments([1.0] * 6 + [2.0] * 6)) == [Step(6, 1, 2, 1, 1)]
 
 
 def test_runs_vary_around_their_own_segment():
     """The change itself is no variance."""
-    assert spread(noise(3, 40, sd=3) + noise(4, 40, 200, sd=3)) == pytest.approx(3, rel=0.2)
-    assert spread([1.0, 2.0]) is None
+    values = noise(3, 40, sd=3) + noise(4, 40, 200, sd=3)
+    assert spread(segments(values)) == pytest.approx(3, rel=0.2)
+    assert spread(segments([1.0, 2.0])) is None
