@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swarmscope.machine import cpu, kernel_files, memory, sockets
 from swarmscope.machine.cgroups import Cgroups
@@ -22,6 +22,20 @@ class Family(NamedTuple):
     counter: bool
     label: str
     values: dict[str, float]
+
+    def metric(self, counter: Callable[..., Any], gauge: Callable[..., Any]) -> Any:
+        """Return it as one of the caller's classes, prometheus_client's: it is not imported here.
+
+        >>> from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        >>> family = Family("machine_cpus", "CPUs", False, "", {"": 4.0})
+        >>> family.metric(CounterMetricFamily, GaugeMetricFamily).samples[0].value
+        4.0
+        """
+        labels = [self.label] if self.label else []
+        metric = (counter if self.counter else gauge)(self.name, self.text, labels=labels)
+        for of, value in self.values.items():
+            metric.add_metric([of] if labels else [], value)
+        return metric
 
 
 class Machine:

@@ -19,9 +19,4 @@ class MachineCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield what is known."""
         for family in self._machine.families():
-            kind = CounterMetricFamily if family.counter else GaugeMetricFamily
-            labels = [family.label] if family.label else []
-            metric = kind(family.name, family.text, labels=labels)
-            for of, value in family.values.items():
-                metric.add_metric([of] if labels else [], value)
-            yield metric
+            yield family.metric(CounterMetricFamily, GaugeMetricFamily)

@@ -121,12 +121,7 @@ class LocustCollector(Collector):
             if worker.startswith(f"{socket.gethostname()}_"):  # as Locust names workers
                 self._machine.add(health.pid)
         for family in self._machine.families():
-            kind = CounterMetricFamily if family.counter else GaugeMetricFamily
-            labels = [family.label] if family.label else []
-            metric = kind(family.name, family.text, labels=labels)
-            for of, value in family.values.items():
-                metric.add_metric([of] if labels else [], value)
-            yield metric
+            yield family.metric(CounterMetricFamily, GaugeMetricFamily)
 
     def _delivery(self) -> Iterator[Metric]:
         text = "Bytes of the journal not yet in the database."
