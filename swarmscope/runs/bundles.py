@@ -231,20 +231,10 @@ def _load_table(
     known: set[str],
     manifest: Manifest,
 ) -> None:
-    with archive.open(f"{name}.csv") as entry:
-        columns = entry.readline(BLOCK_BYTES).decode(errors="replace").strip().split(",")
-    if strange := [column for column in columns if column not in known]:
-        raise BadBundle(f"{name} has a column {strange[0]!r}, which this version does not know")
-    if len({*columns}) < len(columns):
-        raise BadBundle(f"{name} has a column twice")
-    if _key(name).as_string() not in _names(columns).as_string().split(", "):
-        raise BadBundle(f"{name} does not say of which run it is")
+    columns = _columns(archive, name, known)
     parts = {"table": sql.Identifier(name), "columns": _names(columns)}
-    connection.execute(
-        sql.SQL(
-            "CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM {table} LIMIT 0"
-        ).format(**parts)
-    )
+    empty = "CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM {table} LIMIT 0"
+    connection.execute(sql.SQL(empty).format(**parts))
     _constrain(connection, _key(name), manifest.run)
     try:
         rows, total = _copy(connection, archive, name)
@@ -256,6 +246,19 @@ def _load_table(
     insert = sql.SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming")
     connection.execute(insert.format(**parts))
     connection.execute("DROP TABLE incoming")
+
+
+def _columns(archive: zipfile.ZipFile, name: str, known: set[str]) -> list[str]:
+    """Return the columns that the file of table *name* has; raises `BadBundle` for odd ones."""
+    with archive.open(f"{name}.csv") as entry:
+        columns = entry.readline(BLOCK_BYTES).decode(errors="replace").strip().split(",")
+    if strange := [column for column in columns if column not in known]:
+        raise BadBundle(f"{name} has a column {strange[0]!r}, which this version does not know")
+    if len({*columns}) < len(columns):
+        raise BadBundle(f"{name} has a column twice")
+    if _key(name).as_string() not in _names(columns).as_string().split(", "):
+        raise BadBundle(f"{name} does not say of which run it is")
+    return columns
 
 
 def _constrain(connection: Connection, key: sql.Identifier, run: str) -> None:

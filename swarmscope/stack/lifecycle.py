@@ -240,11 +240,10 @@ def _bring_up(supervisor: Supervisor, plan: Plan, home: Home, show: Show) -> Non
     for name, reason in plan.absent.items():
         show(name, "absent", reason)
     while waiting := [service for service in plan.services if service.name not in ready]:
-        for service in waiting:
-            if service.name not in pids and ready.issuperset(service.after):
-                supervisor.start(service.name)
-                pids[service.name] = 0
-                show(service.name, "starting", "")
+        for name in [s.name for s in waiting if s.name not in pids and ready.issuperset(s.after)]:
+            supervisor.start(name)
+            pids[name] = 0
+            show(name, "starting", "")
         states = supervisor.states()
         for name in pids:
             if _has_died(states[name], pids[name]):
