@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _poll = monkey.get_original("select", "poll")
 
-YOUNG_OBJECTS = 50_000  # net new objects before the collector runs; Python's own is 700
+YOUNG_OBJECTS = 20_000  # net new objects before the collector runs; Python's own is 700
 REPORTS_OF_UNKNOWN = 3  # in a row: between two runs a worker is unknown for a moment
 
 
@@ -207,9 +207,21 @@ def collect_garbage_rarely(environment: Environment) -> None:
 
     Each user is some hundred objects that live as long as the swarm, and Python's collector scans
     all of them again and again while a ramp adds more: with 5,000 users in a process that took up
-    to a second at a time, during which no request is sent and no response is read.
+    to a second at a time, during which no request is sent and no response is read. While users are
+    added, it looks at each new object once; afterwards, at none of what the users consist of.
     """
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+
+    users = 0
+
+    def after_collection(phase: str, _: object) -> None:
+        nonlocal users
+        if phase == "stop" and environment.runner:
+            before, users = users, environment.runner.user_count
+            if users > before:
+                gc.freeze()
+
+    gc.callbacks.append(after_collection)
     environment.events.spawning_complete.add_listener(_freeze)
     environment.events.test_stop.add_listener(_unfreeze)
 
