@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from swarmscope.onboarding.errors import Unclear
@@ -20,7 +21,7 @@ def read_source(source: str) -> str:
                 text: bytes = response.read(MAX_BYTES)
         else:
             text = Path(source).read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise Unclear(f"cannot read {source}: {reason}") from error
     return text.decode("utf-8", "replace").lstrip("\ufeff")

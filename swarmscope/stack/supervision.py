@@ -19,7 +19,9 @@ import time
 import xmlrpc.client
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
@@ -149,15 +151,25 @@ class ServiceState:
     since: int  # Unix time, s
 
 
+class _Transport(SupervisorTransport):  # type: ignore[misc]  # supervisor is untyped
+    """Raises OSError for each answer that is missing or cut off; *supervisor*'s does for some."""
+
+    def request(self, *call: Any, **options: Any) -> Any:
+        try:
+            return super().request(*call, **options)
+        except (HTTPException, xmlrpc.client.ProtocolError) as error:
+            raise ConnectionError(f"supervisord does not answer: {error!r}") from error
+
+
 class Supervisor:
-    """A running supervisord, called over its socket."""
+    """A running supervisord, called over its socket; each call raises OSError without an answer."""
 
     def __init__(self, socket: Path) -> None:
-        transport = SupervisorTransport(None, None, f"unix://{socket}")
+        transport = _Transport(None, None, f"unix://{socket}")
         self._remote = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
     def states(self) -> dict[str, ServiceState]:
-        """Return the state of each service by name; raises OSError if it does not answer."""
+        """Return the state of each service by name; raises OSError if it is stopping, too."""
         try:
             rows = self._remote.supervisor.getAllProcessInfo()
         except xmlrpc.client.Fault as fault:  # it is stopping

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -328,6 +330,24 @@ def test_a_description_is_taken_for_the_scenario(planned: Planned, tmp_path: Pat
     found = planned({"shop.py": SHOP, "locustfile.py": USER}, source=str(tmp_path / "api.json"))
 
     assert 'self.client.get("/items/7", name="/items/<int:item_id>")' in found.files[1].text
+
+
+def test_a_source_that_does_not_speak_http(refused: Refused) -> None:
+    """The port of something else, such as a database's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/metrics"
+
+        def answer() -> None:
+            with server.accept()[0] as peer:
+                peer.recv(65536)
+                peer.sendall(b"-ERR unknown command\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        assert refused({"app.py": APP}, source=url) == (
+            f"cannot read {url}: -ERR unknown command\r\n"
+        )
+        thread.join()
 
 
 def test_a_source_that_is_none(refused: Refused, tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def test_a_killed_master_gets_its_workers_back(up: Native) -> None:
     def ready() -> bool:
         try:
             workers = json.loads(get(before["locust"]["url"], "/stats/requests")[1])["workers"]
-        except OSError:  # it is not back yet
+        except (OSError, http.client.HTTPException):  # it is dying, or not back yet
             return False
         return [worker["state"] for worker in workers] == ["ready"]
 

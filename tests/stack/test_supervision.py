@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import subprocess
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from supervisor.options import ServerOptions
 
 from swarmscope.stack.layout import Home
 from swarmscope.stack.services import Service
-from swarmscope.stack.supervision import socket_path, write_configuration
+from swarmscope.stack.supervision import Supervisor, socket_path, write_configuration
 
 AWKWARD = ["a b", "50%", "x ;y", "x #y", "#z", ";", "it's", 'say "so"', "back\\slash", "é", "$HOME"]
 
@@ -62,6 +65,25 @@ def test_a_service_runs_in_its_own_directory(tmp_path: Path) -> None:
     command = shlex.split(options.process_group_configs[0].process_configs[0].command)
 
     assert subprocess.check_output(command, text=True) == f"{directory}\n"
+
+
+def test_a_supervisor_that_dies_over_its_answer(tmp_path: Path) -> None:
+    """It is as one that does not answer: whoever asks knows what an OSError means."""
+    path = tmp_path / "supervisord.sock"
+    with closing(socket.socket(socket.AF_UNIX)) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def answer() -> None:
+            with server.accept()[0] as peer:
+                peer.recv(65536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<?xml")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(OSError, match="supervisord does not answer: IncompleteRead"):
+            Supervisor(path).states()
+        thread.join()
 
 
 def test_a_long_path_moves_the_socket(tmp_path: Path) -> None:

@@ -53,15 +53,21 @@ def connect(address: Address) -> http.client.HTTPConnection:
 
 
 def get(address: Address, path: str, read_after_s: float = 0.0) -> Answer:
-    """GET *path* on a new connection; begin to read *read_after_s* after the sending."""
+    """GET *path* on a new connection; begin to read *read_after_s* after the sending.
+
+    Raises OSError where it is not answered in full.
+    """
     connection = connect(address)
     headers = {"X-Request-Start": f"t={time.time():.6f}", "Connection": "close"}
     started = time.perf_counter()
     connection.request("GET", path, headers=headers)
     if read_after_s:
         time.sleep(read_after_s)
-    response = connection.getresponse()
-    body = response.read()
+    try:
+        response = connection.getresponse()
+        body = response.read()
+    except http.client.HTTPException as error:  # cut off, which is no OSError as a rule
+        raise ConnectionError(f"not answered in full: {error!r}") from error
     ended_s = time.perf_counter()
     connection.close()
     parts = PARTS.fullmatch(response.headers["Server-Timing"] or "")
