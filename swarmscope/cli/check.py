@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-from swarmscope import atomic_files
 from swarmscope.cli import tables
 from swarmscope.cli._shared import (
     JUDGING,
@@ -24,17 +22,27 @@ from swarmscope.cli._shared import (
     wait_option,
     whole_option,
 )
+from swarmscope.cli.check_files import Checked, Files
+from swarmscope.cli.compare import compared, complete, percentage, print_changes
 from swarmscope.cli.tables import harmless
 from swarmscope.cli.waiting import capture_to_come, settled, to_come
 from swarmscope.formatting import errors_in_tasks
 from swarmscope.home import locate_prometheus
-from swarmscope.runs import assembly, captures, judged_summary, outcomes, queries, thresholds
+from swarmscope.runs import (
+    assembly,
+    bundles,
+    captures,
+    judged_summary,
+    outcomes,
+    queries,
+    thresholds,
+)
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.judged_resources import JudgedTime
 from swarmscope.runs.judged_summary import JudgedSummary
 from swarmscope.runs.model import Run
 from swarmscope.runs.selection import Selection
-from swarmscope.runs.thresholds import CANNOT_TELL, CheckResult, Threshold
+from swarmscope.runs.thresholds import CANNOT_TELL, CHECK_FAILED, CheckResult, Threshold
 from swarmscope.runs.trend import gate
 
 
@@ -46,6 +54,8 @@ class Criteria:
     whole: bool
     requests: str | None
     against: str | None = None
+    baseline: str | None = None  # a run, or a file with one
+    max_regression: float | None = None  # a share
 
     @property
     def selection(self) -> Selection | None:
@@ -92,6 +102,17 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Fail if a p95 exceeds what earlier runs of LABEL, a branch, environment or version, lead"
     " one to expect.",
 )
+@click.option(
+    "--baseline",
+    metavar="RUN|FILE",
+    help="Compare with this run, or the one in a file of `export --bundle`.",
+)
+@click.option(
+    "--max-regression",
+    metavar="PERCENT",
+    callback=percentage,
+    help="Fail if anything regressed from the baseline by more than PERCENT, beyond noise.",
+)
 @wait_option
 @click.option(
     "--junit",
@@ -99,6 +120,14 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the outcomes as JUnit XML.",
 )
+@click.option(
+    "--markdown",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write the outcomes as Markdown for a pull request's comment; - is standard output.",
+)
+@click.option("--title", default="", metavar="TEXT", help="Its title  [default: the run's plan]")
+@click.option("--report-url", default="", metavar="URL", help="Where its readers find the report.")
 @json_option
 @database_option
 @one_line_errors()
@@ -107,8 +136,13 @@ def check(
     whole: bool,
     requests: str | None,
     against: str | None,
+    baseline: str | None,
+    max_regression: float | None,
     patience_s: float,
     junit: Path | None,
+    markdown: Path | None,
+    title: str,
+    report_url: str,
     as_json: bool,
     database: str | None,
     **given: list[Threshold],
@@ -119,9 +153,11 @@ def check(
     repeated, and "METHOD NAME=LIMIT" sets one for a single endpoint. Without any, the run is
     checked against its own objective, as --slo-p95 and --slo-fail-ratio set it in Locust. With
     --against, limits come from earlier runs of the same plan, load and machine (docs/trend.md).
+    With --baseline, the run is also compared with another one, as `swarmscope compare` does it.
 
-    Exit status: 0 if every threshold is met, 3 if one is not, 4 if one cannot be judged, 2 if
-    there is no such run. If GITHUB_STEP_SUMMARY names a file, the table is appended to it.
+    Exit status: 0 if every threshold is met and nothing regressed by more than --max-regression, 3
+    if not, 4 if that cannot be judged, 2 if there is no such run. If GITHUB_STEP_SUMMARY names a
+    file, what --markdown writes is appended to it.
 
     \b
     Examples:
@@ -129,21 +165,24 @@ def check(
       swarmscope check --p95 "GET /tests=300" --service-p95 200
       swarmscope check --db-calls "GET /orders=5" --db-p95 40
       swarmscope check --against main
+      swarmscope check --baseline baseline.zip --max-regression 10% --markdown comment.md
     """
     wanted = [threshold for group in given.values() for threshold in group]
-    if junit:
-        atomic_files.check(junit)
-    criteria = Criteria(wanted, whole, requests, against)
+    files = Files(junit, markdown, title, report_url, as_json)
+    files.refuse_unwritable()
+    if max_regression is not None and not baseline:
+        raise click.UsageError("--max-regression needs a --baseline")
+    criteria = Criteria(wanted, whole, requests, against, baseline, max_regression)
     awaited = capture_to_come if criteria.of_resources else to_come
     found = settled(database, run, patience_s, awaited, **JUDGING)
     answer = _judge(database, found, criteria)
     if answer.status:
         settled(database, found, patience_s, capture_to_come, **JUDGING)
         answer = replace(answer, findings=[*_cause(database, found, whole), *answer.findings])
-    outcomes.publish(answer.outcomes, answer.run, junit, os.environ, answer.findings)
+    files.write(answer, Path(baseline or "").name)
     if as_json:
         print_json(answer)
-    else:
+    elif not files.prints:
         _print(answer)
     click.get_current_context().exit(answer.status)
 
@@ -158,7 +197,7 @@ def _cause(where: str | None, wanted: str, whole: bool) -> list[str]:
     return [cause.sentence] if cause else []
 
 
-def _print(answer: CheckResult) -> None:
+def _print(answer: Checked) -> None:
     console = Console(highlight=False)
     console.print(tables.outcomes_table(answer.outcomes))
     for reason in outcomes.reasons(answer.outcomes):
@@ -167,17 +206,37 @@ def _print(answer: CheckResult) -> None:
         console.print(harmless(f"Note: {note}"))
     for finding in answer.findings:
         console.print(harmless(finding))
+    if answer.comparison:
+        console.print(f"\nA: {answer.comparison.a.run}\nB: {answer.run}", markup=False)
+        print_changes(console, answer.comparison)
 
 
-def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
-    with reading(where, **JUDGING) as connection:
+def _judge(where: str | None, wanted: str, criteria: Criteria) -> Checked:
+    name = criteria.baseline
+    with (
+        reading(where, **JUDGING) as connection,
+        bundles.loaded(connection, [name] if name else []) as runs,
+    ):
         run = queries.find(connection, wanted)
-        selection = criteria.selection or queries.selection(connection, run.run_id)
-        summary = judged_summary.summary(connection, run.run_id, criteria.whole, selection)
-        verdict = queries.verdict(connection, run.run_id)
-        notes = _notes(connection, run, summary, criteria.whole)
-        used = _used(connection, run, summary) if criteria.of_resources else None
-        expected = gate.expected(connection, run, criteria.against) if criteria.against else None
+        result = _result(connection, run, criteria)
+        if not name:
+            return Checked(**vars(result), plan=run.testplan)
+        baseline = complete(queries.find(connection, runs[name]), name)
+        pair = (baseline, complete(run, wanted))
+        comparison = compared(connection, *pair, criteria.whole, criteria.max_regression)
+    statuses = {result.status, comparison.status}
+    worst = next((status for status in (CHECK_FAILED, CANNOT_TELL) if status in statuses), 0)
+    whole = replace(result, status=worst)
+    return Checked(**vars(whole), plan=run.testplan, comparison=comparison)
+
+
+def _result(connection: Connection, run: Run, criteria: Criteria) -> CheckResult:
+    selection = criteria.selection or queries.selection(connection, run.run_id)
+    summary = judged_summary.summary(connection, run.run_id, criteria.whole, selection)
+    verdict = queries.verdict(connection, run.run_id)
+    notes = _notes(connection, run, summary, criteria.whole)
+    used = _used(connection, run, summary) if criteria.of_resources else None
+    expected = gate.expected(connection, run, criteria.against) if criteria.against else None
     capacity = verdict.details if verdict else None
     limits = [*criteria.thresholds, *(expected.limits if expected else [])]
     if expected:
@@ -188,7 +247,7 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> CheckResult:
     found = thresholds.judge(limits, *figures, used.figure if used else None)
     found = [summary.explain(outcome) for outcome in found]
     if not run.complete:
-        found = thresholds.unjudged(found, incomplete(run))
+        found = thresholds.unjudged(found, run.why_incomplete)
     elif not criteria.thresholds and run.capacity_search:
         why = run.why_not_judged(run.requests or 0, run.left_out)
         found = thresholds.unjudged(found, f"the run's own objective: {why}")
@@ -223,12 +282,3 @@ def _notes(connection: Connection, run: Run, summary: JudgedSummary, whole: bool
         f"{rows[0].scope_text}." if not whole and rows and rows[0].is_whole else "",
     )
     return [note for note in notes if note]
-
-
-def incomplete(run: Run) -> str:
-    """Return in words why a run is not complete."""
-    if run.status == "running":
-        return "the run is still running"
-    lost = f", {run.lost_workers} lost" if run.lost_workers else ""
-    waiting = f"{run.unfinished_workers} of {run.workers} workers have not delivered"
-    return f"the run is not complete: {waiting}{lost}"

@@ -11,7 +11,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import RUN_OPTION, Options, shipper_environment
 from swarmscope.formatting import errors_in_tasks, printable
 from swarmscope.journal.records import start_of
-from swarmscope.runs import outcomes, thresholds
+from swarmscope.runs import markdown, outcomes, thresholds
 from swarmscope.runs.selection import Selection
 from swarmscope.runs.thresholds import (
     AFTER_RAMP_UP,
@@ -222,11 +222,17 @@ class Judge:
         if status := thresholds.exit_status(self._outcomes):
             self._environment.process_exit_code = status
         try:
-            found = self._stored.findings if self._stored else []
-            outcomes.publish(self._outcomes, self._run(), self._wanted.junit, os.environ, found)
+            self._publish(status)
         except atomic_files.Unwritable as error:
             logger.error("%s", error)
             self._environment.process_exit_code = status or thresholds.CANNOT_TELL
+
+    def _publish(self, status: int) -> None:
+        stored = self._stored or CheckResult(self._run(), True, 0, [], [], [])
+        found = replace(stored, status=status, outcomes=self._outcomes)
+        if file := self._wanted.junit:
+            atomic_files.write(file, outcomes.junit(found.outcomes, found.run, found.findings))
+        outcomes.publish(markdown.of_check(found), os.environ)
 
     def _run(self) -> str:
         """Return the id of the latest run; '' if there is none, or it is not recorded."""

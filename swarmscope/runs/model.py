@@ -62,6 +62,15 @@ class Run:
     after_stop: int
     left_out: int
 
+    @property
+    def why_incomplete(self) -> str:
+        """Why the run is not complete, in words."""
+        if self.status == "running":
+            return "the run is still running"
+        lost = f", {self.lost_workers} lost" if self.lost_workers else ""
+        waiting = f"{self.unfinished_workers} of {self.workers} workers have not delivered"
+        return f"the run is not complete: {waiting}{lost}"
+
     def why_not_judged(self, requests: int, left_out: int) -> str:
         """Return why *requests*, some of them *left_out*, do not decide the objective."""
         if self.capacity_search:

@@ -1,9 +1,9 @@
-"""Outcomes of checks as text: a table for people, JUnit XML for CI systems, Markdown for GitHub."""
+"""Outcomes of checks as text: a table for people, JUnit XML for CI systems."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from swarmscope import atomic_files
@@ -14,6 +14,15 @@ SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 WORDS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "not judged"}
 HEADINGS = ("check", "limit", "value", "requests", "span", "result")
 ALIGNMENT = "<>>><<"  # of their columns
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Whether a run regressed: *name* says by how much it may, *text* what did."""
+
+    name: str
+    verdict: str
+    text: str
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
@@ -59,21 +68,30 @@ def _figure(outcome: Outcome, value: float | None, exact: bool = False) -> str:
     return f"{number} {unit}".strip()
 
 
-def junit(outcomes: Sequence[Outcome], run: str, findings: Sequence[str] = ()) -> str:
+def junit(
+    outcomes: Sequence[Outcome],
+    run: str,
+    findings: Sequence[str] = (),
+    regression: Regression | None = None,
+) -> str:
     """Return JUnit's XML: a test case per threshold, ``error`` where it could not be judged.
 
-    Failures have *findings* as their text.
+    Failures have *findings* as their text; *regression* is a case of its own.
     """
+    verdicts = [outcome.verdict for outcome in outcomes]
+    verdicts += [regression.verdict] if regression else []
     counts = {
-        "tests": str(len(outcomes)),
-        "failures": str(sum(outcome.verdict == FAILED for outcome in outcomes)),
-        "errors": str(sum(outcome.verdict == NOT_JUDGED for outcome in outcomes)),
+        "tests": str(len(verdicts)),
+        "failures": str(verdicts.count(FAILED)),
+        "errors": str(verdicts.count(NOT_JUDGED)),
     }
     suites = ElementTree.Element("testsuites", counts)
     name = printable(f"swarmscope {run}".strip())
     suite = ElementTree.SubElement(suites, "testsuite", {"name": name, "skipped": "0"} | counts)
     for outcome in outcomes:
         _case(suite, outcome, findings)
+    if regression:
+        _case_of(suite, regression)
     ElementTree.indent(suites)
     content: bytes = ElementTree.tostring(suites, "utf-8", xml_declaration=True)
     return content.decode() + "\n"
@@ -92,41 +110,23 @@ def _case(suite: ElementTree.Element, outcome: Outcome, findings: Sequence[str])
         ElementTree.SubElement(case, "error", message)
 
 
-def markdown(outcomes: Sequence[Outcome], run: str, findings: Sequence[str] = ()) -> str:
-    """Return a heading, a table and *findings* in GitHub's Markdown."""
-    rows = [HEADINGS, ("---", *["---:"] * 3, "---", "---")]
-    rows += [tuple(map(_literal, cells(outcome))) for outcome in outcomes]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    notes = "".join(f"\n{_literal(text)}\n" for text in (*reasons(outcomes), *findings))
-    heading = f"### Checks of the run {_literal(run)}" if run else "### Checks"
-    return "\n".join([heading, "", *lines, notes])
+def _case_of(suite: ElementTree.Element, regression: Regression) -> None:
+    title = {"classname": "swarmscope.compare", "name": printable(regression.name)}
+    case = ElementTree.SubElement(suite, "testcase", title)
+    if kind := {FAILED: "failure", NOT_JUDGED: "error"}.get(regression.verdict):
+        message = {"message": printable(regression.text), "type": "regression"}
+        ElementTree.SubElement(case, kind, message)
 
 
-def _literal(text: str) -> str:
-    """Return *text* so that Markdown sees nothing but characters in it.
-
-    A character reference never counts as markup (CommonMark 0.31, 6.2 note after example 41).
-    """
-    return "".join(c if c.isalnum() or c in " ,/" else f"&#{ord(c)};" for c in printable(text))
-
-
-def publish(
-    outcomes: Sequence[Outcome],
-    run: str,
-    junit_file: Path | None,
-    environ: Mapping[str, str],
-    findings: Sequence[str] = (),
-) -> None:
-    """Write what was requested: *junit_file*, and a summary where GitHub names a file for it.
+def publish(text: str, environ: Mapping[str, str]) -> None:
+    """Append *text*, of Markdown, where GitHub names a file for a job's summary.
 
     Raises `atomic_files.Unwritable`.
     """
-    if junit_file:
-        atomic_files.write(junit_file, junit(outcomes, run, findings))
     if summary := environ.get(SUMMARY_VARIABLE):
         try:
             with open(summary, "a", encoding="utf-8") as file:
-                file.write(markdown(outcomes, run, findings))
+                file.write(text)
         except OSError as error:
             reason = f"{SUMMARY_VARIABLE} ({summary}) cannot be written: {error.strerror}"
             raise atomic_files.Unwritable(reason) from error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-from html import unescape
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +11,7 @@ from rich.console import Console
 from swarmscope import atomic_files
 from swarmscope.cli.tables import outcomes_table
 from swarmscope.runs import outcomes
+from swarmscope.runs.outcomes import Regression
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome, Threshold
 
 HOSTILE = (
@@ -75,40 +74,30 @@ def test_junit_is_well_formed_whatever_the_names_are():
     assert r"\x00\x1b[31m\x85\ufffe\udc80\u202e" in suite[3][0].get("message", "")
 
 
-def test_markdown_holds_names_and_no_markup():
-    """As many cells in each row; in a name no character that Markdown or HTML knows."""
-    text = outcomes.markdown(FOUND, HOSTILE)
-    heading, _, *lines = text.splitlines()
-    table = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+def test_a_regression_is_a_case_of_its_own():
+    """Counted with the others; one that was not certain is an error."""
+    regression = Regression("no regression by more than 10 % from base.zip", FAILED, "p95 is worse")
+    unknown = Regression("no regression", NOT_JUDGED, HOSTILE)
+    suites = ElementTree.fromstring(outcomes.junit(FOUND, "run", (), regression).encode())
+    others = ElementTree.fromstring(outcomes.junit(FOUND, "run", (), unknown).encode())
 
-    assert {len(row) for row in table} == {6}
-    assert table[2] == ["p95", "&#8804; 450 ms", "312 ms", "12,345", "after ramp&#45;up", "pass"]
-    named = table[3][0]
-    assert not set(re.sub(r"&#\d+;", "", named)) & set("<>&\"'`[]()!*_~#|\\@-.:\n")
-    assert unescape(named).startswith('p95 of GET /<script>&"]]>|`[x](y)![i](http://evil/)*_~#')
-    assert heading.startswith("### Checks of the run GET /&#60;script")
-
-
-def test_markdown_says_where_the_time_went():
-    """Below the table, as text without markup."""
-    text = outcomes.markdown(FOUND, "run", ["GET /<b> spent 74 of 81 ms in 41 statements."])
-
-    assert text.endswith("\n\nGET /&#60;b&#62; spent 74 of 81 ms in 41 statements&#46;\n")
+    assert suites.attrib == {"tests": "5", "failures": "3", "errors": "1"}
+    assert others.attrib == {"tests": "5", "failures": "2", "errors": "2"}
+    assert suites[0][4].get("name") == regression.name
+    assert suites[0][4][0].get("message") == "p95 is worse"
 
 
-def test_a_summary_is_added_and_a_file_replaced(tmp_path):
-    """Other steps of the job wrote to GitHub's file before; JUnit's is ours alone."""
-    summary, report = tmp_path / "summary", tmp_path / "report.xml"
+def test_a_summary_is_added(tmp_path):
+    """Other steps of the job wrote to GitHub's file before."""
+    summary = tmp_path / "summary"
     summary.write_text("before\n")
-    report.write_text("old")
 
-    outcomes.publish(FOUND, "run", report, {"GITHUB_STEP_SUMMARY": str(summary)})
+    outcomes.publish("after\n", {"GITHUB_STEP_SUMMARY": str(summary)})
 
-    assert summary.read_text() == "before\n" + outcomes.markdown(FOUND, "run")
-    assert report.read_text() == outcomes.junit(FOUND, "run")
+    assert summary.read_text() == "before\nafter\n"
 
 
 def test_what_cannot_be_written_is_told(tmp_path):
     """GitHub's file names a directory."""
     with pytest.raises(atomic_files.Unwritable, match="GITHUB_STEP_SUMMARY"):
-        outcomes.publish(FOUND, "run", None, {"GITHUB_STEP_SUMMARY": str(tmp_path)})
+        outcomes.publish("text", {"GITHUB_STEP_SUMMARY": str(tmp_path)})
