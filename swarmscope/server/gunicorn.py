@@ -275,9 +275,9 @@ def _measure_worker(worker: Any) -> None:
     """Measure how long requests hold a place, and what the probe finds out."""
     kind = kind_of(type(worker))
     if kind == COOPERATIVE:
-        HELD.begin(worker, sys.modules["greenlet"].getcurrent)
+        HELD.begin_cooperative(worker, sys.modules["greenlet"].getcurrent)
     elif kind is not None:
-        HELD.begin(worker, threading.get_ident)
+        HELD.begin(worker)
     PROBE.attach(worker, _state.directory)
 
 

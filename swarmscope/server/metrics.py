@@ -183,7 +183,7 @@ def _body(registry: CollectorRegistry, buckets: Sequence[float], group: str) -> 
 
 
 def _held(registry: CollectorRegistry, group: str) -> Counter:
-    text = "Seconds for which requests held a place in a worker, until their body was sent"
+    text = "Seconds for which requests held a worker, or one of its threads"
     return Counter(HELD, text, (group,), registry=registry)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 
 import pytest
 from support.timed_client import get, get_all
@@ -25,6 +27,7 @@ def test_a_place_is_held_until_the_body_is_sent(serve, worker_class):
     """Also a stream's; and gunicorn calls a hook of the conf file as before."""
     with serve("-w", "1", *CLASSES[worker_class], conf=OWN) as service:
         get_all(service.port, ["/sleep/50", "/stream/50", "/missing"] * 4, clients=2)
+        get(service.port, "/pid")  # the worker has let go of the ones before
         found = service.scrape()
         log = service.log()
 
@@ -34,6 +37,23 @@ def test_a_place_is_held_until_the_body_is_sent(serve, worker_class):
         held = found.value(HELD, url_rule=rule)
         assert handled <= held <= 2 * handled + 0.5
     assert log.count("mine: /stream/50") == 4
+
+
+def test_a_client_that_is_slow_to_close_holds_a_sync_worker(serve):
+    """Nobody else gets it, although the app has long returned."""
+    with (
+        serve("-w", "1", "-k", "sync") as service,
+        socket.create_connection(("127.0.0.1", service.port)) as client,
+    ):
+        client.sendall(b"GET /sleep/50 HTTP/1.1\r\nHost: here\r\n\r\n")
+        while client.recv(4096):
+            pass
+        time.sleep(0.3)
+        client.close()
+        get(service.port, "/pid")
+        found = service.scrape()
+
+    assert found.value(HELD, url_rule=SLEEP) >= 0.3 + 0.05
 
 
 @pytest.mark.parametrize(

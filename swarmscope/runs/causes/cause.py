@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from swarmscope.runs.causes.demands import Load, mean, total
+from swarmscope.runs.causes.demands import Load, mean, targets, total
 from swarmscope.runs.causes.ends import (
     FULL,
     GREW,
@@ -23,7 +23,6 @@ from swarmscope.runs.causes.ends import (
     Ends,
     Places,
     Side,
-    targets,
 )
 from swarmscope.runs.resources.model import QUOTA, ResourceKey
 from swarmscope.runs.server_series import CallKey, Capture

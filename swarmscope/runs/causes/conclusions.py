@@ -9,8 +9,8 @@ from datetime import datetime
 import msgspec
 
 from swarmscope.runs.causes import sides
-from swarmscope.runs.causes.demands import Load, mean
-from swarmscope.runs.causes.ends import Side, targets, weighted
+from swarmscope.runs.causes.demands import Load, mean, targets
+from swarmscope.runs.causes.ends import Side, weighted
 from swarmscope.runs.causes.explanation import Frames, explain, table
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.document import Cause, Document, QueueParts, ResourceFigures

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite
+from math import floor, isfinite
 from statistics import fmean
 
 from swarmscope.runs.compare.intervals import Sums, batch_length
 from swarmscope.runs.document import ResourceFigures, RouteHold
 from swarmscope.runs.resources.model import QUOTA, Points, ResourceKey, Usage
-from swarmscope.runs.server_series import Capture
+from swarmscope.runs.server_series import MIN_WINDOW_S, Capture
 from swarmscope.runs.services import TARGET
 
 CONFIDENCE = 0.95
@@ -69,9 +69,8 @@ class Load:
     @cached_property
     def rates(self) -> Points:
         """The requests per second of the targets, or else of the first service, at each point."""
-        jobs = [service.name for service in self.capture.services if service.role == TARGET]
-        jobs = jobs or [service.name for service in self.capture.services[:1]]
-        series = [self.capture.series.get((job, "requests_per_s"), []) for job in jobs]
+        found = targets(self.capture)
+        series = [self.capture.series.get((job, "requests_per_s"), []) for job in found]
         return [total(values) for values in zip(*(one for one in series if one), strict=False)]
 
     def series(self, job: str, name: str) -> Points:
@@ -89,13 +88,37 @@ class Load:
         return own, others
 
     def waits_inside(self, key: ResourceKey) -> Points:
-        """Return how many of a service's busy workers waited for a connection of a pool."""
+        """Return how many of those who hold a place of *key* wait for one of another resource.
+
+        Workers wait for a connection of a pool; they and their connection wait for a row lock.
+        """
         pools = [
-            usage.waiting
+            (other, usage.waiting)
             for other, usage in self.capture.resources.items()
-            if (other.job, other.kind) == (key.job, "pool") and key.kind == "workers"
+            if (other.job, other.kind) == (key.job, "pool")
         ]
-        return [total(values) or 0.0 for values in zip(*pools, strict=False)]
+        waiting = [points for _, points in pools] if key.kind == "workers" else []
+        is_only_pool = [other for other, _ in pools] == [key]
+        if [key.job] == targets(self.capture) and (key.kind == "workers" or is_only_pool):
+            waiting += [
+                self._over_window(usage.waiting)
+                for other, usage in self.capture.resources.items()
+                if other.kind == "database_lock"
+            ]
+        return [total(values) or 0.0 for values in zip(*waiting, strict=False)]
+
+    def _over_window(self, sampled: Points) -> Points:
+        """Return means over the window that rates have, which what is *sampled* has not."""
+        half = floor(MIN_WINDOW_S / self.capture.step_s / 2)
+        return [
+            mean(sampled, range(max(at - half, 0), at + half + 1)) for at in range(len(sampled))
+        ]
+
+
+def targets(capture: Capture) -> list[str]:
+    """Return the services that the swarm drives, or else the first one."""
+    jobs = [service.name for service in capture.services if service.role == TARGET]
+    return jobs or [service.name for service in capture.services[:1]]
 
 
 def figures_of(load: Load, key: ResourceKey, points: Sequence[int], level: int) -> ResourceFigures:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
-from swarmscope.runs.causes.demands import Load, mean, together
+from swarmscope.runs.causes.demands import Load, mean, targets, together
 from swarmscope.runs.resources.model import ResourceKey, Usage
 from swarmscope.runs.server_series import Capture
-from swarmscope.runs.services import TARGET
 
 FULL = 0.9  # of the places are in use: waiting grows without bound as this approaches 1
 NEARLY_FULL = 0.7  # with a queue that is never empty, which short holds do not show
@@ -35,12 +34,6 @@ class Side:
     requests_per_s: float | None = None
     level: int = 0
     spans: Sequence[tuple[datetime, datetime]] = ()
-
-
-def targets(capture: Capture) -> list[str]:
-    """Return the services that the swarm drives, or else the first one."""
-    jobs = [service.name for service in capture.services if service.role == TARGET]
-    return jobs or [service.name for service in capture.services[:1]]
 
 
 def weighted(load: Load, job: str, name: str, points: Sequence[int]) -> float | None:

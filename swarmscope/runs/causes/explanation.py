@@ -9,8 +9,8 @@ from swarmscope.formatting import printable
 from swarmscope.runs.call_counts import StatementCount
 from swarmscope.runs.causes import words
 from swarmscope.runs.causes.cause import Finding, agree, findings, grown
-from swarmscope.runs.causes.demands import Load, demands, figures_of, marked, mean
-from swarmscope.runs.causes.ends import FULL, Side, targets, weighted
+from swarmscope.runs.causes.demands import Load, demands, figures_of, marked, mean, targets
+from swarmscope.runs.causes.ends import FULL, Side, weighted
 from swarmscope.runs.causes.words import Full
 from swarmscope.runs.counters import WHOLE
 from swarmscope.runs.document import Cause, CauseSide, ResourceFigures, ResourceName

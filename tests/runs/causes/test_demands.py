@@ -70,6 +70,26 @@ def test_workers_that_wait_for_a_connection_need_not_be_held_so_long():
     assert found["workers"].ceiling_per_s == pytest.approx(8 / 0.05)
 
 
+def test_workers_and_connections_that_wait_for_a_row_lock_need_not_be_held_so_long():
+    """Who waits is sampled at moments, and so is averaged over the window that rates have."""
+    keys = [ResourceKey(*key) for key in ((SHOP, "workers"), (SHOP, "pool", "shop"))]
+    lock = ResourceKey("", "database_lock", "shop")
+    used = {
+        keys[0]: (8, (2.2, 5), (0, 0)),
+        keys[1]: (4, (1.1, 3), (0, 0)),
+        lock: (1, (0.4, 1), (0, 0)),
+    }
+    made = capture({SHOP: {"requests_per_s": (22.0, 45.0)}}, used)
+    waiting = [2.2 if at % 4 == 0 else 0.0 for at in range(40)]
+    made.resources[lock] = replace(made.resources[lock], waiting=waiting)
+
+    found = {one.kind: one for one in demands(made, range(2, 18))}
+
+    assert found["workers"].demand_ms == pytest.approx(100)
+    assert found["workers"].ceiling_per_s == pytest.approx(8 / 0.075, rel=0.02)
+    assert found["pool"].ceiling_per_s == pytest.approx(4 / 0.025, rel=0.05)
+
+
 def test_ceilings_are_forecasts_where_nothing_was_used_by_70_percent():
     key = ResourceKey(SHOP, "pool", "shop")
 
