@@ -46,9 +46,10 @@ class Case:
     """A service, its load, and what it is short of: *truth*, kinds of `resources.model.KINDS`.
 
     *users* are those of the level that holds and of the one that breaks; the paths that they
-    request are those of the service, or *later* at the second level. *also* are other right names
-    of the truth. *law*: the ceiling of the truth follows from its places and the time that they
-    are held.
+    request are those of the service, or *later* at the second level; each user keeps to one. *also*
+    are other right names of the truth. As many users as a path has request *beside*, a service
+    that nothing is known of, and then the generator computes on its responses only. *law*: the
+    ceiling of the truth follows from its places and the time that they are held.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Case:
     later: tuple[str, ...] = ()
     neighbours: int = 0  # busy processes beside it, at the second level
     burn_ms: float = 0.0  # CPU of the generator for each response
+    beside: Service | None = None
     slo_p95_ms: int = 450
 
     @property
@@ -256,6 +258,10 @@ def heavier_mix(dice: Random) -> Case:
     return Case("heavier_mix", frozenset(), service, (15, 20), later=("/report",))
 
 
+# Of two things that each request needs, one after the other, the scarcer one keeps requests from
+# the other. So here each has users of its own, and is full whatever the other does.
+
+
 def pool_and_downstream(dice: Random) -> Case:
     """Two routes: one needs a connection of the pool, the other a slow service."""
     held_ms = dice.uniform(50, 70)
@@ -263,8 +269,8 @@ def pool_and_downstream(dice: Random) -> Case:
         "/orders": (("hold_connection", held_ms),),
         "/prices": (("call", 0),),
     }
-    service = Service(routes, threads(64), pool=2)
-    other = Service(one(("slow_down", held_ms / 2)), threads(64), measured=False)
+    service = Service(routes, threads(160), pool=2)
+    other = Service(one(("slow_down", held_ms / 2)), threads(160), measured=False)
     truth = frozenset({"pool", "service"})
     users = load(2 * 2 * 1000 / held_ms)
     return Case("pool_and_downstream", truth, service, users, downstream=other)
@@ -277,28 +283,36 @@ def lock_and_pool(dice: Random) -> Case:
         "/orders": (("hold_connection", 2 * held_ms),),
         "/prices": (("hold_lock", held_ms),),
     }
-    service = Service(routes, threads(64), pool=2)
+    service = Service(routes, threads(200), pool=2)
     truth = frozenset({"pool", "lock"})
     return Case("lock_and_pool", truth, service, load(2 * 1000 / held_ms))
 
 
 def quota_and_row_lock(dice: Random) -> Case:
-    """A quota, and a row that every request locks, at about the same rate."""
+    """Two routes: one computes within a quota, the other locks a row."""
     cores, burn_ms = dice.uniform(0.35, 0.45), dice.uniform(10, 13)
-    capacity = 1000 * cores / (burn_ms + 2.5)
-    steps: tuple[Step, ...] = (("burn", burn_ms), ("lock_row", 1000 / capacity - 3))
-    service = Service(one(*steps), threads(32), pool=32, quota=cores)
+    capacity = 1000 * cores / (burn_ms + 6)  # of each route
+    routes: dict[str, tuple[Step, ...]] = {
+        "/orders": (("burn", burn_ms),),
+        "/prices": (("lock_row", 1000 / capacity - 3),),
+    }
+    service = Service(routes, threads(120), pool=60, quota=cores)
     truth = frozenset({"cpu", "database_lock"})
-    return Case("quota_and_row_lock", truth, service, load(capacity))
+    return Case("quota_and_row_lock", truth, service, load(2 * capacity))
 
 
 def generator_and_slots(dice: Random) -> Case:
-    """A generator that computes, and as few workers, at about the same rate."""
-    burn_ms = dice.uniform(14, 18)
-    capacity = 950 / burn_ms
-    service = Service(one(("sleep", 2000 / capacity - 1)), sync(2))
+    """Users of two services: one has two threads, on the other's responses the generator computes.
+
+    It has hardly more to compute than it can, or it could not fill the threads.
+    """
+    capacity = dice.uniform(30, 40)
+    users = load(2 * capacity)
+    service = Service(one(("sleep", 2000 / capacity - 2)), threads(2))
+    beside = Service(one(("sleep", 2)), threads(64), measured=False)
     truth = frozenset({"generator", "workers"})
-    return Case("generator_and_slots", truth, service, load(capacity), burn_ms=burn_ms)
+    burn_ms = 1.15 * 1000 / (users[1] / 2)
+    return Case("generator_and_slots", truth, service, users, burn_ms=burn_ms, beside=beside)
 
 
 CASES: Mapping[str, Callable[[Random], Case]] = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from benchmarks.starved.cases import Case
 from swarmscope.runs.document import Cause
@@ -54,6 +53,7 @@ class Judged:
     ceiling: Ceiling | None = None
     second: Ceiling | None = None
     others: float | None = None  # cores that others used as it broke, the rest of the stack too
+    full: dict[str, float] = field(default_factory=dict)  # use of the truth's places as it broke
     skipped: str = ""
     wrong: list[str] = field(default_factory=list)
 
@@ -65,10 +65,6 @@ class Judged:
         ceilings = (self.ceiling or "", self.second or "")
         cells = (self.case.name, truth, self.verdict, *ceilings, others, result)
         return f"| {' | '.join(map(str, cells))} |"
-
-    def facts(self) -> dict[str, Any]:
-        """Return all of it for JSON."""
-        return {**asdict(self), "case": {**asdict(self.case), "truth": sorted(self.case.truth)}}
 
 
 HEAD = """\

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
 from math import ceil, floor
 from pathlib import Path
 from typing import Any
@@ -28,18 +30,19 @@ from swarmscope.runs import captures, document, queries
 from swarmscope.runs.causes.demands import demands, mean
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.database import connect
-from swarmscope.runs.document import Document
+from swarmscope.runs.document import Document, ResourceFigures
 from swarmscope.runs.server_series import MIN_WINDOW_S, Capture
 from swarmscope.stack.ports import PORTS
 
 APP = "benchmarks.starved.service:create_app()"
 USERS_FILE = ROOT / "benchmarks/starved/users.py"
-RAMP_S = 2.0
+RAMP_S = 1.0
 RATE_EDGE_S = MIN_WINDOW_S / 2  # rates are means of a window: both ends of a level are left out
 PATIENCE_S = 180.0  # beyond the levels, for a run on a busy machine
-WARM_UP_S = 8.0  # of the level that breaks: until as many requests wait as there ever will
+WARM_UP_S = 6.0  # of the level that breaks: until as many requests wait as there ever will
 WARM_UP_REQUESTS = 16  # of each route, at once
 SECOND_LEVEL = "Stage level 2"
+NUMBERS = count(1)  # of runs
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,17 @@ def stack() -> Iterator[Stack]:
 
 
 @dataclass(frozen=True)
+class Driven:
+    """A run that is over: its id, when its last level began to be measured, and when it ended."""
+
+    run_id: datetime
+    name: str
+    hold_s: float
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class Run:
     """What a run showed: its document, and requests/s at its last level by rows in the database."""
 
@@ -97,6 +111,7 @@ class Run:
     failures: int
     ceilings: dict[tuple[str, str], float]  # by service and kind, from the first level
     others: float | None  # cores that others used at the last level
+    use: dict[str, float]  # of the places of each kind at the last level
 
 
 @contextlib.contextmanager
@@ -126,49 +141,95 @@ def served(
 @contextlib.contextmanager
 def services(
     stack: Stack, case: Case, service: Service, database: Database | None
-) -> Iterator[str]:
-    """Serve a case's services until the block ends; yields the address of the first."""
+) -> Iterator[tuple[str, str]]:
+    """Serve a case's services until the block ends.
+
+    Yields the address of the first, and the URL of the one beside it. A service has another name in
+    each run, so that no rate looks back to the run before.
+    """
+    number = next(NUMBERS)
     with contextlib.ExitStack() as running:
-        downstream = ""
+
+        def serve(name: str, which: Service, downstream: str = "") -> str:
+            return running.enter_context(
+                served(stack, f"{name}-{number}", which, database, downstream)
+            )
+
+        downstream = beside = ""
         if case.downstream:
-            other = served(stack, "downstream", case.downstream, database)
-            downstream = running.enter_context(other) + next(iter(case.downstream.routes))
-        yield running.enter_context(served(stack, "shop", service, database, downstream))
+            downstream = serve("downstream", case.downstream) + _path(case.downstream)
+        if case.beside:
+            beside = serve("beside", case.beside) + _path(case.beside)
+        yield serve("shop", service, downstream), beside
 
 
-def run(
+def _path(service: Service) -> str:
+    return next(iter(service.routes))
+
+
+def drive(
     stack: Stack, case: Case, service: Service, users: Sequence[int], hold_s: float, database: Any
-) -> Run:
-    """Drive *service*, as the case has it, through levels of *users*; return what is known."""
-    first = tuple(path for path in service.routes if path not in case.later)
-    paths = [first, *[case.later or first] * (len(users) - 1)]
-    levels = [
-        {"users": number, "ramp_s": RAMP_S, "hold_s": hold_s, "paths": path}
-        for number, path in zip(users, paths, strict=True)
-    ]
-    load = {"levels": levels, "burn_ms": case.burn_ms}
-    time.sleep(RATE_EDGE_S)  # no rate of this run looks back to the services of the one before
-    with services(stack, case, service, database) as address:
+) -> Driven:
+    """Drive *service*, as the case has it, through levels of *users*."""
+    with services(stack, case, service, database) as (address, beside):
+        first = [path for path in service.routes if path not in case.later]
+        first += [beside] if beside else []
+        paths = [first, *[case.later or first] * (len(users) - 1)]
+        levels = [
+            {"users": number, "ramp_s": RAMP_S, "hold_s": hold_s, "paths": path}
+            for number, path in zip(users, paths, strict=True)
+        ]
+        burn_on = [beside] if beside else [*service.routes]
+        load = {"levels": levels, "burn_ms": case.burn_ms, "burn_on": burn_on}
         _warm_up([address + path for path in service.routes])
         _swarm(stack, case, address, load, database)
-        await_true(lambda: _is_captured(stack), "the services' series")
-        found = document.decode(stack.command("show", "latest", "--json", "--wait", "60"))
-    begin = len(users) * (RAMP_S + hold_s) - hold_s + WARM_UP_S
-    with stack.runs() as connection:
-        rate, failures = _rate(connection, found, begin, len(users) * (RAMP_S + hold_s))
-        capture = captures.stored(connection, found.run.started)
-    assert capture
-    ceilings = _ceilings(capture, found, RAMP_S + RATE_EDGE_S, RAMP_S + hold_s - RATE_EDGE_S)
-    others = capture.series.get(("shop", "cpu_others_cores"), [])
-    last = _points(capture, found, begin, len(users) * (RAMP_S + hold_s))
-    return Run(found, rate, failures, ceilings, mean(others, last))
-
-
-def _is_captured(stack: Stack) -> bool:
-    """Return whether the latest run has the services' series, which the shipper stores."""
+    end_s = len(users) * (RAMP_S + hold_s)
     with stack.runs() as connection:
         run = queries.find(connection, "latest")
-        return captures.stored(connection, run.run_id) is not None
+    return Driven(run.run_id, run.run, hold_s, end_s - hold_s + WARM_UP_S, end_s)
+
+
+def read(stack: Stack, driven: Driven) -> Run:
+    """Return what is known of a run, once all of it is stored."""
+    await_true(lambda: _is_captured(stack, driven), "the services' series")
+    found = document.decode(stack.command("show", driven.name, "--json", "--wait", "60"))
+    with stack.runs() as connection:
+        rate, failures = _rate(connection, driven)
+        capture = captures.stored(connection, driven.run_id)
+    assert capture
+    span = RAMP_S + RATE_EDGE_S, RAMP_S + driven.hold_s - RATE_EDGE_S
+    ceilings = {
+        (_name(one), one.kind): one.ceiling_per_s
+        for one in reversed(demands(capture, _points(capture, found, *span)))
+        if one.ceiling_per_s
+    }
+    last = _points(capture, found, driven.begin_s, driven.end_s)
+    use = {
+        one.kind: one.utilisation
+        for one in demands(capture, last)
+        if _name(one) in ("shop", "") and one.utilisation is not None
+    }
+    shop = next(service.name for service in capture.services if service.name.startswith("shop"))
+    others = capture.series.get((shop, "cpu_others_cores"), [])
+    return Run(found, rate, failures, ceilings, mean(others, last), use)
+
+
+def rate(stack: Stack, driven: Driven) -> float:
+    """Return the requests/s of a run's last level, once all of them are stored."""
+    stack.command("show", driven.name, "--json", "--wait", "60")
+    with stack.runs() as connection:
+        return _rate(connection, driven)[0]
+
+
+def _name(figures: ResourceFigures) -> str:
+    """Return a service's name without the run's number, "" of what belongs to none."""
+    return (figures.service or "").rpartition("-")[0]
+
+
+def _is_captured(stack: Stack, driven: Driven) -> bool:
+    """Return whether a run has the services' series, which the shipper stores."""
+    with stack.runs() as connection:
+        return captures.stored(connection, driven.run_id) is not None
 
 
 def _warm_up(urls: list[str]) -> None:
@@ -220,18 +281,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _rate(
-    connection: Connection, found: Document, begin_s: float, end_s: float
-) -> tuple[float, int]:
-    """Return requests/s that ended in a span of the run, and how many failed."""
+def _rate(connection: Connection, driven: Driven) -> tuple[float, int]:
+    """Return requests/s that ended in the last level, and how many failed."""
     row = connection.execute(
         """SELECT count(*) FILTER (WHERE exception IS NULL), count(exception) FROM request
         WHERE run_id = %s AND extract(epoch FROM time - run_id) + response_time / 1000
         BETWEEN %s AND %s""",
-        [found.run.started, begin_s, end_s],
+        [driven.run_id, driven.begin_s, driven.end_s],
     ).fetchone()
     assert row
-    return row[0] / (end_s - begin_s), row[1]
+    return row[0] / (driven.end_s - driven.begin_s), row[1]
 
 
 def _points(capture: Capture, found: Document, begin_s: float, end_s: float) -> range:
@@ -239,15 +298,3 @@ def _points(capture: Capture, found: Document, begin_s: float, end_s: float) -> 
     offset_s = (capture.since - found.run.started).total_seconds()
     first, last = ((at - offset_s) / capture.step_s for at in (begin_s, end_s))
     return range(ceil(first), floor(last) + 1)
-
-
-def _ceilings(
-    capture: Capture, found: Document, begin_s: float, end_s: float
-) -> dict[tuple[str, str], float]:
-    """Return the lowest ceiling of each kind in a span of the run."""
-    figures = demands(capture, _points(capture, found, begin_s, end_s))
-    return {
-        (one.service or "", one.kind): one.ceiling_per_s
-        for one in reversed(figures)
-        if one.ceiling_per_s
-    }

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Sequence
+from itertools import count
 
 from locust import task  # first: it patches sockets
+from locust.env import Environment
 from msgspec import Struct, json
 
 from swarmscope.client import FastHttpUser, Stage, Staged, paced
@@ -19,7 +20,7 @@ __all__ = ["Levels", "Sender"]
 
 
 class Level(Struct):
-    """So many users, who request one of *paths* at random."""
+    """So many users, each of whom requests one of *paths*, as many as any other."""
 
     users: int
     ramp_s: float
@@ -28,13 +29,15 @@ class Level(Struct):
 
 
 class Load(Struct):
-    """The levels, and the CPU that a user spends on each response, in ms."""
+    """The levels, and the CPU that a user spends on each response of *burn_on*, in ms."""
 
     levels: Sequence[Level]
     burn_ms: float = 0.0
+    burn_on: Sequence[str] = ()
 
 
 LOAD = json.decode(os.environ["STARVED_LOAD"], type=Load)
+NUMBERS = count()  # of users
 
 
 class Levels(Staged):
@@ -51,11 +54,17 @@ class Sender(FastHttpUser):
 
     wait_time = paced(1)
 
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._number = next(NUMBERS)
+
     @task
     def send(self) -> None:
         """Request a path of the level, and read the response for as long as is asked."""
-        self.client.get(random.choice(self._paths()))
-        until = time.process_time() + LOAD.burn_ms / 1000
+        paths = self._paths()
+        path = paths[self._number % len(paths)]
+        self.client.get(path)
+        until = time.process_time() + (LOAD.burn_ms / 1000 if path in LOAD.burn_on else 0.0)
         while time.process_time() < until:
             pass
 

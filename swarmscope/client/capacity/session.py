@@ -25,6 +25,7 @@ from swarmscope.runs.document import Cause, LevelFigures
 CALM_S = 3
 MAX_DRAIN_WINDOWS = 3
 TOLERANCE_SHARE = 0.5  # of the precision: the share of a level's users that may be missing
+OF_GENERATOR = {"generator", "generator_cpu"}  # kinds of a cause: no limit of the application
 STALL_SHARE = 1.1  # requests/s that more users must bring, or a saturated generator is the limit
 
 
@@ -176,7 +177,7 @@ class Session:
             limit_ms=objective.limit_ms,
             fail_ratio=objective.fail_ratio,
             objective=objective.words(),
-            limit=self._limit(ending),
+            limit=self._limit(ending, cause),
             reason="" if ending is None else ending.reason,
             **self._broken(users),
             confirmed=self.search.confirmed,
@@ -213,11 +214,12 @@ class Session:
             "broken_part": part,
         }
 
-    def _limit(self, ending: EarlyEnd | None) -> str:
+    def _limit(self, ending: EarlyEnd | None, cause: Cause | None) -> str:
         """Return what ended the search; one that had only repetitions before it has its answer."""
+        names = {one.kind for one in (cause, *cause.also)} if cause else {""}
         if ending is not None and not self.search.narrowed:
             return ending.limit
-        if self.search.limited_at is not None:
+        if self.search.limited_at is not None or names <= OF_GENERATOR:
             return "generator"
         return "bound" if self.search.broken is None else "service"
 

@@ -13,6 +13,7 @@ from swarmscope.client.capacity.settings import SearchSettings
 from swarmscope.client.capacity.spawning import SpawnWatch
 from swarmscope.client.capacity.trial import Objective
 from swarmscope.client.capacity.verdict import EarlyEnd
+from swarmscope.runs.document import Cause, CauseSide, ResourceName
 
 LIMIT_MS = 450
 BOUNDS = Bounds(start=10, max=1000, precision=0.05)
@@ -63,6 +64,25 @@ def test_a_busy_generator_that_keeps_up_is_no_limit(session):
     session.level = level(20)
 
     assert not session.note(True, figures(1900, 20), 10, saturated=True)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "limit"),
+    [(["generator"], "generator"), (["workers", "generator"], "service"), (["unknown"], "service")],
+)
+def test_a_cause_that_is_the_generator_is_no_limit_of_the_application(session, kinds, limit):
+    """So the answer is "at least"; where the service was full, too, that is its limit."""
+    side = CauseSide(requests_per_s=131.0, response_ms=460.0, parts={})
+    first, *also = (ResourceName(service=None, kind=kind, detail="", words=kind) for kind in kinds)
+    named = {"service": None, "kind": first.kind, "detail": "", "words": first.words}
+    said = {"sentence": "Full.", "agrees": True, "grew": None, "held": None, "broke": side}
+    session.note(True, figures(100, 20), 10, saturated=False)
+    session.level = level(20)
+    session.note(False, figures(150, 900), 10, saturated=False)
+
+    verdict = session.verdict(cause=Cause(**named, **said, also=also))
+
+    assert (verdict.limit, verdict.at_least) == (limit, limit == "generator")
 
 
 def test_what_a_saturated_generator_measured_is_no_reason(session):
