@@ -216,7 +216,7 @@ class Session:
 
     def _limit(self, ending: EarlyEnd | None, cause: Cause | None) -> str:
         """Return what ended the search; one that had only repetitions before it has its answer."""
-        names = {one.kind for one in (cause, *cause.also)} if cause else {""}
+        names = {cause.kind, *(one.kind for one in cause.also)} if cause else {""}
         if ending is not None and not self.search.narrowed:
             return ending.limit
         if self.search.limited_at is not None or names <= OF_GENERATOR:

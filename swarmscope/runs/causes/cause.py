@@ -105,7 +105,9 @@ def _of_generator(ends: Ends) -> Iterator[Finding]:
             is_busy = one.used + one.waiting >= FULL * one.places  # it ran, or was not let run
             idle = kind == "generator" and one.used < OWN_USE * one.places
             if is_busy and not idle and share >= MIN_SHARE and late >= MIN_MS:
-                if kind == "generator" or not _is_the_services(ends, one):
+                if kind == "generator" or not (
+                    _is_the_services(ends, one) or ends.was_as_full(one)
+                ):
                     yield Finding(one.key, late, share)
                 return
 

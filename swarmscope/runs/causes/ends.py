@@ -17,6 +17,7 @@ QUEUED = 0.5  # requests that wait per place, for a queue that is never empty
 GREW = 1.5  # times as long: what took about as long as before did not break the run
 MIN_SHARE = 0.2  # of the growth that a cause accounts for
 MIN_MS = 1.0  # of growth
+AS_FULL = 0.95  # of what is used and waited for, where the load broke
 OUTSIDE = ("outside", "receiving", "start_delay")
 
 
@@ -156,6 +157,13 @@ class Ends:
         ]
         return sorted(found, key=lambda one: -one.utilisation)
 
+    def was_as_full(self, one: Places) -> bool:
+        """Return whether as much was used and waited for where it held: it broke nothing."""
+        if self.held is None:
+            return False
+        before = Places.of(one.key, self.capture.resources[one.key], self.held.points)
+        return before.used + before.waiting >= AS_FULL * (one.used + one.waiting)
+
     def run_of(self, kind: str) -> list[Places]:
         """Return the run's own resources of a kind, such as those of databases."""
         return replace(self, job="").places(kind)
@@ -172,8 +180,9 @@ class Places:
 
     @classmethod
     def of(cls, key: ResourceKey, usage: Usage, points: Sequence[int]) -> Places:
-        """Return the means at *points*."""
-        found = (mean(one, points) or 0.0 for one in (usage.places, usage.used, usage.waiting))
+        """Return the means at *points*, without those at which it had no places: a restart."""
+        there = [at for at in points if at >= len(usage.places) or usage.places[at] != 0]
+        found = (mean(one, there) or 0.0 for one in (usage.places, usage.used, usage.waiting))
         return cls(key, *found)
 
     @property

@@ -51,7 +51,8 @@ def explain(
         others = [one for one in others if (one.utilisation or 0.0) < FULL]
     following = _next(others, figures, rate) if full else None
     first = figures[0] if figures else None
-    text = words.sentence(rate, full, following) if full else ""
+    of = _other_service(capture, (following and following.service) or "")
+    text = words.sentence(rate, full, following, of) if full else ""
     text = text or _unknown(capture, held, broke, grew, rate)
     return Cause(
         kind=first.kind if first else UNKNOWN,
@@ -138,7 +139,7 @@ def _full(
         figures=_with_method(figures, counted),
         wait_ms=found.wait_ms,
         workers=workers,
-        service=key.job if key.job and [key.job] != targets(capture) else "",
+        service=_other_service(capture, key.job),
         statements=_per_request(counted),
         holders=_holders(capture, key, broke),
         run_delay_ratio=delayed / workers if delayed is not None and workers else None,
@@ -149,6 +150,11 @@ def _full(
         after_ms=after,
         frames=tuple(frames(key)) if frames else (),
     )
+
+
+def _other_service(capture: Capture, job: str) -> str:
+    """Return the name of a service, "" where it is the only one that the swarm drives."""
+    return job if [job] != targets(capture) else ""
 
 
 def _figures(load: Load, key: ResourceKey, broke: Side) -> ResourceFigures:

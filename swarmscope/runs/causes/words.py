@@ -44,9 +44,12 @@ class Full:
 
 
 def sentence(
-    requests_per_s: float | None, full: Sequence[Full], following: ResourceFigures | None
+    requests_per_s: float | None,
+    full: Sequence[Full],
+    following: ResourceFigures | None,
+    service: str = "",
 ) -> str:
-    """Return what was full at that load, and the next ceiling.
+    """Return what was full at that load, and the next ceiling, of *service* if that has a name.
 
     ``At 131 requests/s the 10 database connections (pool of 5, 2 workers) were in use 97 % of the
     time and requests waited 380 ms for one; GET /orders holds one for 74 ms in 41 statements. Next:
@@ -59,7 +62,7 @@ def sentence(
     if following is None or following.ceiling_per_s is None:
         return text
     at = f"{_rounded(following.ceiling_per_s)} requests/s"
-    return f"{text} Next: {_named(following)}, at about {at}."
+    return f"{text} Next: {_named(following)}{f' of {service}' if service else ''}, at about {at}."
 
 
 def unknown(

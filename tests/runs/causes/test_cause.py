@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from random import Random
 
 import pytest
-from support.two_loads import BROKE, Figures, Pair, Used, capture, sides
+from support.two_loads import BROKE, Figures, Pair, Used, capture, constant, sides
 
 from swarmscope.runs.causes.cause import findings
 from swarmscope.runs.causes.ends import Side
 from swarmscope.runs.causes.explanation import UNKNOWN, explain
-from swarmscope.runs.resources.model import QUOTA, ResourceKey
-from swarmscope.runs.server_series import CallKey
+from swarmscope.runs.resources.model import QUOTA, Points, ResourceKey, Usage
+from swarmscope.runs.server_series import CallKey, Capture
 
 SHOP, PRICES = "shop", "127.0.0.1:5001"
 NOT_FULL: dict[ResourceKey, Used] = {  # two cores, of which the generator uses little
@@ -35,6 +37,7 @@ class Case:
     generator: Figures = field(default_factory=dict)
     calls: dict[CallKey, Pair] = field(default_factory=dict)
     called: Figures | None = None  # the series of another service, pricing
+    also: set[str] = field(default_factory=set)  # names that are right where less is known
     words: str = ""  # that are in the sentence
 
 
@@ -155,6 +158,7 @@ CASES = [
             key("workers", job="pricing"): (2, (0.9, 1.96), (0, 22)),
         },
         calls={CallKey(SHOP, PRICES, "mean_ms"): (74, 893)},
+        also={"service"},
         called={"mean_ms": (70, 70.5), "queue_mean_ms": (2, 815), "part_other_ms": (70, 70)},
         words="the 2 workers of pricing were busy",
     ),
@@ -370,6 +374,7 @@ CASES = [
             key("python"): (2, (0.9, 1.8), (0.04, 0.3)),
             key("cpu"): (2, (1.05, 2), (0.04, 0.3)),
         },
+        also={"workers", "python"},
     ),
     Case(
         "pool, and workers for which more requests wait",
@@ -571,6 +576,82 @@ def test_a_load_that_is_compared_with_itself_has_no_cause(case):
     broke = both_sides(case)[1]
 
     assert findings(measured(case), Side(BROKE, broke.parts), broke) == []
+
+
+def with_points(made: Capture, change: Callable[[Points], Points], places: bool) -> Capture:
+    """Return a capture with other values; *places*: of how many there are, too."""
+    usages = {
+        key: Usage(
+            change(one.places) if places else one.places, change(one.used), change(one.waiting)
+        )
+        for key, one in made.resources.items()
+    }
+    series, calls = ({k: change(v) for k, v in of.items()} for of in (made.series, made.calls))
+    return replace(made, resources=usages, series=series, calls=calls)
+
+
+def missing(dice: Random, made: Capture) -> Capture:
+    """Samples that are not there, up to four of five."""
+    share = dice.choice([0.2, 0.5, 0.8])
+    return with_points(
+        made, lambda points: [None if dice.random() < share else v for v in points], True
+    )
+
+
+def imprecise(dice: Random, made: Capture) -> Capture:
+    def change(points: Points) -> Points:
+        return [None if v is None else v * dice.uniform(0.85, 1.15) for v in points]
+
+    return with_points(made, change, False)
+
+
+def restarted(dice: Random, made: Capture) -> Capture:
+    """A service that was not there for some of the time, also for its workers."""
+    gone = set(dice.sample(BROKE, 6))
+    return with_points(
+        made,
+        lambda points: [v and (0.0 if at in gone else v) for at, v in enumerate(points)],
+        True,
+    )
+
+
+def unmeasured(dice: Random, made: Capture) -> Capture:
+    """Any resources and series."""
+    resources, series, calls = (
+        {key: of[key] for key in of if dice.random() < 0.7}
+        for of in (made.resources, made.series, made.calls)
+    )
+    return replace(made, resources=resources, series=series, calls=calls)
+
+
+def full_before(dice: Random, made: Capture) -> Capture:
+    """Things that are always nearly full."""
+    kinds = ("memory", "files", "ports", "setting", "generator_cpu", "database_connections")
+    full = {ResourceKey("", kind, "other"): constant(0.97) for kind in kinds}
+    usages = {key: Usage(constant(1), used, constant(0.3)) for key, used in full.items()}
+    return replace(made, resources=made.resources | usages)
+
+
+@pytest.mark.parametrize("mar", [missing, imprecise, restarted, unmeasured, full_before])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_data_may_hide_a_name_and_brings_no_wrong_one(case, mar):
+    """A wrong name is worse than "unknown"."""
+    for seed in range(8):
+        found = explain(mar(Random(seed), measured(case)), *both_sides(case))
+
+        named = {found.kind, *(one.kind for one in found.also)}
+        assert named <= case.truth | case.also | {UNKNOWN}, seed
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_short_levels_bring_no_wrong_name(case):
+    """Of one point or a few, and where the service's clock put the break into the wrong level."""
+    held, broke = both_sides(case)
+    for points in (range(25, 26), range(38, 40), range(15, 40)):
+        found = explain(measured(case), replace(held, points=[3]), replace(broke, points=points))
+
+        named = {found.kind, *(one.kind for one in found.also)}
+        assert named <= case.truth | case.also | {UNKNOWN}
 
 
 def test_what_was_full_is_not_next_where_nothing_held():
