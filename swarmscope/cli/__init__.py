@@ -32,6 +32,7 @@ VERBS = {  # the module of each, and its summary: none is imported to list them
     "import": ("swarmscope.cli.import_", "Store runs from files of `export --bundle`."),
     "check": ("swarmscope.cli.check", "Check a run against thresholds."),
     "compare": ("swarmscope.cli.compare", "Compare two runs, telling changes from noise."),
+    "ab": ("swarmscope.cli.ab", "Compare two revisions or settings by turns."),
     "trend": ("swarmscope.cli.trend", "Show a figure over runs, and since which run it differs."),
     "report": ("swarmscope.cli.report", "Write a run's page as one HTML file."),
     "flamegraph": (
@@ -44,6 +45,7 @@ VERBS = {  # the module of each, and its summary: none is imported to list them
     "ship": ("swarmscope.cli.ship", "Deliver samples left on disk to the runs database."),
 }
 EXTRAS = {  # else runs
+    "swarmscope.cli.ab": "stack",
     "swarmscope.cli.init": "stack",
     "swarmscope.cli.locust": "client",
     "swarmscope.cli.stack": "stack",

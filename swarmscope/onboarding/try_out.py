@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +18,14 @@ from swarmscope.onboarding.plan import Plan
 from swarmscope.onboarding.scenario import Scenario
 from swarmscope.onboarding.smoke import smoked
 from swarmscope.stack.errors import StackError
-from swarmscope.stack.failures import AppFailure
-from swarmscope.stack.layout import Home
-from swarmscope.stack.lifecycle import start, stop
+from swarmscope.stack.failures import LOG_LINES
 from swarmscope.stack.locust_command import locust_command
 from swarmscope.stack.ports import PORTS, free_ports
 from swarmscope.stack.progress import Progress
 from swarmscope.stack.project import App, Project
 from swarmscope.stack.settings import StackSettings, read_settings
 from swarmscope.stack.slo import limit
+from swarmscope.stack.temporary import temporary_stack, with_end
 
 Say = Callable[[str], None]
 
@@ -48,7 +45,6 @@ TOLD = re.compile(  # lines of Locust's log: about levels, and warnings
 )
 P95_MS = 450.0  # Locust's default, as docs/options.md has it
 END_S = 60.0  # for Locust to end after its last line
-LOG_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def try_out(
         settings = trial_settings(found.app, project, Path(name), environ, trial)
         if _is_default_gunicorn(found.app, settings):
             say(DEFAULT_GUNICORN)
-        with _running(settings, progress):
+        with temporary_stack(settings, progress):
             locustfile = _scenario(found, Path(name), settings, say)
             report = Path(name) / "report.html"
             _search(locustfile, settings, trial, report, say)
@@ -112,33 +108,6 @@ def _is_default_gunicorn(app: App, settings: StackSettings) -> bool:
     named = {**settings.environment, **app.env}.keys() & {"WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"}
     has_conf = app.gunicorn or (settings.project / GUNICORN_CONF).exists()
     return bool(app.wsgi and not named and not has_conf)
-
-
-@contextmanager
-def _running(settings: StackSettings, progress: Progress) -> Iterator[None]:
-    """Start the stack, and stop it at the end of the block, also after an interrupt."""
-    home = Home(settings.home)
-    home.make()
-    with home.locked():
-        try:
-            with progress, _private_files():
-                try:
-                    start(settings, home, progress.set)
-                except AppFailure as failure:  # its log goes with the home
-                    raise _with_end(failure.line, failure.log.lines()) from failure
-            yield
-        finally:
-            stop(home, lambda *_: None)
-
-
-@contextmanager
-def _private_files() -> Iterator[None]:
-    """Close what is written in the block to other users; the report is not."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _scenario(found: Plan, scratch: Path, settings: StackSettings, say: Say) -> str:
@@ -190,11 +159,7 @@ def _search(locustfile: str, settings: StackSettings, trial: Trial, report: Path
         kill_group(process)  # its shipper, too
         process.wait()
     if not report.exists():
-        raise _with_end("the capacity search failed", last)
-
-
-def _with_end(line: str, log: Iterable[str]) -> StackError:
-    return StackError("\n    ".join([f"{line}; the end of its log:", *deque(log, LOG_LINES)]))
+        raise with_end("the capacity search failed", last)
 
 
 def _pass_on(process: subprocess.Popen[str], last: deque[str], say: Say) -> None:

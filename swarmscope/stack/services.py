@@ -164,7 +164,7 @@ def locust_master(settings: StackSettings, home: Home, has_grafana: bool = False
     return Service(
         name="locust",
         command=(
-            *_locust(settings),
+            *recorded_locust(settings),
             *("--master", "--master-bind-host", settings.master_bind_host),
             *("--master-bind-port", str(master)),
             *("--web-host", "127.0.0.1", "--web-port", str(web), "--class-picker"),
@@ -172,7 +172,7 @@ def locust_master(settings: StackSettings, home: Home, has_grafana: bool = False
         check=f"http:{web}/health",
         url=settings.url("LOCUST_WEB_PORT"),
         after=(DATABASE_READY,),
-        environment=_runs_database(settings, home)
+        environment=database_variables(settings, home)
         | {
             "LOCUST_HOST": settings.target,
             "LOCUST_SERVICES": settings.services,
@@ -190,17 +190,18 @@ def locust_workers(settings: StackSettings, home: Home) -> list[Service]:
     return [
         Service(
             name=f"locust-worker-{number}",
-            command=(*_locust(settings), *arguments),
+            command=(*recorded_locust(settings), *arguments),
             check=f"connected:{port}",
             after=(DATABASE_READY,),
-            environment=_runs_database(settings, home),
+            environment=database_variables(settings, home),
             stop_s=LOCUST_STOP_S + settings.locust_drain_s,
         )
         for number in range(1, settings.locust_workers + 1)
     ]
 
 
-def _locust(settings: StackSettings) -> tuple[str, ...]:
+def recorded_locust(settings: StackSettings) -> tuple[str, ...]:
+    """Return the beginning of Locust's command; raises `StackError` without scenarios."""
     scenarios = settings.environment.get("LOCUST_LOCUSTFILE")
     if not scenarios:
         raise StackError(
@@ -216,7 +217,7 @@ def _locust(settings: StackSettings) -> tuple[str, ...]:
     return locust_command(scenarios)
 
 
-def _runs_database(settings: StackSettings, home: Home) -> dict[str, str]:
+def database_variables(settings: StackSettings, home: Home) -> dict[str, str]:
     """Return the variables of the runs database, which services inherit if it is elsewhere."""
     if "postgres" not in settings.only:
         return {} if libpq(settings.environment, home) else {"LOCUST_KEEP_JOURNALS": "true"}
