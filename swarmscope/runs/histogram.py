@@ -9,10 +9,12 @@ The SQL of `runs.schema` has the same estimate; a test compares the two.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil, isfinite, log
+from functools import cache
+from math import ceil, inf, isfinite, log, nextafter
 
 RELATIVE_ERROR = 0.025
 GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
@@ -22,6 +24,7 @@ MIN_MS = 0.001
 MAX_MS = 3_600_000.0
 LOWEST = ceil(log(MIN_MS) * BUCKETS_PER_E)
 HIGHEST = ceil(log(MAX_MS) * BUCKETS_PER_E)
+MANY = 64  # values, from which on sorting them takes less than a logarithm of each
 
 RESOLUTIONS_S = (1, 10, 60)
 PARTS = ("response", "queue", "service", "receiving", "outside", "uncorrected")
@@ -104,11 +107,41 @@ def window_of(values_ms: Sequence[float], failures: int, untimed: int = 0) -> Wi
     """
     if not values_ms:
         return Window(untimed, failures)
-    total, max_ms = sum(values_ms), max(values_ms)
+    total = sum(values_ms)
     if not isfinite(total):
         return window_of([ms if isfinite(ms) else 0.0 for ms in values_ms], failures, untimed)
-    if min(values_ms) > MIN_MS and max_ms < MAX_MS:
-        counts = Counter([ceil(log(ms) * BUCKETS_PER_E) for ms in values_ms])
+    ordered = sorted(values_ms)
+    if len(ordered) >= MANY:
+        counts = _counts_of_many(ordered)
+    elif ordered[0] > MIN_MS and ordered[-1] < MAX_MS:
+        counts = Counter([ceil(log(ms) * BUCKETS_PER_E) for ms in ordered])
     else:
-        counts = Counter(map(bucket, values_ms))
-    return Window(len(values_ms) + untimed, failures, total, max_ms, counts)
+        counts = Counter(map(bucket, ordered))
+    return Window(len(ordered) + untimed, failures, total, ordered[-1], counts)
+
+
+def _counts_of_many(ordered: list[float]) -> dict[int, int]:
+    """Return how many of the values, in ascending order, each bucket holds."""
+    edges, begin, counts = _edges(), 0, {}
+    for number in range(bucket(ordered[0]), bucket(ordered[-1])):
+        end = bisect_right(ordered, edges[number - LOWEST], begin)
+        if end > begin:
+            counts[number] = end - begin
+            begin = end
+    counts[bucket(ordered[-1])] = len(ordered) - begin
+    return counts
+
+
+@cache
+def _edges() -> list[float]:
+    """Return the highest value of each bucket but the last, exactly as `bucket` divides them."""
+    return [_edge(number) for number in range(LOWEST, HIGHEST)]
+
+
+def _edge(number: int) -> float:
+    edge = GAMMA**number
+    while bucket(edge) > number:
+        edge = nextafter(edge, 0.0)
+    while bucket(following := nextafter(edge, inf)) <= number:
+        edge = following
+    return edge

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 import msgspec
 
@@ -21,30 +20,22 @@ from swarmscope.journal.records import (
 )
 from swarmscope.journal.text_limits import stored_url
 from swarmscope.redaction import scrub_json, scrub_text, stored_name
-from swarmscope.runs.histogram import (
-    CALLS,
-    COMPONENTS,
-    PARTS,
-    Window,
-    window_of,
-    window_of_numbers,
-)
+from swarmscope.runs.histogram import Window
 from swarmscope.runs.selection import MORE_NAMES
-from swarmscope.server_timing import (
-    MAX_RESPONSE_MS,
-    Components,
-    Parts,
-    plausible,
-    remainder_ms,
-)
+from swarmscope.server_timing import MAX_RESPONSE_MS, Parts, plausible
 from swarmscope.shipper import binary_copy
-from swarmscope.shipper.binary_copy import MICROSECONDS, NO_COMPONENTS, component_fields
-from swarmscope.shipper.binary_copy import request_tail as tail_of
+from swarmscope.shipper.binary_copy import (
+    EPOCH_US,
+    MICROSECONDS,
+    NO_COMPONENTS,
+    component_fields,
+    request_tail,
+)
+from swarmscope.shipper.cells import Cell
 from swarmscope.shipper.sanitize import sanitized
-from swarmscope.shipper.timing import read_timing
+from swarmscope.shipper.timing import read_timings
 from swarmscope.shipper.windows import Key
 
-TIMED_PARTS = (*PARTS[1:], *COMPONENTS)
 MAX_ENDPOINTS = 1_000  # with histograms of their own, per journal and run
 MAX_CACHED_HEADS = 50_000
 CHUNK_ROWS = 1_000
@@ -55,61 +46,6 @@ UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, OverflowError, Recursi
 _decode = msgspec.msgpack.Decoder(AnyRecord).decode
 
 Endpoint = tuple[str, str]  # name and method, as stored
-
-
-@dataclass(slots=True)
-class Cell:
-    """Latencies (ms) of one endpoint's requests that finished in one second, by part."""
-
-    response: list[float] = field(default_factory=list)
-    queue: list[float] = field(default_factory=list)
-    service: list[float] = field(default_factory=list)
-    receiving: list[float] = field(default_factory=list)
-    outside: list[float] = field(default_factory=list)
-    uncorrected: list[float] = field(default_factory=list)  # of an open workload
-    cpu: list[float] = field(default_factory=list)  # components of `service`, except zeros
-    db: list[float] = field(default_factory=list)
-    pool: list[float] = field(default_factory=list)
-    http: list[float] = field(default_factory=list)
-    cache: list[float] = field(default_factory=list)
-    other: list[float] = field(default_factory=list)
-    db_calls: list[int] = field(default_factory=list)
-    http_calls: list[int] = field(default_factory=list)
-    cache_calls: list[int] = field(default_factory=list)
-    failures: int = 0
-    untimed: int = 0  # requests without a response time
-
-    def windows(self) -> Iterator[tuple[str, Window]]:
-        """Yield each part that has values, with its window."""
-        yield "response", window_of(self.response, self.failures, self.untimed)
-        for part in TIMED_PARTS:
-            if values := getattr(self, part):
-                yield part, window_of(values, 0)
-        for part in CALLS:
-            if numbers := getattr(self, part):
-                yield part, window_of_numbers(numbers)
-
-    def add_components(self, components: Components, other: float) -> None:
-        """Add what a request's service time was made of; CPU time even if it is zero."""
-        cpu, db, pool, http, cache, db_calls, http_calls, cache_calls = components
-        if cpu is not None:
-            self.cpu.append(cpu)
-            if other:
-                self.other.append(other)
-        if db:
-            self.db.append(db)
-        if pool:
-            self.pool.append(pool)
-        if http:
-            self.http.append(http)
-        if cache:
-            self.cache.append(cache)
-        if db_calls:
-            self.db_calls.append(db_calls)
-        if http_calls:
-            self.http_calls.append(http_calls)
-        if cache_calls:
-            self.cache_calls.append(cache_calls)
 
 
 class RunState:
@@ -243,63 +179,75 @@ class Batch:
     ) -> None:
         heads, append, offset = run.heads, self._requests.append, block.offset_s
         earliest, latest = times.earliest, times.latest
-        for sample in block.rows:  # the shipper's hot loop
-            (start, ms, name, method, url, length, greenlet, error, context, timing, trace,
+        counted: float | None
+        receiving: float | None
+        outside: float | None
+        timings = read_timings([row[9] for row in block.rows])
+        for sample, timing in zip(block.rows, timings, strict=True):  # the shipper's hot loop
+            (start, ms, name, method, url, length, greenlet, error, context, _, trace,
              first_byte_ms) = sample  # fmt: skip
             found = heads.get((name, method, url)) if error is None and context is None else None
             head, cells = found or self._head(block, run, sample)
-            queue = app = receiving = components = None
             if ms is not None and 0 <= ms < MAX_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (earliest <= start and end <= latest):
                     start, end = times.corrected(counts, start, ms)
                 second = int(end + offset)
                 cell = cells.get(second) or cells.setdefault(second, Cell())
-                cell.response.append(ms)
                 if error is not None:
                     cell.failures += 1
-                if timing is not None or first_byte_ms is not None:
-                    queue, app, receiving, components = _take_parts(
-                        cell, counts, ms, first_byte_ms, timing
-                    )
+                queue, app, components = timing
+                if (
+                    first_byte_ms is not None and queue is not None and app is not None
+                    and 0 <= first_byte_ms <= ms and (outside := first_byte_ms - queue - app) >= 0
+                ):  # what `fitting` returns of most samples  # fmt: skip
+                    receiving, counted = ms - first_byte_ms, queue
+                else:
+                    queue, app, receiving, outside = fitting(counts, ms, first_byte_ms, timing)
+                    counted = None if outside is None else queue
+                cell.requests.append((ms, counted, app, receiving, outside))
+                if components is not None:
+                    components = cell.take_components(components, app)
             else:
                 start, ms = times.take_untimed(counts, cells, start, error is not None), None
+                queue = app = receiving = components = None
             append(head)
-            append(tail_of(int((start + offset) * MICROSECONDS), ms, error is None, greenlet,
-                           length, queue, app, receiving, trace))  # fmt: skip
             append(NO_COMPONENTS if components is None else component_fields(*components))
+            time_us = int((start + offset) * MICROSECONDS) - EPOCH_US
+            append(request_tail(time_us, ms, greenlet, length, queue, app, receiving, trace))
 
     def _take_open(
         self, block: Samples, run: RunState, counts: SampleCounts, times: BlockTimes
     ) -> None:
         """Take samples whose latency counts from when they were due; parts from the actual send."""
-        for sample, start_delay_ms in zip(block.rows, block.start_delay_ms, strict=True):
-            start, ms, _, _, _, length, greenlet, error, _, timing, trace, first_byte_ms = sample
+        timings = read_timings([row[9] for row in block.rows])
+        for sample, timing, start_delay_ms in zip(
+            block.rows, timings, block.start_delay_ms, strict=True
+        ):
+            start, ms, _, _, _, length, greenlet, error, _, _, trace, first_byte_ms = sample
             head, cells = self._head(block, run, sample)
-            queue = app = receiving = components = None
+            queue = app = receiving = outside = components = None
             if ms is not None and 0 <= ms < MAX_RESPONSE_MS:
                 end = start + ms / 1000
                 if not (times.earliest <= start and end <= times.latest):
                     start, end = times.corrected(counts, start, ms)
                 cell = cells.setdefault(int(end + block.offset_s), Cell())
-                cell.response.append(ms)
                 cell.failures += error is not None
                 if 0 <= start_delay_ms <= ms:
                     sent_ms = ms - start_delay_ms
                     cell.uncorrected.append(sent_ms)
-                    if timing is not None or first_byte_ms is not None:
-                        found = _take_parts(cell, counts, sent_ms, first_byte_ms, timing)
-                        queue, app, receiving, components = found
+                    queue, app, receiving, outside = fitting(counts, sent_ms, first_byte_ms, timing)
+                    if timing[2] is not None:
+                        components = cell.take_components(timing[2], app)
+                counted = None if outside is None else queue
+                cell.requests.append((ms, counted, app, receiving, outside))
             else:
                 start, ms = times.take_untimed(counts, cells, start, error is not None), None
-            self._requests.append(binary_copy.with_lateness(head, start_delay_ms))
-            time_us = int((start + block.offset_s) * MICROSECONDS)
-            tail = tail_of(
-                time_us, ms, error is None, greenlet, length, queue, app, receiving, trace
-            )
-            self._requests.append(tail)
-            self._requests.append(
-                NO_COMPONENTS if components is None else component_fields(*components)
+            time_us = int((start + block.offset_s) * MICROSECONDS) - EPOCH_US
+            self._requests += (
+                binary_copy.with_start_delay(head, start_delay_ms),
+                NO_COMPONENTS if components is None else component_fields(*components),
+                request_tail(time_us, ms, greenlet, length, queue, app, receiving, trace),
             )
 
     def _head(self, block: Samples, run: RunState, sample: Sample) -> tuple[bytes, dict[int, Cell]]:
@@ -314,6 +262,7 @@ class Batch:
             binary_copy.text(None if url is None else stored_url(url)),
             binary_copy.text(None if error is None else scrub_text(error)),
             binary_copy.json(None if context is None else scrub_json(context)),
+            binary_copy.int2(error is None),
             binary_copy.NULL,  # start_delay_ms
         )
         found = head, run.cells_of(endpoint)
@@ -342,38 +291,19 @@ def decode(payload: bytes) -> Record:
     return record
 
 
-def _take_parts(
-    cell: Cell, counts: SampleCounts, ms: float, first_byte_ms: float | None, timing: Any
-) -> tuple[float | None, float | None, float | None, Components | None]:
-    """Add the parts of a request that took *ms*; return queue, app and receiving (ms), components.
+def fitting(
+    counts: SampleCounts, ms: float, first_byte_ms: float | None, timing: Parts
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """Return queue, app, receiving and outside of a request that took *ms*, None if unknown.
 
     A part is None if it does not fit: what Server-Timing reports ends before the first byte, or,
     where that is unknown, before the response.
     """
     receiving = None
     if first_byte_ms is not None and 0 <= first_byte_ms <= ms:
-        receiving = ms - first_byte_ms
-        cell.receiving.append(receiving)
-        ms = first_byte_ms
-    if timing is None:
-        return None, None, receiving, None
-    queue, app, components = _take_timing(cell, counts, ms, timing)
-    return queue, app, receiving, components
-
-
-def _take_timing(cell: Cell, counts: SampleCounts, ms: float, timing: Any) -> Parts:
-    """Add the parts that Server-Timing reports; return those that fit, None for the others."""
-    sent_queue, sent_app, components = read_timing(timing)
+        receiving, ms = ms - first_byte_ms, first_byte_ms
+    sent_queue, sent_app, _ = timing
     queue, app, outside = plausible(sent_queue, sent_app, ms)
-    if queue is not None and outside is not None:
-        cell.queue.append(queue)
-        cell.outside.append(outside)
-    elif sent_queue is not None and sent_app is not None:
+    if outside is None and sent_queue is not None and sent_app is not None:
         counts.clock_skewed += 1
-    if app is None:
-        return queue, None, None
-    cell.service.append(app)
-    if components is None or (other := remainder_ms(components, app)) is None:
-        return queue, app, None
-    cell.add_components(components, other)
-    return queue, app, components
+    return queue, app, receiving, outside

@@ -7,6 +7,7 @@ each field's length in bytes (−1 for NULL) and content, all big-endian. Times 
 
 from __future__ import annotations
 
+from binascii import hexlify
 from datetime import datetime
 from functools import cache
 from struct import Struct, error, pack
@@ -20,14 +21,14 @@ BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"
 NULL = b"\xff\xff\xff\xff"
 MICROSECONDS = 1_000_000
-EPOCH_S = 946_684_800  # 2000-01-01 in Unix seconds
-EPOCH_US = EPOCH_S * MICROSECONDS
+EPOCH_US = 946_684_800 * MICROSECONDS  # from 1970 to 2000
 INT2_OID, INT4_OID = 21, 23
 TRACE_BYTES = 16
 NO_COMPONENTS = 8 * NULL
 
 _LENGTH = Struct(">i")
-_pack_whole = Struct(">iqidihiiiiidididi32s").pack
+_pack_whole = Struct(">iqidiiiiidididi32s").pack
+_pack_plain = Struct(">iqidiiiiiiidi32s").pack
 _pack_components = Struct(">" + "if" * 5 + "ii" * 3).pack
 _DOUBLE = Struct(">id")
 _INT4 = Struct(">ii")
@@ -35,10 +36,10 @@ _INT8 = Struct(">iq")
 _ARRAY = Struct(">iiIii")
 
 REQUEST_COLUMNS = (
-    "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, start_delay_ms, "
-    "time, response_time, success, greenlet_id, response_length, queue_ms, service_ms, "
-    "receiving_ms, trace_id, cpu_ms, db_ms, pool_ms, http_ms, cache_ms, db_calls, http_calls, "
-    "cache_calls"
+    "run_id, loadgen, pid, testplan, name, request_type, url, exception, context, success, "
+    "start_delay_ms, cpu_ms, db_ms, pool_ms, http_ms, cache_ms, db_calls, http_calls, cache_calls, "
+    "time, response_time, greenlet_id, response_length, queue_ms, service_ms, receiving_ms, "
+    "trace_id"
 )
 _REQUEST_FIELDS = pack(">h", REQUEST_COLUMNS.count(",") + 1)
 WINDOW_COLUMNS = (
@@ -67,6 +68,11 @@ def json(value: str | None) -> bytes:
         return NULL
     content = b"\x01" + json_without_nul(value).encode("utf-8", "replace")
     return _LENGTH.pack(len(content)) + content
+
+
+def int2(value: int) -> bytes:
+    """Return a smallint field."""
+    return pack(">ih", 2, value)
 
 
 def int4(value: int | None) -> bytes:
@@ -100,15 +106,14 @@ def request_head(*fields: bytes) -> bytes:
     return _REQUEST_FIELDS + b"".join(fields)
 
 
-def with_lateness(head: bytes, start_delay_ms: float) -> bytes:
+def with_start_delay(head: bytes, start_delay_ms: float) -> bytes:
     """Return *head* with its last field, so far NULL, set to a request's start delay (ms)."""
     return head.removesuffix(NULL) + double(start_delay_ms)
 
 
 def request_tail(
-    unix_us: int,
+    time_us: int,
     response_ms: float | None,
-    success: int,
     greenlet: int,
     length: int | None,
     queue_ms: float | None,
@@ -116,21 +121,29 @@ def request_tail(
     receiving_ms: float | None,
     trace_id: bytes | None,
 ) -> bytes:
-    """Return the rest of a request's row; a *trace_id* that is not 16 bytes becomes NULL."""
-    if queue_ms is not None and trace_id is not None and len(trace_id) == TRACE_BYTES:
-        trace, microseconds = trace_id.hex().encode(), unix_us - EPOCH_US
+    """Return the last fields of a request's row; *time_us* counts from 2000.
+
+    A *trace_id* that is not 16 bytes becomes NULL.
+    """
+    if trace_id is not None and len(trace_id) == TRACE_BYTES:
         try:  # checking each value would cost more than packing them
+            if queue_ms is None and service_ms is None:
+                return _pack_plain(
+                    8, time_us, 8, response_ms, 4, greenlet, 4, length, -1, -1, 8, receiving_ms,
+                    32, hexlify(trace_id),
+                )  # fmt: skip
             return _pack_whole(
-                8, microseconds, 8, response_ms, 2, success, 4, greenlet, 4, length, 8, queue_ms,
-                8, service_ms, 8, receiving_ms, 32, trace,
+                8, time_us, 8, response_ms, 4, greenlet, 4, length, 8, queue_ms, 8, service_ms,
+                8, receiving_ms, 32, hexlify(trace_id),
             )  # fmt: skip
         except error:
             pass  # a value is missing or out of range
-    trace_id = trace_id if trace_id and len(trace_id) == TRACE_BYTES else None
-    process = pack(">ihii", 2, success, 4, greenlet & INT4_MAX)
+        trace = text(trace_id.hex())
+    else:
+        trace = NULL
+    process = _INT4.pack(4, greenlet & INT4_MAX) + int4(length)
     parts = double(queue_ms) + double(service_ms) + double(receiving_ms)
-    trace_text = text(trace_id.hex() if trace_id else None)
-    return timestamp(unix_us) + double(response_ms) + process + int4(length) + parts + trace_text
+    return _INT8.pack(8, time_us) + double(response_ms) + process + parts + trace
 
 
 def component_fields(
@@ -143,7 +156,7 @@ def component_fields(
     http_calls: int,
     cache_calls: int,
 ) -> bytes:
-    """Return the last fields of a request's row: components of service time (ms), and calls."""
+    """Return the middle fields of a request's row: components of service time (ms), and calls."""
     fields = _pack_components(
         4, cpu or 0.0, 4, db, 4, pool, 4, http, 4, cache, 4, db_calls, 4, http_calls, 4, cache_calls
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 
 import pytest
 
@@ -11,11 +12,13 @@ from swarmscope.runs.histogram import (
     GAMMA,
     HIGHEST,
     LOWEST,
+    MANY,
     MAX_MS,
     MIN_MS,
     RELATIVE_ERROR,
     bucket,
     estimate,
+    window_of,
 )
 
 ROUNDING = 1e-12
@@ -86,3 +89,16 @@ def test_sql_has_the_same_estimates(connection):
     assert len(rows) == HIGHEST - LOWEST + 1
     for number, sql_estimate in rows:
         assert sql_estimate == pytest.approx(estimate(number), rel=1e-12)
+
+
+@pytest.mark.parametrize("number", [1, MANY - 1, MANY, 20_000])
+def test_values_are_counted_in_their_buckets(number):
+    """However many there are: just below, at and above edges, and beyond the ends."""
+    around = [
+        math.nextafter(value, towards)
+        for value in (GAMMA**index for index in range(LOWEST - 2, HIGHEST + 2))
+        for towards in (0.0, value, math.inf)
+    ]
+    values = [*random.Random(number).choices([*around, 0.0, -5.0], k=number)]
+
+    assert window_of(values, 0).counts == Counter(map(bucket, values))

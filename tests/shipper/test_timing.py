@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from swarmscope.server_timing import component_entries, divided
-from swarmscope.shipper.timing import read_timing
+from swarmscope.shipper.timing import read_timing, read_timings
 
 PAIR = "queue;dur=1.500, app;dur=9.000"
 STRANGE = [
@@ -53,3 +53,12 @@ def test_each_header_of_ours_is_read(queue):
 def test_any_other_header_is_read_as_by_anybody(raw):
     """Whatever a proxy, another version or an attacker has made of it."""
     assert read_timing(raw) == divided(raw)
+
+
+@pytest.mark.parametrize("strange", [*STRANGE, f"{PAIR}\n{PAIR}", f"{PAIR}\n"], ids=str)
+def test_headers_of_a_block_are_read_as_each_of_them(strange):
+    """Together if all are ours, or there is none; whatever else is among them."""
+    block = [f"{PAIR}, cpu;dur=2.000", None, strange, PAIR]
+
+    assert read_timings(block) == [divided(raw) for raw in block]
+    assert read_timings([]) == []
