@@ -27,6 +27,18 @@ OTHERS = {  # what is deleted with raw requests, and its time
     "database_statement": "time",
     "database_lock_wait": "time",
 }
+# The oldest request of each run by its index, which is not by time alone.
+OLDEST = """
+    WITH RECURSIVE run_of AS (
+        SELECT min(run_id) AS id FROM request
+        UNION ALL
+        SELECT (SELECT min(run_id) FROM request WHERE run_id > id) FROM run_of WHERE id IS NOT NULL
+    )
+    SELECT min(r.time) FROM run_of CROSS JOIN LATERAL (
+        SELECT time FROM request WHERE run_id = id AND time >= %s AND time < %s
+        ORDER BY time LIMIT 1
+    ) r
+"""
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -101,9 +113,7 @@ def _delete_others(connection: Connection, before: datetime) -> int:
 
 
 def _oldest(connection: Connection, start: datetime, before: datetime) -> datetime | None:
-    row = connection.execute(
-        "SELECT min(time) FROM request WHERE time >= %s AND time < %s", [start, before]
-    ).fetchone()
+    row = connection.execute(OLDEST, [start, before]).fetchone()
     return row[0] if row else None
 
 

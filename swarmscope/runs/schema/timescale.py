@@ -51,7 +51,7 @@ def use(connection: Connection) -> None:
         return
     connection.execute(
         "SELECT public.create_hypertable('public.request', 'time', chunk_time_interval => %s,"
-        " if_not_exists => true, migrate_data => true)",
+        " create_default_indexes => false, if_not_exists => true, migrate_data => true)",
         [CHUNK],
     )
     if licensed(connection):

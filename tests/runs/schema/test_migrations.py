@@ -116,6 +116,7 @@ def test_adopted_runs_have_summaries(adopted):
 
 
 FORMER = """
+    DROP INDEX request_run_time_idx, request_time_brin;
     DROP VIEW run, run_choice, histogram;
     ALTER TABLE testrun RENAME COLUMN ramp_up_complete TO ramp_complete;
     ALTER TABLE request RENAME COLUMN service_ms TO app_ms;
