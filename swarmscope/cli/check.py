@@ -193,8 +193,8 @@ def _cause(where: str | None, wanted: str, whole: bool) -> list[str]:
         run = queries.find(connection, wanted)
         known = captures.prometheus_of(connection, run.run_id, locate_prometheus())
         services = assembly.ask_prometheus(known)
-        cause = assembly.assemble(connection, run.run_id, whole, services).cause
-    return [cause.sentence] if cause else []
+        made = assembly.assemble(connection, run.run_id, whole, services, slowest=False)
+    return [made.cause.sentence] if made.cause else []
 
 
 def _print(answer: Checked) -> None:

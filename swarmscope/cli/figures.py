@@ -31,9 +31,11 @@ def print_figures(
 ) -> None:
     """Print *run*: its facts, its summary, where the time went, levels and failures."""
     console = Console(highlight=False)
-    made = assembly.assemble(connection, run.run_id, shown.whole, services)
-    console.print(_facts(run, made), "")
     summary = queries.summary(connection, run.run_id, shown.whole)
+    made = assembly.assemble(
+        connection, run.run_id, shown.whole, services, rows=summary, slowest=False
+    )
+    console.print(_facts(run, made), "")
     kept = {row.endpoint for row in summary} if shown.every else shortlist.chosen(summary)
     _print_summary(console, summary, kept)
     if made.totals:
@@ -43,10 +45,9 @@ def print_figures(
         _print_times(console, made, made.totals, shown)
     if made.levels:
         console.print("", tables.levels_table(made.levels, console.width))
-    failures = queries.failures(connection, run.run_id, tables.MAX_FAILURES + 1)
-    if failures:
-        console.print("", tables.failures_table(failures))
-    console.print("", tables.span(summary, run, bool(failures)), sep="\n")
+    if made.errors:
+        console.print("", tables.failures_table(made.errors))
+    console.print("", tables.span(summary, run, made.errors), sep="\n")
 
 
 def _facts(run: Run, made: Document) -> Table:

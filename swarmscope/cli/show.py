@@ -75,7 +75,7 @@ def show(
         found = queries.find(connection, run)
         services = assembly.ask_prometheus(locate_prometheus())
         if brief:  # without Rich, whose import takes a fifth of the time
-            document = assembly.assemble(connection, found.run_id, whole, services)
+            document = assembly.assemble(connection, found.run_id, whole, services, slowest=False)
             click.echo("\n".join(lines(document)))
         elif as_json:
             print_json(assembly.assemble(connection, found.run_id, whole, services))

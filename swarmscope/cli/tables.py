@@ -10,10 +10,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from swarmscope.formatting import count, digits, duration, limits, percent, printable
-from swarmscope.runs.document import Endpoint, LevelResult, ServiceFigures
+from swarmscope.runs.document import Endpoint, EndpointError, LevelResult, ServiceFigures
 from swarmscope.runs.histogram import CALLS, COMPONENTS, PARTS
-from swarmscope.runs.model import FailureGroup, Run, Summary, TaskError
+from swarmscope.runs.model import Run, Summary, TaskError
 from swarmscope.runs.outcomes import HEADINGS, cells
+from swarmscope.runs.queries import NEWEST_FAILURES
 from swarmscope.runs.thresholds import FAILED, NOT_JUDGED, PASSED, Outcome
 from swarmscope.runs.time_spent import mean_ms
 
@@ -248,7 +249,7 @@ def _workers(run: Run) -> str:
     return f"{run.workers}{lost}{waiting}" if run.workers else ""
 
 
-def failures_table(failures: Sequence[FailureGroup]) -> Table:
+def failures_table(failures: Sequence[EndpointError]) -> Table:
     """Return a row per kind of failure, the most frequent first; at most `MAX_FAILURES`."""
     table = bare_table((), ("failures",), ("endpoint", "error"))
     for row in failures[:MAX_FAILURES]:
@@ -278,14 +279,17 @@ def _objective(run: Run) -> str:
     return f"not judged ({text}): {run.why_not_judged(run.requests, run.left_out)}"
 
 
-def span(summaries: Sequence[Summary], run: Run, has_failures: bool = False) -> str:
+def span(summaries: Sequence[Summary], run: Run, errors: Sequence[EndpointError] = ()) -> str:
     """Return in words which part of a run the figures and the list of failures cover."""
     if not summaries:
         return "No request finished in this run."
     first = summaries[0]
     since, until = (duration(_elapsed_s(run, at)) for at in (first.since, first.until))
-    is_wider = has_failures and not first.is_whole
-    failures = " Failures are listed for the whole run." if is_wider else ""
+    failures = ""
+    if sum(error.failures for error in errors) >= NEWEST_FAILURES:
+        failures = f" The newest {NEWEST_FAILURES:,} failures are listed."
+    elif errors and not first.is_whole:
+        failures = " Failures are listed for the whole run."
     return f"{first.scope_text} ({since} to {until}).{failures}"
 
 

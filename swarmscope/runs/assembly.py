@@ -76,16 +76,24 @@ def assemble(
     whole: bool = False,
     services: Services | None = None,
     known: Document | None = None,
+    rows: list[Summary] | None = None,
+    slowest: bool = True,
 ) -> Document:
     """Return a run's document, with figures after ramp-up or of the *whole* run.
 
     It is read from one snapshot of the database. The services' series are those stored when the run
     ended, else what *services* (`ask_prometheus`) returns now. While the run is running, points
     older than `SETTLED_S` and the slowest requests are taken from *known*, an earlier document, at
-    a fraction of the cost. Raises `queries.NoSuchRun`.
+    a fraction of the cost. Callers may give its summary, *rows*, if they have read it already, and
+    leave out the *slowest* requests. Raises `queries.NoSuchRun`.
     """
     with snapshot(connection):
-        made = _assemble(connection, run_id, whole, known)
+        if rows is None:
+            rows = queries.summary(connection, run_id, whole)
+        made = _assemble(connection, run_id, rows, whole, known)
+        if slowest and not made.slowest:
+            found = _slowest(connection, run_id, rows)
+            made = dataclasses.replace(made, slowest=found)
         capture = captures.stored(connection, run_id)
         targets = captures.targets(connection, run_id)
     if capture is None and services is not None:
@@ -128,12 +136,15 @@ def captured(
 
 
 def _assemble(
-    connection: Connection, run_id: datetime, whole: bool, known: Document | None
+    connection: Connection,
+    run_id: datetime,
+    rows: list[Summary],
+    whole: bool,
+    known: Document | None,
 ) -> Document:
     run = queries.by_id(connection, run_id)
     known = known if run.ended is None else None
     row = _row(connection, run_id) | {"settings": queries.settings(connection, run)}
-    rows = queries.summary(connection, run_id, whole)
     endpoints = endpoints_of(rows, queries.component_summary(connection, run_id, whole))
     totals = next((e for e in endpoints if (e.name, e.request_type) == ("", "")), None)
     return Document(
@@ -159,7 +170,7 @@ def _assemble(
         task_errors=_task_errors(connection, run_id),
         levels=levels(connection, run_id),
         findings=time_spent.sentences(endpoints),
-        slowest=known.slowest if known else _slowest(connection, run_id, rows),
+        slowest=known.slowest if known else [],
     )
 
 

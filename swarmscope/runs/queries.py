@@ -13,6 +13,8 @@ from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import ComponentSummary, FailureGroup, Judgement, Run, Summary, TaskError
 from swarmscope.runs.selection import Selection
 
+NEWEST_FAILURES = 10_000  # are read: each may be on a page of its own
+
 Row = TypeVar("Row")
 
 
@@ -121,10 +123,10 @@ def task_errors(connection: Connection, run_id: datetime) -> list[TaskError]:
 def failures(connection: Connection, run_id: datetime, limit: int) -> list[FailureGroup]:
     """Return at most *limit* failures of a run, by endpoint and text, the most frequent first.
 
-    Empty once raw requests are pruned.
+    Only the `NEWEST_FAILURES` are counted. Empty once raw requests are pruned.
     """
-    query = "SELECT * FROM failures(%s, '-infinity', 'infinity') LIMIT %s"
-    return _rows(connection, FailureGroup, query, run_id, limit)
+    query = "SELECT * FROM failures(%s, '-infinity', 'infinity', %s) LIMIT %s"
+    return _rows(connection, FailureGroup, query, run_id, NEWEST_FAILURES, limit)
 
 
 def component_summary(

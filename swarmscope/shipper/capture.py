@@ -1,7 +1,7 @@
 """Stores the services' series from Prometheus once a run is over: the shipper's second thread.
 
 Neither the swarm nor the delivery of samples waits for it. What Prometheus did not answer is asked
-again while a shipper runs, and by the next shippers.
+again while a shipper runs, and by the next shippers. It also joins the windows of running runs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import psycopg
 from swarmscope.formatting import first_line
 from swarmscope.runs import captures, prometheus, server_series
 from swarmscope.runs.connection import Connection
+from swarmscope.runs.schema.maintenance import compact_running
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class CaptureThread:
         self._requested = self._done = 0
         self._hold_until = 0.0
         self._captured = 0.0  # when captures were last tried (monotonic)
+        self._joined = datetime.min.replace(tzinfo=UTC)  # windows that began before it
         self._logged: set[str] = set()
         self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -75,6 +77,7 @@ class CaptureThread:
                     if is_asked or is_due:
                         self._captured = time.monotonic()
                         self._log(self._capture_all(to))
+                    self._joined = compact_running(to, self._joined)
             except psycopg.Error as error:
                 if is_asked or is_due:
                     self._log([error])

@@ -268,7 +268,8 @@ def _run_states(connection: Connection, journal: UUID) -> dict[str, RunState]:
     found = connection.execute(
         "SELECT DISTINCT run_text(h.run_id), name, request_type FROM histogram h"
         " JOIN run_worker w ON w.run_id = h.run_id AND w.journal_id = %s AND w.stopped IS NULL"
-        " WHERE h.journal_id = %s AND resolution = 60 AND part = 'response' AND name <> ''",
+        # not of 60 s: those of running runs are joined
+        " WHERE h.journal_id = %s AND resolution = 10 AND part = 'response' AND name <> ''",
         (journal, journal),
     )
     endpoints: dict[str, set[tuple[str, str]]] = {}

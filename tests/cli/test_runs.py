@@ -7,12 +7,14 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 from support.command import answer, complaint
 from support.rich_run import store_levels
 from support.stored_runs import HOSTILE, START, Sample, store_run
 from support.two_services import two_services
 
+from swarmscope.cli import main
 from swarmscope.runs import captures, queries
 from swarmscope.runs.call_counts import CallCount, CallCounts, StatementCount
 from swarmscope.runs.server_series import Capture
@@ -229,6 +231,41 @@ def test_show_says_what_was_odd_and_what_was_used(two_runs, runs_database, conne
     assert facts["not counted"] == "2 requests after the stop"
     assert "dropped" not in facts
     assert lines[-1] == "After ramp-up (0:10 to 0:50). Failures are listed for the whole run."
+
+
+def test_show_reads_no_more_than_it_prints(two_runs, runs_database, monkeypatch):
+    """Histograms are merged once for all endpoints, failures read once, slowest requests never."""
+    asked = []
+    execute = psycopg.Cursor.execute
+
+    def counted(cursor, query, *arguments, **options):
+        asked.append(re.search(r"(?<=FROM )\w+(?=\()|$", str(query))[0])
+        return execute(cursor, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
+    main(["show", "latest~1", "--database", runs_database], standalone_mode=False)
+
+    read = {name: asked.count(name) for name in ("summary", "component_summary", "failures")}
+    assert read == {"summary": 1, "component_summary": 1, "failures": 1}
+    assert "slowest" not in asked
+    assert len(asked) < 40
+
+
+def test_of_many_failures_the_newest_are_counted(two_runs, runs_database, connection):
+    """However many requests failed, a bounded number of them is read."""
+    connection.execute(
+        "INSERT INTO request (run_id, time, name, request_type, exception, success, response_time,"
+        " greenlet_id, loadgen, testplan) SELECT %(run)s, %(run)s + i * interval '1 ms', name, 'GET',"
+        " name, 0, 1, 0, '', '' FROM generate_series(1, 10010) i,"
+        " LATERAL (SELECT CASE WHEN i <= 10 THEN '/old' ELSE '/new' END AS name) named",
+        {"run": START},
+    )
+
+    lines = answer("show", "latest~1", "--database", runs_database, columns=120).splitlines()
+
+    assert [line.split() for line in lines if "/new" in line] == [["10,000", "GET", "/new", "/new"]]
+    assert not any("/old" in line for line in lines)
+    assert lines[-1] == "After ramp-up (0:10 to 0:50). The newest 10,000 failures are listed."
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from swarmscope.runs.schema import persist, timescale
 AT_START_S = 5.0  # a start spends at most this long on pruning
 PRUNE_STEP = timedelta(minutes=1)  # per transaction, so that none grows with the run
 COMPACT_STEP = timedelta(minutes=2)  # of a run, per transaction
+SETTLED = timedelta(seconds=30)  # after it, little that finished before is still to be delivered
 OTHERS = {  # what is deleted with raw requests, and its time
     "profile": "until",
     "database_sample": "time",
@@ -131,6 +132,31 @@ def compact(connection: Connection, run_id: datetime | str) -> int:
         )
         joined += row.fetchall()[0][0]
     return joined
+
+
+def compact_running(connection: Connection, after: datetime) -> datetime:
+    """Join the 60 s windows of running runs that began at *after* or later, and have settled.
+
+    Those are what figures of a whole run are read from: without it, reading them costs as much as
+    the run has workers, until it is over. Returns what to give as *after* the next time. Runs'
+    10 s windows keep their journals. *connection* is in autocommit mode.
+    """
+    until: datetime
+    query = "SELECT date_bin(%s, now() - %s, 'epoch')"
+    ((until,),) = connection.execute(query, [COMPACT_STEP, SETTLED]).fetchall()
+    found = connection.execute(
+        "SELECT DISTINCT h.run_id, date_bin(%s, h.time, 'epoch') AS span"
+        " FROM testrun t JOIN histogram_closed h ON h.run_id = t.id"
+        " WHERE t.status = 'running' AND h.resolution = 60 AND h.part = 'response'"
+        " AND h.name = '' AND h.request_type = '' AND h.time >= %s AND h.time < %s"
+        " ORDER BY h.run_id, span",
+        [COMPACT_STEP, after, until],
+    ).fetchall()
+    for run_id, since in found:
+        connection.execute(
+            "SELECT compact(%s, %s, %s, '{60}')", [run_id, since, since + COMPACT_STEP]
+        )
+    return until
 
 
 def compactable(connection: Connection, run_id: datetime | str) -> list[datetime]:

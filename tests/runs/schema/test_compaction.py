@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -12,7 +12,7 @@ from support.stored_runs import START, Sample, store_run
 
 from swarmscope.runs import queries
 from swarmscope.runs.model import Summary
-from swarmscope.runs.schema.maintenance import compact, compactable
+from swarmscope.runs.schema.maintenance import compact, compact_running, compactable
 
 MANY_ROWS = (
     "SELECT count(*) FROM (SELECT 1 FROM histogram_closed WHERE resolution > 1"
@@ -74,6 +74,26 @@ def test_a_run_of_which_more_may_come_is_left_alone(connection):
 
     connection.execute("UPDATE run_worker SET stopped = now(), outcome = 'stopped'")
     assert compact(connection, run) > 0
+
+
+def test_minutes_of_a_running_run_are_joined_while_it_runs(connection):
+    """All of its figures stay, and its windows of 10 s keep their journals."""
+    run = store_run(connection, _samples(1_500), ramp_s=70, lasted_s=None)
+    before = queries.summary(connection, run)
+    coarse = MANY_ROWS.replace("resolution > 1", "resolution = 60")
+
+    until = compact_running(connection, datetime.min.replace(tzinfo=UTC))
+
+    _same(queries.summary(connection, run), before)
+    assert connection.execute(coarse).fetchone() == (0,)
+    assert connection.execute(MANY_ROWS).fetchone() > (0,)
+    assert timedelta(0) < datetime.now(UTC) - until < timedelta(minutes=3)
+
+    connection.execute(
+        "INSERT INTO histogram_closed SELECT * FROM histogram_closed WHERE resolution = 60"
+    )
+    compact_running(connection, until)
+    assert connection.execute(coarse).fetchone() > (0,)  # of before *until*: the run's end joins it
 
 
 def test_several_at_once_lose_and_double_nothing(connection, runs_database):

@@ -111,7 +111,7 @@ $$;
 
 -- Bounded, so that a run in which everything fails costs no more than one in which little does.
 CREATE FUNCTION failures(
-    run timestamptz, since timestamptz, until timestamptz, most integer DEFAULT 100000
+    run timestamptz, since timestamptz, until timestamptz, most integer
 ) RETURNS TABLE (
     failures bigint, name text, request_type text, error text, first timestamptz, last timestamptz
 )
