@@ -6,6 +6,7 @@ requests are read at two moments while it sends: no start and no end counts. The
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -81,12 +82,24 @@ class Generator:
 
 
 def command(kind: str, work: Work, users: int, directory: Path) -> list[str]:
-    """Return what starts *kind*: one of `LOCUST`, ``k6``, ``wrk``; its files are in *directory*."""
+    """Return what starts *kind*: one of `LOCUST`, k6, vegeta, wrk; its files are in *directory*."""
     if kind in LOCUST:
         options = ["-f", str(ROOT / USERS_FILE), "--headless", "--only-summary", "--users", users]
         options += ["--spawn-rate", users, "--loglevel", "ERROR", LOCUST[kind]]
         return [sys.executable, "-m", "locust", *map(str, options)]
-    return (_k6 if kind == "k6" else _wrk)(work, users, directory)
+    return {"k6": _k6, "vegeta": _vegeta, "wrk": _wrk}[kind](work, users, directory)
+
+
+def _vegeta(work: Work, users: int, directory: Path) -> list[str]:
+    """As fast as *users* workers can: it sends what it is given, and has no users."""
+    target: dict[str, object] = {"method": "GET" if work.body is None else "POST", "url": work.url}
+    if work.body is not None:
+        target["body"] = base64.b64encode(work.body.encode()).decode()
+        target["header"] = {"Content-Type": ["application/json"]}
+    (directory / "targets").write_text(json.dumps(target))
+    command = ["vegeta", "attack", "-format", "json", "-targets", str(directory / "targets")]
+    command += ["-rate", "0", "-max-workers", str(users), "-connections", str(users), "-insecure"]
+    return [*command, "-duration", f"{FOREVER_S}s", "-output", os.devnull]
 
 
 def _k6(work: Work, users: int, directory: Path) -> list[str]:
