@@ -96,7 +96,7 @@ def _vegeta(work: Work, users: int, directory: Path) -> list[str]:
     if work.body is not None:
         target["body"] = base64.b64encode(work.body.encode()).decode()
         target["header"] = {"Content-Type": ["application/json"]}
-    (directory / "targets").write_text(json.dumps(target))
+    (directory / "targets").write_text(json.dumps(target) + "\n")
     command = ["vegeta", "attack", "-format", "json", "-targets", str(directory / "targets")]
     command += ["-rate", "0", "-max-workers", str(users), "-connections", str(users), "-insecure"]
     return [*command, "-duration", f"{FOREVER_S}s", "-output", os.devnull]

@@ -100,13 +100,14 @@ def locust(run: Run, peer: str) -> Reading:
     schedule, figures = run.schedule, run.file("figures.json")
     users = 10 if schedule.rate else schedule.connections
     command = [sys.executable, "-m", "locust", "-f", str(USERS), "--headless", "--only-summary"]
-    command += ["-u", str(users), "-r", str(users), "-t", f"{schedule.seconds}s"]
-    command += ["--host", schedule.url, "--exit-code-on-error", "0"]
+    command += ["-u", str(users), "-r", str(users), "--host", schedule.url]
+    command += ["--exit-code-on-error", "0"]
     command += ["--timescale"] if peer == OURS else []
     run.execute(
         command,
         PEER=peer,
         PEER_FIGURES=figures,
+        PEER_SECONDS=schedule.seconds,
         PEER_PACE_S=schedule.pace_s or 0,
         PEER_RATE=(schedule.rate or 0) / users,
         LOCUST_JOURNAL_DIR=run.directory / "journals",

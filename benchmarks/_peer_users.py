@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import gevent
 import locust  # first: it patches sockets
 from locust import constant_pacing, events, task
 
@@ -48,7 +50,7 @@ class Visitor(_base()):  # type: ignore[misc]
 
 
 def _report(environment: Any, **_: Any) -> None:
-    """Have Locust's own statistics written as it quits."""
+    """End the run in time, and write Locust's own statistics as it quits."""
 
     def write(**_: Any) -> None:
         total = environment.stats.total
@@ -56,7 +58,15 @@ def _report(environment: Any, **_: Any) -> None:
         figures = {"requests": total.num_requests, **cuts}
         Path(os.environ["PEER_FIGURES"]).write_text(json.dumps(figures))
 
+    def end(**_: Any) -> None:
+        ended = time.monotonic() + float(os.environ["PEER_SECONDS"])
+        while time.monotonic() < ended:
+            gevent.sleep(0.05)
+        environment.runner.quit()
+
     events.quit.add_listener(write)
+    # not by --run-time: what starting took would count on a busy machine
+    events.spawning_complete.add_listener(lambda **_: gevent.spawn(end))
 
 
 events.init.add_listener(_report)

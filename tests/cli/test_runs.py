@@ -255,8 +255,8 @@ def test_of_many_failures_the_newest_are_counted(two_runs, runs_database, connec
     """However many requests failed, a bounded number of them is read."""
     connection.execute(
         "INSERT INTO request (run_id, time, name, request_type, exception, success, response_time,"
-        " greenlet_id, loadgen, testplan) SELECT %(run)s, %(run)s + i * interval '1 ms', name, 'GET',"
-        " name, 0, 1, 0, '', '' FROM generate_series(1, 10010) i,"
+        " greenlet_id, loadgen, testplan) SELECT %(run)s, %(run)s + i * interval '1 ms', name,"
+        " 'GET', name, 0, 1, 0, '', '' FROM generate_series(1, 10010) i,"
         " LATERAL (SELECT CASE WHEN i <= 10 THEN '/old' ELSE '/new' END AS name) named",
         {"run": START},
     )
