@@ -34,6 +34,7 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
     run, completeness = document.run, document.completeness
     state = "" if completeness.complete else f", {run.status}, incomplete"
     yield "run", f"{run.id} of {run.testplan}{state}"
+    yield "ended", f"{document.ended_early}." if document.ended_early else ""
     yield "figures", _span(document)
     if document.totals:
         yield from _figures(document.totals, run.peak_users)

@@ -251,8 +251,11 @@ def _result(connection: Connection, run: Run, criteria: Criteria) -> CheckResult
     elif not criteria.thresholds and run.capacity_search:
         why = run.why_not_judged(run.requests or 0, run.left_out)
         found = thresholds.unjudged(found, f"the run's own objective: {why}")
+    if early := queries.ended_early(connection, run.run_id):
+        notes.insert(0, f"{early.text}.")
+        found = thresholds.ended_early(found, early.details.get("lost"))
     status = thresholds.exit_status(found)
-    if expected and not expected.limits and status == 0:
+    if (early or (expected and not expected.limits)) and status == 0:
         status = CANNOT_TELL
     findings = summary.findings() if status else []
     return CheckResult(run.run, run.complete, status, notes, found, findings)

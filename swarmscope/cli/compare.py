@@ -125,10 +125,12 @@ def compared(
 ) -> JudgedComparison:
     """Compare run *b* with run *a*; both must be complete. *max_regression* is a share."""
     found = comparison.compare(connection, a, b, whole)
-    pairs = zip("AB", (a, b), strict=True)
+    pairs = list(zip("AB", (a, b), strict=True))
     trusts = [(label, assembly.trust(connection, run.run_id)) for label, run in pairs]
     doubts = [f"{label}: {trust.text}" for label, trust in trusts if trust and not trust.trusted]
-    return judged(found, doubts, max_regression)
+    ends = [(label, queries.ended_early(connection, run.run_id)) for label, run in pairs]
+    early = [f"{label}: {end.text}." for label, end in ends if end]
+    return judged(found, [*early, *doubts], max_regression, bool(early))
 
 
 def _page(connection: Connection, answer: JudgedComparison) -> str:

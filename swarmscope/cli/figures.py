@@ -73,7 +73,7 @@ def _print_times(console: Console, made: Document, totals: Endpoint, shown: Show
         console.print(*parts, sep="\n")
     if texts := [text for text in (time_spent.division(totals), *made.findings) if text]:
         console.print("", *map(tables.harmless, texts), sep="\n")
-    for note in made.notes:
+    for note in (*((f"{made.ended_early}.",) if made.ended_early else ()), *made.notes):
         console.print("", tables.harmless(f"Note: {note}"), sep="\n")
     if not (shown.resources or made.cause) and (hint := resource_tables.hint(made.resources)):
         console.print("", tables.harmless(hint), sep="\n")

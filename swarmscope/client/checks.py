@@ -22,6 +22,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRu
 
 from swarmscope import atomic_files
 from swarmscope.client import child_processes, clock, exit_status, locust_stats, run_summary
+from swarmscope.client.aborting import Abort, Aborting
 from swarmscope.client.events import announced
 from swarmscope.client.frozen_options import RUN_OPTION, Options, shipper_environment
 from swarmscope.formatting import errors_in_tasks, printable
@@ -55,6 +56,7 @@ class Wanted:
     stored: tuple[Threshold, ...]
     whole: bool
     junit: Path | None
+    aborts: bool = False  # a run that cannot pass any more
 
     @property
     def all(self) -> tuple[Threshold, ...]:
@@ -70,7 +72,7 @@ def wanted(environment: Environment) -> Wanted | None:
         found = read(environment.parsed_options)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    return found if found.all else None
+    return found if found.all or found.aborts else None
 
 
 def attach(environment: Environment, options: Options | None = None) -> Judge | None:
@@ -105,7 +107,8 @@ def read(parsed: Any) -> Wanted:
         _refuse_unwritable(Path(junit), bool(stored or counted or capacity))
     whole = bool(getattr(parsed, "check_whole", False))
     file = Path(junit).absolute() if junit else None
-    return Wanted(tuple(counted), tuple(capacity), tuple(stored), whole, file)
+    aborts = bool(getattr(parsed, "check_abort", False))
+    return Wanted(tuple(counted), tuple(capacity), tuple(stored), whole, file, aborts)
 
 
 def attribute(metric: str) -> str:
@@ -188,6 +191,8 @@ class Judge:
         self._capacity: dict[str, Any] | None = None  # figures of a search's verdict
         self._outcomes: list[Outcome] = []
         self._stored: CheckResult | None = None  # by the runs database
+        limits = (wanted.counted, wanted.stored, wanted.whole)
+        self._aborting = Aborting(environment, *limits) if wanted.aborts else None
         announced.add_listener(self._on_announced)
         self._started = self._ended = 0.0  # of the latest run, by this process's clock
         environment.events.test_start.add_listener(self._on_start)
@@ -219,7 +224,10 @@ class Judge:
         if judged and not runner.exceptions:  # failures are judged, errors in tasks are not
             code = 2 if log.unhandled_greenlet_exception else 0  # as where nothing failed
             vars(self._environment.parsed_options)["exit_code_on_error"] = code
-        if status := thresholds.exit_status(self._outcomes):
+        status = thresholds.exit_status(self._outcomes)
+        if self._aborted:
+            status = status or thresholds.CANNOT_TELL
+        if status:
             self._environment.process_exit_code = status
         try:
             self._publish(status)
@@ -227,8 +235,13 @@ class Judge:
             logger.error("%s", error)
             self._environment.process_exit_code = status or thresholds.CANNOT_TELL
 
+    @property
+    def _aborted(self) -> Abort | None:
+        """How the latest run was ended early."""
+        return self._aborting.aborted if self._aborting else None
+
     def _publish(self, status: int) -> None:
-        stored = self._stored or CheckResult(self._run(), True, 0, [], [], [])
+        stored = self._stored or CheckResult(self._run(), True, 0, self._notes(), [], [])
         found = replace(stored, status=status, outcomes=self._outcomes)
         if file := self._wanted.junit:
             atomic_files.write(file, outcomes.junit(found.outcomes, found.run, found.findings))
@@ -251,7 +264,8 @@ class Judge:
             for threshold in wanted.capacity
         ]
         stored = self._stored.outcomes if self._stored else []
-        return [*stored, *map(self._count, wanted.counted), *capacity]
+        found = [*stored, *map(self._count, wanted.counted), *capacity]
+        return thresholds.ended_early(found, self._aborted.lost) if self._aborted else found
 
     def _count(self, threshold: Threshold) -> Outcome:
         """Judge by what Locust counted, as locust-plugins does; without requests, do not judge."""
@@ -267,6 +281,13 @@ class Judge:
         """Return which requests count; the UI may have changed it since the start."""
         return Selection.parse(getattr(self._environment.parsed_options, "slo_requests", ""))
 
+    def _notes(self) -> list[str]:
+        """Return what to read before the table: what the runs database knows, or the abort."""
+        if self._stored and self._stored.complete:
+            return self._stored.notes
+        ended = [f"{self._aborted.reason}."] if self._aborted else []
+        return [*ended, *(self._stored.notes if self._stored else ())]
+
     def _on_quit(self, **_: object) -> None:
         """Print the table below Locust's own."""
         notes = outcomes.reasons(self._outcomes)
@@ -279,7 +300,7 @@ class Judge:
             # a master that quits misses what workers send last
             bound = "at least " if isinstance(runner, MasterRunner) else ""
             notes.append(f"{bound}{errors_in_tasks(errors)}")
-        notes += [f"Note: {note}" for note in (self._stored.notes if self._stored else ())]
+        notes += [f"Note: {note}" for note in self._notes()]
         stream = run_summary.stream_of(self._environment.parsed_options)
         lines = ("", outcomes.table(self._outcomes), "", *map(printable, notes))
         print(*lines, sep="\n", file=stream)

@@ -177,6 +177,13 @@ OPTIONS = (
     ),
     Option(
         "Checks",
+        "--check-abort",
+        False,
+        "End a run that cannot meet a check any more, or whose target is dead.",
+        action="store_true",
+    ),
+    Option(
+        "Checks",
         f"--check-{CAPACITY}",
         0,
         f"Fail if the capacity is below this many users: exit status {CHECK_FAILED}.",

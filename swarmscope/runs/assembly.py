@@ -153,6 +153,7 @@ def _assemble(
         completeness=msgspec.convert(run, document.Completeness, from_attributes=True),
         objective=_objective(run, totals, rows),
         verdict=queries.verdict(connection, run_id),
+        ended_early=early.text if (early := queries.ended_early(connection, run_id)) else None,
         trust=trust(connection, run_id),
         whole=whole if not rows else rows[0].is_whole,
         since_s=max(0.0, _seconds(run_id, rows[0].since)) if rows else None,

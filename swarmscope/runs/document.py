@@ -499,6 +499,7 @@ class Document:
     cause: Cause | None = None  # None: the objective was met, or not judged
     queue_parts: QueueParts | None = None
     notes: list[str] = field(default_factory=list)  # what could not be measured, and what to do
+    ended_early: str | None = None  # why --check-abort ended the run
 
     @property
     def unsaid_cause(self) -> str:

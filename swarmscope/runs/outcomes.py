@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from swarmscope import atomic_files
 from swarmscope.formatting import NOTHING, digits, percent, printable
-from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outcome
+from swarmscope.runs.thresholds import FAILED, METRICS, NOT_JUDGED, PASSED, Outcome, Threshold
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 WORDS = {PASSED: "pass", FAILED: "FAIL", NOT_JUDGED: "not judged"}
@@ -43,23 +43,35 @@ def reasons(outcomes: Sequence[Outcome]) -> list[str]:
 def cells(outcome: Outcome) -> tuple[str, ...]:
     """Return an outcome's text under each of `HEADINGS`, fit to be printed."""
     requests = "" if outcome.requests is None else f"{outcome.requests:,}"
-    limit, value = _limit(outcome), _figure(outcome, outcome.value)
-    texts = (_name(outcome), limit, value, requests, outcome.scope, WORDS[outcome.verdict])
+    limit, value = _limit(outcome.threshold), _figure(outcome.threshold, outcome.value)
+    texts = (
+        _name(outcome.threshold),
+        limit,
+        value,
+        requests,
+        outcome.scope,
+        WORDS[outcome.verdict],
+    )
     return tuple(map(printable, texts))
 
 
-def _name(outcome: Outcome) -> str:
-    label, endpoint = METRICS[outcome.threshold.metric].label, outcome.threshold.endpoint
+def claim(threshold: Threshold) -> str:
+    """Return what a threshold demands, such as ``p95 of GET /tests ≤ 300 ms``."""
+    return printable(f"{_name(threshold)} {_limit(threshold)}")
+
+
+def _name(threshold: Threshold) -> str:
+    label, endpoint = METRICS[threshold.metric].label, threshold.endpoint
     return f"{label} of {endpoint}" if endpoint else label
 
 
-def _limit(outcome: Outcome) -> str:
-    sign = "≥" if outcome.threshold.at_least else "≤"
-    return f"{sign} {_figure(outcome, outcome.threshold.limit, exact=True)}"
+def _limit(threshold: Threshold) -> str:
+    sign = "≥" if threshold.at_least else "≤"
+    return f"{sign} {_figure(threshold, threshold.limit, exact=True)}"
 
 
-def _figure(outcome: Outcome, value: float | None, exact: bool = False) -> str:
-    unit = METRICS[outcome.threshold.metric].unit
+def _figure(threshold: Threshold, value: float | None, exact: bool = False) -> str:
+    unit = METRICS[threshold.metric].unit
     if value is None:
         return NOTHING
     if unit == "share":

@@ -93,6 +93,11 @@ def trust(connection: Connection, run_id: datetime) -> Judgement | None:
     return _judgement(connection, run_id, "trust")
 
 
+def ended_early(connection: Connection, run_id: datetime) -> Judgement | None:
+    """Return why ``--check-abort`` ended a run; `lost` in its details is the threshold's key."""
+    return _judgement(connection, run_id, "ended_early")
+
+
 def selection(connection: Connection, run_id: datetime) -> Selection:
     """Return which requests of a run count, by the options it was started with."""
     query = (

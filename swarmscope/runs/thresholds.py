@@ -32,6 +32,8 @@ USES = {  # of which resource each limits the use
     "setting-use": "setting",
 }
 
+EARLY_END = "the run was ended early"  # by --check-abort
+
 WHOLE_RUN = "whole run"
 AFTER_RAMP_UP = "after ramp-up"
 
@@ -122,6 +124,11 @@ class Threshold:
     def at_least(self) -> bool:
         """Whether the limit is a minimum."""
         return self.is_min or METRICS[self.metric].at_least
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return f"{self.metric} {self.text}"
 
     @property
     def text(self) -> str:
@@ -357,6 +364,21 @@ def unjudged(outcomes: Iterable[Outcome], reason: str) -> list[Outcome]:
     """Return *outcomes* of a run that cannot be judged: with values, without verdicts."""
     return [
         replace(outcome, verdict=NOT_JUDGED, reason=outcome.reason or reason)
+        for outcome in outcomes
+    ]
+
+
+def ended_early(outcomes: Iterable[Outcome], lost: str | None = None) -> list[Outcome]:
+    """Return *outcomes* of a run that `--check-abort` ended: none of them passed.
+
+    *lost* is the threshold (`Threshold.key`) that could not be met any more; None: another reason.
+    """
+    return [
+        replace(outcome, verdict=FAILED, reason="")
+        if outcome.threshold.key == lost
+        else replace(outcome, verdict=NOT_JUDGED, reason=EARLY_END)
+        if outcome.verdict == PASSED
+        else outcome
         for outcome in outcomes
     ]
 

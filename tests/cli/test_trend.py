@@ -168,3 +168,21 @@ def test_another_machine_or_scenario_is_not_compared_in_silence(database):
 
     assert (trend["other_loads"], trend["other_machines"], trend["scenarios"]) == (1, 3, 2)
     assert len(trend["points"]) == RUNS - 3
+
+
+def test_a_run_that_was_ended_early_is_no_history(database):
+    """By `--check-abort`: its figures are those of a broken service. The latest one is shown."""
+    early = "INSERT INTO events (time, run_id, kind, text) VALUES (now(), %s, 'ended_early', 'no')"
+    with psycopg.connect(database) as connection:
+        for day in (2, RUNS - 1):
+            connection.execute(early, [START + timedelta(days=day)])
+        connection.commit()
+        try:
+            points = found(database)["points"]
+        finally:
+            connection.execute("DELETE FROM events WHERE kind = 'ended_early'")
+            connection.commit()
+
+    versions = [point["version"] for point in points]
+    assert "v2" not in versions
+    assert (len(versions), versions[-1]) == (RUNS - 1, f"v{RUNS - 1}")

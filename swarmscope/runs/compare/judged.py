@@ -26,12 +26,19 @@ class JudgedComparison:
 
 
 def judged(
-    found: Comparison, doubts: Iterable[str], max_regression: float | None
+    found: Comparison, doubts: Iterable[str], max_regression: float | None, is_partial: bool = False
 ) -> JudgedComparison:
-    """Judge what a comparison *found*; *doubts* are more warnings, *max_regression* is a share."""
+    """Judge what a comparison *found*; *doubts* are more warnings, *max_regression* is a share.
+
+    A run of which a part is missing *is partial*: it passes nothing.
+    """
     regressions = None if max_regression is None else found.regressions(max_regression)
     status = CHECK_FAILED if regressions else 0
-    if max_regression is not None and not regressions and not found.clears(max_regression):
+    if (
+        max_regression is not None
+        and not regressions
+        and (is_partial or not found.clears(max_regression))
+    ):
         status = CANNOT_TELL
     return JudgedComparison(
         found.a,

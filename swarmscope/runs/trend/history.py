@@ -31,11 +31,16 @@ PAST: LiteralString = """
         WHERE r.complete AND r.requests > 0 AND NOT r.capacity_search
             AND (%(plan)s::text IS NULL OR r.testplan = %(plan)s)
             AND (%(until)s::timestamptz IS NULL OR r.run_id <= %(until)s)
-    ), latest AS (SELECT load, plan, machine FROM described ORDER BY run_id DESC LIMIT 1)
+    ), latest AS (
+        SELECT run_id AS newest, load, plan, machine FROM described ORDER BY run_id DESC LIMIT 1
+    )
     SELECT run_id, run, environment, branch, commit_hash, version, plan, scenario_hash,
         d.load = l.load AS same_load,
         coalesce(d.machine = l.machine, true) AS same_machine
-    FROM described d JOIN latest l USING (plan) ORDER BY run_id DESC LIMIT %(limit)s
+    FROM described d JOIN latest l USING (plan)
+    WHERE d.run_id = l.newest OR NOT EXISTS (
+        SELECT FROM events e WHERE e.run_id = d.run_id AND e.kind = 'ended_early'
+    ) ORDER BY run_id DESC LIMIT %(limit)s
 """
 
 
@@ -137,7 +142,8 @@ def past_runs(
 ) -> list[PastRun]:
     """Return the latest *limit* complete runs of *plan* until the run *until*, oldest first.
 
-    Without a plan, that of the latest of them. Capacity searches are none of them.
+    Without a plan, that of the latest of them. Capacity searches are none of them, nor
+    runs before the latest that `--check-abort` ended.
     """
     wanted = {"plan": plan, "limit": limit, "until": until}
     with connection.cursor(row_factory=class_row(PastRun)) as cursor:

@@ -9,9 +9,10 @@ const objectiveText = (objective) =>
     `${quantileName(objective)} ≤ ${milliseconds(objective.limit_ms)}, failures ≤ ${percent(objective.fail_ratio)}`;
 
 function showNotes(document) {
-    const { completeness, verdict, trust, notes = [] } = document;
+    const { completeness, verdict, trust, notes = [], ended_early: early } = document;
     fill(
         "notes",
+        early && noted("bad", "Ended early.", `${early.replace("Ended early: ", "")}.`),
         objectiveNote(document),
         scopeNote(document),
         verdict && noted("", "Verdict.", verdict.text),
