@@ -40,7 +40,7 @@ class Checked(CheckResult):
         if not compared or compared.max_regression is None:
             return None
         name = f"no regression by more than {compared.max_regression * 100:g} % from {baseline}"
-        return Regression(name, VERDICTS[compared.status], " ".join(words.conclusion(compared)))
+        return Regression(name, VERDICTS[compared.status], " ".join(words.verdict(compared)))
 
 
 @dataclass(frozen=True)

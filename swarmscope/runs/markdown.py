@@ -31,8 +31,8 @@ RANKS = {FAILED: 0, PASSED: 2}  # of rows, where not all are shown
 # What is no markup in GitHub's Markdown or GitLab's, wherever it is: words, and punctuation inside
 # figures and between words. `www.` and `1.` at the start of a line would be markup.
 _HARMLESS = re.compile(
-    r"[^\W_]|[ ,/()'–≤≥→±]|(?<=\d)%(?!\w)|(?<=[^\W_])-(?=[^\W_])|[+](?=\d)"
-    r"|(?<=[^\W_])(?<![wW]{3})\.(?=[^\W_])|(?<=\d\d):(?=\d\d(?!\d))|(?<=[^\W\d_])[.:](?= |$)"
+    r"[^\W_]|[ ,;?/()'–≤≥→±]|(?<=\d)%(?!\w)|(?<=\d )%(?!\w)|(?<=[^\W_])-(?=[^\W_])|[+-](?=\d)"
+    r"|(?<=[^\W_])(?<![wW]{3})\.(?=[^\W_])|(?<=\d\d):(?=\d\d(?!\d))|(?<=[^\W\d_]|[)%])[.:](?= |$)"
 )
 
 

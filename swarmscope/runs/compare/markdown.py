@@ -14,7 +14,7 @@ SIGNS = {WORSE: "**worse**", BETTER: "better", UNKNOWN: "unknown", SAME: "no cle
 
 
 def section(answer: JudgedComparison, name: str) -> str:
-    """Return a heading, what changed beyond noise, all other figures folded, and the conclusion.
+    """Return a heading, the verdict, what changed beyond noise, and all other figures folded.
 
     *name* is what the user calls the baseline.
     """
@@ -22,12 +22,15 @@ def section(answer: JudgedComparison, name: str) -> str:
     changed.sort(key=lambda change: RANKS[change.verdict])
     others = [change for change in answer.changes if not _is_news(change)]
     run = f"Compared with {answer.a.run} ({name})"
+    verdict = list(words.verdict(answer))
+    about = [line for line in words.conclusion(answer) if line not in verdict]
     blocks = [
         f"#### {markdown.text(run)}",
+        *markdown.sentences([" ".join(verdict)]),
         *markdown.sentences([f"Warning: {warning}" for warning in answer.warnings]),
         _table(changed),
         _folded(others),
-        *markdown.sentences([" ".join(words.conclusion(answer))]),
+        *markdown.sentences([" ".join(about)]),
     ]
     return "\n\n".join(filter(None, blocks))
 

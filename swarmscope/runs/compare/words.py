@@ -19,12 +19,17 @@ LABELS = {RATE: "req/s", FAIL_RATIO: "failed"}
 
 
 def conclusion(answer: JudgedComparison) -> Iterator[str]:
-    """Yield of which span the figures are, what changed most, and what --max-regression says."""
+    """Yield of which span the figures are, what changed most, and the verdict."""
     same = answer.spans[0] == answer.spans[1]
     yield f"{answer.spans[0]}." if same else "A: {}. B: {}.".format(*answer.spans)
     yield "All intervals hold jointly with 95 % confidence, for what varies within a run."
     if parts := _parts(answer.changes):
         yield f"Mean per request: {parts}."
+    yield from verdict(answer)
+
+
+def verdict(answer: JudgedComparison) -> Iterator[str]:
+    """Yield what --max-regression says; nothing without it."""
     if answer.max_regression is None:
         return
     limit = f"{answer.max_regression * 100:g} %"
