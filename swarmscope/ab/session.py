@@ -17,6 +17,7 @@ from swarmscope.ab.cores import Cores, pinned
 from swarmscope.ab.differences import A, B
 from swarmscope.ab.sides import Place, Side, Wanted, prepared
 from swarmscope.ab.turns import Driver, Load, Turn
+from swarmscope.runs.database import connect_to_read
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
 from swarmscope.stack.ports import PORTS, free_ports
@@ -54,13 +55,12 @@ def session(
 
     Raises `StackError` naming what is wrong.
     """
-    here, environ = Path.cwd(), dict(os.environ)
-    project = read_project(here)
+    project = read_project(Path.cwd())
     if project is None:
         raise StackError(NOT_A_PROJECT)
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-    served = {**environ, **ports, "LOCUST_HOST": ""}
-    settings = read_settings(here, served, ["app"], project)
+    served = {**os.environ, **ports, "LOCUST_HOST": ""}
+    settings = read_settings(project.directory, served, ["app"], project)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-ab-")))
         sides = {}
@@ -69,9 +69,10 @@ def session(
             place = Place(project, scratch / name, settings.home / "environments", served, say)
             sides[name] = stack.enter_context(prepared(side, place))
         with pinned(cores.generator):
-            database = stack.enter_context(_runs_database(settings, progress))
-        where = _conninfo(database)
-        driver = Driver(settings, database, where, cores, load, scratch, description)
+            variables = stack.enter_context(_runs_database(settings, progress))
+        where = _conninfo(variables)
+        connect_to_read(where).close()  # a turn takes long, and needs it at its end
+        driver = Driver(settings, variables, where, cores, load, scratch, description)
         yield Session(sides, driver)
 
 

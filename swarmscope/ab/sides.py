@@ -143,7 +143,8 @@ def _with_python(app: App, project: Project, wanted: Wanted, place: Place) -> Ap
         program = environment_for(there, wanted.title, program, place.keep, place.say)
         program = program / "bin/python"
     places = [there, *filter(Path.is_dir, [there / "src"])]
-    path = os.pathsep.join([*map(str, places), *filter(None, [place.environ.get("PYTHONPATH")])])
+    given = [values.get("PYTHONPATH") for values in (app.env, place.environ)]
+    path = os.pathsep.join([*map(str, places), *filter(None, given)])
     found = replace(app, python=str(program), env={**app.env, "PYTHONPATH": path})
     if app.wsgi:
         _check_origin(found, there, wanted, place.environ)

@@ -59,30 +59,27 @@ class Trial:
 
     def run(self, serve: Serve) -> Verdict:
         """Take turns until that is enough; return the verdict."""
-        rng = random.Random(self.wishes.seed)
-        began = self.clock()
-        levels = _Levels()
+        wanted, levels = self.wishes, _Levels()
+        rng, began = random.Random(wanted.seed), self.clock()
         while True:
-            order = rng.choice(ORDERS)
-            self.blocks.append([serve(side) for side in order])
-            self.orders.append(order)
+            self.orders.append(rng.choice(ORDERS))
+            self.blocks.append([serve(side) for side in self.orders[-1]])
             took_s = self.clock() - began
-            another_s = took_s / len(self.blocks)
-            is_last = took_s + another_s > self.wishes.time_s
+            block_s = took_s / len(self.blocks)
+            is_last = took_s + block_s > wanted.time_s
             if failing := self._failing():
                 return failing
             if len(self.blocks) == 1:
-                self._announce(another_s)
-            if is_last or is_look(len(self.blocks)):
-                share = 1.0 if is_last else took_s / self.wishes.time_s
-                self._look(levels, share)
-                self.say(f"{self._progress}: {'; '.join(f.words for f in self.deciding)}")
-                if is_last or self._is_enough:
-                    name = self.titles[1]
-                    wanted = self.wishes
-                    return verdict(name, self.deciding, wanted.precision, wanted.max_regression)
-            else:
+                self._announce(block_s)
+            if not is_last and not is_look(len(self.blocks)):
                 self.say(f"{self._progress}.")
+                continue
+            self._look(levels, 1.0 if is_last else took_s / wanted.time_s)
+            self.say(f"{self._progress}: {'; '.join(f.words for f in self.deciding)}")
+            if is_last or self._is_enough:
+                return verdict(
+                    self.titles[1], self.deciding, wanted.precision, wanted.max_regression
+                )
 
     @property
     def turns(self) -> list[Turn]:

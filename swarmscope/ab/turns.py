@@ -78,13 +78,16 @@ class Driver:
         self._numbers[0] += 1
         description = f"{self.session}, turn {self._numbers[0]}: {name}, {side.title}"
         cores = self.cores
-        with (
-            pinned(cores.service),
-            temporary_stack(side.settings),
-            pinned(cores.generator),
-        ):
-            cpu = self._driven(side, description)
-        return self._read(name, description, cpu)
+        try:
+            with (
+                pinned(cores.service),
+                temporary_stack(side.settings),
+                pinned(cores.generator),
+            ):
+                cpu = self._driven(side, description)
+            return self._read(name, description, cpu)
+        except StackError as error:
+            raise StackError(f"{side.title}: {error}") from error
 
     def _driven(self, side: Side, description: str) -> CpuTime:
         """Run Locust to its end, reading the clocks of the service's processes meanwhile."""
@@ -101,7 +104,7 @@ class Driver:
                 time.sleep(SAMPLE_S)
             if process.poll() not in ENDED_WELL:
                 lines = log.read_text(errors="replace").splitlines()
-                raise with_end(f"Locust did not drive {side.title}", lines)
+                raise with_end("Locust did not drive it", lines)
         return cpu
 
     @property

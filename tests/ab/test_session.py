@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -18,16 +20,16 @@ from psycopg.conninfo import conninfo_to_dict
 from support.command import swarmscope
 from support.native import SWARMSCOPE
 from support.processes import clean_environment
+from support.revisions import git
 
 from swarmscope.ab.cores import divided
 from swarmscope.ab.differences import A, B
-from swarmscope.ab.session import session
+from swarmscope.ab.session import Session, session
 from swarmscope.ab.sides import HERE, Wanted
 from swarmscope.ab.turns import Load
 from swarmscope.cli.stack import console
+from swarmscope.stack.errors import StackError
 from swarmscope.stack.progress import Progress
-
-from .conftest import git
 
 ENDPOINT = ("/items", "GET")
 
@@ -64,19 +66,30 @@ def variables(runs_database: str) -> dict[str, str]:
     return {names[k]: str(v) for k, v in conninfo_to_dict(runs_database).items() if k in names}
 
 
-def test_each_turn_serves_its_revision(
+@pytest.fixture
+def ready(
     repository: Path, scratch: Path, runs_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And is a run as any other; the checkouts are gone afterwards."""
+) -> Callable[..., AbstractContextManager[Session]]:
+    """Return a function that prepares two sides, with short turns."""
     for name, value in variables(runs_database).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SWARMSCOPE_HOME", str(scratch / "home"))
     monkeypatch.chdir(repository)
-    wanted, load = (Wanted("fast", {}), Wanted(HERE, {})), Load(2, 0.5, 1.5)
-    say: list[str] = []
 
-    with session(wanted, load, divided(), Progress(console()), say.append, "Chairs") as ready:
-        turns = {name: ready.serve(name) for name in (A, B)}
+    def prepared(a: Wanted, b: Wanted) -> AbstractContextManager[Session]:
+        progress, load = Progress(console()), Load(2, 0.5, 1.5)
+        return session((a, b), load, divided(), progress, pytest.fail, "Chairs")
+
+    return prepared
+
+
+@pytest.mark.timeout(300)  # on a busy machine
+def test_each_turn_serves_its_revision(
+    repository: Path, scratch: Path, runs_database: str, ready: Callable[..., Any]
+) -> None:
+    """And is a run as any other; the checkouts are gone afterwards."""
+    with ready(Wanted("fast", {}), Wanted(HERE, {})) as found:
+        turns = {name: found.serve(name) for name in (A, B)}
         assert len(git(repository, "worktree", "list").splitlines()) == 2
 
     endpoints = {name: turn.figures.endpoints[ENDPOINT] for name, turn in turns.items()}
@@ -98,7 +111,19 @@ def test_each_turn_serves_its_revision(
     assert len(git(repository, "worktree", "list").splitlines()) == 1
     assert list(scratch.iterdir()) == []
     assert processes_of(scratch) == []
-    assert say == []
+
+
+def test_a_side_that_does_not_start(scratch: Path, ready: Callable[..., Any]) -> None:
+    """Is named, with the end of its log, which is gone with its home."""
+    sides = Wanted(HERE, {}), Wanted(HERE, {"app.wsgi": "shop:missing"})
+    with ready(*sides) as found, pytest.raises(StackError) as caught:
+        found.serve(B)
+
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("app.wsgi=shop:missing: shop died during startup: ")
+    assert lines[0].endswith("; the end of its log:")
+    assert any("Failed to find attribute 'missing' in 'shop'." in line for line in lines[1:])
+    assert list(scratch.iterdir()) == []
 
 
 def test_an_interrupt_leaves_nothing(repository: Path, scratch: Path, runs_database: str) -> None:
