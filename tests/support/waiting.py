@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from swarmscope.stack.ports import free_ports
+
 T = TypeVar("T")
 SELDOM_S = 0.2  # how often a long wait looks: most looks cost two processes some milliseconds
 
@@ -27,9 +29,8 @@ def poll_until(check: Callable[[], T], what: str, seconds: float = 20, every: fl
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing on loopback listens on right now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a TCP port that nothing uses now, and no outgoing connection of another test will."""
+    return free_ports(1)[0]
 
 
 def port_answers(port: int) -> bool:
