@@ -11,10 +11,7 @@ from support.key_value import running_key_value_server
 from support.swarm import Stack, running_stack
 from support.waiting import free_port, poll_until
 
-from benchmarks._dashboard_queries import (
-    View,
-    sql,
-)
+from benchmarks._dashboard_queries import DASHBOARDS, View, promql, queries, sql
 
 NOT_EVERYWHERE = (  # absent under some kernels, or with another class of workers
     "machine_cpu_throttled_seconds_total",
@@ -65,6 +62,25 @@ class Recorded:
         cursor = self.reader.execute(sql(query.text, view))
         return [column.name for column in cursor.description], cursor.fetchall()
 
+    def instant(self, query, view) -> dict[tuple[str, ...], float]:
+        """Return Prometheus's answer for a view's end, {labels' values: number}."""
+        answer = requests.post(
+            f"{self.stack.prometheus}/api/v1/query",
+            data={"query": promql(query.text, view), "time": view.end},
+            timeout=10,
+        ).json()
+        result = answer["data"]["result"]
+        return {tuple(one["metric"].values()): float(one["value"][1]) for one in result}
+
+    def panel_of_service(self, title: str) -> dict[str, dict[tuple[str, ...], float]]:
+        """Return what the dashboard service's panel *title* shows, {refId: `instant`}."""
+        (path,) = [path for path in DASHBOARDS if path.stem == "service"]
+        return {
+            query.target["refId"]: self.instant(query, self.view)
+            for query in queries(path)
+            if query.place.startswith(f"panel {title}, ")
+        }
+
 
 @pytest.fixture(scope="module")
 def recorded(cluster, tmp_path_factory):
@@ -110,6 +126,14 @@ def recorded(cluster, tmp_path_factory):
         log = (directory / "locust.log").read_text()
         with psycopg.connect(database.reader, autocommit=True) as reader:
             yield Recorded(stack, database, log, reader)
+
+
+@pytest.fixture
+def what_if(recorded):
+    """Return a connection to the recorded data on which a test may change it for itself."""
+    with psycopg.connect(recorded.database.owner) as connection:
+        yield connection
+        connection.rollback()
 
 
 def _running_pricing(directory, metrics_port):

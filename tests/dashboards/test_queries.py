@@ -5,7 +5,6 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
-import psycopg
 import pytest
 import requests
 
@@ -20,17 +19,9 @@ from benchmarks._dashboard_queries import (
 from swarmscope.runs import captures, server_series, service_times
 
 QUERIES = [query for path in DASHBOARDS for query in queries(path)]
-
-
 SQL = [query for query in QUERIES if query.datasource == "timescale"]
-
-
 PROMQL = [query for query in QUERIES if query.datasource == "prometheus"]
-
-
 NOTHING = "nothing in the time shown"  # what a heatmap without a request says
-
-
 HOSTILE = (
     "'; DROP TABLE testrun; --",
     "\\'; SELECT pg_sleep(60); --",
@@ -120,14 +111,6 @@ def test_latest_means_the_latest_run(recorded, query):
     assert recorded.ask(query, latest) == recorded.ask(query, recorded.view)
 
 
-@pytest.fixture
-def what_if(recorded):
-    """Return a connection to the recorded data on which a test may change it for itself."""
-    with psycopg.connect(recorded.database.owner) as connection:
-        yield connection
-        connection.rollback()
-
-
 def test_a_run_without_requests_has_no_curves(recorded, what_if):
     """Right after its start a run has a name and a range, and no figure that would be made up."""
     what_if.execute(
@@ -201,26 +184,6 @@ def test_curves_add_up_to_what_was_sent(recorded):
     assert sum(per_second) == pytest.approx(recorded.stack.done())
 
 
-def _ask_prometheus(recorded, title, moment):
-    """Return, of the dashboard service's panel *title*, {refId: {labels' values: number}}."""
-    return {
-        query.target["refId"]: _instant(recorded, query, recorded.view, moment)
-        for query in PROMQL
-        if query.dashboard == "service" and query.place.startswith(f"panel {title}, ")
-    }
-
-
-def _instant(recorded, query, view, moment):
-    """Return Prometheus's answer to *query*, {labels' values: number}."""
-    answer = requests.post(
-        f"{recorded.stack.prometheus}/api/v1/query",
-        data={"query": promql(query.text, view), "time": moment},
-        timeout=10,
-    ).json()
-    result = answer["data"]["result"]
-    return {tuple(one["metric"].values()): float(one["value"][1]) for one in result}
-
-
 BY_SERVICE = [query for query in PROMQL if "${service:regex}" in query.text]
 
 
@@ -235,7 +198,7 @@ def test_services_are_told_apart(recorded, query):
         variables = recorded.variables(recorded.run, service=chosen)
         view = View(recorded.view.start, recorded.view.end, variables, 1)
 
-        found = _instant(recorded, query, view, recorded.view.end)
+        found = recorded.instant(query, view)
         assert {job for labels in found for job in labels if ":" not in job} == shown
 
 
@@ -248,7 +211,7 @@ def test_the_services_offered_are_those_of_the_run(recorded, what_if):
         (services,) = what_if.execute(sql(known.text, recorded.view)).fetchone()
         variables = recorded.variables(recorded.run, run_services=services)
         view = View(recorded.view.start, recorded.view.end, variables, 1)
-        return _instant(recorded, offer, view, recorded.view.end).keys()
+        return recorded.instant(offer, view).keys()
 
     assert offered() == {("pricing",), ("shop",)}
     what_if.execute(
@@ -283,11 +246,9 @@ def test_a_slow_service_is_named_from_both_its_ends(recorded, what_if):
 
 def test_a_service_is_judged_without_any_run(recorded):
     """From Prometheus alone: nothing failed, handlers took milliseconds, so the objective holds."""
-    end = recorded.view.end
-
-    requests_ = _ask_prometheus(recorded, "Requests", end)
-    objective = _ask_prometheus(recorded, "Objective, by service time", end)
-    workers = _ask_prometheus(recorded, "Workers", end)
+    requests_ = recorded.panel_of_service("Requests")
+    objective = recorded.panel_of_service("Objective, by service time")
+    workers = recorded.panel_of_service("Workers")
 
     assert requests_["A"][()] > 0
     assert requests_["B"] == {(): 0.0}
@@ -297,7 +258,7 @@ def test_a_service_is_judged_without_any_run(recorded):
 
 def test_each_route_has_a_row(recorded):
     """Every route that was asked for is there; what no rule matched was refused, and only that."""
-    table = _ask_prometheus(recorded, "Which route takes the workers' time?", recorded.view.end)
+    table = recorded.panel_of_service("Which route takes the workers' time?")
 
     assert set(table["B"]) == {("/tests",), ("unmatched",)}
     assert table["C"][("unmatched",)] == pytest.approx(1)
