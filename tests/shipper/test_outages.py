@@ -119,6 +119,7 @@ def field(tmp_path: Path, target: Target, server: Server) -> Iterator[Field]:
         fresh_runs_database(server.cluster) as database,
         locust_field(tmp_path, target.url, database) as place,
     ):
+        place.environment = {"REAL_SHIPPER": "1"}
         yield place
 
 
@@ -180,7 +181,8 @@ def test_a_database_that_goes_away(field: Field, target: Target, server: Server,
     file = scenario(field.directory)
     ports = ("--master-bind-port", field.master_port, "--master-port", field.master_port)
     workers = ("--processes", 2, *ports) if outages[0].seconds >= 10 else ()
-    locust = field.headless(file, "-u", 8, "-r", 100, *workers)
+    users = 8 if workers else 4
+    locust = field.headless(file, "-u", users, "-r", 100, *workers)
     poll_until(lambda: field.value("SELECT count(*) FROM request") > 0, "the first rows")
     more: dict[str, float] = {}
     for outage in outages:
@@ -218,7 +220,7 @@ def test_a_database_that_comes_later(field: Field, target: Target, server: Serve
 def test_a_shipper_killed_again_and_again(field: Field, target: Target, seconds):
     """Shippers are killed at random instants; another one takes over each time."""
     before = target.answered()
-    file = scenario(field.directory, wait=0.005)
+    file = scenario(field.directory, wait=0.02)
     locust = field.headless(file, "-u", 8, "-r", 100, "-t", seconds)
     dice = random.Random(4)
     kills = 0
@@ -257,11 +259,11 @@ def test_journals_removed_by_somebody(field: Field, target: Target, server: Serv
     for pid in field.shippers():
         _kill(pid)  # else what it has read already would be stored all the same
     answered = target.answered()
-    poll_until(lambda: target.answered() > answered + 200, "more requests", 60)
+    poll_until(lambda: target.answered() > answered + 100, "more requests", 60)
     shutil.rmtree(field.journals)
     server.resume()
     answered = target.answered()
-    poll_until(lambda: target.answered() > answered + 200, "requests after it", 60)
+    poll_until(lambda: target.answered() > answered + 100, "requests after it", 60)
     assert locust.end(seconds=120) == LOST, locust.text()
     assert_accounted_for(field, target.answered() - before, "journals removed")
 
@@ -278,7 +280,7 @@ def test_a_disk_that_is_full_until_the_end(field: Field, target: Target, workers
     for pid in group(locust.process.pid):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (length, length))
     answered = target.answered()
-    poll_until(lambda: target.answered() > answered + 200, "requests without room", 60)
+    poll_until(lambda: target.answered() > answered + 100, "requests without room", 60)
     assert locust.end(seconds=120) == LOST, locust.text()
     assert_accounted_for(field, target.answered() - before, "disk full until the end")
 

@@ -12,10 +12,19 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from support import beside_locust
 from support.processes import clean_environment
 
 AT_START = ("LD_", "PYTHON")  # variables that matter only to a process that starts from nothing
-LOCUST = ("locust.main", "msgspec", "prometheus_client")  # nothing of swarmscope
+LOCUST = (
+    "locust.main",
+    "msgspec",
+    "prometheus_client",
+    # of swarmscope what only defines things: whether `client` is there depends on the scenario
+    "swarmscope.redaction",
+    "swarmscope.runs.document",
+    "swarmscope.runs.prometheus",
+)
 
 
 class Forked:
@@ -117,6 +126,7 @@ def fork(
         directory=str(directory),
         environment=dict(environment),
         log=str(log),
+        python=beside_locust.python() if modules == LOCUST else sys.executable,
     )
     assert pid
     return Forked(source, pid)

@@ -5,6 +5,7 @@ input, its answer one on standard output: ``{"wait": PID}`` returns an exit stat
 the process runs; any other starts a process and returns its pid. It ends with its standard input.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -12,8 +13,11 @@ import sys
 from importlib import import_module
 from typing import Any
 
+gc.disable()
 for module in sys.argv[1:]:
     import_module(module)
+gc.freeze()  # no child looks through what is there for good, and so copies it
+gc.enable()
 
 if "gevent" in sys.modules:
     import gevent.os
@@ -50,6 +54,7 @@ def become(program: str, path: list[str], **process: Any) -> str:
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.argv = process["arguments"]
+    sys.executable = process["python"]
     sys.path[:0] = path
     return program
 

@@ -102,7 +102,8 @@ def test_a_killed_master_leaves_an_aborted_run(field: Field, target: Target, tmp
     """All that lives is killed at once: the next start delivers what is left and closes the run."""
     before = target.answered()
     file = scenario(tmp_path)
-    locust = field.headless(file, "-u", 4, "-r", 100, *one_machine(field, 2))
+    options = ("-u", 4, "-r", 100, *one_machine(field, 2))
+    locust = field.headless(file, *options, REAL_SHIPPER="1")
     poll_until(lambda: field.value("SELECT count(*) FROM request") > 100, "samples in the database")
     shippers = field.shippers()
     for pid in shippers:
