@@ -229,6 +229,7 @@ def test_grafana_reads_both_ends(project):
     assert answer["B"]["frames"][0]["data"]["values"][1][-1] > 0
 
 
+@pytest.mark.proof
 def test_scaling_adds_workers(project, stack):
     project.compose("up", "--detach", "--no-recreate", "--scale", "locust-worker=3")
 

@@ -12,7 +12,7 @@ from support.working import WORK_MS
 from swarmscope.runs.histogram import RELATIVE_ERROR
 from swarmscope.server.metrics import GROWTH
 
-LEAST_REQUESTS = 25  # of each endpoint
+LEAST_REQUESTS = 10  # of each endpoint
 
 
 @pytest.fixture(scope="module")

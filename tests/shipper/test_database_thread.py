@@ -136,8 +136,9 @@ def test_a_locust_with_the_variable_has_the_database_sampled(field, cluster):
         url = {**conninfo_to_dict(shop), "application_name": "a-secret-of-the-url"}
         file = scenario(field.directory)
         environment = {"SWARMSCOPE_APP_DATABASE_URL": make_conninfo(**url)}
-        locust = field.headless(file, "-u", 1, "-t", "6s", **environment)
-        assert locust.process.wait(60) == 0, locust.text()
+        locust = field.headless(file, "-u", 1, **environment)
+        poll_until(lambda: field.query("SELECT FROM database_sample"), "a sample", 60)
+        assert locust.end() == 0, locust.text()
 
     run = field.value("SELECT id FROM testrun")
     found = database.samples(field._connection, run)

@@ -27,7 +27,8 @@ from swarmscope.shipper.process import Shipper
 from swarmscope.stack.layout import Home
 from swarmscope.stack.up_record import read_record
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]  # three machines' programs on one
+# Three machines' programs on one; `test_remote` asks about one end, `test_conservation` about one.
+pytestmark = [pytest.mark.stack, pytest.mark.proof, pytest.mark.timeout(300)]
 
 HUB = "198.18.0.1"  # of RFC 2544's block for benchmarks; all machines have a route to it
 DATABASE = "198.18.1.1"  # the hub's end of the cable to `near`

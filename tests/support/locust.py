@@ -39,7 +39,7 @@ IMPORTS = {
 
 
 def scenario(
-    directory: Path, path: str = "/fast", wait: float = 0.02, listener: str = "ours", more: str = ""
+    directory: Path, path: str = "/fast", wait: float = 0.05, listener: str = "ours", more: str = ""
 ) -> Path:
     """Write a locustfile whose users visit *path*; *more* is appended."""
     file = directory / "scenario.py"
