@@ -13,6 +13,7 @@ UNNEEDED = {
     "psycopg",
     "rich",
     "swarmscope.cli",
+    "swarmscope.runs.document",
     "swarmscope.sampling",
 }  # click comes with Flask, which Locust itself imports
 LISTED_AT_EXIT = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from locust.env import Environment
@@ -15,8 +15,10 @@ from swarmscope.client.capacity.session import Result
 from swarmscope.client.frozen_options import RUN_OPTION, Options, shipper_environment
 from swarmscope.client.recording import provenance
 from swarmscope.runs.causes.question import MODULE, Load, Question
-from swarmscope.runs.document import Cause
 from swarmscope.runs.histogram import PARTS
+
+if TYPE_CHECKING:
+    from swarmscope.runs.document import Cause
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ def cause(
     if not printed:
         logger.info("What was full is unknown: %s", error)
         return None
+    from swarmscope.runs.document import Cause  # which no worker needs
+
     return msgspec.json.decode(printed, type=Cause)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from swarmscope.runs.document import LevelFigures
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swarmscope.runs.document import LevelFigures
 
 HELD, BROKE, UNDECIDED = "held", "broke", "undecided"
 

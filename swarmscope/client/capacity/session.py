@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swarmscope.client.capacity.figures import Measured, Seconds
 from swarmscope.client.capacity.level import BROKE, HELD, UNDECIDED
@@ -20,7 +20,9 @@ from swarmscope.client.capacity.verdict import (
     Percentiles,
     broken_part,
 )
-from swarmscope.runs.document import Cause, LevelFigures
+
+if TYPE_CHECKING:
+    from swarmscope.runs.document import Cause, LevelFigures
 
 CALM_S = 3
 MAX_DRAIN_WINDOWS = 3
@@ -105,6 +107,8 @@ class Session:
         self, held: bool | None, figures: Measured, seconds: float, saturated: bool, limited: bool
     ) -> LevelFigures:
         """Return what a level did in *seconds*; *held* is None where nothing was decided."""
+        from swarmscope.runs.document import LevelFigures  # which no worker needs
+
         endpoint = None if held else self.settings.objective.broken_endpoint(figures)
         own = figures.endpoints.get(endpoint or "", Measured())
         requests = figures.requests

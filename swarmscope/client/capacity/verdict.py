@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swarmscope.client.capacity.figures import Measured
 from swarmscope.client.capacity.level import counted, milliseconds
 from swarmscope.client.objective import Limits
-from swarmscope.runs.document import Cause
 from swarmscope.runs.thresholds import EARLY
+
+if TYPE_CHECKING:
+    from swarmscope.runs.document import Cause
 
 PARTS = {
     "service": "the application took longer",

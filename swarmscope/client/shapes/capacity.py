@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import asdict
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import User
@@ -27,7 +27,9 @@ from swarmscope.client.events import announce
 from swarmscope.client.frozen_options import Options
 from swarmscope.client.shapes.shape import Shape
 from swarmscope.client.workload.population import Population
-from swarmscope.runs.document import Cause
+
+if TYPE_CHECKING:
+    from swarmscope.runs.document import Cause
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from swarmscope.runs.document import Document
 from swarmscope.runs.page.flames import Choice, FlameData, FlameSpan, deflated, encode
 from swarmscope.runs.profiles.model import Profile
+
+if TYPE_CHECKING:
+    from swarmscope.runs.document import Document
 
 _CHARTS = "vendor/uPlot.iife.min.js", "vendor/LICENSE"  # a library and its licence
 _FLAMES = "vendor/flame/d3-flame-graph.iife.min.js", "vendor/flame/LICENSE"
