@@ -29,7 +29,7 @@ CASES = (  # what, path, in a greenlet, of how many one is counted
 
 
 def measure(rounds: int) -> Iterator[tuple[str, str, list[float]]]:
-    """Yield what, the kind, and the µs of CPU that it takes beyond bare: see `_beyond`."""
+    """Yield what, the kind, and the µs of CPU that it takes beyond bare: see `beyond`."""
     with tempfile.TemporaryDirectory() as directory:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         use_slots()
@@ -38,10 +38,10 @@ def measure(rounds: int) -> Iterator[tuple[str, str, list[float]]]:
         for what, path, in_greenlet, number in CASES:
             requests = {kind: _request(app, path, in_greenlet) for kind, app in apps.items()}
             kinds = requests if "sqlite3" not in what else (BARE, MEASURED)
-            taken = _times({kind: requests[kind] for kind in kinds}, rounds)
+            taken = times({kind: requests[kind] for kind in kinds}, rounds)
             yield what, BARE, [one / number for one in _low(taken[BARE])]
             for kind in taken.keys() - {BARE}:
-                yield what, kind, [one / number for one in _beyond(taken[kind], taken[BARE])]
+                yield what, kind, [one / number for one in beyond(taken[kind], taken[BARE])]
 
 
 def _request(app: Callable[..., Any], path: str, in_greenlet: bool) -> Callable[[], object]:
@@ -49,7 +49,7 @@ def _request(app: Callable[..., Any], path: str, in_greenlet: bool) -> Callable[
     return (lambda: gevent.spawn(request).join()) if in_greenlet else request
 
 
-def _times(requests: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def times(requests: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Return the µs of CPU of each kind's requests, interleaved in random order."""
     taken: dict[str, list[float]] = {kind: [] for kind in requests}
     for _ in range(rounds):
@@ -67,5 +67,6 @@ def _low(taken: list[float]) -> list[float]:
     return [found[0], found[1], found[4]]
 
 
-def _beyond(taken: list[float], bare: list[float]) -> list[float]:
+def beyond(taken: list[float], bare: list[float]) -> list[float]:
+    """Return how far the 5th, 10th and 25th percentile are beyond those of *bare*."""
     return [one - other for one, other in zip(_low(taken), _low(bare), strict=True)]

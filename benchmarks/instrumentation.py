@@ -3,6 +3,7 @@
     python -m benchmarks.instrumentation overhead     # a request with and without it
     python -m benchmarks.instrumentation queries      # a query with and without it
     python -m benchmarks.instrumentation components   # both without a server, for a busy machine
+    python -m benchmarks.instrumentation ways         # how a request can be timed at all
     python -m benchmarks.instrumentation observation  # one observation
     python -m benchmarks.instrumentation restarts     # a scrape after 1,000 restarts of workers
 
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import _components, _observation, _restarts
+from benchmarks import _components, _observation, _restarts, _ways
 from benchmarks._alternating import ALL, BARE, MEASURED, TRACED
 from benchmarks._gunicorn import OURS, STOCK, serving
 from benchmarks._ports import free_port
@@ -159,6 +160,16 @@ def components(rounds: int) -> None:
     print("|---|---|---|")
     for what, kind, (low, tenth, quarter) in _components.measure(rounds):
         print(f"| {what} | {kind} | {tenth:.1f} ({low:.1f} to {quarter:.1f}) |", flush=True)
+
+
+@main.command()
+@click.option("--rounds", default=1000, show_default=True)
+def ways(rounds: int) -> None:
+    """CPU beyond bare of each way to time a request, at the 10th percentile (5th to 25th)."""
+    print("| | µs of CPU beyond bare |")
+    print("|---|---|")
+    for way, (low, tenth, quarter) in _ways.measure(rounds):
+        print(f"| {way} | {tenth:.1f} ({low:.1f} to {quarter:.1f}) |", flush=True)
 
 
 @main.command()

@@ -11,7 +11,6 @@ from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
 from swarmscope.server.components.breakdown import CURRENT, Breakdown
-from swarmscope.server.exporter_defaults import EXTENSION
 from swarmscope.server.headers import seconds_since
 from swarmscope.server.held_places import CALLS_POST_REQUEST, HELD
 from swarmscope.server.labels import METHODS, OTHER_METHOD
@@ -42,9 +41,7 @@ class RequestTimer:
     """Times one request, from its arrival to its response."""
 
     __slots__ = (
-        "_app",
-        "_components",
-        "_server_timing",
+        "_middleware",
         "_start_response",
         "breakdown",
         "environ",
@@ -59,23 +56,20 @@ class RequestTimer:
 
     def __init__(
         self,
-        app: Flask,
+        middleware: Middleware,
         environ: WSGIEnvironment,
         start_response: StartResponse,
-        server_timing: bool,
         components: Components | None,
     ) -> None:
-        self._app = app
+        self._middleware = middleware
         self.environ = environ
         self._start_response = start_response
-        self._server_timing = server_timing
         self.request: Any = None
         self.status = ""
         self.streamed = True
         self.group: str | None = None  # under which it was counted
         sent = environ.get("HTTP_X_REQUEST_START")
         self.queue_s = None if sent is None else seconds_since(sent, time())
-        self._components = components
         self.started = now = perf_counter()
         if HELD.on and CALLS_POST_REQUEST in environ:
             HELD.timers[HELD.identify()] = self
@@ -99,19 +93,20 @@ class RequestTimer:
             if name == "Content-Length":
                 self.streamed = False
                 break
-        if self._server_timing:
+        middleware = self._middleware
+        if middleware.server_timing:
             if self.queue_s is None:
                 timing = "app;dur=%.3f" % (service_s * 1e3)
             else:  # one %, in half an f-string's time
                 timing = "queue;dur=%.3f, app;dur=%.3f" % (self.queue_s * 1e3, service_s * 1e3)  # noqa: UP031
             if breakdown is not None:
-                timing += self._components.timing(breakdown)  # type: ignore[union-attr]
+                timing += middleware.components.timing(breakdown)  # type: ignore[union-attr]
             headers.append(("Server-Timing", timing))
         return self._start_response(status, headers, exc_info)
 
     def _use_request_of_app(self) -> None:
         """Use the app's own environment: a middleware may have passed it a copy."""
-        if has_request_context() and current_app == self._app:
+        if has_request_context() and current_app == self._middleware.app:
             self.request = request._get_current_object()  # type: ignore[attr-defined]
             self.environ = self.request.environ
 
@@ -121,7 +116,7 @@ class RequestTimer:
 
     def add_held(self, seconds: float) -> None:
         """Add *seconds* to the time for which requests of this one's group hold a place."""
-        middleware = self._app.extensions[EXTENSION]
+        middleware = self._middleware
         if middleware.add_held is not None:
             middleware.add_held[(self.group or middleware.group_of(self),)](seconds)
 
@@ -196,7 +191,7 @@ class Middleware:
         server_timing: bool,
         components: Components | None,
     ) -> None:
-        self._app = app
+        self.app = app
         self._wsgi_app = app.wsgi_app
         self._excluded_paths = exporter.excluded_paths or ()
         self._metrics, self._default_labels = metrics, metrics.default_labels
@@ -204,8 +199,8 @@ class Middleware:
         self._observe_body, self.add_held = metrics.observe_body, metrics.add_held
         self._unmeasured = unmeasured
         self._group = group
-        self._server_timing = server_timing
-        self._components = components
+        self.server_timing = server_timing
+        self.components = components
         in_flight = metrics.in_flight
         self._add_in_flight = None if in_flight is None else in_flight._value.inc
 
@@ -214,11 +209,8 @@ class Middleware:
         if environ.get("PATH_INFO") in self._unmeasured:
             return self._wsgi_app(environ, start_response)
         if "HTTP_UPGRADE" in environ and asks_for_websocket(environ):
-            timer = RequestTimer(self._app, environ, start_response, self._server_timing, None)
-            return self._pass_on_websocket(timer)
-        timer = RequestTimer(
-            self._app, environ, start_response, self._server_timing, self._components
-        )
+            return self._pass_on_websocket(RequestTimer(self, environ, start_response, None))
+        timer = RequestTimer(self, environ, start_response, self.components)
         add_in_flight = self._add_in_flight
         if add_in_flight is not None:
             add_in_flight(1)
@@ -280,7 +272,7 @@ class Middleware:
         if observe_service is not None:
             observe_service[labels](timer.service_s)
         if timer.breakdown is not None:
-            self._components.count(  # type: ignore[union-attr]
+            self.components.count(  # type: ignore[union-attr]
                 group, timer.breakdown, timer.service_s, method
             )
         if queue_s is not None and self._observe_queue is not None:
@@ -352,7 +344,7 @@ class Middleware:
 
     def _match(self, environ: WSGIEnvironment) -> Request:
         """Return the request, created and matched again."""
-        context = self._app.request_context(environ)
+        context = self.app.request_context(environ)
         context.match_request()
         return context.request
 

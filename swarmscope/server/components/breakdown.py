@@ -17,8 +17,7 @@ from typing import Any
 COMPONENTS = ("cpu", "db", "pool", "http", "cache", "other")
 DB, POOL, HTTP, CACHE, OUTSIDE = range(5)  # where a request is at a moment
 SHORT_S = 20e-6  # a call that takes less has not waited: its thread has had a CPU all the time
-END_S = 100e-6  # a request that ends so soon after a reading of its CPU clock has not waited
-GAP_S = 250e-6  # nor has one that begins a call so soon
+GAP_S = 250e-6  # a request that ends or begins a call so soon after a reading has not waited
 NEVER_S = float("inf")
 MAX_ELSEWHERE = 1_000  # calls in other threads, greenlets or tasks
 
@@ -144,7 +143,7 @@ class Breakdown:
             self.in_calls_cpu_s += self.cpu_of_call(now)
         if self.gap_s != NEVER_S:
             age_s = now - self.read_at
-            if age_s >= END_S:
+            if age_s >= GAP_S:
                 self.read(now)
                 age_s = 0.0
             cpu_s = self._reading_s + age_s - self._began_cpu_s - self.in_calls_cpu_s

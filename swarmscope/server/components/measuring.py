@@ -29,6 +29,7 @@ from swarmscope.server.components.psycopg_pools import hook_psycopg_pools
 COMPONENTS_VARIABLE = "SWARMSCOPE_COMPONENTS"  # names, separated by commas
 PROPAGATE_VARIABLE = "SWARMSCOPE_PROPAGATE"  # patterns of host names, separated by commas
 NONE = "none"  # of either
+OWN = ("cpu", "other")  # of a request outside of calls
 CALLED = ((DB, "db"), (POOL, "pool"), (HTTP, "http"), (CACHE, "cache"))
 
 HOOKS = Hooks(
@@ -72,7 +73,8 @@ class Components:
     ) -> None:
         """*names* are those of the components, *propagate* patterns of hosts that get headers."""
         self._wanted = ("db" in names, "pool" in names, "http" in names, "cache" in names)
-        self._cpu, self._other = "cpu" in names, "other" in names
+        self._cpu = "cpu" in names
+        self._own = " ".join(name for name in OWN if name in names)
         self._metrics = metrics
         observe = metrics.observe_outgoing if metrics is not None and "http" in names else None
         self._outgoing = OutgoingSettings(propagate, observe) if propagate or observe else None
@@ -110,11 +112,9 @@ class Components:
         metrics = self._metrics
         if metrics is None:
             return
-        add_seconds, rest = metrics.add_seconds, service_s
-        if self._cpu:
-            add_seconds[group, "cpu"](breakdown.cpu_s)
-            rest -= breakdown.cpu_s
+        rest = service_s - breakdown.cpu_s
         if breakdown.any_call:
+            add_seconds = metrics.add_seconds
             for held_s in breakdown.holds or ():
                 metrics.pools.observe_hold[(group,)](held_s)
             for where, name in CALLED:
@@ -125,5 +125,5 @@ class Components:
                     metrics.add_calls[group, name](calls)
             if breakdown.statements and metrics.statements is not None:
                 metrics.statements.add((method, group), breakdown.statements)
-        if self._other and rest > 0:  # two clocks may differ by a hair
-            add_seconds[group, "other"](rest)
+        if self._own:
+            metrics.add_own[group, self._own](breakdown.cpu_s, rest)
