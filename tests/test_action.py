@@ -10,16 +10,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from support.action_project import shop
+from support.command import swarmscope
 from support.composite_action import Action, Ran
+from support.databases import fresh_runs_database, libpq_environment
 from support.github_comments import Comments, comments
 from support.native import Native, native
+from support.stored_runs import START, Sample, store_run
 
 USUAL_S, SLOW_S = 0.2, 1.0  # what a request takes: more than a busy machine adds
 
@@ -39,11 +44,27 @@ class Repository:
     stack: Native
     github: Comments
     jobs: int = 0
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def stored(self, run: str, baseline: str) -> dict[str, Any]:
+        """Return what `run` needs for the steps after a load test that gave *run*."""
+        program = Path(sys.executable).with_name("swarmscope")
+        directory = self.directory / f"install{self.jobs}"
+        directory.mkdir()
+        known = {
+            "install": {"swarmscope": str(program), "directory": str(directory)},
+            "run": {"run": run, "status": "0"},
+        }
+        return {"known": known, "first": "Write the report", "baseline": baseline}
 
     def run(
-        self, event: str, delay_s: float, known: Mapping[str, dict[str, str]] | None = None
+        self,
+        event: str,
+        known: Mapping[str, dict[str, str]] | None = None,
+        first: str = "",
+        **inputs: str,
     ) -> Ran:
-        """Run the action in a job of its own; *delay_s* is what a request takes."""
+        """Run the action in a job of its own, from the step *first* on."""
         self.jobs += 1
         temporary = self.directory / f"temporary{self.jobs}"
         temporary.mkdir()
@@ -61,13 +82,10 @@ class Repository:
             "actions/cache/save": self._save,
             "actions/upload-artifact": lambda inputs: {"artifact-url": "https://ci.example/a"},
         }
-        environment = self._environment() | {"SHOP_DELAY_S": str(delay_s)}
+        environment = {**self._environment(), **self.settings}
         workspace = self.stack.directory
         action = Action(self.root, workspace, temporary, environment, context, standins)
-        limits = "--fail-ratio=0.01\n\n--p95=GET /items=4000\n"
-        return action.run(
-            known or {}, run_time="40s", baseline="cache", max_regression="100%", checks=limits
-        )
+        return action.run(known or {}, first, **inputs)
 
     def _environment(self) -> dict[str, str]:
         event = self.directory / "event.json"
@@ -92,6 +110,12 @@ class Repository:
     def _save(self, inputs: Mapping[str, str]) -> dict[str, str]:
         shutil.copytree(inputs["path"], self.directory / "cache" / inputs["key"])
         return {}
+
+
+def installed(ran: Ran, directory: Path) -> dict[str, dict[str, str]]:
+    """Return what *ran* installed, for another job with a *directory* of its own."""
+    directory.mkdir()
+    return {"install": ran.steps["install"] | {"directory": str(directory)}}
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +237,31 @@ def test_what_cannot_be_posted_fails_no_job(post, github):
     assert github.there == []
 
 
+def test_a_stored_run_is_reported_checked_and_commented_on(root, tmp_path, github, cluster):
+    """The steps that follow a load test, of a run like the baseline and of a slower one."""
+    usual, slow = [[Sample(n / 30, ms + n % 7) for n in range(1200)] for ms in (20, 30)]
+    with fresh_runs_database(cluster) as database:
+        with psycopg.connect(database, autocommit=True) as connection:
+            for hour, samples in enumerate((usual, usual, slow)):
+                store_run(connection, samples, START + timedelta(hours=hour), lasted_s=40)
+        base = str(tmp_path / "base.zip")
+        exported = swarmscope("export", "2026-03-01T12", "--bundle", base, "--database", database)
+        assert exported.exit_code == 0
+        repository = Repository(root, tmp_path, native(tmp_path, tmp_path / "home"), github)
+        repository.settings = libpq_environment(database)
+        equal = repository.run("pull_request", **repository.stored("2026-03-01T13", base))
+        slower = repository.run("pull_request", **repository.stored("2026-03-01T14", base))
+
+    assert (equal.conclusion, equal.outputs["verdict"]) == ("success", "passed"), equal.log
+    assert (slower.conclusion, slower.outputs["verdict"]) == ("failure", "failed"), slower.log
+    (comment,) = github.there
+    assert "❌ failed" in comment["body"]
+    assert "Regressed by more than 10 %: response p50 (all endpoints)" in comment["body"]
+    assert slower.summary == comment["body"] == Path(slower.outputs["markdown"]).read_text()
+    assert Path(slower.outputs["bundle"]).stat().st_size > 1000
+    assert Path(slower.outputs["report"]).read_text().startswith("<!doctype html>")
+
+
 @pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_a_regression_fails_and_an_equal_run_does_not(root, tmp_path, github):
@@ -220,12 +269,15 @@ def test_a_regression_fails_and_an_equal_run_does_not(root, tmp_path, github):
     project = shop(tmp_path / "project")
     stack = native(project, project / ".swarmscope")
     repository = Repository(root, tmp_path, stack, github)
+    limits = "--fail-ratio=0.01\n\n--p95=GET /items=4000\n"
+    inputs = {"run_time": "40s", "baseline": "cache", "max_regression": "100%", "checks": limits}
     try:
-        first = repository.run("push", USUAL_S)
-        known = {"install": first.steps["install"]}
-        equal = repository.run("pull_request", USUAL_S, known)
+        repository.settings = {"SHOP_DELAY_S": str(USUAL_S)}
+        first = repository.run("push", **inputs)
+        equal = repository.run("pull_request", installed(first, tmp_path / "second"), **inputs)
         text = github.there[0]["body"]
-        slower = repository.run("pull_request", SLOW_S, known)
+        repository.settings = {"SHOP_DELAY_S": str(SLOW_S)}
+        slower = repository.run("pull_request", installed(first, tmp_path / "third"), **inputs)
     finally:
         stack.kill_leftovers()
 

@@ -126,7 +126,7 @@ class Aborting:
         errors = [e for e in stats.errors.values() if any(t in str(e.error) for t in UNREACHED)]
         unreached = sum(error.occurrences for error in errors)
         reached = sum(entry.num_requests for entry in stats.entries.values()) - unreached
-        if reached > self._reached or unreached == self._unreached == 0:
+        if reached != self._reached or unreached < self._unreached or not unreached:  # or reset
             self._reached, self._alive, self._unreached = reached, now, unreached
         is_dead = now - self._alive >= DEAD_S and unreached > self._unreached
         if not is_dead or (self._searches and reached):
