@@ -19,6 +19,7 @@ QUESTIONS = {  # of more than one module
     "client/capacity/proofs": "does it find what theory says?",
     "client/capacity/runs": "does it measure real services?",
     "client/foreign_scenarios": "are locustfiles of all kinds recorded, unchanged?",
+    "client/http/locusts_own": "does our user pass Locust's own tests of its FastHttpUser?",
     "client/imports": "what does a Locust process load?",
     "client/public_names": "what may a locustfile import?",
     "client/receiving": "is the time to receive a body told apart?",

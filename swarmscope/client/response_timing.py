@@ -8,6 +8,7 @@ from typing import Any
 from geventhttpclient.header import Headers
 from locust.contrib.fasthttp import ResponseContextManager
 
+from swarmscope.client.http.answers import Response
 from swarmscope.server_timing import component_entries, divided, total
 
 SERVER_TIMING = "server-timing"
@@ -31,6 +32,12 @@ def timing_of(response: Any, reader: str) -> Any:
 def _timing_of(response: Any, reader: str) -> Any:
     if isinstance(response, ResponseContextManager):  # Locust's copy, for ``with``
         response = response.request_meta["response"]
+    if type(response) is Response:  # never redirected
+        timing = response.server_timing()
+        if timing is None or reader in response.__dict__:
+            return None
+        response.__dict__[reader] = True
+        return timing
     headers = getattr(response, "headers", None)
     is_fast = type(headers) is Headers
     if not is_fast and not isinstance(headers, Mapping):

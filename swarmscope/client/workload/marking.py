@@ -14,7 +14,7 @@ from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession, FastRequest, LocustUserAgent
 from requests import PreparedRequest, Request, Response
 
-from swarmscope.client.workload.propagation import (
+from swarmscope.client.http.propagation import (
     SENT,
     TRACE,
     mark,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import locust
 from locust.env import Environment
 
-from swarmscope.client.workload import transport
+from swarmscope.client.http.session import lighten
 from swarmscope.client.workload.marking import mark_requests
 
 
@@ -29,7 +29,7 @@ class FastHttpUser(locust.FastHttpUser):
     def __init__(self, environment: Environment) -> None:
         mark_requests()
         super().__init__(environment)
-        transport.spare(self.client)
+        lighten(self.client)
 
 
 class HttpUser(locust.HttpUser):

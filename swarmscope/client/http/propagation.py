@@ -47,9 +47,14 @@ def mark(headers: MutableMapping[str, Any], defaults: Headers | None = None) -> 
         headers[SENT] = now()
     if TRACE in given:
         return trace_id(given[TRACE])
+    headers[TRACE], trace = new_trace()
+    return trace
+
+
+def new_trace() -> tuple[str, bytes]:
+    """Return a ``traceparent`` of a new trace, and the trace's id (16 bytes)."""
     ids = f"{getrandbits(192) | _NO_ZEROS:048x}"
-    headers[TRACE] = f"00-{ids[:32]}-{ids[32:]}-01"
-    return bytes.fromhex(ids[:32])
+    return f"00-{ids[:32]}-{ids[32:]}-01", bytes.fromhex(ids[:32])
 
 
 def now() -> str:
