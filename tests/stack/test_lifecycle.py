@@ -273,9 +273,7 @@ def stop_from_elsewhere(stack: Native, database: str, api: str | None) -> None:
     """`down` stops what runs in the foreground of another terminal; what it has is kept."""
     foreground = until_up(stack.popen("up"))
     assert_data(database, api)
-
     assert stack.run("down").stdout.endswith("swarmscope is down.\n")
-
     said, _ = foreground.communicate(timeout=40)
     assert (foreground.returncode, said.splitlines()[-1]) == (0, "Stopped by `swarmscope down`.")
     assert stack.leftovers() == []
