@@ -99,8 +99,8 @@ def _threshold_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--against",
     metavar="LABEL",
-    help="Fail if a p95 exceeds what earlier runs of LABEL, a branch, environment or version, lead"
-    " one to expect.",
+    help="Fail if a p95 exceeds what earlier runs of LABEL lead one to expect: a branch,"
+    " environment or version, or a directory with files of `export --bundle`.",
 )
 @click.option(
     "--baseline",
@@ -213,12 +213,13 @@ def _print(answer: Checked) -> None:
 
 def _judge(where: str | None, wanted: str, criteria: Criteria) -> Checked:
     name = criteria.baseline
+    files = bundles.within(criteria.against) if criteria.against else []
     with (
         reading(where, **JUDGING) as connection,
-        bundles.loaded(connection, [name] if name else []) as runs,
+        bundles.loaded(connection, [*filter(None, [name]), *files]) as runs,
     ):
         run = queries.find(connection, wanted)
-        result = _result(connection, run, criteria)
+        result = _result(connection, run, criteria, [runs[file] for file in files])
         if not name:
             return Checked(**vars(result), plan=run.testplan)
         baseline = complete(queries.find(connection, runs[name]), name)
@@ -230,13 +231,14 @@ def _judge(where: str | None, wanted: str, criteria: Criteria) -> Checked:
     return Checked(**vars(whole), plan=run.testplan, comparison=comparison)
 
 
-def _result(connection: Connection, run: Run, criteria: Criteria) -> CheckResult:
+def _result(connection: Connection, run: Run, criteria: Criteria, files: list[str]) -> CheckResult:
     selection = criteria.selection or queries.selection(connection, run.run_id)
     summary = judged_summary.summary(connection, run.run_id, criteria.whole, selection)
     verdict = queries.verdict(connection, run.run_id)
     notes = _notes(connection, run, summary, criteria.whole)
     used = _used(connection, run, summary) if criteria.of_resources else None
-    expected = gate.expected(connection, run, criteria.against) if criteria.against else None
+    against = criteria.against
+    expected = gate.expected(connection, run, against, files) if against else None
     capacity = verdict.details if verdict else None
     limits = [*criteria.thresholds, *(expected.limits if expected else [])]
     if expected:

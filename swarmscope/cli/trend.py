@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import click
 from rich.console import Console
 from rich.table import Table
@@ -9,12 +11,13 @@ from rich.table import Table
 from swarmscope.cli._shared import database_option, json_option, print_json, reading
 from swarmscope.cli.tables import bare_table, harmless
 from swarmscope.formatting import digits, percent
+from swarmscope.runs import bundles
 from swarmscope.runs.trend import history
 from swarmscope.runs.trend.history import FAIL_RATIO, MEASURES, RATE, Figure, Trend
 
 
 @click.command()
-@click.argument("plan", required=False)
+@click.argument("sources", nargs=-1, metavar="[PLAN] [FILE]...")
 @click.option("--endpoint", default="", metavar='"METHOD NAME"', help="Of one endpoint only.")
 @click.option(
     "--part",
@@ -43,7 +46,7 @@ from swarmscope.runs.trend.history import FAIL_RATIO, MEASURES, RATE, Figure, Tr
 @json_option
 @database_option
 def trend(
-    plan: str | None,
+    sources: tuple[str, ...],
     endpoint: str,
     part: str,
     measure: str,
@@ -54,7 +57,8 @@ def trend(
     """Show a figure over runs, and since which run it differs.
 
     PLAN is a locustfile's path or a name, as `swarmscope runs` lists it; by default that of the
-    latest run. Runs with the load of the latest one are shown, complete ones only, and no capacity
+    latest run. A FILE of `export --bundle`, or a directory of them, adds its runs to those of the
+    database. Runs with the load of the latest one are shown, complete ones only, and no capacity
     search. A change is one for good: chance finds one in 5 % of series without any.
 
     \b
@@ -62,8 +66,19 @@ def trend(
       swarmscope trend
       swarmscope trend --endpoint "GET /orders" --part db --measure mean
       swarmscope trend --measure rate --json
+      swarmscope trend nightly/
     """
-    with reading(database) as connection:
+    files = {source: bundles.within(source) for source in sources}
+    plans = [source for source in sources if not files[source]]
+    if len(plans) > 1:
+        raise click.UsageError(
+            f"{plans[1]!r} is no file of `export --bundle`, and one PLAN is enough"
+        )
+    with (
+        reading(database) as connection,
+        bundles.loaded(connection, [*chain(*files.values())]),
+    ):
+        plan = plans[0] if plans else None
         found = history.trend(connection, plan, Figure(endpoint, part, measure), limit)
     if as_json:
         print_json(found)
@@ -74,14 +89,16 @@ def trend(
 
 def _table(found: Trend) -> Table:
     """Return a row per run, oldest first, with a mark where a change begins."""
-    table = bare_table(("run", "version"), (_heading(found),), ("",))
+    objectives = len({point.objective for point in found.points}) > 1
+    names = ("run", "version", "SLO") if objectives else ("run", "version")
+    table = bare_table(names, (_heading(found),), ("",))
     began = {change.run: change for change in found.changes}
     show = percent if found.measure == FAIL_RATIO else digits
     for point in found.points:
         change = began.get(point.run)
         mark = "" if change is None else f"← {_words(change.change)}"
-        version = harmless(point.version or "")
-        table.add_row(point.run, version, show(point.value), mark)
+        cells = (point.run, harmless(point.version or ""), point.objective)[: len(names)]
+        table.add_row(*cells, show(point.value), mark)
     return table
 
 

@@ -148,6 +148,13 @@ def is_bundle(name: str) -> bool:
     return Path(name).is_file() and zipfile.is_zipfile(name)
 
 
+def within(name: str) -> list[str]:
+    """Return the bundles that *name* is: itself, or the files of a directory; none for a run."""
+    path = Path(name)
+    found = sorted(map(str, path.iterdir())) if path.is_dir() else [name]
+    return [file for file in found if is_bundle(file)]
+
+
 def load(connection: Connection, path: Path) -> tuple[str, bool]:
     """Store the run in the bundle *path*; return its id, and False if it was there already.
 

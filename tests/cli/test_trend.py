@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -55,7 +56,8 @@ def test_the_first_run_after_a_change_is_named(database):
     assert change["low"] < change["change"] < change["high"]
     assert change["change"] == pytest.approx(10 / 27.5, rel=0.15)
     assert 0 < trend["spread"] < 0.05
-    assert (trend["other_loads"], trend["other_machines"], trend["scenarios"]) == (1, 0, 0)
+    assert trend["left_out"] == "1 with another load"
+    assert trend["doubts"] == []
 
 
 def test_each_figure_is_the_one_that_show_has(database):
@@ -152,22 +154,73 @@ def test_a_gate_expects_what_earlier_runs_were(database):
     assert "1 earlier runs of v7 are comparable, 5 needed" in " ".join(answer_["notes"])
 
 
-def test_another_machine_or_scenario_is_not_compared_in_silence(database):
-    """Other machines are left out; an edited scenario is named."""
-    with psycopg.connect(database) as connection:
-        change = "UPDATE testrun SET machine = %s, scenario_hash = %s WHERE changeset_guid = %s"
-        for number in range(RUNS):
-            machine = "2 × ARM, 4 GB" if number < 3 else "4 × ARM, 8 GB"
-            connection.execute(change, [machine, "new" if number > 9 else "old", f"v{number}"])
-        connection.commit()
-        try:
-            trend = found(database)
-        finally:
-            connection.execute("UPDATE testrun SET machine = NULL, scenario_hash = NULL")
-            connection.commit()
+def test_what_runs_differ_in_is_printed(database):
+    """An SLO that was changed has a column; what is left out is counted."""
+    change = "UPDATE testrun SET objective_ms = %s WHERE id < '2026-03-04'"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(change, [300])
+        printed = answer("trend", "--database", database, columns=120)
+        connection.execute(change, [None])
 
-    assert (trend["other_loads"], trend["other_machines"], trend["scenarios"]) == (1, 3, 2)
-    assert len(trend["points"]) == RUNS - 3
+    lines = printed.splitlines()
+    assert "SLO" in lines[0]
+    assert sum("p95 300 ms, 1 % failed" in line for line in lines[1:4]) == 3
+    assert "The SLO was changed meanwhile: p95 300 ms, 1 % failed; p95 450 ms, 1 % failed." in lines
+    assert "Left out of the plan's runs: 1 with another load." in lines
+
+
+@pytest.fixture(scope="module")
+def files(database, tmp_path_factory) -> Path:
+    """Return a directory with the first eight runs, and a file that is no bundle."""
+    directory = tmp_path_factory.mktemp("bundles")
+    for number in range(FIRST_SLOW):
+        run = f"2026-03-{number + 1:02}T12:00:00.25"
+        file = str(directory / f"{number}.zip")
+        done = swarmscope("export", run, "--bundle", file, "--database", database)
+        assert done.exit_code == 0, done.stderr
+    (directory / "README").write_text("the nightly runs")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def others(cluster) -> Iterator[str]:
+    """A database that has only the runs after the change."""
+    with fresh_runs_database(cluster) as name, psycopg.connect(name, autocommit=True) as connection:
+        for number in range(FIRST_SLOW, RUNS):
+            store_run(connection, requests(number), START + timedelta(days=number))
+        yield name
+
+
+def test_a_trend_takes_files_beside_the_database(database, files, others):
+    """A directory, or files; nothing of them is kept."""
+    whole = found(database)
+    some = sorted(map(str, files.glob("*.zip")))
+    for sources in ([str(files)], ["classic.py", *some]):
+        trend = found(others, *sources)
+
+        values = [[point["value"] for point in each["points"]] for each in (trend, whole)]
+        assert values[0] == values[1]
+        assert [change["run"] for change in trend["changes"]] == [whole["changes"][0]["run"]]
+    assert len(found(others)["points"]) == RUNS - FIRST_SLOW
+
+
+def test_two_plans_are_one_too_many(files, others):
+    done = swarmscope("trend", str(files), "a.py", "gone.zip", "--database", others)
+
+    assert done.exit_code == 2
+    assert "'gone.zip' is no file of `export --bundle`, and one PLAN is enough" in done.stderr
+
+
+def test_a_gate_takes_files_for_earlier_runs(files, others):
+    """As a CI job does, whose database has its own run only."""
+    run = "2026-03-09T12"
+    done = swarmscope("check", run, "--against", str(files), "--json", "--database", others)
+    verdict = json.loads(done.stdout)
+
+    assert done.exit_code == 3
+    assert {o["verdict"] for o in verdict["outcomes"]} == {"failed"}
+    (note,) = [note for note in verdict["notes"] if note.startswith("Limits")]
+    assert f"the last 8 comparable runs of {files}" in note
 
 
 def test_a_run_that_was_ended_early_is_no_history(database):

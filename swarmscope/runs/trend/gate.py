@@ -13,7 +13,8 @@ from swarmscope.runs.compare.distributions import t_quantile
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run, Summary
 from swarmscope.runs.thresholds import Threshold
-from swarmscope.runs.trend import change_points, history
+from swarmscope.runs.trend import change_points
+from swarmscope.runs.trend.past_runs import PastRun, doubts, left_out, past_runs
 
 MAX_HISTORY = 20  # runs; older ones say less of today's machine
 MIN_HISTORY = 5
@@ -33,31 +34,41 @@ class Expected:
     words: str
 
 
-def expected(connection: Connection, run: Run, label: str) -> Expected:
+def expected(connection: Connection, run: Run, label: str, files: Sequence[str] = ()) -> Expected:
     """Return the limits of the p95 of *run*, of all requests and by endpoint.
 
-    They come from the runs before it whose branch, environment or version is *label*, and whose
-    plan, load and machine are those of *run*. All limits together are exceeded by `FALSE_ALARMS`
-    of runs in which nothing changed.
+    They come from the runs before it whose branch, environment or version is *label*, or from those
+    with ids in *files*, if any; whose plan, load and machine are those of *run*. All limits
+    together are exceeded by `FALSE_ALARMS` of runs in which nothing changed.
     """
-    known = history.past_runs(connection, run.testplan, LOOK_BACK, run.run_id)
-    earlier = [past for past in known if past.run_id != run.run_id and past.is_of(label)]
-    alike = [past for past in earlier if past.same_load and past.same_machine][-MAX_HISTORY:]
+    known = past_runs(connection, run.testplan, LOOK_BACK, run.run_id, files)
+    itself = [past for past in known if past.run_id == run.run_id]
+    earlier = [past for past in known if past.run_id != run.run_id and _counts(past, label, files)]
+    alike = [past for past in earlier if _is_alike(past, label)][-MAX_HISTORY:]
+    others = left_out([past for past in earlier if not _is_alike(past, label)])
+    notes = [f"Left out: {others}."] if others else []
     if len(alike) < MIN_HISTORY:
-        others = f"; {len(earlier) - len(alike)} have another load or machine" if earlier else ""
-        return Expected(
-            [], f"{len(alike)} earlier runs of {label} are comparable, {MIN_HISTORY} needed{others}"
-        )
+        words = f"{len(alike)} earlier runs of {label} are comparable, {MIN_HISTORY} needed."
+        return Expected([], " ".join([words, *notes]))
     names = _busiest(_totals(connection, run.run_id))
     before = [_totals(connection, past.run_id) for past in alike]
     share = FALSE_ALARMS / len(names)
     found = ((name, _limit(before, name, share)) for name in names)
     limits = [Threshold(METRIC, limit, name) for name, limit in found if limit is not None]
-    return Expected(
-        limits,
+    words = (
         f"Limits are what the last {len(alike)} comparable runs of {label} lead one to expect: of"
-        f" runs in which nothing changed, {FALSE_ALARMS:.0%} exceed one of them.",
+        f" runs in which nothing changed, {FALSE_ALARMS:.0%} exceed one of them."
     )
+    return Expected(limits, " ".join([words, *notes, *doubts([*alike, *itself])]))
+
+
+def _counts(past: PastRun, label: str, files: Sequence[str]) -> bool:
+    return past.run in files if files else past.is_of(label)
+
+
+def _is_alike(past: PastRun, label: str) -> bool:
+    """Whether it is like the run; an environment that was asked for may be another one."""
+    return past.is_alike or (past.same_load and past.same_machine and past.environment == label)
 
 
 def _totals(connection: Connection, run_id: datetime) -> Totals:
