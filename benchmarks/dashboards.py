@@ -34,6 +34,8 @@ SPANS_S = {"2 h": RUN_S, "15 min": 900}
 CHOSEN = {
     "baseline": "previous",
     "endpoint": "All endpoints",
+    "part": "response",
+    "measure": "p95",
     "job": "api",
     "run_services": ".+",
     "service": ".*",

@@ -23,7 +23,7 @@ from benchmarks._gunicorn import ROOT, serving
 from benchmarks.listener import Database, database
 from swarmscope.runs import bundles, queries
 from swarmscope.runs.connection import Connection
-from swarmscope.runs.trend import history
+from swarmscope.runs.trend import gate, history
 from swarmscope.runs.trend.history import Figure
 
 APP = "benchmarks._pairs_service:create_app()"
@@ -122,6 +122,35 @@ def series(directory: Path, change_at: int) -> None:
         }
     rounded = {name: [round(v or 0, 3) for v in values] for name, values in found.items()}
     print(json.dumps({"changed_at": change_at, "series": rounded}))
+
+
+@main.command()
+@click.argument("directories", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--times", default="1,1.5,2,3", help="Times as slow as it was: 1 for an alarm.")
+def judge(directories: tuple[Path, ...], times: str) -> None:
+    """Hold each run to the gate's limits by the runs before it: a table of how many fail."""
+    pairs = [pair for directory in directories for pair in _pairs(directory)]
+    print("| p95 of the run | pairs | fail |\n|---|---|---|")
+    for factor in map(float, times.split(",")):
+        failed = sum(_fails(before, now, factor) for before, now in pairs)
+        print(f"| × {factor:g} | {len(pairs)} | {failed} ({failed / len(pairs):.1%}) |")
+
+
+def _pairs(directory: Path) -> Iterator[tuple[list[gate.Totals], gate.Totals]]:
+    """Yield each run that has enough before it, with those."""
+    with _loaded(directory) as connection:
+        ids = connection.execute("SELECT id FROM testrun ORDER BY id").fetchall()
+        found = [gate.totals(connection, run_id) for (run_id,) in ids]
+    for at in range(gate.MAX_HISTORY, len(found)):
+        yield found[at - gate.MAX_HISTORY : at], found[at]
+
+
+def _fails(before: list[gate.Totals], now: gate.Totals, factor: float) -> bool:
+    """Return whether a run that took *factor* times as long exceeds a limit."""
+    return any(
+        factor * (now[limit.endpoint].p95_ms or 0) > limit.limit
+        for limit in gate.limits(before, now)
+    )
 
 
 def _keep(connection: Connection, file: Path) -> None:

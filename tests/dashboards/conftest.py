@@ -50,7 +50,8 @@ class Recorded:
         """Return what a viewer has chosen: a value for each variable of any dashboard."""
         everything = dict.fromkeys(("service", "instance", "route"), Recorded.everything)
         chosen = {"run_services": ".+", "job": "shop", "endpoint": "All endpoints", **everything}
-        return {"run": run, "baseline": run, **chosen, **others}
+        figure = {"part": "response", "measure": "p95"}
+        return {"run": run, "baseline": run, **chosen, **figure, **others}
 
     @staticmethod
     def may_lack(query) -> bool:

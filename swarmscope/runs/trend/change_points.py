@@ -39,9 +39,10 @@ class Step:
     high: float
 
 
-def change_points(values: Sequence[float]) -> list[int]:
+def change_points(values: Sequence[float], significance: float = SIGNIFICANCE) -> list[int]:
     """Return the indices, ascending, at which a new segment of *values* begins; empty for none.
 
+    *significance* is the share of series without any change that seem to have one, at least 0.005.
     The same values give the same answer.
 
     >>> change_points([10, 11, 10, 12, 11, 10, 20, 21, 20, 22, 21, 20])
@@ -53,7 +54,7 @@ def change_points(values: Sequence[float]) -> list[int]:
         splits = [_split(part) for part in parts]
         best = max(range(len(parts)), key=lambda number: splits[number][0])
         statistic, place = splits[best]
-        if place == 0 or _chance(parts, statistic, random) > SIGNIFICANCE:
+        if place == 0 or _chance(parts, statistic, random) > significance:
             return cuts[1:-1]
         cuts = sorted({*cuts, cuts[best] + place})
 
@@ -92,9 +93,10 @@ def _split(values: Sequence[float]) -> tuple[float, int]:
     return best
 
 
-def segments(values: Sequence[float]) -> list[Sequence[float]]:
+def segments(values: Sequence[float], significance: float = SIGNIFICANCE) -> list[Sequence[float]]:
     """Return *values* parted at their change points, in order; one empty segment for none."""
-    return [values[a:b] for a, b in pairwise([0, *change_points(values), len(values)])]
+    places = [0, *change_points(values, significance), len(values)]
+    return [values[a:b] for a, b in pairwise(places)]
 
 
 def steps(parts: Sequence[Sequence[float]]) -> list[Step]:

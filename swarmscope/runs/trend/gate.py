@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import sqrt
+from math import exp, log, sqrt
 from statistics import fmean, stdev
 
 from swarmscope.runs import queries
 from swarmscope.runs.compare.distributions import t_quantile
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run, Summary
+from swarmscope.runs.sample_size import requests_for_quantile
 from swarmscope.runs.thresholds import Threshold
 from swarmscope.runs.trend import change_points
 from swarmscope.runs.trend.past_runs import PastRun, doubts, left_out, past_runs
@@ -22,6 +23,8 @@ LOOK_BACK = 200  # runs of any branch, among which those of one are looked for
 FALSE_ALARMS = 0.05  # the share of runs without any change that fail a limit
 MAX_ENDPOINTS = 20  # those with most requests: each limit costs all others some of their power
 METRIC = "p95"
+MIN_REQUESTS = requests_for_quantile(0.95)
+CERTAIN = 0.005  # of a change in the history
 
 Totals = Mapping[str, Summary]
 
@@ -50,16 +53,16 @@ def expected(connection: Connection, run: Run, label: str, files: Sequence[str] 
     if len(alike) < MIN_HISTORY:
         words = f"{len(alike)} earlier runs of {label} are comparable, {MIN_HISTORY} needed."
         return Expected([], " ".join([words, *notes]))
-    names = _busiest(_totals(connection, run.run_id))
-    before = [_totals(connection, past.run_id) for past in alike]
-    share = FALSE_ALARMS / len(names)
-    found = ((name, _limit(before, name, share)) for name in names)
-    limits = [Threshold(METRIC, limit, name) for name, limit in found if limit is not None]
+    before = [totals(connection, past.run_id) for past in alike]
+    found = limits(before, totals(connection, run.run_id))
+    if not found:
+        words = f"No endpoint had {MIN_REQUESTS} requests in each comparable run of {label}."
+        return Expected([], " ".join([words, *notes]))
     words = (
         f"Limits are what the last {len(alike)} comparable runs of {label} lead one to expect: of"
         f" runs in which nothing changed, {FALSE_ALARMS:.0%} exceed one of them."
     )
-    return Expected(limits, " ".join([words, *notes, *doubts([*alike, *itself])]))
+    return Expected(found, " ".join([words, *notes, *doubts([*alike, *itself])]))
 
 
 def _counts(past: PastRun, label: str, files: Sequence[str]) -> bool:
@@ -71,23 +74,38 @@ def _is_alike(past: PastRun, label: str) -> bool:
     return past.is_alike or (past.same_load and past.same_machine and past.environment == label)
 
 
-def _totals(connection: Connection, run_id: datetime) -> Totals:
+def totals(connection: Connection, run_id: datetime) -> Totals:
     """Return the response times of a run by endpoint; "" is all requests."""
     rows = queries.summary(connection, run_id)
     return {f"{r.request_type} {r.name}".strip(): r for r in rows if r.part == "response"}
 
 
-def _busiest(totals: Totals) -> list[str]:
+def limits(before: Sequence[Totals], now: Totals) -> list[Threshold]:
+    """Return the limits of a run with the totals *now*, by those of earlier ones, oldest first."""
+    names = [name for name in _busiest(now) if all(_is_known(run, name) for run in (*before, now))]
+    found = ((name, _limit(before, name, FALSE_ALARMS / len(names))) for name in names)
+    return [Threshold(METRIC, limit, name) for name, limit in found if limit is not None]
+
+
+def _is_known(run: Totals, name: str) -> bool:
+    """Return whether a run has enough requests for the p95; of fewer it varies beyond measure."""
+    return name in run and run[name].requests >= MIN_REQUESTS and bool(run[name].p95_ms)
+
+
+def _busiest(now: Totals) -> list[str]:
     """Return "" for all requests, and the endpoints with most requests."""
-    single = sorted(filter(None, totals), key=lambda name: -totals[name].requests)
+    single = sorted(filter(None, now), key=lambda name: -now[name].requests)
     return ["", *single[:MAX_ENDPOINTS]]
 
 
 def _limit(runs: Sequence[Totals], name: str, share: float) -> float | None:
-    """Return what a run like the latest ones exceeds with probability *share*; None if unknown."""
-    found = (run[name].p95_ms for run in runs if name in run)
-    latest = change_points.segments([value for value in found if value is not None])[-1]
-    return bound(latest, share) if len(latest) >= MIN_HISTORY else None
+    """Return what a run like the latest ones exceeds with probability *share*; None if unknown.
+
+    Times are taken by their logarithms: what disturbs a machine multiplies them. Only a change that
+    chance hardly makes ends the history: a machine's drift would leave too little of it.
+    """
+    latest = change_points.segments([log(run[name].p95_ms or 1) for run in runs], CERTAIN)[-1]
+    return exp(bound(latest, share)) if len(latest) >= MIN_HISTORY else None
 
 
 def bound(values: Sequence[float], share: float) -> float:
