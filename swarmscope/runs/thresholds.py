@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swarmscope.redaction import stored_name
 from swarmscope.runs import sample_size
 from swarmscope.runs.histogram import CALLS, COMPONENTS
-from swarmscope.runs.model import ComponentSummary, Run, Summary
+
+if TYPE_CHECKING:
+    from swarmscope.runs.model import ComponentSummary, Run, Summary
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "not judged"
 CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as in locust-plugins' checks

@@ -14,6 +14,7 @@ UNNEEDED = {
     "rich",
     "swarmscope.cli",
     "swarmscope.runs.document",
+    "swarmscope.runs.model",
     "swarmscope.sampling",
 }  # click comes with Flask, which Locust itself imports
 LISTED_AT_EXIT = """
