@@ -23,6 +23,7 @@ from swarmscope.client.recording.backlog import REPORT_KEY, Backlog, WorkerBackl
 from swarmscope.client.recording.listener import Listener
 from swarmscope.client.recording.run import Follower, Leader
 from swarmscope.client.recording.shipper_process import ShipperProcess
+from swarmscope.client.recording.start_headers import StartHeaders
 from swarmscope.client.report import Reporting
 from swarmscope.home import names_database
 from swarmscope.journal.format import Header
@@ -56,6 +57,7 @@ def attach(
     listener = Listener(options, Header(uuid4().hex, 0, 0, worker, host, os.getpid(), leads))
     if not isinstance(runner, MasterRunner):
         listen_first(environment.events.request, listener.on_request)
+        StartHeaders(listener)
     listen_first(environment.events.user_error, listener.on_user_error)
     environment.events.cpu_warning.add_listener(listener.on_cpu_warning)
     shipper = ShipperProcess(options, listener)
