@@ -69,6 +69,7 @@ def findings(capture: Capture, held: Side | None, broke: Side) -> list[Finding]:
             found += _of_service(each, lag_ms, frozenset())
     if held is None:  # nothing to compare with: most of the time has to be that wait, or a queue
         least_ms = SOLE * (of_client.after("response") or 0.0) - of_client.queue_growth
+        least_ms = max(least_ms, of_client.after("other") or 0.0)  # which may be another wait
         found = [one for one in found if one.wait_ms >= least_ms]
     found = found or [one for each in [*ends, of_client] for one in _of_processes(each)]
     return sorted(found, key=lambda finding: -finding.share)

@@ -519,6 +519,30 @@ def test_a_short_wait_is_no_cause_where_nothing_held():
     assert explain(measured(case), None, both_sides(case)[1]).kind == UNKNOWN
 
 
+def test_half_of_what_requests_waited_for_is_no_cause_where_nothing_held():
+    """As long as they waited for a connection they were in what is not measured: a lock."""
+    case = Case(
+        "lock and pool",
+        set(),
+        (52, 52),
+        {"queue": (99, 99), "service": (1317, 1317), "outside": (37, 37)},
+        {
+            "part_pool_ms": (646, 646),
+            "part_db_ms": (9, 9),
+            "part_other_ms": (660, 660),
+            **run_delay(5, 5),
+        },
+        {
+            key("workers"): (200, (64, 64), (4, 4)),
+            key("pool", "shop"): (2, (1.8, 1.8), (31, 31)),
+        },
+    )
+
+    broke = both_sides(case)[1]
+    parts = {**broke.parts, "other": 660.0}
+    assert explain(measured(case), None, replace(broke, parts=parts)).kind == UNKNOWN
+
+
 def test_python_that_is_not_let_run_is_no_lock():
     """Threads that compute wait for each other, in a process that others keep from running."""
     case = Case(
