@@ -304,14 +304,15 @@ def quota_and_row_lock(dice: Random) -> Case:
 def generator_and_slots(dice: Random) -> Case:
     """Users of two services: one has two threads, on the other's responses the generator computes.
 
-    It has hardly more to compute than it can, or it could not fill the threads.
+    It has hardly more to compute than it can: while it does, it sends no request to the threads,
+    whose users are so many that the queue there is longer than the generator is late.
     """
-    capacity = dice.uniform(30, 40)
-    users = load(2 * capacity)
+    capacity = dice.uniform(22, 28)
+    each = round(0.65 * capacity), round(3.2 * capacity)
     service = Service(one(("sleep", 2000 / capacity - 2)), threads(2))
     beside = Service(one(("sleep", 2)), threads(64), measured=False)
     truth = frozenset({"generator", "workers"})
-    burn_ms = 1.15 * 1000 / (users[1] / 2)
+    users, burn_ms = (2 * each[0], 2 * each[1]), 1060 / each[1]
     return Case("generator_and_slots", truth, service, users, burn_ms=burn_ms, beside=beside)
 
 
