@@ -40,7 +40,7 @@ from swarmscope.stack.ports import PORTS
 
 SEARCH = (
     *("--shape", "Capacity", "--capacity-start", "50", "--capacity-precision", "0.5"),
-    *("--capacity-warm-up", "8", "--capacity-window", "10", "--slo-p95", "450"),
+    *("--capacity-warm-up", "8", "--capacity-window", "20", "--slo-p95", "450"),
 )
 INTERVAL_S = 2
 PERF_HZ = 49
@@ -75,11 +75,14 @@ class Seen:
     def mean(self, name: str, spans: Sequence[tuple[float, float]]) -> float | None:
         """Return the mean of a figure in spans of Unix seconds."""
         found = [
-            values[name]
-            for at, values in self.samples
-            if name in values and any(since + INTERVAL_S <= at <= until for since, until in spans)
+            values[name] for at, values in self.samples if name in values and _is_in(at, spans)
         ]
         return fmean(found) if found else None
+
+
+def _is_in(at: float, spans: Sequence[tuple[float, float]]) -> bool:
+    """Return whether most of the interval that ended *at* is in one of *spans*."""
+    return any(since <= at - INTERVAL_S / 2 <= until for since, until in spans)
 
 
 def main() -> None:
@@ -147,21 +150,15 @@ def watches(workers: Sequence[int], its_database: Database) -> list[Watch]:
             seen.samples.append((time.time(), values))
 
     def perf(seen: Seen, over: threading.Event) -> None:
-        cores = psutil.cpu_count() or 1
+        record = ["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", str(PERF_HZ), "-o"]
+        files: list[tuple[float, str]] = []
         with tempfile.TemporaryDirectory() as directory:
-            file = f"{directory}/perf.data"
-            record = ["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", str(PERF_HZ)]
             while not over.is_set():
-                _output([*record, "-o", file, "sleep", str(INTERVAL_S)])
-                at = time.time()
-                lines = _output(["perf", "script", "-i", file, "-F", "comm,pid"]).splitlines()
-                found = [line.rsplit(maxsplit=1) for line in lines if line.strip()]
-                busy = [(name.strip(), int(pid)) for name, pid in found if pid != "0"]
-                own = sum(pid in workers for _, pid in busy)
-                scale = cores / len(found) if found else 0.0  # idle cores are sampled, too
-                values = {"busy": len(busy) * scale, "others": (len(busy) - own) * scale}
-                seen.samples.append((at, values))
-                seen.commands.append((at, Counter(name for name, _ in busy)))
+                file = f"{directory}/{len(files)}"
+                _output([*record, file, "sleep", str(INTERVAL_S)])
+                files.append((time.time(), file))
+            for at, file in files:
+                _add_samples(seen, at, file, workers)
 
     def activity(seen: Seen, over: threading.Event) -> None:
         with psycopg.connect(its_database.dsn, autocommit=True) as connection:
@@ -171,6 +168,17 @@ def watches(workers: Sequence[int], its_database: Database) -> list[Watch]:
                 seen.samples.append((time.time(), dict(zip(names, row, strict=True))))
 
     return [pidstat, perf, activity]
+
+
+def _add_samples(seen: Seen, at: float, file: str, workers: Sequence[int]) -> None:
+    """Add what perf recorded until *at*: cores are sampled while they are idle, too."""
+    lines = _output(["perf", "script", "-i", file, "-F", "comm,pid"]).splitlines()
+    found = [line.rsplit(maxsplit=1) for line in lines if line.strip()]
+    busy = [(name.strip(), int(pid)) for name, pid in found if pid != "0"]
+    others = sum(pid not in workers for _, pid in busy)
+    scale = (psutil.cpu_count() or 1) / len(found) if found else 0.0
+    seen.samples.append((at, {"busy": len(busy) * scale, "others": others * scale}))
+    seen.commands.append((at, Counter(name for name, _ in busy)))
 
 
 def _output(command: Sequence[str]) -> str:
@@ -238,7 +246,7 @@ def table(
         yield f"| {words} | {_figure(ours)} | {tool} | {_figure(seen.mean(name, spans))} |"
     counted: Counter[str] = Counter()
     for at, commands in seen.commands:
-        if any(since <= at <= until for since, until in spans):
+        if _is_in(at, spans):
             counted += commands
     whole = sum(counted.values())
     shares = [f"{name} {100 * number / whole:.0f} %" for name, number in counted.most_common(6)]

@@ -10,6 +10,7 @@ from swarmscope.runs.document import ResourceFigures
 from swarmscope.runs.resources.model import QUOTA
 
 OTHERS = 0.1  # of a core: less is not worth mentioning
+SOLE = 0.5  # of the places: most of its use is by others
 ONE = 0.05  # means of numbers differ a little from whole ones
 PARTS = {
     "queue": "the time in the queue",
@@ -106,8 +107,11 @@ def busiest(figures: Sequence[ResourceFigures]) -> str:
     known = [one for one in figures if one.utilisation is not None and one.demand_ms is not None]
     if not known:
         return ""
-    most = max(known, key=lambda one: one.utilisation or 0.0)
-    return f"the busiest: {_named(most)}, {_percent(most.utilisation)} in use"
+    most = max(known, key=lambda one: (round(one.utilisation or 0.0, 2), one.others or 0.0))
+    text = f"the busiest: {_named(most)}, {_percent(most.utilisation)} in use"
+    if most.places and (most.others or 0.0) >= SOLE * most.places:
+        text += f", {_number(most.others)} of {_number(most.places)} by other processes"
+    return text
 
 
 def _named(figures: ResourceFigures) -> str:

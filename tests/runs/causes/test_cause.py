@@ -429,6 +429,7 @@ CASES = [
             "part_db_ms": (18, 26),
             "part_pool_ms": (7, 12),
             "part_other_ms": (23, 26),
+            "cpu_others_cores": (1.6, 1.6),
             **run_delay(24, 26),
         },
         {
@@ -439,6 +440,7 @@ CASES = [
             key("generator_cpu", job=""): (2, (2, 2), (0.86, 0.87)),
         },
         generator={"loop_lag_ms": (28, 30)},
+        words="the busiest: CPU of the machine, 100 % in use, 1.6 of 2 by other processes",
     ),
     Case(
         "noisy neighbour, of which a part was there before",
