@@ -50,6 +50,7 @@ QUESTIONS = {  # of more than one module
     "runs/schema/timescale/compression": "is what its job compresses read and pruned as before?",
     "runs/schema/timescale/hypertable": "are figures and pruning those of plain PostgreSQL?",
     "runs/compare/gate": "what may a gate pass, and what does an interval without an end say?",
+    "runs/compare/unlike_runs": "are runs that were made differently compared without a word?",
     "runs/trend/other_implementations": "do others find the same changes, and in recorded runs?",
     "runs/document_components": "where did the service time go, and does a live run's end agree?",
     "runs/summary": "do percentiles agree with the requests themselves?",

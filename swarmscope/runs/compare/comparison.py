@@ -48,6 +48,9 @@ ALIKE = {
     "users": "peak_users",
 }
 
+MAX_TIMES = 2  # as long as the other run: more is worth a warning
+NAMED = ("host", "users", "user_classes")  # settings that `ALIKE` has
+
 MAX_SPREAD = (
     25.0  # an interval whose ends' ratio exceeds it, as of a standing queue, bounds nothing
 )
@@ -141,7 +144,7 @@ class Figures:
 def compare(connection: Connection, a: Run, b: Run, whole: bool = False) -> Comparison:
     """Compare run *b* with run *a*, after ramp-up of each, or the *whole* of both."""
     of_a, of_b = (figures(connection, run.run_id, whole) for run in (a, b))
-    warnings = [*unlike(a, b), *unmatched(of_a, of_b)]
+    warnings = [*unlike(a, b), *unlike_origins(connection, a, b), *unmatched(of_a, of_b)]
     if not (of_a.samples and of_b.samples):
         warnings.append(f"a span is shorter than {MIN_SECONDS} s: no intervals can be given")
     spans, alike = (of_a.span, of_b.span), of_a.is_whole == of_b.is_whole
@@ -354,6 +357,27 @@ def unlike(a: Run, b: Run) -> Iterator[str]:
     for run, label in ((a, "A"), (b, "B")):
         if run.dropped:
             yield f"{label} has lost {run.dropped:,} samples"
+
+
+def unlike_origins(connection: Connection, a: Run, b: Run) -> Iterator[str]:
+    """Yield a line for each known difference in how two runs were made."""
+    query = "SELECT machine, scenario_hash, coalesce(settings, '{}') FROM testrun WHERE id = %s"
+    found = [connection.execute(query, [run.run_id]).fetchone() for run in (a, b)]
+    (machine, files, options), (other, other_files, other_options) = filter(None, found)
+    if machine and other and machine != other:
+        yield f"machine: {machine} against {other}"
+    if files and other_files and files != other_files:
+        yield "the scenario's files were edited between the runs"
+    was, now = (f"{run.objective_ms:g} ms, {run.objective_fail_ratio:.3g} failed" for run in (a, b))
+    if was != now:
+        yield f"SLO: {was} against {now}"
+    lasted = [run.duration_s or 0 for run in (a, b)]
+    if max(lasted) > MAX_TIMES * min(lasted):
+        yield "lasted: {:,.0f} s against {:,.0f} s".format(*lasted)
+    names = [n for n in {**options, **other_options} if n not in NAMED and not n.startswith("slo_")]
+    if changed := [n for n in names if options.get(n) != other_options.get(n)][:MAX_NAMED]:
+        pairs = (f"{n} {options.get(n)!r} against {other_options.get(n)!r}" for n in changed)
+        yield f"options: {', '.join(pairs)}"
 
 
 def _spelled(value: object) -> str:
