@@ -54,7 +54,7 @@ _STOCK = _stock_hooks()
 
 
 class Session(FastHttpSession):
-    """Locust's session; a plain request and its answer cost it less than half the CPU time.
+    """Locust's session; a plain request and its answer cost a third to a half of the CPU time.
 
     Locust's own does whatever is not plain: streams, parameters and files, proxies, and answers
     that are redirects or errors, compressed, or without a Content-Length.
