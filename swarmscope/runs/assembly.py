@@ -91,7 +91,7 @@ def assemble(
         if rows is None:
             rows = queries.summary(connection, run_id, whole)
         made = _assemble(connection, run_id, rows, whole, known)
-        if slowest and not made.slowest:
+        if slowest and (known is None or made.run.ended):
             found = _slowest(connection, run_id, rows)
             made = dataclasses.replace(made, slowest=found)
         capture = captures.stored(connection, run_id)

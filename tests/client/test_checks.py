@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import locust_plugins
 import pytest
+from locust import log
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from support.command import swarmscope
@@ -208,8 +209,9 @@ def test_the_environment_may_ask_too(parser, monkeypatch):
 
 
 @pytest.fixture
-def ended(parser):
+def ended(parser, monkeypatch):
     """Return what ends a process with given checks, requests and failures, and its status."""
+    monkeypatch.setattr(log, "unhandled_greenlet_exception", False)  # that of an earlier test
 
     def end(
         *given: str,
