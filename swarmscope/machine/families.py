@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from swarmscope.machine import cpu, kernel_files, memory, sockets
 from swarmscope.machine.cgroups import Cgroups
 from swarmscope.machine.processes import ProcessTree
+from swarmscope.machine.sockets import LocalPorts
 
 Known = dict[str, float | None]
 
@@ -44,6 +45,7 @@ class Machine:
     def __init__(self, pid: int | None = None, root: Path = Path("/")) -> None:
         self._root = root
         self._cgroups = Cgroups(root)
+        self._ports = LocalPorts(root)
         self._tree = ProcessTree(os.getpid() if pid is None else pid, root)
         self._others_s = 0.0
 
@@ -65,7 +67,7 @@ class Machine:
         yield "machine_listen_overflows", text, True, "", {"": overflows}
         text = "Connections dropped by listening sockets, for whatever reason"
         yield "machine_listen_drops", text, True, "", {"": drops}
-        used, limit = sockets.local_ports(self._root)
+        used, limit = self._ports.counts()
         text = "Local ports for outgoing connections: at most so many are used; the limit"
         yield "machine_local_ports", text, False, "state", {"used": used, "limit": limit}
         stalled_s = kernel_files.pressure_seconds(f"{self._root}/proc/pressure/io")

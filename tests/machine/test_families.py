@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.machine_files import GVISOR, LINUX, MACOS, V1, V2, write
 
+from swarmscope.machine import sockets
 from swarmscope.machine.families import Machine
+from swarmscope.machine.sockets import LocalPorts
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -112,19 +115,46 @@ def test_a_file_of_another_form_raises_nothing(tmp_path, name, content):
     assert "machine_cpus" in known(write(tmp_path, files))
 
 
-def test_many_local_ports_are_counted_one_by_one(tmp_path):
+def connections(*ports: int) -> dict[str, str]:
+    """Return the kernel's files about many sockets, with one line for each of *ports*."""
     head = "  sl  local_address rem_address\n"
-    ports = [32768, 32769, 32769, 80, 60999]
     rows = "".join(f" 0: 0100007F:{port:04X} 0100007F:1F90 01\n" for port in ports)
-    files = {
+    return {
         "proc/net/sockstat": "TCP: inuse 20000 orphan 0 tw 4 alloc 1\n",
         "proc/net/tcp": head + rows,
         "proc/net/tcp6": head,
     }
 
+
+def test_many_local_ports_are_counted_one_by_one(tmp_path):
+    files = connections(32768, 32769, 32769, 80, 60999)
+
     values = known(write(tmp_path, {**LINUX, **files}))
 
     assert values["machine_local_ports"] == {"used": 3, "limit": 28232}
+
+
+def test_a_count_of_many_local_ports_that_took_long_holds_for_longer(tmp_path, monkeypatch):
+    """0.1 s of CPU time every 20 s, which is 0.5 % of a core."""
+    now, used_s = [100.0], [0.0]
+    monkeypatch.setattr(sockets, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sockets, "thread_time", lambda: used_s[0])
+    reading = sockets._ports_between
+
+    def slow(*of: Any) -> float:
+        used_s[0] += 0.1
+        return reading(*of)
+
+    monkeypatch.setattr(sockets, "_ports_between", slow)
+    ports = LocalPorts(write(tmp_path, {**LINUX, **connections(32768)}))
+    counts = []
+    for more_s in (0, 19, 2, 1):
+        now[0] += more_s
+        counts.append(ports.counts()[0])
+        write(tmp_path, connections(32768, 32769))
+
+    assert counts == [1, 1, 2, 2]
+    assert used_s == [0.2]
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="needs Linux")
