@@ -19,6 +19,10 @@ CHECK_FAILED, CANNOT_TELL = 3, 4  # exit statuses; the first as in locust-plugin
 MAX_NAMED = 5  # endpoints that a reason lists
 
 EARLY = ("time", "users", "stopped", "silence", "error")  # endings of a search without its answer
+NO_LIMIT_OF_THE_SERVICE = {  # endings of a search that did not find one
+    "generator": "the load generator was the limit",
+    "bound": "the largest number of users held",
+}
 
 RUN_DELAY, PROMQL = "run_delay", "promql"
 USES = {  # of which resource each limits the use
@@ -288,11 +292,14 @@ def _unsaid(where: tuple[str, str, str], summaries: Sequence[Summary]) -> str:
 def judge_capacity(threshold: Threshold, verdict: Mapping[str, Any] | None, reason: str) -> Outcome:
     """Judge by the verdict of a capacity search; without one, *reason* says why.
 
-    A search that ended early decides nothing between the users that held and those that broke.
+    A search that ended early decides nothing between the users that held and those that broke; one
+    whose load generator or largest number of users was the limit, nothing beyond those that held.
     """
     if verdict is None or verdict.get("users") is None:
         return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=reason)
     users, broken = verdict["users"], verdict.get("broken_users")
+    if (why := NO_LIMIT_OF_THE_SERVICE.get(verdict.get("limit", ""))) and users < threshold.limit:
+        return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=f"{why}: at least {users:,} users")
     is_open = users < threshold.limit and (broken is None or threshold.limit < broken)
     if verdict.get("limit") in EARLY and is_open:
         bounds = f"at least {users:,}" + ("" if broken is None else f", below {broken:,}")

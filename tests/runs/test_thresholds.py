@@ -174,6 +174,20 @@ def test_a_search_that_ended_early_leaves_open_what_it_does_not_know(users, brok
         assert outcome.reason == f"time was up: at least 27{below} users"
 
 
+@pytest.mark.parametrize("limit", ["generator", "bound"])
+def test_a_search_that_did_not_find_the_limit_of_the_service_cannot_fail(limit):
+    """Whatever it did not try may hold, or not."""
+    known = {"users": 49, "broken_users": None, "limit": limit}
+
+    def verdict(**more: object) -> str:
+        (outcome,) = judge([parse("capacity-users", "50")], [], capacity={**known, **more})
+        return outcome.verdict
+
+    assert verdict() == NOT_JUDGED
+    assert verdict(broken_users=52) == NOT_JUDGED, "broken by the generator"
+    assert verdict(users=50) == PASSED
+
+
 @pytest.mark.parametrize(
     ("verdicts", "status"),
     [
