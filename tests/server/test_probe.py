@@ -83,7 +83,7 @@ def test_without_a_worker_it_does_not_run(tmp_path):
 
 
 def test_it_wakes_late_while_other_threads_want_the_gil(quick, tmp_path, cells):
-    """5 ms each: the switch interval of the interpreter."""
+    """At most 5 ms each, the switch interval of the interpreter; the kernel may stop the others."""
     one, marked = Probe(), Marked()
     one.attach(Worker(), tmp_path)
     done = threading.Event()
@@ -109,7 +109,7 @@ def test_it_wakes_late_while_other_threads_want_the_gil(quick, tmp_path, cells):
             burner.join()
     assert marked.expected.wait(10)
 
-    assert late_s / wakes > 0.004
+    assert late_s / wakes > 0.002
 
 
 def test_a_second_worker_of_a_slot_goes_on_where_the_first_ended(tmp_path, cells):

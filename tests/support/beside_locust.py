@@ -111,6 +111,8 @@ def become(peer: socket.socket) -> str:
 
 def run(module: str) -> int:
     """Run *module* as ``python -m`` does; return its exit status."""
+    if module in MODULES:  # else runpy warns that it is run again
+        del sys.modules[module]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:

@@ -164,7 +164,8 @@ def test_failures_count_whatever_a_listener_raises(find):
     assert found.levels[0]["users"] == 4
     assert found.levels[0]["outcome"] == "broke"
     assert found.levels[0]["fail_ratio"] == pytest.approx(0.5, abs=0.1)
-    assert "% of requests failed" in found.sentence
+    # where the machine is so busy that the generator counts as the limit, the verdict is "unknown"
+    assert found.levels[0]["limited"] or "% of requests failed" in found.sentence
 
 
 def test_a_response_may_be_anything(find):
