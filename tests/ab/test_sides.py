@@ -88,6 +88,7 @@ def test_a_revision_without_settings_of_its_own(
     assert said == ["HEAD has no swarmscope.toml: that of the working tree is used."]
 
 
+@pytest.mark.proof
 def test_other_requirements_get_an_environment(
     repository: Path, described: Describe, said: list[str], tmp_path: Path
 ) -> None:
