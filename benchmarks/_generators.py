@@ -10,7 +10,6 @@ import base64
 import contextlib
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks._gunicorn import ROOT
+from swarmscope.stack.process_groups import kill_group
 
 USERS_FILE = "benchmarks/_generator_users.py"
 FOREVER_S = 3600
@@ -141,8 +141,7 @@ def running(kind: str, work: Work, users: int, *options: str) -> Iterator[Genera
             if process.poll() is not None:
                 raise RuntimeError(f"{kind} ended: {(directory / 'log').read_text()}")
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process.pid)
             process.wait()
 
 

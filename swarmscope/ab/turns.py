@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +20,7 @@ from swarmscope.ab.sides import Side
 from swarmscope.runs import database
 from swarmscope.stack.errors import StackError
 from swarmscope.stack.layout import Home
+from swarmscope.stack.process_groups import kill_group
 from swarmscope.stack.services import recorded_locust
 from swarmscope.stack.settings import StackSettings
 from swarmscope.stack.temporary import temporary_stack, with_end
@@ -170,6 +169,5 @@ def _running(
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
         process.wait()

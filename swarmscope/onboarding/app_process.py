@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +16,7 @@ from typing import IO, Any
 from swarmscope import server
 from swarmscope.onboarding import describe_app
 from swarmscope.onboarding.errors import Unclear
+from swarmscope.stack.process_groups import kill_group
 
 APP_SEARCH = Path(server.__file__).with_name("app_search.py")
 SECONDS = 60.0  # for loading the app and for all its answers
@@ -93,7 +93,7 @@ def app_process(
             text=True,
             start_new_session=True,
         )
-        timer = threading.Timer(SECONDS, kill_group, [process])
+        timer = threading.Timer(SECONDS, kill_group, [process.pid])
         timer.start()
         try:
             yield AppProcess(process)
@@ -103,7 +103,7 @@ def app_process(
             raise AppProblem("ended", _how_it_ended(process, errors)) from None
         finally:
             timer.cancel()
-            kill_group(process)
+            kill_group(process.pid)
             process.communicate()
 
 
@@ -113,9 +113,3 @@ def _how_it_ended(process: subprocess.Popen[str], errors: IO[str]) -> str:
     errors.seek(0)
     lines = errors.read().strip().splitlines()
     return lines[-1] if lines else f"its process ended with status {process.returncode}"
-
-
-def kill_group(process: subprocess.Popen[str]) -> None:
-    """Kill a process that leads a session of its own, and all that it started there."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swarmscope import atomic_files
-from swarmscope.onboarding.app_process import kill_group
 from swarmscope.onboarding.load_files import GUNICORN_CONF
 from swarmscope.onboarding.plan import Plan
 from swarmscope.onboarding.scenario import Scenario
@@ -21,6 +20,7 @@ from swarmscope.stack.errors import StackError
 from swarmscope.stack.failures import LOG_LINES
 from swarmscope.stack.locust_command import locust_command
 from swarmscope.stack.ports import PORTS, free_ports
+from swarmscope.stack.process_groups import kill_group
 from swarmscope.stack.progress import Progress
 from swarmscope.stack.project import App, Project
 from swarmscope.stack.settings import StackSettings, read_settings
@@ -156,7 +156,7 @@ def _search(locustfile: str, settings: StackSettings, trial: Trial, report: Path
     try:
         _pass_on(process, last, say)
     finally:
-        kill_group(process)  # its shipper, too
+        kill_group(process.pid)  # its shipper, too
         process.wait()
     if not report.exists():
         raise with_end("the capacity search failed", last)

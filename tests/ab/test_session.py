@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,13 +12,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from support.command import swarmscope
 from support.native import SWARMSCOPE
-from support.processes import clean_environment
+from support.processes import clean_environment, lines_until, processes_of
 from support.revisions import git
 
 from swarmscope.ab.cores import divided
@@ -44,19 +42,6 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for process in processes_of(directory):
         process.kill()
     shutil.rmtree(directory)
-
-
-def processes_of(scratch: Path) -> list[psutil.Process]:
-    """Return what else runs with that directory for temporary files."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            is_ours = process.environ().get("TMPDIR") == str(scratch)
-        except psutil.Error:
-            continue
-        if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-            found.append(process)
-    return found
 
 
 def variables(runs_database: str) -> dict[str, str]:
@@ -141,12 +126,8 @@ def test_an_interrupt_leaves_nothing(repository: Path, scratch: Path, runs_datab
         text=True,
         start_new_session=True,
     )
+    lines = lines_until(process, "Cores: ")
     assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("Cores: "):
-            break
     process.send_signal(signal.SIGTERM)
     rest = process.stdout.read()
 

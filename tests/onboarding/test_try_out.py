@@ -9,11 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from support.command import swarmscope
 from support.native import SWARMSCOPE
-from support.processes import clean_environment
+from support.processes import clean_environment, lines_until, processes_of
 from support.projects import write_project
 
 from swarmscope.onboarding.try_out import Trial, trial_settings
@@ -71,24 +70,13 @@ class Place:
             start_new_session=True,
         )
 
-    def processes(self) -> list[psutil.Process]:
-        """Return what runs with our directory for temporary files."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("TMPDIR") == str(self.scratch):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     """Return a place; afterwards nothing of it runs."""
     found = Place(tmp_path)
     yield found
-    for process in found.processes():
+    for process in processes_of(found.scratch):
         process.kill()
     shutil.rmtree(found.scratch)
 
@@ -112,18 +100,14 @@ def test_it_leaves_a_report_and_nothing_else(place: Place) -> None:
     assert "/broken" not in page
     assert sorted(path.name for path in place.project.iterdir()) == ["shop.html", "src"]
     assert list(place.scratch.iterdir()) == []
-    assert place.processes() == []
+    assert processes_of(place.scratch) == []
 
 
 def test_an_interrupt_leaves_nothing(place: Place) -> None:
     """In the middle of the search."""
     process = place.start("--run-time", "60")
+    lines = lines_until(process, "The search takes")
     assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("The search takes"):
-            break
     process.send_signal(signal.SIGINT)
     rest = process.stdout.read()
 
@@ -131,7 +115,7 @@ def test_an_interrupt_leaves_nothing(place: Place) -> None:
     assert rest.endswith("Everything has been stopped.\n")
     assert not (place.project / "swarmscope-try.html").exists()
     assert list(place.scratch.iterdir()) == []
-    assert place.processes() == []
+    assert processes_of(place.scratch) == []
 
 
 def test_what_the_file_says_applies(tmp_path: Path) -> None:

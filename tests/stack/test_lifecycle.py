@@ -20,7 +20,7 @@ import pytest
 from support.forks import fork
 from support.locust import LOCUST
 from support.native import SWARMSCOPE, Native, is_of, native, open_to_others
-from support.processes import running
+from support.processes import lines_until, running
 from support.waiting import poll_until
 
 from swarmscope.stack.postgres import binary
@@ -341,13 +341,8 @@ def interrupt_a_start(stack: Native) -> None:
 
 def until_up(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
     """Return a process of `swarmscope up` when it says that it is up."""
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if line.startswith("Ctrl-C stops everything"):
-            return process
-    raise AssertionError("".join(said))
+    lines_until(process, "Ctrl-C stops everything")
+    return process
 
 
 def test_a_service_that_dies_at_its_start_stops_the_start(stack: Native, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from support.forks import Forked
 
@@ -20,6 +22,30 @@ def clean_environment(**additions: str) -> dict[str, str]:
     """Return the caller's environment without the settings of any part, plus *additions*."""
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(OURS)}
     return {**inherited, **additions}
+
+
+def processes_of(scratch: Path) -> list[psutil.Process]:
+    """Return what else runs with that directory for temporary files."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            is_ours = process.environ().get("TMPDIR") == str(scratch)
+        except psutil.Error:
+            continue
+        if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def lines_until(process: subprocess.Popen[str], start: str) -> list[str]:
+    """Read what *process* prints up to the line that begins with *start*; return the lines."""
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(start):
+            return lines
+    raise AssertionError("".join(lines))
 
 
 @contextlib.contextmanager
