@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import select
 from typing import Any
 
 from gevent import GreenletExit, getcurrent
-from gevent.monkey import get_original
 from gevent.socket import socket as Socket
 from geventhttpclient.client import HTTPClient
 from geventhttpclient.response import (
@@ -20,20 +18,6 @@ from swarmscope.client.http.answers import Replay, read_head
 
 RECEIVE = 65_536  # bytes at once
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
-_poll = get_original("select", "poll")()
-_register, _unregister, _look = _poll.register, _poll.unregister, _poll.poll
-
-
-def is_alive(sock: Any) -> bool:
-    """Return whether an idle connection is open and has nothing to read."""
-    fd = sock.fileno()
-    if fd < 0:
-        return False
-    _register(fd, select.POLLIN)
-    try:
-        return not _look(0)
-    finally:
-        _unregister(fd)
 
 
 def exchange(client: HTTPClient, method: str, text: bytes) -> Any:
@@ -43,7 +27,6 @@ def exchange(client: HTTPClient, method: str, text: bytes) -> Any:
     one; raises what geventhttpclient's client does.
     """
     pool = client._connection_pool
-    pool._is_socket_alive = is_alive  # type: ignore[method-assign]
     attempts = pool.size + 1
     while True:
         sock = pool.get_socket()

@@ -20,6 +20,7 @@ from swarmscope.client.http.exchange import exchange, received_by_geventhttpclie
 from swarmscope.client.http.heads import head_of
 from swarmscope.client.http.propagation import SENT, TRACE, mark, new_trace, now
 from swarmscope.client.http.urls import Request, parsed
+from swarmscope.client.locust_patches import keep_connections
 
 
 class Agent(LocustUserAgent):
@@ -143,6 +144,7 @@ class Session(FastHttpSession):
 
 def lighten(session: FastHttpSession) -> None:
     """Make *session*, a new one of Locust's, one that sends plain requests with less work."""
+    keep_connections()
     session.__class__ = Session
     agent: Any = session.client
     agent.__class__ = Agent
