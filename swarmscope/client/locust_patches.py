@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import inspect
@@ -211,7 +212,6 @@ def collect_garbage_rarely(environment: Environment) -> None:
     added, it looks at each new object once; afterwards, at none of what the users consist of.
     """
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
-
     users = 0
 
     def after_collection(phase: str, _: object) -> None:
@@ -221,17 +221,24 @@ def collect_garbage_rarely(environment: Environment) -> None:
             if users > before:
                 gc.freeze()
 
-    gc.callbacks.append(after_collection)
+    def begin(**_: object) -> None:
+        nonlocal users
+        users = 0
+        if after_collection not in gc.callbacks:
+            gc.callbacks.append(after_collection)
+
+    def end(**_: object) -> None:
+        gc.unfreeze()
+        with contextlib.suppress(ValueError):  # it is not there
+            gc.callbacks.remove(after_collection)
+
+    environment.events.test_start.add_listener(begin)
     environment.events.spawning_complete.add_listener(_freeze)
-    environment.events.test_stop.add_listener(_unfreeze)
+    environment.events.test_stop.add_listener(end)
 
 
 def _freeze(**_: object) -> None:
     gc.freeze()
-
-
-def _unfreeze(**_: object) -> None:
-    gc.unfreeze()
 
 
 def restart_unknown_workers(environment: Environment) -> None:

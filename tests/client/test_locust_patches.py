@@ -213,7 +213,7 @@ def test_users_are_not_looked_through(collector):
 
 def test_a_ramp_is_looked_through_once(collector):
     """What a collection left of the users added so far is not looked at by the next."""
-    environment = Environment(user_classes=[Idler])
+    environment, callbacks = Environment(user_classes=[Idler]), list(gc.callbacks)
     collect_garbage_rarely(environment)
     runner = environment.create_local_runner()
     runner.start(10, 1000)
@@ -228,3 +228,4 @@ def test_a_ramp_is_looked_through_once(collector):
     gc.collect(0)  # fewer users: nothing is kept from the collector
     assert gc.get_freeze_count() == 0
     runner.quit()
+    assert gc.callbacks == callbacks, "nothing keeps the environment alive"
