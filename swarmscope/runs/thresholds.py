@@ -298,12 +298,13 @@ def judge_capacity(threshold: Threshold, verdict: Mapping[str, Any] | None, reas
     if verdict is None or verdict.get("users") is None:
         return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=reason)
     users, broken = verdict["users"], verdict.get("broken_users")
-    if (why := NO_LIMIT_OF_THE_SERVICE.get(verdict.get("limit", ""))) and users < threshold.limit:
-        return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=f"{why}: at least {users:,} users")
-    is_open = users < threshold.limit and (broken is None or threshold.limit < broken)
-    if verdict.get("limit") in EARLY and is_open:
-        bounds = f"at least {users:,}" + ("" if broken is None else f", below {broken:,}")
+    limit, why = verdict.get("limit", ""), ""
+    if limit in NO_LIMIT_OF_THE_SERVICE:
+        why, broken = NO_LIMIT_OF_THE_SERVICE[limit], None  # it was not the service that broke
+    elif limit in EARLY:
         why = verdict.get("reason") or "the search ended early"
+    if why and users < threshold.limit and (broken is None or threshold.limit < broken):
+        bounds = f"at least {users:,}" + ("" if broken is None else f", below {broken:,}")
         return Outcome(threshold, WHOLE_RUN, NOT_JUDGED, reason=f"{why}: {bounds} users")
     return judge_value(threshold, WHOLE_RUN, users, None)
 
