@@ -70,6 +70,7 @@ class Aborting:
         found = [t for t in (*counted, *stored) if t.metric in DECIDABLE]
         self._late = frozenset(() if whole else stored)  # judged from when ramp-up is complete
         self._watched = {threshold: Watched(threshold) for threshold in found}
+        self._endpoints = {threshold.endpoint for threshold in found}
         self._watching: gevent.Greenlet | None = None
         self._begin()
         environment.events.test_start.add_listener(self._on_start)
@@ -146,9 +147,10 @@ class Aborting:
         if self._environment.shape_class or self._ramp_complete is None:
             return None
         length_s = self._length_s()
+        known = {endpoint: self._counts(endpoint) for endpoint in self._endpoints}
         for watched in self._watched.values():
             is_late = watched.threshold in self._late
-            counts = self._counts(watched.threshold)
+            counts = known[watched.threshold.endpoint]
             watched.rate.note(now, counts.requests)
             if now < self._ramp_complete + RATE_S:  # workers report what was before
                 watched.before = counts if is_late else Counts()
@@ -163,15 +165,16 @@ class Aborting:
         timer = getattr(self._environment.web_ui, "_run_time_greenlet", None)
         return float(parsed.run_time) if parsed.run_time and (by_option or timer) else None
 
-    def _counts(self, threshold: Threshold) -> Counts:
+    def _counts(self, wanted: str) -> Counts:
+        """Return what has finished of an endpoint, "" for all together."""
         stats = self._environment.stats
-        if not threshold.endpoint:
+        if not wanted:
             text = getattr(self._environment.parsed_options, "slo_requests", "")
             return Counts.of(locust_stats.counted(stats, Selection.parse(text)))
         return Counts.of(
             entry
             for (name, kind), entry in stats.entries.items()
-            if f"{stored_name(str(kind))} {stored_name(str(name))}".strip() == threshold.endpoint
+            if f"{stored_name(str(kind))} {stored_name(str(name))}".strip() == wanted
         )
 
     def _sentence(self, watched: Watched, counts: Counts, length_s: float | None) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from locust.stats import StatsEntry
 
+from swarmscope.runs.histogram import RELATIVE_ERROR
 from swarmscope.runs.thresholds import METRICS, Threshold
 
 RATE_S = 6.0  # over which rates are taken: workers report every 3 s
 MARGIN = 2.0  # by which the rate may still exceed the highest one so far
-BUCKET_ERROR = 0.025  # of percentiles in the runs database
 DECIDABLE = ("rps", "fail-ratio", "avg-response-time", "p50", "p95", "p99")
 
 
@@ -58,7 +58,7 @@ class Counts:
 
     def slower(self, limit_ms: float) -> int:
         """Return how many certainly took longer, although their times are rounded."""
-        bound = limit_ms * (1 + BUCKET_ERROR)
+        bound = limit_ms * (1 + RELATIVE_ERROR)
         return sum(number for ms, number in self.times.items() if ms - _half_step(ms) > bound)
 
 

@@ -13,7 +13,7 @@ from swarmscope.runs.compare.distributions import t_quantile
 from swarmscope.runs.connection import Connection
 from swarmscope.runs.model import Run, Summary
 from swarmscope.runs.sample_size import requests_for_quantile
-from swarmscope.runs.thresholds import Threshold
+from swarmscope.runs.thresholds import Threshold, endpoint_of
 from swarmscope.runs.trend import change_points
 from swarmscope.runs.trend.past_runs import PastRun, doubts, left_out, past_runs
 
@@ -77,7 +77,7 @@ def _is_alike(past: PastRun, label: str) -> bool:
 def totals(connection: Connection, run_id: datetime) -> Totals:
     """Return the response times of a run by endpoint; "" is all requests."""
     rows = queries.summary(connection, run_id)
-    return {f"{r.request_type} {r.name}".strip(): r for r in rows if r.part == "response"}
+    return {endpoint_of(row): row for row in rows if row.part == "response"}
 
 
 def limits(before: Sequence[Totals], now: Totals) -> list[Threshold]:
