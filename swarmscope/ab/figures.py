@@ -8,10 +8,9 @@ requests of all turns (direct standardisation). A percentile is the mean of the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import log
 from typing import LiteralString
 
 from psycopg.rows import dict_row
@@ -156,8 +155,3 @@ class Mix:
 def _answered(turn: TurnFigures, endpoint: Endpoint) -> bool:
     found = turn.endpoints.get(endpoint)
     return found is not None and found.requests > found.failures
-
-
-def logarithms(values: Iterable[float]) -> list[float]:
-    """Return the logarithm of each value; raises ValueError unless all are above 0."""
-    return [log(value) for value in values]

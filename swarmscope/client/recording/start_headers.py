@@ -31,9 +31,9 @@ class StartHeaders:
             self._run, self._measured, self._marked = self._listener.run, 0, 0
         if not self._run or self._measured >= ENOUGH:
             return
-        for sample in samples:
-            queue, app = parts(sample[TIMING])
-            self._measured += app is not None
+        for timing in [sample[TIMING] for sample in samples if sample[TIMING] is not None]:
+            queue, service = parts(timing)
+            self._measured += service is not None
             self._marked += queue is not None
         if self._measured >= ENOUGH and self._marked < MARKED * self._measured:
             logger.warning(
